@@ -1,0 +1,106 @@
+// The configuration of an engine: typed, validated, from TOML, the environment, or code.
+//
+// The TOML keys are the member names below, in the tables that the comments name; every
+// duration there is a string with a unit ("500ms", "30s", "5m", "24h", "7d"), every size
+// a number of bytes or a string ("64KiB", "1MiB"). engine/CONFIG.md lists them all.
+#pragma once
+
+#include <carrel/isolation.h>
+#include <carrel/retry.h>
+#include <carrel/store.h>
+
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace carrel {
+
+// What holds for one kind of job: [jobs.NAME]; for all others: [defaults].
+struct KindConfig {
+  std::string isolation = "thread";
+  std::string queue = "default";  // where it is enqueued unless said otherwise
+  std::int16_t priority = 0;
+  std::uint16_t max_attempts = 25;
+  Duration timeout{0};       // of one attempt; 0: no limit
+  Duration start_within{0};  // 0: never expires
+  RetryPolicy retry;         // retry = { base, power, cap, jitter, max_crashes }
+  // Steps of the ladder, and bounds; see Limits.
+  Duration stop_grace = Limits{}.stop_grace;
+  Duration term_grace = Limits{}.term_grace;
+  Duration drain_grace = Limits{}.drain_grace;
+  std::uint64_t result_limit = Limits{}.result_bytes;
+  std::string key;                   // isolation "mutex": "user:{user}"; empty: the kind
+  std::vector<std::string> command;  // isolation "exec": argv
+  std::map<std::string, std::string> env;
+  std::vector<std::string> pass_env = {"PATH", "HOME", "LANG", "TMPDIR"};
+  std::string cwd;
+  Json settings = Json::object();  // [jobs.NAME.settings], for an isolation from a plugin
+
+  Limits limits() const;
+};
+
+enum class Role : std::uint8_t {
+  kWorker,    // enqueues and runs
+  kProducer,  // only enqueues: no worker threads, no process server
+};
+enum class Mode : std::uint8_t {
+  kNormal,
+  kInline,  // for tests: enqueue runs the job in the caller before it returns
+};
+
+struct WorkerConfig {               // [worker]
+  std::size_t concurrency = 0;      // jobs at once; 0: one a processor
+  std::vector<std::string> queues;  // take only from these; empty: from all
+  std::size_t prefetch = 0;         // claimed beyond the free slots, for very short jobs
+  Duration lease = std::chrono::seconds(30);
+  Duration beat = std::chrono::milliseconds(500);  // progress out, cancels in
+  Duration poll = std::chrono::seconds(1);    // look for others' work at least this often
+  Duration grace = std::chrono::seconds(30);  // of run(): how long a stop waits for jobs
+};
+
+struct LogConfig {                   // [log]
+  LogLevel level = LogLevel::kInfo;  // "debug" "info" "warn" "error" "off"
+};
+
+struct Config {
+  std::string store = "memory:";
+  std::string queue;          // empty, or the same as store: the store is its own queue
+  Role role = Role::kWorker;  // "worker" "producer"
+  Mode mode = Mode::kNormal;  // "normal" "inline"
+  bool strict_kinds =
+      false;  // refuse to enqueue kinds that are not handled or configured here
+  std::vector<std::string> plugins;  // shared libraries to load, relative to the file
+  WorkerConfig worker;
+  Retention retention;  // [retention]
+  LogConfig log;
+  KindConfig defaults;
+  std::map<std::string, KindConfig> jobs;
+  std::filesystem::path directory;  // relative plugin, sqlite and cwd paths start here
+
+  const KindConfig& kind(std::string_view name) const;  // jobs[name], or defaults
+
+  // Errors are kInvalid and read "carrel.toml:12:3: worker.lease: expected a duration
+  // such as "30s", got 30". Neither looks at the environment.
+  static Result<Config> parse(std::string_view toml, std::string_view source_name);
+  static Result<Config> load(const std::filesystem::path& file);
+
+  // CARREL_STORE, CARREL_QUEUE, CARREL_ROLE, CARREL_LOG_LEVEL, CARREL_WORKER_LEASE, …:
+  // every scalar key outside [jobs] and [defaults.retry], table and key joined by '_', in
+  // capitals. An unknown CARREL_ name of that shape is refused, but for those the library
+  // reads otherwise (CARREL_MODULE_PATH).
+  using Lookup = std::function<std::optional<std::string>(std::string_view name)>;
+  Result<void> apply_environment();
+
+  // Every combination that cannot hold, whatever made the Config.
+  Result<void> validate() const;
+};
+
+// "1.5s", "250ms", "2m", "36h", "7d"; what to_text prints, parse reads.
+Result<Duration> parse_duration(std::string_view text);
+std::string to_text(Duration duration);
+
+}  // namespace carrel

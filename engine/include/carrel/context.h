@@ -1,0 +1,171 @@
+// What a handler sees of its job, and how handlers are registered.
+#pragma once
+
+#include <carrel/job.h>
+
+#include <chrono>
+#include <concepts>
+#include <functional>
+#include <map>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+namespace carrel {
+
+// The isolation's side of a Context. Called by the handler's thread only, but for what
+// the isolation itself does behind stop().
+class ContextSink {
+ public:
+  virtual ~ContextSink() = default;
+  virtual void progress(float fraction, std::string_view message) = 0;
+  virtual void checkpoint(std::string_view bytes) = 0;
+  virtual void log(std::string_view line) = 0;
+  virtual std::stop_token stop() = 0;
+  virtual bool stopping() = 0;
+};
+
+// Threads: one handler, one thread. Lives for the length of one attempt.
+class Context {
+ public:
+  // Both are borrowed. `deadline`: when this attempt runs out of time; none: it has no
+  // limit.
+  Context(const Claimed& job, ContextSink& sink,
+          std::optional<std::chrono::steady_clock::time_point> deadline = std::nullopt)
+      : job_(job), sink_(sink), deadline_(deadline) {}
+  Context(const Context&) = delete;
+  Context& operator=(const Context&) = delete;
+
+  // (job().lease.id, job().lease.fence) is the idempotency key of this attempt.
+  const Claimed& job() const noexcept { return job_; }
+  std::uint16_t attempt() const noexcept { return job_.attempt; }
+
+  // The payload as JSON, parsed when first asked for; an empty payload is null.
+  // Throws Json::exception where it is not JSON: left alone, that fails the attempt.
+  const Json& args();
+
+  // Set when the job is cancelled, out of time, or the engine shuts down.
+  std::stop_token stop() { return sink_.stop(); }
+  bool stopping() { return sink_.stopping(); }
+  // Until the deadline, not below zero; Duration::max() where there is none.
+  Duration remaining() const noexcept;
+
+  // Cheap enough for a tight loop: many calls reach the store as one, every 500 ms.
+  // `fraction` is clamped to 0–1.
+  void progress(float fraction, std::string_view message = {}) {
+    sink_.progress(fraction, message);
+  }
+  // Saved with the next beat; the next attempt finds the last one in job().checkpoint.
+  void checkpoint(std::string_view bytes) { sink_.checkpoint(bytes); }
+  void log(std::string_view line) { sink_.log(line); }
+
+  // `return job.snooze(5min);` — run again later; costs no attempt.
+  static tl::unexpected<Error> snooze(Duration in);
+  // `return job.discard("no such user");` — no retry can mend it.
+  static tl::unexpected<Error> discard(std::string message);
+  // `return job.retry_in(30s, "rate limited");` — fails this attempt, with a back-off of
+  // its own.
+  static tl::unexpected<Error> retry_in(Duration in, std::string message);
+  // `return job.error("…");` — fails this attempt.
+  static tl::unexpected<Error> error(std::string message);
+
+ private:
+  const Claimed& job_;
+  ContextSink& sink_;
+  std::optional<std::chrono::steady_clock::time_point> deadline_;
+  std::optional<Json> args_;
+};
+
+// Does one attempt of a job. May throw: the attempt fails with what().
+// A result of null is stored as nothing.
+using Handler = std::function<Result<Json>(Context&)>;
+
+namespace detail {
+template <class T>
+struct ResultOf {
+  using type = void;
+  static constexpr bool is_result = false;
+};
+template <class T>
+struct ResultOf<Result<T>> {
+  using type = T;
+  static constexpr bool is_result = true;
+};
+
+template <class Call>
+Result<Json> as_json_result(Call&& call) {
+  using R = std::invoke_result_t<Call>;
+  if constexpr (std::is_void_v<R>) {
+    std::forward<Call>(call)();
+    return Json();
+  } else if constexpr (ResultOf<R>::is_result) {
+    auto r = std::forward<Call>(call)();
+    if (!r) return tl::unexpected<Error>(std::move(r.error()));
+    if constexpr (std::is_void_v<typename ResultOf<R>::type>) {
+      return Json();
+    } else {
+      return Json(std::move(*r));
+    }
+  } else {
+    return Json(std::forward<Call>(call)());
+  }
+}
+}  // namespace detail
+
+// Adapts any callable of (Context&) that returns void, T, or Result<T>, T convertible to
+// Json.
+template <class F>
+requires std::invocable<F&, Context&> Handler make_handler(F f) {
+  if constexpr (std::is_same_v<F, Handler>) {
+    return f;
+  } else {
+    return [f = std::move(f)](Context& job) mutable -> Result<Json> {
+      return detail::as_json_result([&] { return f(job); });
+    };
+  }
+}
+
+// The same for (Context&, const Args&): Args comes from the payload by nlohmann's
+// from_json. Arguments of another shape discard the job: no retry can mend them.
+template <class Args, class F>
+requires std::invocable<F&, Context&, const Args&> Handler make_handler(F f) {
+  return [f = std::move(f)](Context& job) mutable -> Result<Json> {
+    std::optional<Args> args;
+    try {
+      args.emplace(job.args().template get<Args>());
+    } catch (const Json::exception& e) {
+      return Context::discard(std::string("the arguments do not fit: ") + e.what());
+    }
+    return detail::as_json_result([&] { return f(job, std::as_const(*args)); });
+  };
+}
+
+// Handlers by kind. Not thread-safe: filled by one thread, then only read.
+class Handlers {
+ public:
+  template <class F>
+  void handle(std::string_view kind, F f) {
+    map_.insert_or_assign(std::string(kind), make_handler(std::move(f)));
+  }
+  template <class Args, class F>
+  void handle(std::string_view kind, F f) {
+    map_.insert_or_assign(std::string(kind), make_handler<Args>(std::move(f)));
+  }
+  const Handler* find(std::string_view kind) const {
+    auto it = map_.find(kind);
+    return it == map_.end() ? nullptr : &it->second;
+  }
+  const std::map<std::string, Handler, std::less<>>& all() const noexcept { return map_; }
+
+ private:
+  std::map<std::string, Handler, std::less<>> map_;
+};
+
+// Runs `handler` on `job`, and turns whatever it throws into an Error. Used by every
+// isolation that runs handlers.
+Result<Json> invoke(const Handler& handler, Context& job) noexcept;
+
+}  // namespace carrel

@@ -1,0 +1,170 @@
+// The engine: what a host application links, configures and talks to.
+//
+//   carrel::Engine engine = carrel::Engine::open("carrel.toml").value();
+//   engine.handle("thumbnail", [](carrel::Context& job) -> carrel::Result<carrel::Json> {
+//     job.progress(0.4, "resizing");
+//     return carrel::Json{{"width", 64}};
+//   });
+//   auto id = engine.enqueue("thumbnail", {{"path", "a.png"}}, {.timeout = 30s}).value();
+//   engine.run();
+#pragma once
+
+#include <carrel/config.h>
+#include <carrel/context.h>
+#include <carrel/job.h>
+#include <carrel/registry.h>
+#include <carrel/store.h>
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace carrel {
+
+// What an enqueue may say beyond kind and arguments; what it leaves out comes from the
+// configuration of the kind.
+struct EnqueueOptions {
+  std::string queue = {};
+  Duration delay{0};         // not before now + delay
+  Duration start_within{0};  // discarded if not started this long after it fell due
+  Duration timeout{0};       // of one attempt
+  std::optional<std::int16_t> priority = {};  // lower runs first
+  std::uint16_t max_attempts = 0;             // 0: the kind's
+  std::string request_id = {};                // the same again answers with the first job
+};
+
+struct Request {
+  std::string kind;
+  Json args;
+  EnqueueOptions options = {};
+};
+
+// A finished attempt, told to the hooks after its commit.
+struct Event {
+  const Claimed& job;
+  const Outcome& outcome;
+  Verdict verdict;  // what was asked of the store
+  State state;      // what the job is now
+};
+using Hook = std::function<void(const Event&)>;
+
+struct DrainReport {
+  std::size_t completed = 0;
+  std::size_t failed = 0;  // attempts that failed, retried or not
+  std::size_t cancelled = 0;
+};
+
+struct Health {
+  bool running = false;  // start() was called and stop() was not
+  Counts counts;         // of the store
+  std::vector<std::string> paused;
+  std::vector<std::string>
+      unhandled;                // kinds that wait while nobody here knows them, sorted
+  std::size_t slots = 0;        // worker.concurrency
+  std::size_t busy = 0;         // runs that have not ended
+  std::size_t stuck = 0;        // abandoned threads that are still busy
+  std::size_t unflushed = 0;    // finished runs whose finish is not committed yet
+  std::uint64_t completed = 0;  // by this engine, since start
+  std::uint64_t failed = 0;
+  std::uint64_t stale = 0;       // finishes and beats refused because the lease was lost
+  Duration store_round_trip{0};  // of the counts above
+  std::optional<std::string>
+      store_error;  // why the last call of a worker loop failed, until one succeeds
+};
+void to_json(Json& j, const Health& h);
+
+// Threads: every call is safe beside every other, but for handle() and the hooks'
+// setters, which come before the first enqueue, wait, job or start. That first call
+// *ignites* the engine: it freezes the handlers, forks the process server if a kind needs
+// it, then loads the backends and starts threads. open() only reads.
+class Engine {
+ public:
+  // Reads the file and the environment. kInvalid, kNotFound: a message that names the
+  // place.
+  static Result<Engine> open(const std::filesystem::path& config);
+  // Takes the configuration as it stands, without the environment.
+  static Result<Engine> open(Config config,
+                             Registry registry = Registry::with_builtins());
+
+  Engine(Engine&&) noexcept;
+  Engine& operator=(Engine&&) noexcept;
+  ~Engine();  // stop(0s), if started
+
+  // Registers what runs a kind of job. An error (registered twice, engine already
+  // ignited, the kind runs a program) also comes out of the next ignition, so it may be
+  // ignored here.
+  template <class F>
+  Result<void> handle(std::string_view kind, F f) {
+    return add_handler(kind, make_handler(std::move(f)));
+  }
+  // f(Context&, const Args&), Args by nlohmann's from_json.
+  template <class Args, class F>
+  Result<void> handle(std::string_view kind, F f) {
+    return add_handler(kind, make_handler<Args>(std::move(f)));
+  }
+
+  // Called on the thread that commits finishes: be brief. on_finished hears every attempt
+  // that was applied, on_failed only those that did not complete, snooze or release.
+  void on_finished(Hook hook);
+  void on_failed(Hook hook);
+
+  // Ignites now, to see its errors early. Idempotent.
+  [[nodiscard]] Result<void> ignite();
+
+  // Commits the job, then answers with its id.
+  [[nodiscard]] Result<JobId> enqueue(std::string_view kind, const Json& args = {},
+                                      const EnqueueOptions& options = {});
+  // One transaction; the answers align, and one bad request does not fail the others.
+  [[nodiscard]] std::vector<Result<JobId>> enqueue(std::span<const Request> requests);
+  // Any bytes; the handler reads job.job().payload.
+  [[nodiscard]] Result<JobId> enqueue_bytes(std::string_view kind, std::string payload,
+                                            const EnqueueOptions& options = {});
+
+  // The job's result, when it is final. kTimeout: it is not, after `timeout`. kFailed: it
+  // was discarded, with the last attempt's message. kCancelled. kNotFound: never was, or
+  // purged.
+  [[nodiscard]] Result<Json> wait(JobId id, Duration timeout);
+  [[nodiscard]] Result<JobRecord> job(JobId id);
+  // Newest first; see Monitor::list.
+  [[nodiscard]] Result<std::vector<JobRecord>> list(const Filter& filter,
+                                                    JobId before = {},
+                                                    std::size_t limit = 100);
+
+  [[nodiscard]] Result<Cancelled> cancel(JobId id);
+  [[nodiscard]] Result<void> retry(JobId id);
+  [[nodiscard]] Result<void> pause(std::string_view queue);
+  [[nodiscard]] Result<void> resume(std::string_view queue);
+  [[nodiscard]] Result<Health> health();
+
+  // Starts taking jobs, on threads of the engine.
+  [[nodiscard]] Result<void> start();
+  // Takes no more, asks the running to stop, waits up to `grace`, then ends what can be
+  // killed; what did not end by itself is released: it runs again, at no cost of an
+  // attempt. Nothing is left running in the store. Idempotent.
+  void stop(Duration grace);
+  // start(), then blocks until stop() is called elsewhere or SIGINT or SIGTERM comes;
+  // then stop(worker.grace). Takes over those two signals, if at their default, while it
+  // runs; no other call of this library touches the host's signals.
+  [[nodiscard]] Result<void> run();
+  // Runs all that is due here and now, also what that makes due, and returns. Not beside
+  // start(): kInvalid.
+  [[nodiscard]] Result<DrainReport> drain();
+
+  const Config& config() const noexcept;
+  Store&
+  store();  // ignited, else kInvalid would have been told: aborts if ignition failed
+
+ private:
+  class Impl;
+  explicit Engine(std::unique_ptr<Impl> impl);
+  Result<void> add_handler(std::string_view kind, Handler handler);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace carrel

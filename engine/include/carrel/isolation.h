@@ -1,0 +1,118 @@
+// Isolation: what one attempt runs inside.
+//
+// Threads: every call is safe beside every other. Nothing here blocks for long.
+#pragma once
+
+#include <carrel/context.h>
+#include <carrel/job.h>
+#include <carrel/store.h>
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace carrel {
+
+class Reactor;  // the engine's event loop; only built-in isolations can look inside
+
+// What bounds one attempt. The engine drives the ladder by these: at `wall` a stop
+// request, stop_grace later TERM, term_grace later KILL.
+struct Limits {
+  Duration wall{0};  // 0: no limit
+  Duration stop_grace = std::chrono::milliseconds(500);
+  Duration term_grace = std::chrono::seconds(2);
+  // After the end, how long output that a grandchild still holds open is waited for.
+  Duration drain_grace = std::chrono::milliseconds(100);
+  std::uint64_t result_bytes = 1 << 20;  // past it the attempt fails for good: kTooLarge
+};
+
+// What an isolation must know of a kind of job before the first one comes.
+struct KindSpec {
+  std::string kind;
+  Handler handler;  // empty where the isolation runs programs
+  Limits limits;
+  std::string key;  // mutex: template over the arguments, "user:{user}"; empty: the kind
+  std::vector<std::string> command;        // exec: argv
+  std::map<std::string, std::string> env;  // exec: added to the environment
+  std::vector<std::string> pass_env;       // exec: names passed on from the host's
+  std::string cwd;                         // exec: empty: the host's
+  Json settings;  // what a plugin's isolation reads; the config's table as it stands
+};
+
+struct IsolationTraits {
+  bool contains_crash = false;  // a crash of the job harms nothing but its attempt
+  bool can_kill = false;        // kill() ends the run, whatever it does
+  bool runs_handlers = false;
+  bool runs_programs = false;
+};
+
+struct Outcome {
+  OutcomeClass klass = OutcomeClass::kOk;
+  std::string result;  // of kOk
+  Error error;         // otherwise
+  int exit_code = 0;
+  int signal = 0;
+  Usage usage;
+  std::string stderr_tail;  // at most 4 KiB
+};
+
+// Hears of one run. The calls come from any thread, never two at once, on_end last.
+class RunSink {
+ public:
+  virtual ~RunSink() = default;
+  virtual void on_progress(float fraction, std::string_view message) noexcept = 0;
+  virtual void on_checkpoint(std::string_view bytes) noexcept = 0;
+  virtual void on_log(std::string_view line) noexcept = 0;
+  virtual void on_end(Outcome outcome) noexcept = 0;
+};
+
+// Why a run is asked to stop; it colours the class of an outcome that follows.
+enum class StopReason : std::uint8_t { kCancel, kTimeout, kShutdown };
+
+// A handle on one run. Every call is idempotent, and does nothing after the end.
+class Run {
+ public:
+  virtual ~Run() = default;
+  virtual void request_stop(
+      StopReason reason) noexcept = 0;  // the polite way: the stop token
+  virtual bool
+  terminate() noexcept = 0;          // SIGTERM to the whole group; false where it cannot
+  virtual bool kill() noexcept = 0;  // SIGKILL likewise
+  // The engine waits no longer for a run that cannot be killed. on_end will not be heard
+  // any more; the isolation makes up for the thread that it lost, within a bound.
+  virtual void abandon() noexcept = 0;
+};
+
+struct Task {
+  Claimed job;
+  Limits limits;
+  std::shared_ptr<RunSink> sink;
+};
+
+class Isolation {
+ public:
+  virtual ~Isolation() = default;  // every run has ended or was abandoned
+  virtual IsolationTraits traits() const noexcept = 0;
+  // Starts each task; the answers align. Does not wait for any. Where an answer is a
+  // value, exactly one sink->on_end follows, on any thread, perhaps before this returns;
+  // where it is an error, none does. Tasks are moved from.
+  virtual std::vector<Result<std::shared_ptr<Run>>> start(std::span<Task> tasks) = 0;
+  // Abandoned threads that are still busy; 0 where runs can be killed.
+  virtual std::size_t stuck() const noexcept { return 0; }
+};
+
+// What the engine hands to an isolation's factory.
+struct IsolationSetup {
+  std::span<const KindSpec>
+      kinds;                    // those that named this isolation; borrowed for the call
+  std::size_t concurrency = 1;  // at most this many runs at once
+  Reactor* reactor = nullptr;   // outlives the isolation
+  LogFn log = [](LogLevel, std::string_view) {};
+};
+
+}  // namespace carrel

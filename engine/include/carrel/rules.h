@@ -1,0 +1,67 @@
+// The rules by which a job's row moves: what every store implements.
+//
+// Pure functions over one row. The memory store runs them as they stand, the SQL stores
+// say the same in statements, tests/model searches every interleaving of them, and the
+// conformance suite holds every store to them. The invariants are in engine/README.md.
+#pragma once
+
+#include <carrel/job.h>
+#include <carrel/store.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace carrel::rules {
+
+struct Row {
+  State state = State::kAvailable;
+  bool cancel_requested = false;
+  std::uint16_t attempt = 0;
+  std::uint16_t max_attempts = 1;
+  std::uint16_t crashes = 0;
+  Fence fence{};
+  // The fence whose finish was applied last: its repetition is kAlready, not kStale.
+  Fence finished_fence{};
+  // When the sweep must look: scheduled and retryable: due; running: end of lease;
+  // available: expiry, or kNever; final: purge.
+  Time wake_at = kNever;
+  Time expires_at = kNever;
+  std::uint64_t claim_number = 0;  // of `worker`, while running
+  std::string worker;
+};
+
+Row admit(Time now, Duration delay, Duration start_within, std::uint16_t max_attempts);
+
+// available→running. Raises fence and attempt. On a refusal the row is unchanged.
+std::optional<Refusal> claim(Row& row, std::string_view worker,
+                             std::uint64_t claim_number, Duration lease, Time now);
+
+// The lease is still (fence, running)? Renews it if asked.
+Pulse beat(Row& row, Fence fence, bool renew, Duration lease, Time now);
+
+// A running row of `worker` that its beat did not name: true if it was set free.
+bool release_unnamed(Row& row, std::string_view worker, std::uint64_t settled_claim);
+
+// Applies the verdict if (fence, running) holds. `row.state` says what became of it.
+Finished::Kind finish(Row& row, Fence fence, Verdict verdict, Duration retry_in,
+                      bool crashed, const Retention& keep, Time now);
+
+Cancelled cancel(Row& row, const Retention& keep, Time now);
+
+// An operator's retry; false: it runs or is available already.
+bool retry(Row& row, Time now);
+
+enum class SweepAct : std::uint8_t {
+  kNothing,    // not due
+  kDue,        // scheduled or retryable → available
+  kRescued,    // lease ended → available; attempt spent
+  kExhausted,  // lease ended → discarded: no attempt left
+  kCancelled,  // lease ended → cancelled, as was asked
+  kExpired,    // start_within passed → discarded
+  kPurge,      // delete the row
+};
+SweepAct sweep(Row& row, const Retention& keep, Time now);
+
+}  // namespace carrel::rules

@@ -1,0 +1,45 @@
+#include <carrel/context.h>
+
+#include <algorithm>
+#include <exception>
+
+namespace carrel {
+
+const Json& Context::args() {
+  if (!args_) args_ = job_.payload.empty() ? Json() : Json::parse(job_.payload);
+  return *args_;
+}
+
+Duration Context::remaining() const noexcept {
+  if (!deadline_) return Duration::max();
+  const auto left = *deadline_ - std::chrono::steady_clock::now();
+  return std::max(Duration{0}, std::chrono::duration_cast<Duration>(left));
+}
+
+tl::unexpected<Error> Context::snooze(Duration in) {
+  return tl::unexpected<Error>(Error{Code::kSnoozed, "snoozed", "", 0, in});
+}
+
+tl::unexpected<Error> Context::discard(std::string message) {
+  return fail(Code::kDiscarded, std::move(message));
+}
+
+tl::unexpected<Error> Context::retry_in(Duration in, std::string message) {
+  return tl::unexpected<Error>(Error{Code::kFailed, std::move(message), "", 0, in});
+}
+
+tl::unexpected<Error> Context::error(std::string message) {
+  return fail(Code::kFailed, std::move(message));
+}
+
+Result<Json> invoke(const Handler& handler, Context& job) noexcept {
+  try {
+    return handler(job);
+  } catch (const std::exception& e) {
+    return fail(Code::kFailed, e.what());
+  } catch (...) {
+    return fail(Code::kFailed, "the handler threw something that is no std::exception");
+  }
+}
+
+}  // namespace carrel
