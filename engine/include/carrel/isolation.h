@@ -49,6 +49,9 @@ struct IsolationTraits {
   bool can_kill = false;        // kill() ends the run, whatever it does
   bool runs_handlers = false;
   bool runs_programs = false;
+  // A task may wait inside after start() (for a thread, for a key); then sink->on_start() tells
+  // when it begins. Where this is false, a run has begun when start() returns.
+  bool queues = false;
 };
 
 struct Outcome {
@@ -65,6 +68,7 @@ struct Outcome {
 class RunSink {
  public:
   virtual ~RunSink() = default;
+  virtual void on_start() noexcept {}  // see IsolationTraits::queues; time counts from here
   virtual void on_progress(float fraction, std::string_view message) noexcept = 0;
   virtual void on_checkpoint(std::string_view bytes) noexcept = 0;
   virtual void on_log(std::string_view line) noexcept = 0;
@@ -89,7 +93,7 @@ class Run {
 };
 
 struct Task {
-  Claimed job;
+  std::shared_ptr<const Claimed> job;  // lives as long as anybody holds it
   Limits limits;
   std::shared_ptr<RunSink> sink;
 };
