@@ -41,8 +41,10 @@ std::optional<Refusal> claim(Row& row, std::string_view worker,
 // The lease is still (fence, running)? Renews it if asked.
 Pulse beat(Row& row, Fence fence, bool renew, Duration lease, Time now);
 
-// A running row of `worker` that its beat did not name: true if it was set free.
-bool release_unnamed(Row& row, std::string_view worker, std::uint64_t settled_claim);
+// A running row of `worker` that its beat did not name: true if it was set free, its
+// attempt refunded: available, or cancelled where that was asked.
+bool release_unnamed(Row& row, std::string_view worker, std::uint64_t settled_claim,
+                     const Retention& keep, Time now);
 
 // Applies the verdict if (fence, running) holds. `row.state` says what became of it.
 Finished::Kind finish(Row& row, Fence fence, Verdict verdict, Duration retry_in,
