@@ -1,0 +1,124 @@
+// Boost.DLL would otherwise ask for the compiled Boost.Filesystem.
+#define BOOST_DLL_USE_STD_FS
+#include "modules.h"
+
+#include <carrel/plugin.h>
+
+#include <algorithm>
+#include <array>
+#include <boost/dll/shared_library.hpp>
+#include <cstdlib>
+#include <exception>
+#include <mutex>
+
+namespace carrel {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Module {
+  std::string_view scheme;
+  std::string_view file;
+};
+constexpr std::array<Module, 5> kModules{{
+    {"sqlite", "libcarrel_sql.so"},
+    {"postgresql", "libcarrel_sql.so"},
+    {"mysql", "libcarrel_sql.so"},
+    {"zmq+tcp", "libcarrel_zmq.so"},
+    {"zmq+ipc", "libcarrel_zmq.so"},
+}};
+
+// Never destroyed: a static destructor would unload code that other statics still need.
+void keep_for_ever(boost::dll::shared_library library) {
+  static auto* mutex = new std::mutex;
+  static auto* kept = new std::vector<boost::dll::shared_library>;
+  const std::lock_guard lock(*mutex);
+  kept->push_back(std::move(library));
+}
+
+tl::unexpected<Error> bad(const fs::path& library, Code code, std::string_view why) {
+  std::string message = "plugin " + library.string() + ": ";
+  return fail(code, message.append(why), "registry");
+}
+
+}  // namespace
+
+std::string_view module_for(std::string_view scheme) noexcept {
+  for (const Module& module : kModules) {
+    if (module.scheme == scheme) return module.file;
+  }
+  return {};
+}
+
+std::vector<std::string> module_schemes() {
+  std::vector<std::string> schemes;
+  for (const Module& module : kModules) schemes.emplace_back(module.scheme);
+  return schemes;
+}
+
+std::vector<fs::path> module_folders() {
+  std::vector<fs::path> folders;
+  const auto add = [&](const fs::path& folder) {
+    const fs::path clean = folder.lexically_normal();
+    if (std::find(folders.begin(), folders.end(), clean) == folders.end()) {
+      folders.push_back(clean);
+    }
+  };
+  if (const char* path = secure_getenv("CARREL_MODULE_PATH")) {
+    std::string_view rest = path;
+    while (!rest.empty()) {
+      const std::size_t end = std::min(rest.find(':'), rest.size());
+      if (end > 0) add(fs::path(rest.substr(0, end)));
+      rest.remove_prefix(std::min(end + 1, rest.size()));
+    }
+  }
+  std::error_code error;
+  const fs::path program = fs::read_symlink("/proc/self/exe", error);
+  if (!error) {
+    const fs::path folder = program.parent_path();
+    add(folder);
+    add(folder / "lib/carrel");
+    add(folder.parent_path() / "lib/carrel");
+    add(folder.parent_path() / CARREL_MODULE_SUBDIR);
+  }
+  add(CARREL_INSTALLED_MODULES);
+  add(CARREL_BUILT_MODULES);
+  return folders;
+}
+
+Result<void> load_plugin(const fs::path& library, Registry& registry) {
+  std::error_code error;
+  if (!fs::exists(library, error)) {
+    return bad(library, Code::kNotFound, "there is no such file");
+  }
+  // A path without a '/' would be searched for by the dynamic loader.
+  const fs::path path = fs::absolute(library, error);
+  boost::dll::shared_library handle;
+  try {
+    handle.load(path,
+                boost::dll::load_mode::rtld_now | boost::dll::load_mode::rtld_local);
+  } catch (const std::exception& e) {
+    return bad(library, Code::kUnsupported, e.what());
+  }
+  try {
+    if (!handle.has("carrel_plugin")) {
+      return bad(library, Code::kUnsupported,
+                 "it is no plugin of carrel (it has no carrel_plugin)");
+    }
+    const auto entry = handle.get<int(unsigned, Registry*)>("carrel_plugin");
+    keep_for_ever(handle);
+    const int answer = entry(CARREL_PLUGIN_ABI, &registry);
+    if (answer != 0) {
+      return bad(library, Code::kUnsupported,
+                 "it was built for plugin version " + std::to_string(answer) +
+                     ", this program has version " + std::to_string(CARREL_PLUGIN_ABI));
+    }
+  } catch (const std::exception& e) {
+    return bad(library, Code::kInternal, std::string("carrel_plugin threw: ") + e.what());
+  } catch (...) {
+    return bad(library, Code::kInternal, "carrel_plugin threw");
+  }
+  return {};
+}
+
+}  // namespace carrel

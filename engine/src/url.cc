@@ -1,0 +1,154 @@
+#include <carrel/registry.h>
+
+#include <algorithm>
+
+namespace carrel {
+namespace {
+
+bool is_alpha(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
+std::string lower(std::string_view text) {
+  std::string out(text);
+  for (char& c : out) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  return out;
+}
+
+bool valid_scheme(std::string_view scheme) {
+  return !scheme.empty() && is_alpha(scheme.front()) &&
+         std::all_of(scheme.begin(), scheme.end(), [](char c) {
+           return is_alpha(c) || is_digit(c) || c == '+' || c == '-' || c == '.';
+         });
+}
+
+bool is_secret(std::string_view key) {
+  const std::string name = lower(key);
+  for (std::string_view part : {"pass", "pwd", "secret", "token"}) {
+    if (name.find(part) != std::string::npos) return true;
+  }
+  return false;
+}
+
+// Where a password stands in "//user:password@host/…", as [first, last) of `text`.
+// A password may hold a '/' or '?' that should have been encoded: then all up to the last
+// '@' is taken for it, as a line too many hidden is better than one too few.
+std::pair<std::size_t, std::size_t> password_in(std::string_view text) {
+  constexpr std::pair<std::size_t, std::size_t> kNone{0, 0};
+  const std::size_t colon = text.find(':');
+  if (colon == std::string_view::npos || text.substr(colon + 1, 2) != "//") return kNone;
+  const std::size_t start = colon + 3;
+  const std::size_t authority_end =
+      std::min(text.find_first_of("/?#", start), text.size());
+  const std::size_t first = text.find(':', start);
+  if (authority_end == start || first >= authority_end) return kNone;
+  const std::size_t question = std::min(text.find('?', start), text.size());
+  std::size_t at = text.substr(0, question).rfind('@');
+  if (at == std::string_view::npos || at < first) {
+    // "//host:5432/…" has a port there, and an '@' behind the '?' is nobody's password.
+    const auto port = text.substr(first + 1, authority_end - first - 1);
+    if (std::all_of(port.begin(), port.end(), is_digit)) return kNone;
+    at = text.rfind('@');
+    if (at == std::string_view::npos || at < first) return kNone;
+  }
+  return {first + 1, at};
+}
+
+std::string redact(std::string_view text) {
+  std::string out(text);
+  const auto [first, last] = password_in(text);
+  if (last > first) out.replace(first, last - first, "***");
+  std::size_t at = out.find('?');
+  while (at != std::string::npos) {
+    const std::size_t end = std::min(out.find('&', at + 1), out.size());
+    const std::size_t equals = out.find('=', at + 1);
+    std::size_t next = end;
+    if (equals < end &&
+        is_secret(std::string_view(out).substr(at + 1, equals - at - 1))) {
+      out.replace(equals + 1, end - equals - 1, "***");
+      next = equals + 4;
+    }
+    at = next < out.size() ? next : std::string::npos;
+  }
+  return out;
+}
+
+int hex(char c) {
+  if (is_digit(c)) return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
+Result<std::string> decode(std::string_view text) {
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != '%') {
+      out.push_back(text[i]);
+      continue;
+    }
+    const int high = i + 2 < text.size() ? hex(text[i + 1]) : -1;
+    const int low = i + 2 < text.size() ? hex(text[i + 2]) : -1;
+    if (high < 0 || low < 0) {
+      return fail(Code::kInvalid,
+                  "a '%' is followed by two hexadecimal digits; a '%' "
+                  "itself is written \"%25\"");
+    }
+    out.push_back(static_cast<char>(high * 16 + low));
+    i += 2;
+  }
+  return out;
+}
+
+tl::unexpected<Error> bad(std::string_view text, std::string_view why) {
+  std::string message = "\"" + redact(text) + "\" is not a usable URL: ";
+  return fail(Code::kInvalid, message.append(why));
+}
+
+}  // namespace
+
+Result<Url> Url::parse(std::string_view text) {
+  if (text.empty()) {
+    return fail(
+        Code::kInvalid,
+        "the URL is empty: expected one such as \"sqlite:jobs.db\" or \"memory:\"");
+  }
+  if (std::any_of(text.begin(), text.end(),
+                  [](unsigned char c) { return c < 0x20 || c == 0x7f; })) {
+    return fail(Code::kInvalid, "a URL holds a control character");
+  }
+  const std::size_t colon = text.find(':');
+  if (colon == std::string_view::npos || !valid_scheme(text.substr(0, colon))) {
+    return bad(text,
+               "expected a scheme and a ':', such as \"sqlite:jobs.db\" or \"memory:\"");
+  }
+  Url url;
+  url.text = text;
+  url.scheme = lower(text.substr(0, colon));
+  const std::size_t question = std::min(text.find('?', colon), text.size());
+  url.rest = text.substr(colon + 1, question - colon - 1);
+
+  std::string_view query = text.substr(std::min(question + 1, text.size()));
+  while (!query.empty()) {
+    const std::size_t end = std::min(query.find('&'), query.size());
+    const std::string_view pair = query.substr(0, end);
+    query.remove_prefix(std::min(end + 1, query.size()));
+    const std::size_t equals = pair.find('=');
+    if (equals == std::string_view::npos || equals == 0) {
+      return bad(text, "what follows the '?' is name=value, joined by '&'");
+    }
+    auto name = decode(pair.substr(0, equals));
+    if (!name) return bad(text, name.error().message);
+    auto value = decode(pair.substr(equals + 1));
+    if (!value) return bad(text, value.error().message);
+    if (!url.query.emplace(*name, std::move(*value)).second) {
+      return bad(text, "\"" + *name + "\" is given twice");
+    }
+  }
+  return url;
+}
+
+std::string Url::redacted() const { return redact(text); }
+
+}  // namespace carrel

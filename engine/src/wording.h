@@ -1,0 +1,26 @@
+// How error messages name things.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace carrel {
+
+// The candidate that is fewest edits (insert, delete, replace, swap two neighbours) away
+// from `name`, ignoring case; none where even that is more than a third of the name's
+// length. Of two that are as near, the first.
+std::optional<std::string> nearest(std::string_view name,
+                                   std::span<const std::string> candidates);
+
+// `; did you mean "worker.lease"?`, or nothing where no candidate is near.
+std::string did_you_mean(std::string_view name, std::span<const std::string> candidates);
+
+// `"name"`
+std::string quote(std::string_view name);
+
+// `a, b, c`; `none` for an empty list.
+std::string joined(std::span<const std::string> names);
+
+}  // namespace carrel
