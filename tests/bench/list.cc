@@ -1,0 +1,124 @@
+// What is measured, against what, and how fast it must be. The targets are those of the
+// project; the sizes are chosen so that one side runs for about a second.
+#include "figure.h"
+
+namespace bench {
+namespace {
+
+struct Programs {
+  std::string bin;
+  std::string scratch;
+
+  Command probe(const std::string& name, std::vector<std::string> options) const {
+    Command command{bin + "/probe", name, "--scratch", scratch, "--echo", bin + "/echo"};
+    command.insert(command.end(), options.begin(), options.end());
+    return command;
+  }
+  Command limit(const std::string& name, std::vector<std::string> arguments) const {
+    Command command{bin + "/limit_" + name};
+    command.insert(command.end(), arguments.begin(), arguments.end());
+    return command;
+  }
+};
+
+constexpr std::size_t kLarge = 4096;  // MB resident in a large host
+
+std::vector<Figure> memory_figures(const Programs& p) {
+  return {
+      {.name = "memory.batch64",
+       .unit = "jobs/s",
+       .ours = p.probe("memory.rate", {"--jobs", "500000", "--batch", "64"}),
+       .limit = p.limit("pool", {"2", "1000000"}),
+       .target = 0.7,
+       .pairs = 5},
+      {.name = "memory.one_by_one",
+       .unit = "jobs/s",
+       .ours = p.probe("memory.rate", {"--jobs", "500000", "--batch", "1"}),
+       .limit = p.limit("pool", {"2", "1000000"}),
+       .target = 0.4,
+       .pairs = 5},
+      {.name = "memory.idle_latency",
+       .unit = "us p50",
+       .ours = p.probe("memory.latency", {"--jobs", "1000", "--gap-us", "500"}),
+       .limit = p.limit("wake", {"1000", "500"}),
+       .target = 5,
+       .better = Better::kLower,
+       .pairs = 5},
+      {.name = "memory.flat",
+       .unit = "MiB RSS after 10 M jobs (limit: after 1 M)",
+       .ours = p.probe("memory.resident", {"--jobs", "10000000"}),
+       .limit = p.probe("memory.resident", {"--jobs", "1000000"}),
+       .target = 1.1,
+       .better = Better::kLower,
+       .pairs = 1},
+  };
+}
+
+std::vector<Figure> sqlite_figures(const Programs& p) {
+  return {
+      {.name = "sqlite.cycle_batch100",
+       .unit = "jobs/s",
+       .ours = p.probe("sqlite.cycle", {"--jobs", "30000", "--batch", "100"}),
+       .limit = p.limit("sqlite", {p.scratch, "30000", "100"}),
+       .target = 0.7},
+      {.name = "sqlite.enqueue_8_threads",
+       .unit = "jobs/s (limit: from 1 thread)",
+       .ours = p.probe("sqlite.enqueue", {"--jobs", "16000", "--threads", "8"}),
+       .limit = p.probe("sqlite.enqueue", {"--jobs", "4000", "--threads", "1"}),
+       .target = 3},
+      {.name = "sqlite.enqueue_to_start",
+       .unit = "us p50",
+       .ours = p.probe("sqlite.latency", {"--jobs", "400", "--gap-us", "2000"}),
+       .limit = {},
+       .fixed_limit = 1000,
+       .better = Better::kLower},
+  };
+}
+
+std::vector<Figure> process_figures(const Programs& p) {
+  const std::string large = std::to_string(kLarge);
+  return {
+      {.name = "fork.rate",
+       .unit = "jobs/s",
+       .ours = p.probe("fork.rate", {"--jobs", "6000", "--resident", "64"}),
+       .limit = p.probe("limit.fork", {"--jobs", "6000", "--resident", "64"}),
+       .target = 0.6},
+      {.name = "fork.large_host",
+       .unit = "jobs/s at 4 GB (limit: at 64 MB)",
+       .ours = p.probe("fork.rate", {"--jobs", "6000", "--resident", large}),
+       .limit = p.probe("fork.rate", {"--jobs", "6000", "--resident", "64"}),
+       .target = 0.9,
+       .memory_mb = kLarge + 512},
+      {.name = "fork.children_1000_threads",
+       .unit = "threads of the host with 1,000 children (limit: with none)",
+       .ours = p.probe("fork.threads", {"--jobs", "1000", "--concurrency", "1000"}),
+       .limit = p.probe("fork.threads", {"--jobs", "0", "--concurrency", "1000"}),
+       .better = Better::kLower,
+       .pairs = 1},
+      {.name = "exec.rate",
+       .unit = "jobs/s",
+       .ours = p.probe("exec.rate", {"--jobs", "3000", "--resident", "64"}),
+       .limit = p.limit("spawn", {"4", "3000", p.bin + "/echo"}),
+       .target = 0.8},
+      {.name = "exec.large_host",
+       .unit = "jobs/s at 4 GB (limit: the bare small program)",
+       .ours = p.probe("exec.rate", {"--jobs", "3000", "--resident", large}),
+       .limit = p.limit("spawn", {"4", "3000", p.bin + "/echo"}),
+       .target = 0.8,
+       .memory_mb = kLarge + 512},
+  };
+}
+
+}  // namespace
+
+std::vector<Figure> all_figures(const std::string& bin, const std::string& scratch) {
+  const Programs programs{bin, scratch};
+  std::vector<Figure> all;
+  for (auto& part :
+       {memory_figures(programs), sqlite_figures(programs), process_figures(programs)}) {
+    all.insert(all.end(), part.begin(), part.end());
+  }
+  return all;
+}
+
+}  // namespace bench
