@@ -80,19 +80,29 @@ struct Config {
   KindConfig defaults;
   std::map<std::string, KindConfig> jobs;
   std::filesystem::path directory;  // relative plugin, sqlite and cwd paths start here
+  // Where a key was set: "worker.lease" → "carrel.toml:12:3", or the variable's name. For
+  // messages, and to tell what was said from what is a default; a Config made by code has
+  // none.
+  std::map<std::string, std::string> places;
 
   const KindConfig& kind(std::string_view name) const;  // jobs[name], or defaults
+  // "carrel.toml:12:3: worker.lease: ", as messages begin; "worker.lease: " where the
+  // place is not known. A key of a kind is "defaults.timeout" or "jobs.NAME.timeout".
+  std::string where(std::string_view key) const;
 
   // Errors are kInvalid and read "carrel.toml:12:3: worker.lease: expected a duration
-  // such as "30s", got 30". Neither looks at the environment.
+  // such as "30s", got 30"; kNotFound: no such file. Neither looks at the environment,
+  // and both have validated what they answer with. What [jobs.NAME] leaves out comes from
+  // [defaults]; but command, key and settings belong to an isolation, and are not taken
+  // from there by a kind that names another.
   static Result<Config> parse(std::string_view toml, std::string_view source_name);
   static Result<Config> load(const std::filesystem::path& file);
 
   // CARREL_STORE, CARREL_QUEUE, CARREL_ROLE, CARREL_LOG_LEVEL, CARREL_WORKER_LEASE, …:
   // every scalar key outside [jobs] and [defaults.retry], table and key joined by '_', in
-  // capitals. An unknown CARREL_ name of that shape is refused, but for those the library
-  // reads otherwise (CARREL_MODULE_PATH).
-  using Lookup = std::function<std::optional<std::string>(std::string_view name)>;
+  // capitals. Refused with the right name: one of a table that has no such key, or a near
+  // miss. Other CARREL_ names are left alone: programs and jobs have some of their own.
+  // A default so set reaches the jobs of the file that do not say otherwise. Validates.
   Result<void> apply_environment();
 
   // Every combination that cannot hold, whatever made the Config.

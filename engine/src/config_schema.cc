@@ -1,0 +1,149 @@
+#include "config_schema.h"
+
+namespace carrel::config {
+namespace {
+
+template <class Root, auto... Path>
+auto& at(Root& root) {
+  return (root.*....*Path);
+}
+
+constexpr double us(Duration d) { return static_cast<double>(d.count()); }
+constexpr Bounds kSpan{0, us(kLongest)};  // zero means something
+constexpr Bounds kInterval{us(std::chrono::milliseconds(1)),
+                           us(kLongest)};  // zero would spin
+constexpr Bounds kCount{0, 1'000'000};
+constexpr Bounds kAnyInt16{-32'768, 32'767};
+
+const EngineKey kEngineKeys[] = {
+    {"store", &at<Config, &Config::store>,
+     "URL of the store, where the record of every job is kept: `memory:`, "
+     "`sqlite:jobs.db`."},
+    {"queue", &at<Config, &Config::queue>,
+     "URL of the queue, where jobs wait. Empty, or the same as `store`: the store is its "
+     "own queue."},
+    {"role", &at<Config, &Config::role>,
+     "A producer only enqueues: it has no worker threads and no process server."},
+    {"mode", &at<Config, &Config::mode>,
+     "`inline` is for tests: enqueue runs the job in the caller before it returns."},
+    {"strict_kinds", &at<Config, &Config::strict_kinds>,
+     "Refuse to enqueue a kind that is neither handled nor configured here."},
+    {"plugins", &at<Config, &Config::plugins>,
+     "Shared libraries to load, which add backends or isolations. Relative to this "
+     "file."},
+
+    {"worker.concurrency",
+     &at<Config, &Config::worker, &WorkerConfig::concurrency>,
+     "Jobs that run at once; 0: one a processor.",
+     {0, 100'000}},
+    {"worker.queues", &at<Config, &Config::worker, &WorkerConfig::queues>,
+     "Take jobs from these queues only; empty: from all."},
+    {"worker.prefetch", &at<Config, &Config::worker, &WorkerConfig::prefetch>,
+     "Jobs claimed beyond the free slots, for very short jobs.", kCount},
+    {"worker.lease", &at<Config, &Config::worker, &WorkerConfig::lease>,
+     "How long a claimed job is this worker's without a sign of life; then another may "
+     "run it. Renewed every third of it.",
+     kInterval},
+    {"worker.beat", &at<Config, &Config::worker, &WorkerConfig::beat>,
+     "How often progress goes out and cancels come in. At most half of `worker.lease`.",
+     kInterval},
+    {"worker.poll", &at<Config, &Config::worker, &WorkerConfig::poll>,
+     "Look for what other processes enqueued at least this often.", kInterval},
+    {"worker.grace", &at<Config, &Config::worker, &WorkerConfig::grace>,
+     "How long a stop waits for running jobs before it ends them.", kSpan},
+
+    {"retention.completed", &at<Config, &Config::retention, &Retention::completed>,
+     "How long a completed job is kept; `0s`: not at all.", kSpan},
+    {"retention.cancelled", &at<Config, &Config::retention, &Retention::cancelled>,
+     "The same for a cancelled job.", kSpan},
+    {"retention.discarded", &at<Config, &Config::retention, &Retention::discarded>,
+     "The same for a discarded job.", kSpan},
+    {"retention.max_rows",
+     &at<Config, &Config::retention, &Retention::max_rows>,
+     "Keep about this many ended jobs, the oldest go first; 0: no bound (in memory: "
+     "10,000).",
+     {0, 1e15}},
+
+    {"log.level", &at<Config, &Config::log, &LogConfig::level>,
+     "The least important lines that the library logs."},
+};
+
+const KindKey kKindKeys[] = {
+    {"isolation", &at<KindConfig, &KindConfig::isolation>,
+     "What a job runs inside: `thread`, `mutex`, `fork`, `exec`, or one from a plugin."},
+    {"queue", &at<KindConfig, &KindConfig::queue>,
+     "Where it is enqueued unless said otherwise."},
+    {"priority", &at<KindConfig, &KindConfig::priority>, "Lower runs first.", kAnyInt16},
+    {"max_attempts",
+     &at<KindConfig, &KindConfig::max_attempts>,
+     "Attempts before the job is discarded.",
+     {1, 65'535}},
+    {"timeout", &at<KindConfig, &KindConfig::timeout>, "Of one attempt; `0s`: no limit.",
+     kSpan},
+    {"start_within", &at<KindConfig, &KindConfig::start_within>,
+     "Discard a job that has not started this long after it fell due; `0s`: never.",
+     kSpan},
+
+    {"retry.base", &at<KindConfig, &KindConfig::retry, &RetryPolicy::base>,
+     "After attempt n a job waits for base · n^power, at most `retry.cap`.", kSpan},
+    {"retry.power",
+     &at<KindConfig, &KindConfig::retry, &RetryPolicy::power>,
+     "How fast that grows; 0: not at all, 1: linear.",
+     {0, 16}},
+    {"retry.cap", &at<KindConfig, &KindConfig::retry, &RetryPolicy::cap>,
+     "The longest wait, before jitter.", kSpan},
+    {"retry.jitter",
+     &at<KindConfig, &KindConfig::retry, &RetryPolicy::jitter>,
+     "Spread of the wait: 0.1 is ± 10 %.",
+     {0, 1}},
+    {"retry.max_crashes",
+     &at<KindConfig, &KindConfig::retry, &RetryPolicy::max_crashes>,
+     "Discard a job that crashed its own child this often; 0: never.",
+     {0, 65'535}},
+
+    {"stop_grace", &at<KindConfig, &KindConfig::stop_grace>,
+     "After a stop request, how long until SIGTERM.", kSpan},
+    {"term_grace", &at<KindConfig, &KindConfig::term_grace>,
+     "After SIGTERM, how long until SIGKILL.", kSpan},
+    {"drain_grace", &at<KindConfig, &KindConfig::drain_grace>,
+     "After the end of a program, how long output that a grandchild holds open is waited "
+     "for.",
+     kSpan},
+    {"result_limit",
+     &at<KindConfig, &KindConfig::result_limit>,
+     "A result larger than this fails the job for good.",
+     {1, 1 << 30},
+     true},
+
+    {"key", &at<KindConfig, &KindConfig::key>,
+     "Isolation `mutex`: jobs of one key run one at a time. A template over the "
+     "arguments: `user:{user}`; empty: the kind."},
+    {"command", &at<KindConfig, &KindConfig::command>,
+     "Isolation `exec`: the program and its arguments."},
+    {"env", &at<KindConfig, &KindConfig::env>,
+     "Isolation `exec`: variables added to the program's environment."},
+    {"pass_env", &at<KindConfig, &KindConfig::pass_env>,
+     "Isolation `exec`: names of the host's variables that the program sees."},
+    {"cwd", &at<KindConfig, &KindConfig::cwd>,
+     "Isolation `exec`: its working directory, relative to this file; empty: the "
+     "host's."},
+    {"settings", &at<KindConfig, &KindConfig::settings>,
+     "A table for an isolation from a plugin, handed on as it stands."},
+};
+
+}  // namespace
+
+std::span<const EngineKey> engine_keys() { return kEngineKeys; }
+std::span<const KindKey> kind_keys() { return kKindKeys; }
+
+std::string variable_name(std::string_view key) {
+  std::string name = "CARREL_";
+  for (char c : key) {
+    name.push_back(c == '.'               ? '_'
+                   : c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A')
+                                          : c);
+  }
+  return name;
+}
+
+}  // namespace carrel::config

@@ -1,0 +1,185 @@
+// Combinations that cannot hold, as far as a Config alone can tell.
+#include <carrel/config.h>
+#include <carrel/registry.h>
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "config_schema.h"
+#include "wording.h"
+
+namespace carrel {
+namespace {
+
+constexpr std::size_t kMaxName = 128;
+
+class Validator {
+ public:
+  explicit Validator(const Config& config) : config_(config) {}
+
+  Result<void> run() {
+    urls();
+    bounds(config::engine_keys(), config_, "");
+    engine();
+    kind("defaults", config_.defaults);
+    for (const auto& [name, job] : config_.jobs) {
+      const std::string table = "jobs." + name;
+      if (const auto why = bad_name(name)) refuse(table, "the name of a kind " + *why);
+      kind(table, job);
+    }
+    if (error_) return tl::unexpected<Error>(*error_);
+    return {};
+  }
+
+ private:
+  void refuse(std::string_view key, std::string_view why) {
+    if (error_) return;
+    std::string message = config_.where(key);
+    error_ = Error{Code::kInvalid, message.append(why), "config", 0, {}};
+  }
+
+  bool said(const std::string& key) const { return config_.places.contains(key); }
+
+  static std::optional<std::string> bad_name(std::string_view name) {
+    if (name.empty()) return "is empty";
+    if (name.size() > kMaxName) return "is longer than 128 bytes";
+    if (std::any_of(name.begin(), name.end(),
+                    [](unsigned char c) { return c < 0x20 || c == 0x7f; })) {
+      return "holds a control character";
+    }
+    return std::nullopt;
+  }
+
+  void urls() {
+    if (auto url = Url::parse(config_.store); !url) refuse("store", url.error().message);
+    if (config_.queue.empty()) return;
+    if (auto url = Url::parse(config_.queue); !url) refuse("queue", url.error().message);
+  }
+
+  // What the readers of files and variables refuse by the key list, code could still set.
+  template <class Root>
+  void bounds(std::span<const config::Key<Root>> keys, const Root& root,
+              const std::string& prefix) {
+    for (const auto& key : keys) {
+      if (auto ok = config::check(key, root); !ok) {
+        refuse(prefix + std::string(key.name), ok.error().message);
+      }
+    }
+  }
+
+  void engine() {
+    const WorkerConfig& worker = config_.worker;
+    if (worker.lease < 2 * worker.beat) {
+      refuse("worker.lease", "must be at least twice worker.beat: a lease of " +
+                                 to_text(worker.lease) + " with a beat of " +
+                                 to_text(worker.beat) + " would end between two beats");
+    }
+    if (config_.mode == Mode::kInline && config_.role == Role::kProducer) {
+      refuse("mode",
+             "\"inline\" runs jobs in the caller, which role = \"producer\" rules out");
+    }
+    // A file made for workers may serve a producer too, by CARREL_ROLE; one that is for a
+    // producer itself contradicts itself.
+    if (config_.role == Role::kProducer &&
+        !config_.where("role").starts_with("CARREL_")) {
+      if (worker.prefetch > 0) {
+        refuse("worker.prefetch", "role = \"producer\" takes no jobs: leave it at 0");
+      }
+      if (!worker.queues.empty()) {
+        refuse("worker.queues", "role = \"producer\" takes no jobs: leave it out");
+      }
+    }
+    std::set<std::string> seen;
+    for (const std::string& queue : worker.queues) {
+      if (const auto why = bad_name(queue)) {
+        refuse("worker.queues", "the name of a queue " + *why);
+      }
+      if (!seen.insert(queue).second) {
+        refuse("worker.queues", quote(queue) + " is listed twice");
+      }
+    }
+    for (const std::string& plugin : config_.plugins) {
+      if (plugin.empty()) refuse("plugins", "the path of a plugin is empty");
+    }
+  }
+
+  void kind(const std::string& table, const KindConfig& kind) {
+    const std::string prefix = table + ".";
+    bounds(config::kind_keys(), kind, prefix);
+    if (kind.isolation.empty()) refuse(prefix + "isolation", "is empty");
+    if (const auto why = bad_name(kind.queue)) {
+      refuse(prefix + "queue", "the name of a queue " + *why);
+    }
+    if (kind.retry.cap < kind.retry.base) {
+      refuse(prefix + "retry.cap", to_text(kind.retry.cap) +
+                                       " is less than retry.base (" +
+                                       to_text(kind.retry.base) + ")");
+    }
+    isolation(table, kind);
+    program(prefix, kind);
+  }
+
+  // Knows the built-in isolations only; check_against() asks the registry about the rest.
+  void isolation(const std::string& table, const KindConfig& kind) {
+    const std::string prefix = table + ".";
+    const bool runs_handlers = kind.isolation == "thread" || kind.isolation == "mutex" ||
+                               kind.isolation == "fork";
+    const bool builtin = runs_handlers || kind.isolation == "exec";
+    const std::string named = "isolation " + quote(kind.isolation);
+    if (builtin && kind.isolation != "mutex" && !kind.key.empty()) {
+      refuse(prefix + "key", "only isolation \"mutex\" has a key; this is " + named);
+    }
+    if (runs_handlers && !kind.command.empty()) {
+      refuse(prefix + "command",
+             named + " runs a handler, no program: did you mean isolation = \"exec\"?");
+    }
+    // The defaults may leave the command to each kind.
+    if (kind.isolation == "exec" && kind.command.empty() && table != "defaults") {
+      refuse(table,
+             "isolation \"exec\" needs a command, such as command = [\"prog\", \"-x\"]");
+    }
+    if (!runs_handlers || table == "defaults") return;
+    for (const char* key : {"env", "pass_env", "cwd"}) {
+      if (said(prefix + key)) {
+        refuse(prefix + key, "is for programs, and " + named + " runs none");
+      }
+    }
+  }
+
+  void program(const std::string& prefix, const KindConfig& kind) {
+    const auto has_nul = [](const std::string& s) {
+      return s.find('\0') != std::string::npos;
+    };
+    const auto bad_variable = [&](const std::string& name) {
+      return name.empty() || name.find('=') != std::string::npos || has_nul(name);
+    };
+    if (!kind.command.empty() && kind.command.front().empty()) {
+      refuse(prefix + "command", "the program's name is empty");
+    }
+    if (std::any_of(kind.command.begin(), kind.command.end(), has_nul)) {
+      refuse(prefix + "command", "an argument holds a NUL byte");
+    }
+    for (const auto& [name, text] : kind.env) {
+      if (bad_variable(name) || has_nul(text)) {
+        refuse(prefix + "env", quote(name) + " is not a possible variable");
+      }
+    }
+    for (const std::string& name : kind.pass_env) {
+      if (bad_variable(name)) {
+        refuse(prefix + "pass_env",
+               quote(name) + " is not a possible name of a variable");
+      }
+    }
+    if (has_nul(kind.cwd)) refuse(prefix + "cwd", "holds a NUL byte");
+  }
+
+  const Config& config_;
+  std::optional<Error> error_;
+};
+
+}  // namespace
+
+Result<void> Config::validate() const { return Validator(*this).run(); }
+
+}  // namespace carrel
