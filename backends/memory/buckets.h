@@ -1,0 +1,111 @@
+// The available rows of a memory store, by queue, kind and priority.
+//
+// Not thread-safe.
+#pragma once
+
+#include <carrel/queue.h>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <set>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "row.h"
+#include "row_order.h"
+
+namespace carrel::memory {
+
+// All rows of one queue, kind and priority. Lives while a row does, and a while longer.
+struct Bucket {
+  static constexpr std::size_t kInactive = static_cast<std::size_t>(-1);
+
+  std::string queue;
+  std::string kind;
+  std::int16_t priority = 0;
+  bool paused = false;  // its queue is
+  // Rows by state: a cache of the rows, changed with them under the store's lock.
+  std::array<std::uint64_t, kStateCount> rows{};
+  std::size_t live = 0;            // all rows, in whatever state
+  std::size_t fresh = 0;           // became available in this call: waiters may want them
+  RowOrder<ByAge> ready;           // the available ones
+  std::size_t active = kInactive;  // where Buckets lists it, while `ready` has rows
+
+  std::uint64_t count_of(State s) const { return rows[static_cast<std::size_t>(s)]; }
+  std::uint64_t& count(State s) { return rows[static_cast<std::size_t>(s)]; }
+};
+
+class Buckets {
+ public:
+  Buckets() = default;
+  Buckets(const Buckets&) = delete;
+  Buckets& operator=(const Buckets&) = delete;
+
+  // Stays valid while it has live rows.
+  Bucket& get(const std::string& queue, const std::string& kind, std::int16_t priority);
+
+  void add_ready(Row& row);
+  void remove_ready(Row& row);
+
+  void set_paused(const std::string& queue, bool paused);
+  const std::set<std::string, std::less<>>& paused() const { return paused_; }
+
+  template <class F>
+  void for_each(F f) const {
+    for (const auto& [key, bucket] : buckets_) f(*bucket);
+  }
+
+  // Which buckets: of these queues (empty: all) and kinds (null: all).
+  struct Wanted {
+    std::span<const std::string> queues;
+    const std::span<const std::string>* kinds = nullptr;
+  };
+  // Calls f for up to `max` rows that may be claimed at `now`, best first: priority, then
+  // age. f may take the row it is given out of its bucket.
+  template <class F>
+  void best(const Wanted& wanted, std::size_t max, Time now, F f) {
+    gather(wanted);
+    while (max > 0) {
+      Row* row = next();
+      if (row == nullptr) return;
+      if (row->rule.expires_at <= now) continue;  // the sweep will discard it
+      f(*row);
+      --max;
+    }
+  }
+
+ private:
+  struct Key {
+    std::string_view queue;
+    std::string_view kind;
+    std::int16_t priority;
+    bool operator==(const Key&) const = default;
+  };
+  struct Hash {
+    std::size_t operator()(const Key& key) const noexcept;
+  };
+  struct Head {
+    Bucket* bucket;
+    RowOrder<ByAge>::Cursor cursor;
+  };
+  void drop_empty();
+  void gather(const Wanted& wanted);
+  Row* next();
+  static bool later(const Head& a, const Head& b);
+
+  // The keys' views are of their bucket's own strings.
+  std::unordered_map<Key, std::unique_ptr<Bucket>, Hash> buckets_;
+  std::vector<Bucket*> active_;
+  std::set<std::string, std::less<>> paused_;
+  Bucket* last_ = nullptr;    // the last one got: batches are mostly of one kind
+  std::size_t drop_at_ = 64;  // how many buckets are worth a look for empty ones
+  std::vector<Head> heads_;   // of best(): a heap, kept for its memory
+};
+
+}  // namespace carrel::memory

@@ -1,0 +1,219 @@
+#include "jobs.h"
+
+#include <algorithm>
+#include <limits>
+
+namespace carrel::memory {
+
+Jobs::Jobs(const Retention& keep) : keep_(keep) {
+  if (keep_.max_rows == 0) keep_.max_rows = kDefaultMaxRows;
+}
+
+Row* Jobs::find_request(const std::string& request_id) const {
+  const auto found = requests_.find(request_id);
+  return found == requests_.end() ? nullptr : found->second;
+}
+
+Row& Jobs::insert(const NewJob& job, Time now) {
+  Bucket& bucket = buckets_.get(job.queue, job.kind, job.priority);
+  ++bucket.live;
+  Row& row = table_.add();
+  row.bucket = &bucket;
+  row.rule = rules::admit(now, job.delay, job.start_within, job.max_attempts);
+  row.enqueued = now;
+  row.run_at = row.rule.state == State::kScheduled ? row.rule.wake_at : now;
+  row.timeout = job.timeout;
+  row.payload = job.payload;
+  if (!job.request_id.empty()) {
+    row.more().request_id = job.request_id;
+    requests_.emplace(row.details->request_id, &row);
+  }
+  index(row, now);
+  return row;
+}
+
+void Jobs::remove(Row& row) {
+  unindex(row);
+  if (row.details && !row.details->request_id.empty()) {
+    requests_.erase(row.details->request_id);
+  }
+  --row.bucket->live;
+  table_.remove(row);
+}
+
+void Jobs::unindex(Row& row) {
+  const State state = row.rule.state;
+  --row.bucket->count(state);
+  timers(state).erase(row);
+  if (state == State::kAvailable) buckets_.remove_ready(row);
+  if (is_final(state)) --final_rows_;
+}
+
+void Jobs::index(Row& row, Time now) {
+  const State state = row.rule.state;
+  Bucket& bucket = *row.bucket;
+  ++bucket.count(state);
+  if (row.rule.wake_at != kNever || is_final(state)) timers(state).insert(row);
+  if (state == State::kAvailable) {
+    buckets_.add_ready(row);
+    if (bucket.fresh++ == 0) fresh_.push_back(&bucket);
+  } else if (is_final(state)) {
+    ++final_rows_;
+    if (row.ended == kNever) row.ended = now;
+    if (std::exchange(row.watched, false)) ended_.push_back(row.id);
+  }
+}
+
+void Jobs::retire(Row& row, Time now) {
+  if (row.rule.wake_at <= now) {
+    remove(row);
+    return;
+  }
+  while (final_rows_ > keep_.max_rows) remove(*oldest_final());
+}
+
+Row* Jobs::oldest_final() const {
+  Row* oldest = nullptr;
+  for (const State s : {State::kCompleted, State::kCancelled, State::kDiscarded}) {
+    Row* row = timers_[static_cast<std::size_t>(s)].front();
+    if (row == nullptr) continue;
+    if (oldest == nullptr || row->ended < oldest->ended) oldest = row;
+  }
+  return oldest;
+}
+
+namespace {
+
+Result<void> check_name(const char* what, const std::string& name) {
+  constexpr std::size_t kLongest = 128;
+  if (name.empty())
+    return fail(Code::kInvalid, std::string(what) + " is empty", "memory");
+  if (name.size() > kLongest) {
+    return fail(Code::kInvalid,
+                std::string(what) + " has " + std::to_string(name.size()) +
+                    " bytes; at most 128 are allowed",
+                "memory");
+  }
+  for (const char c : name) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x20 || byte == 0x7f) {
+      return fail(Code::kInvalid,
+                  std::string(what) + " contains a control character (byte " +
+                      std::to_string(byte) + ")",
+                  "memory");
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<void> check(const NewJob& job) {
+  if (auto ok = check_name("the queue's name", job.queue); !ok) return ok;
+  if (auto ok = check_name("the job's kind", job.kind); !ok) return ok;
+  if (job.max_attempts == 0) {
+    return fail(Code::kInvalid, "max_attempts of \"" + job.kind + "\" is 0; at least 1",
+                "memory");
+  }
+  for (const auto& [what, d] :
+       {std::pair("delay", job.delay), std::pair("start_within", job.start_within),
+        std::pair("timeout", job.timeout)}) {
+    if (d < Duration::zero()) {
+      return fail(Code::kInvalid,
+                  std::string(what) + " of \"" + job.kind + "\" is negative", "memory");
+    }
+  }
+  return {};
+}
+
+Ticket ticket_of(const Row& row) {
+  return {row.id, row.bucket->queue, row.bucket->kind, row.bucket->priority};
+}
+
+Claimed claimed_of(const Row& row) {
+  Claimed c;
+  c.lease = {row.id, row.rule.fence};
+  c.queue = row.bucket->queue;
+  c.kind = row.bucket->kind;
+  c.payload = row.payload;
+  if (row.details) c.checkpoint = row.details->checkpoint;
+  c.timeout = row.timeout;
+  c.priority = row.bucket->priority;
+  c.attempt = row.rule.attempt;
+  c.max_attempts = row.rule.max_attempts;
+  c.crashes = row.rule.crashes;
+  return c;
+}
+
+JobRecord record_of(const Row& row) {
+  JobRecord r;
+  r.id = row.id;
+  r.state = row.rule.state;
+  r.queue = row.bucket->queue;
+  r.kind = row.bucket->kind;
+  r.payload = row.payload;
+  r.result = row.result;
+  r.worker = row.rule.worker;
+  r.fence = row.rule.fence;
+  r.priority = row.bucket->priority;
+  r.attempt = row.rule.attempt;
+  r.max_attempts = row.rule.max_attempts;
+  r.crashes = row.rule.crashes;
+  r.cancel_requested = row.rule.cancel_requested;
+  if (row.details) {
+    r.request_id = row.details->request_id;
+    r.checkpoint = row.details->checkpoint;
+    r.log = row.details->log;
+    r.progress = row.details->progress;
+    r.attempts = row.details->attempts;
+  }
+  r.timeout = row.timeout;
+  r.enqueued = row.enqueued;
+  r.run_at = row.run_at;
+  if (row.rule.expires_at != kNever) r.expires = row.rule.expires_at;
+  if (row.started != kNever) r.started = row.started;
+  if (row.ended != kNever) r.ended = row.ended;
+  return r;
+}
+
+void append_log(std::string& log, std::string_view lines) {
+  constexpr std::size_t kMost = 16 * 1024;
+  if (lines.size() >= kMost) {
+    log.clear();
+    lines.remove_prefix(lines.size() - kMost);
+  }
+  log.append(lines);
+  if (log.size() <= kMost) return;
+  // Whole lines go, as long as that leaves something.
+  std::size_t cut = log.size() - kMost;
+  const std::size_t line = log.find('\n', cut - 1);
+  if (line != std::string::npos && line + 1 < log.size()) cut = line + 1;
+  log.erase(0, cut);
+}
+
+void append_attempt(Row& row, Attempt attempt, Time now) {
+  constexpr std::size_t kMost = 100;
+  attempt.worker = row.rule.worker;
+  attempt.started = row.started;
+  attempt.ended = now;
+  auto& attempts = row.more().attempts;
+  if (attempts.size() >= kMost) attempts.erase(attempts.begin());
+  attempts.push_back(std::move(attempt));
+}
+
+Progress bounded(const Progress& progress) {
+  constexpr std::size_t kMost = 1024;
+  Progress kept{progress.fraction, {}};
+  std::size_t size = std::min(progress.message.size(), kMost);
+  if (size < progress.message.size()) {
+    // Not through the middle of a UTF-8 character.
+    while (size > kMost - 4 &&
+           (static_cast<unsigned char>(progress.message[size]) & 0xC0) == 0x80) {
+      --size;
+    }
+  }
+  kept.message = progress.message.substr(0, size);
+  return kept;
+}
+
+}  // namespace carrel::memory

@@ -1,0 +1,94 @@
+// The rows of a memory store with everything that finds them: what the store guards with
+// its lock.
+//
+// Every change of a row goes through move(), which takes the row out of the orders that
+// it is in, lets a rule of carrel/rules.h change it, and puts it where it then belongs.
+// The counts are a cache of the rows that nothing else changes.
+//
+// Not thread-safe.
+#pragma once
+
+#include <carrel/store.h>
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "buckets.h"
+#include "row.h"
+#include "row_order.h"
+#include "row_table.h"
+
+namespace carrel::memory {
+
+class Jobs {
+ public:
+  // max_rows 0 becomes kDefaultMaxRows.
+  explicit Jobs(const Retention& keep);
+
+  static constexpr std::size_t kDefaultMaxRows = 10'000;
+
+  const Retention& keep() const { return keep_; }
+  Buckets& buckets() { return buckets_; }
+  const Buckets& buckets() const { return buckets_; }
+  const RowTable& rows() const { return table_; }
+  RowOrder<ByWake>& timers(State s) { return timers_[static_cast<std::size_t>(s)]; }
+
+  Row* find(JobId id) const { return table_.find(id); }
+  Row* find_request(const std::string& request_id) const;
+
+  // A job that passed the checks of check(), and whose request_id is not known.
+  Row& insert(const NewJob& job, Time now);
+
+  // rule(Row&) changes the row. After it the row may be gone: retention 0, or too many.
+  template <class Rule>
+  void move(Row& row, Time now, Rule rule) {
+    unindex(row);
+    rule(row);
+    index(row, now);
+    if (is_final(row.rule.state)) retire(row, now);
+  }
+  // A purge.
+  void remove(Row& row);
+
+  // Takes the buckets in which rows became available since the last time. Their `fresh`
+  // says how many, and is the caller's to clear.
+  std::vector<Bucket*>& fresh() { return fresh_; }
+  // Takes the watched jobs that became final since the last time.
+  std::vector<JobId>& ended() { return ended_; }
+
+ private:
+  void index(Row& row, Time now);
+  void unindex(Row& row);
+  void retire(Row& row, Time now);
+  Row* oldest_final() const;
+
+  Retention keep_;
+  RowTable table_;
+  Buckets buckets_;
+  // By state: the rows that the sweep must visit, and every final one.
+  std::array<RowOrder<ByWake>, kStateCount> timers_;
+  std::size_t final_rows_ = 0;
+  // The keys are views of their row's own string.
+  std::unordered_map<std::string_view, Row*> requests_;
+  std::vector<Bucket*> fresh_;
+  std::vector<JobId> ended_;
+};
+
+// kInvalid: the job cannot be stored, and why.
+Result<void> check(const NewJob& job);
+
+Ticket ticket_of(const Row& row);
+Claimed claimed_of(const Row& row);
+JobRecord record_of(const Row& row);
+
+// The bounds on what a row keeps.
+void append_log(std::string& log, std::string_view lines);  // the last 16 KiB
+void append_attempt(Row& row, Attempt attempt, Time now);   // the last 100
+Progress bounded(const Progress& progress);                 // message to 1 KiB
+
+}  // namespace carrel::memory

@@ -1,0 +1,255 @@
+#include "memory_store.h"
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "access.h"
+
+namespace carrel::memory {
+
+MemoryStore::MemoryStore(const BackendOptions& options)
+    : clock_(*options.clock), jobs_(options.retention) {}
+
+StoreTraits MemoryStore::traits() const noexcept { return {.reach = Reach::kProcess}; }
+
+void MemoryStore::tell_waiters(Wakes& wakes) {
+  for (Bucket* bucket : jobs_.fresh()) {
+    const std::size_t count = std::exchange(bucket->fresh, 0);
+    if (!waiters_.empty() && !bucket->paused) {
+      waiters_.call(bucket->queue, bucket->kind, count, wakes);
+    }
+  }
+  jobs_.fresh().clear();
+  for (const JobId id : jobs_.ended()) {
+    const auto [from, to] = watchers_.equal_range(value(id));
+    for (auto it = from; it != to; ++it) {
+      if (!std::exchange(it->second->called, true)) wakes.add(it->second->signal);
+    }
+  }
+  jobs_.ended().clear();
+}
+
+std::vector<Result<Inserted>> MemoryStore::insert(std::span<const NewJob> jobs,
+                                                  Duration /*deadline*/) {
+  std::vector<Result<Inserted>> answers;
+  answers.reserve(jobs.size());
+  Access access(*this);
+  for (const NewJob& job : jobs) {
+    if (auto ok = check(job); !ok) {
+      answers.emplace_back(tl::unexpect, std::move(ok.error()));
+      continue;
+    }
+    if (!job.request_id.empty()) {
+      if (const Row* first = jobs_.find_request(job.request_id)) {
+        Inserted& known = answers.emplace_back(Inserted{first->id, true, {}}).value();
+        if (first->rule.state == State::kAvailable) known.ticket = ticket_of(*first);
+        continue;
+      }
+    }
+    const Row& row = jobs_.insert(job, access.now());
+    Inserted& inserted = answers.emplace_back(Inserted{row.id, false, {}}).value();
+    if (row.rule.state == State::kAvailable) inserted.ticket = ticket_of(row);
+  }
+  return answers;
+}
+
+Result<std::vector<ClaimAnswer>> MemoryStore::claim(std::span<const Ticket> tickets,
+                                                    std::string_view worker,
+                                                    std::uint64_t claim_number,
+                                                    Duration lease) {
+  std::vector<ClaimAnswer> answers;
+  answers.reserve(tickets.size());
+  Access access(*this);
+  for (const Ticket& ticket : tickets) {
+    Row* row = jobs_.find(ticket.id);
+    if (row == nullptr) {
+      answers.emplace_back(tl::unexpect, Refusal::kGone);
+    } else if (row->rule.state == State::kAvailable && row->bucket->paused) {
+      answers.emplace_back(tl::unexpect, Refusal::kPaused);
+    } else if (const auto refusal =
+                   start(*row, worker, claim_number, lease, access.now())) {
+      answers.emplace_back(tl::unexpect, *refusal);
+    } else {
+      answers.emplace_back(claimed_of(*row));
+    }
+  }
+  return answers;
+}
+
+std::optional<Refusal> MemoryStore::start(Row& row, std::string_view worker,
+                                          std::uint64_t claim_number, Duration lease,
+                                          Time now) {
+  std::optional<Refusal> refusal;
+  jobs_.move(row, now, [&](Row& r) {
+    refusal = rules::claim(r.rule, worker, claim_number, lease, now);
+    if (!refusal) r.started = now;
+  });
+  return refusal;
+}
+
+std::vector<Claimed> MemoryStore::take(const Demand& demand, std::string_view worker,
+                                       std::uint64_t claim_number, Duration lease,
+                                       Time now) {
+  std::vector<Claimed> taken;
+  jobs_.buckets().best({demand.queues, &demand.kinds}, demand.max, now, [&](Row& row) {
+    if (!start(row, worker, claim_number, lease, now)) taken.push_back(claimed_of(row));
+  });
+  return taken;
+}
+
+Result<std::vector<Pulse>> MemoryStore::beat(std::string_view worker,
+                                             std::uint64_t settled_claim,
+                                             std::span<const Beat> beats, bool renew,
+                                             Duration lease) {
+  std::vector<Pulse> pulses;
+  pulses.reserve(beats.size());
+  Access access(*this);
+  const Time now = access.now();
+  ++beats_;
+  for (const Beat& beat : beats) {
+    Row* row = jobs_.find(beat.lease.id);
+    if (row == nullptr) {
+      pulses.push_back(Pulse::kStale);
+      continue;
+    }
+    Pulse pulse{};
+    if (renew) {
+      jobs_.move(*row, now, [&](Row& r) {
+        pulse = rules::beat(r.rule, beat.lease.fence, true, lease, now);
+      });
+    } else {
+      pulse = rules::beat(row->rule, beat.lease.fence, false, lease, now);
+    }
+    pulses.push_back(pulse);
+    if (pulse == Pulse::kStale) continue;
+    row->named = beats_;
+    if (beat.progress) row->more().progress = bounded(*beat.progress);
+    if (beat.checkpoint) row->more().checkpoint = *beat.checkpoint;
+    if (!beat.log.empty()) append_log(row->more().log, beat.log);
+  }
+  release_unnamed(worker, settled_claim, now);
+  return pulses;
+}
+
+void MemoryStore::release_unnamed(std::string_view worker, std::uint64_t settled_claim,
+                                  Time now) {
+  std::vector<Row*> unnamed;
+  RowOrder<ByWake>::Cursor cursor(jobs_.timers(State::kRunning));
+  for (; cursor.get() != nullptr; cursor.step()) {
+    Row& row = *cursor.get();
+    if (row.named != beats_ && row.rule.worker == worker) unnamed.push_back(&row);
+  }
+  for (Row* row : unnamed) {
+    if (row->rule.claim_number > settled_claim) continue;
+    jobs_.move(*row, now, [&](Row& r) {
+      rules::release_unnamed(r.rule, worker, settled_claim, jobs_.keep(), now);
+    });
+  }
+}
+
+std::vector<Result<Finished>> MemoryStore::finish(std::span<const Finish> runs) {
+  std::vector<Result<Finished>> answers;
+  answers.reserve(runs.size());
+  Access access(*this);
+  const Time now = access.now();
+  for (const Finish& run : runs) {
+    Finished& answer = answers.emplace_back(Finished{}).value();
+    Row* row = jobs_.find(run.lease.id);
+    if (row == nullptr) {
+      answer.kind = Finished::Kind::kStale;
+      continue;
+    }
+    jobs_.move(*row, now, [&](Row& r) {
+      answer.kind = rules::finish(r.rule, run.lease.fence, run.verdict, run.retry_in,
+                                  run.crashed, jobs_.keep(), now);
+      answer.state = r.rule.state;
+      if (answer.kind == Finished::Kind::kApplied) keep_outcome(r, run, now);
+    });
+  }
+  return answers;
+}
+
+void MemoryStore::keep_outcome(Row& row, const Finish& run, Time now) {
+  const State state = row.rule.state;
+  if (state == State::kCompleted) row.result = run.result;
+  if (state == State::kRetryable || state == State::kScheduled) {
+    row.run_at = row.rule.wake_at;
+  }
+  if (run.attempt) append_attempt(row, *run.attempt, now);
+  if (run.progress) row.more().progress = bounded(*run.progress);
+  if (run.checkpoint) row.more().checkpoint = *run.checkpoint;
+  if (!run.log.empty()) append_log(row.more().log, run.log);
+}
+
+Result<std::vector<Cancelled>> MemoryStore::cancel(std::span<const JobId> ids) {
+  std::vector<Cancelled> answers;
+  answers.reserve(ids.size());
+  Access access(*this);
+  const Time now = access.now();
+  for (const JobId id : ids) {
+    Cancelled& answer = answers.emplace_back(Cancelled::kNotFound);
+    if (Row* row = jobs_.find(id)) {
+      jobs_.move(*row, now,
+                 [&](Row& r) { answer = rules::cancel(r.rule, jobs_.keep(), now); });
+    }
+  }
+  return answers;
+}
+
+std::vector<Result<Ticket>> MemoryStore::retry(std::span<const JobId> ids) {
+  std::vector<Result<Ticket>> answers;
+  answers.reserve(ids.size());
+  Access access(*this);
+  const Time now = access.now();
+  for (const JobId id : ids) {
+    const std::string name = "job " + std::to_string(value(id));
+    Row* row = jobs_.find(id);
+    if (row == nullptr) {
+      answers.push_back(fail(Code::kNotFound, "no " + name, "memory"));
+      continue;
+    }
+    bool moved = false;
+    jobs_.move(*row, now, [&](Row& r) {
+      moved = rules::retry(r.rule, now);
+      if (!moved) return;
+      r.run_at = now;
+      r.ended = kNever;
+      r.result.clear();
+    });
+    if (moved) {
+      answers.emplace_back(ticket_of(*row));
+    } else {
+      answers.push_back(fail(
+          Code::kInvalid,
+          name + " is " + std::string(to_string(row->rule.state)) + " and needs no retry",
+          "memory"));
+    }
+  }
+  return answers;
+}
+
+Result<std::vector<Ticket>> MemoryStore::peek(const Demand& demand) {
+  std::vector<Ticket> tickets;
+  Access access(*this);
+  jobs_.buckets().best({demand.queues, &demand.kinds}, demand.max, access.now(),
+                       [&](const Row& row) { tickets.push_back(ticket_of(row)); });
+  return tickets;
+}
+
+Result<std::vector<Ticket>> MemoryStore::set_paused(std::string_view queue, bool paused) {
+  constexpr std::size_t kMostTickets = 1024;
+  const std::string name(queue);
+  std::vector<Ticket> tickets;
+  Access access(*this);
+  jobs_.buckets().set_paused(name, paused);
+  if (paused) return tickets;
+  jobs_.buckets().best({{&name, 1}, nullptr}, kMostTickets, access.now(),
+                       [&](const Row& row) { tickets.push_back(ticket_of(row)); });
+  jobs_.buckets().for_each([&](const Bucket& bucket) {
+    if (bucket.queue == name && !bucket.ready.empty()) access.call(bucket);
+  });
+  return tickets;
+}
+
+}  // namespace carrel::memory

@@ -1,0 +1,82 @@
+#include <algorithm>
+#include <array>
+#include <string>
+
+#include "access.h"
+#include "memory_store.h"
+
+namespace carrel::memory {
+namespace {
+
+// An entry in the history for what no worker is there to tell.
+Attempt lost(const Row& row) {
+  Attempt a;
+  a.attempt = row.rule.attempt;
+  a.fence = row.rule.fence;
+  a.klass = OutcomeClass::kWorkerLost;
+  a.message = "the lease of worker " + row.rule.worker + " ended without a result";
+  return a;
+}
+
+}  // namespace
+
+Result<Swept> MemoryStore::sweep(std::size_t max) {
+  // What holds jobs up comes first, and purges last.
+  constexpr std::array kOrder = {State::kRunning,   State::kRetryable, State::kScheduled,
+                                 State::kAvailable, State::kCompleted, State::kCancelled,
+                                 State::kDiscarded};
+  Swept swept;
+  Access access(*this);
+  const Time now = access.now();
+  for (const State state : kOrder) {
+    RowOrder<ByWake>& timer = jobs_.timers(state);
+    while (max > 0) {
+      Row* row = timer.front();
+      if (row == nullptr || row->rule.wake_at > now) break;
+      sweep_row(*row, now, swept);
+      --max;
+    }
+  }
+  for (const State state : kOrder) {
+    const Row* row = jobs_.timers(state).front();
+    if (row == nullptr || row->rule.wake_at == kNever) continue;
+    swept.next = std::min(swept.next,
+                          std::max(Duration::zero(), Duration(row->rule.wake_at - now)));
+  }
+  return swept;
+}
+
+void MemoryStore::sweep_row(Row& row, Time now, Swept& swept) {
+  jobs_.move(row, now, [&](Row& r) {
+    const Attempt attempt = r.rule.state == State::kRunning ? lost(r) : Attempt{};
+    switch (rules::sweep(r.rule, jobs_.keep(), now)) {
+      case rules::SweepAct::kDue:
+        swept.due.push_back(ticket_of(r));
+        break;
+      case rules::SweepAct::kRescued:
+        ++swept.rescued;
+        append_attempt(r, attempt, now);
+        swept.due.push_back(ticket_of(r));
+        break;
+      case rules::SweepAct::kExhausted:
+        ++swept.discarded;
+        ++swept.rescued;
+        append_attempt(r, attempt, now);
+        break;
+      case rules::SweepAct::kCancelled:
+        ++swept.rescued;
+        append_attempt(r, attempt, now);
+        break;
+      case rules::SweepAct::kExpired:
+        ++swept.discarded;
+        break;
+      case rules::SweepAct::kPurge:  // move() deletes it
+        ++swept.purged;
+        break;
+      case rules::SweepAct::kNothing:
+        break;
+    }
+  });
+}
+
+}  // namespace carrel::memory

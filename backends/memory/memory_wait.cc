@@ -1,0 +1,110 @@
+// What waits inside the store: the fused claim, and those who want to see a job's end.
+#include <algorithm>
+
+#include "access.h"
+#include "memory_store.h"
+
+namespace carrel::memory {
+
+// The store as its own queue.
+class MemoryStore::Source final : public ClaimSource {
+ public:
+  explicit Source(MemoryStore& store) : store_(store) {}
+
+  Result<std::vector<Claimed>> claim(const Demand& demand, std::string_view worker,
+                                     std::uint64_t claim_number, Duration lease,
+                                     Duration wait) override {
+    std::vector<Claimed> taken;
+    Access access(store_);
+    const auto stopped = [&] { return interrupted_ || store_.interrupted_; };
+    if (stopped() || demand.max == 0) return taken;
+    taken = store_.take(demand, worker, claim_number, lease, access.now());
+    if (!taken.empty() || wait <= Duration::zero()) return taken;
+
+    const auto deadline = deadline_after(wait);
+    Waiters::Waiter waiter{demand, store_.signals_.take()};
+    signal_ = waiter.signal;
+    store_.waiters_.add(waiter);
+    while (taken.empty()) {
+      const bool called = access.wait_until(*waiter.signal, deadline,
+                                            [&] { return waiter.called || stopped(); });
+      if (stopped()) {
+        // Somebody else must look at what this waiter was called for.
+        if (waiter.called) store_.waiters_.call_all(access.wakes());
+        break;
+      }
+      waiter.called = false;
+      taken = store_.take(demand, worker, claim_number, lease, access.now());
+      if (!called) break;
+    }
+    store_.waiters_.remove(waiter);
+    signal_ = nullptr;
+    store_.signals_.give(waiter.signal);
+    return taken;
+  }
+
+  void interrupt() noexcept override {
+    const std::lock_guard lock(store_.mutex_);
+    interrupted_ = true;
+    if (signal_ != nullptr) signal_->notify_all();
+  }
+
+ private:
+  MemoryStore& store_;
+  bool interrupted_ = false;                   // both under the store's lock
+  std::condition_variable* signal_ = nullptr;  // while claim() waits
+};
+
+std::unique_ptr<ClaimSource> MemoryStore::claim_source() {
+  return std::make_unique<Source>(*this);
+}
+
+std::vector<JobId> MemoryStore::final_among(std::span<const JobId> ids) const {
+  std::vector<JobId> found;
+  for (const JobId id : ids) {
+    const Row* row = jobs_.find(id);
+    if (row == nullptr || is_final(row->rule.state)) found.push_back(id);
+  }
+  return found;
+}
+
+void MemoryStore::watch(std::span<const JobId> ids, Watcher& watcher) {
+  for (const JobId id : ids) {
+    jobs_.find(id)->watched = true;
+    watchers_.emplace(value(id), &watcher);
+  }
+}
+
+void MemoryStore::unwatch(std::span<const JobId> ids, const Watcher& watcher) {
+  for (const JobId id : ids) {
+    const auto [from, to] = watchers_.equal_range(value(id));
+    const auto mine = std::find_if(
+        from, to, [&](const auto& entry) { return entry.second == &watcher; });
+    if (mine != to) watchers_.erase(mine);
+  }
+}
+
+Result<std::vector<JobId>> MemoryStore::await_final(std::span<const JobId> ids,
+                                                    Duration wait) {
+  Access access(*this);
+  std::vector<JobId> found = final_among(ids);
+  if (!found.empty() || ids.empty() || wait <= Duration::zero() || interrupted_) {
+    return found;
+  }
+  Watcher watcher{signals_.take()};
+  watch(ids, watcher);
+  access.wait_until(*watcher.signal, deadline_after(wait),
+                    [&] { return watcher.called || interrupted_; });
+  unwatch(ids, watcher);
+  signals_.give(watcher.signal);
+  return final_among(ids);
+}
+
+void MemoryStore::interrupt() noexcept {
+  Access access(*this);
+  interrupted_ = true;
+  waiters_.call_all(access.wakes());
+  for (const auto& [id, watcher] : watchers_) access.wakes().add(watcher->signal);
+}
+
+}  // namespace carrel::memory

@@ -1,0 +1,58 @@
+// One job as the memory store keeps it.
+#pragma once
+
+#include <carrel/job.h>
+#include <carrel/rules.h>
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace carrel::memory {
+
+struct Bucket;
+struct Row;
+
+// A row's place in one RowOrder (row_order.h).
+struct Link {
+  enum class Where : std::uint8_t { kOut, kListed, kStray };
+  Row* prev = nullptr;
+  Row* next = nullptr;
+  Where where = Where::kOut;
+};
+
+// What few rows have, so that the others stay small.
+struct Details {
+  std::string request_id;
+  std::string checkpoint;
+  std::string log;
+  std::optional<Progress> progress;
+  std::vector<Attempt> attempts;
+};
+
+struct Row {
+  rules::Row rule;
+  JobId id{};
+  Bucket* bucket = nullptr;  // its queue, kind and priority
+  Link ready;                // in the bucket's order, while it is available
+  Link timer;                // in its state's order by wake_at
+  Time enqueued{};
+  Time run_at{};
+  Time started = kNever;  // of the current or last run; kNever: none
+  Time ended = kNever;    // kNever: not final
+  Duration timeout{0};
+  std::string payload;
+  std::string result;
+  std::unique_ptr<Details> details;  // null: all empty
+  std::uint64_t named = 0;           // the last beat call that named its lease
+  bool watched = false;              // somebody waits for its end
+
+  Details& more() {
+    if (!details) details = std::make_unique<Details>();
+    return *details;
+  }
+};
+
+}  // namespace carrel::memory

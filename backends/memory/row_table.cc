@@ -1,0 +1,127 @@
+#include "row_table.h"
+
+#include <utility>
+
+namespace carrel::memory {
+namespace {
+
+constexpr std::size_t kFewestSlots = 1024;
+constexpr std::size_t kMostSpare = 4096;
+// A recycled row keeps its buffers for the next job, but not the buffers of a giant.
+constexpr std::size_t kKeptBuffer = 512;
+
+void clear(std::string& text) {
+  if (text.capacity() > kKeptBuffer) {
+    text = std::string();
+  } else {
+    text.clear();
+  }
+}
+
+bool worth_keeping(const Details& details) {
+  return details.attempts.capacity() <= 2 && details.log.capacity() <= kKeptBuffer &&
+         details.checkpoint.capacity() <= kKeptBuffer;
+}
+
+}  // namespace
+
+RowTable::RowTable() : slots_(kFewestSlots) {}
+
+RowTable::~RowTable() {
+  for (Row* row : slots_) delete row;
+}
+
+Row& RowTable::add() {
+  if ((size_ + 1) * 2 > slots_.size()) rehash(slots_.size() * 2);
+  Row* row = take().release();
+  row->id = JobId{++last_id_};
+  place(row);
+  ++size_;
+  return *row;
+}
+
+Row* RowTable::find(JobId id) const {
+  // A row further from its home than the one looked for would be would have given way.
+  for (std::size_t slot = home(id), walked = 0; slots_[slot] != nullptr;
+       slot = (slot + 1) & (slots_.size() - 1), ++walked) {
+    if (slots_[slot]->id == id) return slots_[slot];
+    if (distance(slot) < walked) return nullptr;
+  }
+  return nullptr;
+}
+
+void RowTable::remove(Row& row) {
+  const std::size_t mask = slots_.size() - 1;
+  std::size_t slot = home(row.id);
+  while (slots_[slot] != &row) slot = (slot + 1) & mask;
+  for (std::size_t next = (slot + 1) & mask;
+       slots_[next] != nullptr && distance(next) > 0; next = (next + 1) & mask) {
+    slots_[slot] = slots_[next];
+    slot = next;
+  }
+  slots_[slot] = nullptr;
+  --size_;
+  recycle(std::unique_ptr<Row>(&row));
+  if (slots_.size() > kFewestSlots && size_ * 16 < slots_.size()) {
+    rehash(slots_.size() / 4);
+  }
+}
+
+std::size_t RowTable::distance(std::size_t slot) const {
+  return (slot - home(slots_[slot]->id)) & (slots_.size() - 1);
+}
+
+void RowTable::place(Row* row) {
+  const std::size_t mask = slots_.size() - 1;
+  std::size_t slot = home(row->id);
+  for (std::size_t walked = 0; slots_[slot] != nullptr; slot = (slot + 1) & mask) {
+    if (const std::size_t there = distance(slot); there < walked) {
+      std::swap(row, slots_[slot]);
+      walked = there;
+    }
+    ++walked;
+  }
+  slots_[slot] = row;
+}
+
+void RowTable::rehash(std::size_t slots) {
+  std::vector<Row*> old(slots);
+  old.swap(slots_);
+  for (Row* row : old) {
+    if (row != nullptr) place(row);
+  }
+}
+
+std::unique_ptr<Row> RowTable::take() {
+  if (spare_.empty()) return std::make_unique<Row>();
+  std::unique_ptr<Row> row = std::move(spare_.back());
+  spare_.pop_back();
+  return row;
+}
+
+void RowTable::recycle(std::unique_ptr<Row> row) {
+  if (spare_.size() >= kMostSpare) return;
+  std::string payload = std::move(row->payload);
+  std::string result = std::move(row->result);
+  std::string worker = std::move(row->rule.worker);
+  std::unique_ptr<Details> details = std::move(row->details);
+  clear(payload);
+  clear(result);
+  clear(worker);
+  if (details && !worth_keeping(*details)) details.reset();
+  if (details) {
+    details->request_id.clear();
+    details->checkpoint.clear();
+    details->log.clear();
+    details->progress.reset();
+    details->attempts.clear();
+  }
+  *row = Row{};
+  row->payload = std::move(payload);
+  row->result = std::move(result);
+  row->rule.worker = std::move(worker);
+  row->details = std::move(details);
+  spare_.push_back(std::move(row));
+}
+
+}  // namespace carrel::memory

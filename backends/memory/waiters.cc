@@ -1,0 +1,44 @@
+#include "waiters.h"
+
+#include <algorithm>
+
+namespace carrel::memory {
+
+std::chrono::steady_clock::time_point deadline_after(Duration wait) {
+  constexpr Duration kLongest = std::chrono::hours(24 * 365);
+  return std::chrono::steady_clock::now() + std::clamp(wait, Duration::zero(), kLongest);
+}
+
+std::condition_variable* Signals::take() {
+  if (free_.empty()) return &all_.emplace_back();
+  std::condition_variable* signal = free_.back();
+  free_.pop_back();
+  return signal;
+}
+
+bool wants(const Demand& demand, const std::string& queue, const std::string& kind) {
+  const auto has = [](std::span<const std::string> names, const std::string& name) {
+    return std::find(names.begin(), names.end(), name) != names.end();
+  };
+  return (demand.queues.empty() || has(demand.queues, queue)) && has(demand.kinds, kind);
+}
+
+void Waiters::call(const std::string& queue, const std::string& kind, std::size_t count,
+                   Wakes& wakes) {
+  for (Waiter* waiter : waiters_) {
+    if (count == 0) return;
+    if (waiter->called || !wants(waiter->demand, queue, kind)) continue;
+    waiter->called = true;
+    wakes.add(waiter->signal);
+    count -= std::min(count, waiter->demand.max);
+  }
+}
+
+void Waiters::call_all(Wakes& wakes) {
+  for (Waiter* waiter : waiters_) {
+    waiter->called = true;
+    wakes.add(waiter->signal);
+  }
+}
+
+}  // namespace carrel::memory
