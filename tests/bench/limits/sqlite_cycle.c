@@ -5,7 +5,6 @@
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -13,39 +12,51 @@ static const char kSchema[] =
     "PRAGMA journal_mode = WAL;"
     "PRAGMA synchronous = FULL;"
     "CREATE TABLE job ("
-    "  id INTEGER PRIMARY KEY AUTOINCREMENT, state INTEGER NOT NULL, queue TEXT NOT NULL,"
-    "  kind TEXT NOT NULL, payload TEXT NOT NULL, priority INTEGER NOT NULL,"
-    "  run_at INTEGER NOT NULL, wake_at INTEGER, expires_at INTEGER,"
-    "  attempt INTEGER NOT NULL DEFAULT 0, max_attempts INTEGER NOT NULL,"
-    "  crashes INTEGER NOT NULL DEFAULT 0, fence INTEGER NOT NULL DEFAULT 0,"
-    "  timeout INTEGER NOT NULL DEFAULT 0, worker TEXT, claim_number INTEGER,"
-    "  result BLOB, checkpoint BLOB, log TEXT, enqueued INTEGER NOT NULL,"
-    "  started INTEGER, ended INTEGER);"
-    "CREATE INDEX job_available ON job (kind, queue, priority, run_at, id) WHERE state = "
-    "2;"
-    "CREATE INDEX job_wake ON job (wake_at) WHERE wake_at IS NOT NULL;"
+    "  id INTEGER PRIMARY KEY AUTOINCREMENT, state BIGINT NOT NULL, queue TEXT NOT NULL,"
+    "  kind TEXT NOT NULL, priority BIGINT NOT NULL, attempt BIGINT NOT NULL DEFAULT 0,"
+    "  max_attempts BIGINT NOT NULL, crashes BIGINT NOT NULL DEFAULT 0,"
+    "  cancel_requested BIGINT NOT NULL DEFAULT 0, fence BIGINT NOT NULL DEFAULT 0,"
+    "  finished_fence BIGINT NOT NULL DEFAULT 0, wake_at BIGINT, expires_at BIGINT,"
+    "  enqueued_at BIGINT NOT NULL, run_at BIGINT NOT NULL, started_at BIGINT,"
+    "  ended_at BIGINT, timeout_us BIGINT NOT NULL,"
+    "  claim_number BIGINT NOT NULL DEFAULT 0, worker TEXT NOT NULL DEFAULT '',"
+    "  request_id TEXT, payload BLOB, result BLOB);"
+    "CREATE INDEX job_available ON job (state, queue, kind, priority, run_at)"
+    "  WHERE state = 2;"
+    "CREATE INDEX job_wake ON job (state, wake_at) WHERE wake_at IS NOT NULL;"
+    "CREATE UNIQUE INDEX job_request ON job (request_id) WHERE request_id IS NOT NULL;"
     "CREATE TABLE attempt ("
-    "  job INTEGER NOT NULL, fence INTEGER NOT NULL, what TEXT NOT NULL,"
+    "  job BIGINT NOT NULL, fence BIGINT NOT NULL, attempt BIGINT NOT NULL,"
+    "  class BIGINT NOT NULL, message TEXT, wall_us BIGINT NOT NULL,"
+    "  worker TEXT NOT NULL, started_at BIGINT, ended_at BIGINT NOT NULL,"
     "  PRIMARY KEY (job, fence)) WITHOUT ROWID;";
 
 static const char kInsert[] =
-    "INSERT INTO job (state, queue, kind, payload, priority, run_at, max_attempts, "
-    "enqueued)"
-    " VALUES (2, ?1, ?2, ?3, ?4, ?5, 25, ?5)";
+    "INSERT INTO job (state, queue, kind, priority, max_attempts, enqueued_at, run_at,"
+    "  timeout_us, payload) VALUES (2, 'default', ?1, 0, 25, ?2, ?2, 0, ?3)";
 static const char kClaim[] =
-    "UPDATE job SET state = 3, attempt = attempt + 1, fence = fence + 1, worker = ?1,"
-    "  claim_number = ?2, started = ?3, wake_at = ?4"
-    " WHERE id IN (SELECT id FROM job WHERE state = 2 AND kind = ?5"
+    "UPDATE job SET state = 3, fence = fence + 1, attempt = attempt + 1, wake_at = ?1,"
+    "  claim_number = ?2, worker = ?3, started_at = ?4"
+    " WHERE id IN (SELECT id FROM job WHERE state = 2 AND queue = 'default' AND kind = ?5"
     "              ORDER BY priority, run_at, id LIMIT ?6)"
-    " RETURNING id, fence, attempt, max_attempts, queue, kind, payload, checkpoint,"
-    "  priority, timeout, crashes";
+    " RETURNING id, fence, queue, kind, payload, timeout_us, priority, run_at, attempt,"
+    "  max_attempts, crashes";
 static const char kFinish[] =
-    "UPDATE job SET state = 5, result = ?3, ended = ?4, wake_at = ?5, worker = NULL"
+    "UPDATE job SET state = 5, finished_fence = ?2, wake_at = ?3, ended_at = ?4"
     " WHERE id = ?1 AND fence = ?2 AND state = 3";
 static const char kHistory[] =
-    "INSERT INTO attempt (job, fence, what) VALUES (?1, ?2, ?3)";
+    "INSERT INTO attempt (job, fence, attempt, class, wall_us, worker, started_at,"
+    "  ended_at) VALUES (?1, ?2, 1, 0, ?3, ?4, ?5, ?6)";
+
+static const char kKind[] = "noop";
+static const char kWorker[] = "host:1234:1";
+
+struct claimed {
+  long long id, fence, at;
+};
 
 static sqlite3* db;
+static sqlite3_stmt *begin, *commit, *insert, *claim, *finish, *history;
 
 static void check(int code, const char* what) {
   if (code == SQLITE_OK || code == SQLITE_DONE || code == SQLITE_ROW) return;
@@ -72,82 +83,94 @@ static long long now_us(clockid_t clock) {
 }
 
 static void bind_text(sqlite3_stmt* statement, int at, const char* text) {
-  sqlite3_bind_text(statement, at, text, -1, SQLITE_STATIC);
+  check(sqlite3_bind_text(statement, at, text, -1, SQLITE_STATIC), "bind");
+}
+
+static void enqueue(int jobs) {
+  step_once(begin);
+  for (int i = 0; i < jobs; ++i) {
+    bind_text(insert, 1, kKind);
+    sqlite3_bind_int64(insert, 2, now_us(CLOCK_REALTIME));
+    sqlite3_bind_blob(insert, 3, "null", 4, SQLITE_STATIC);
+    step_once(insert);
+  }
+  step_once(commit);
+}
+
+static void take(struct claimed* jobs, int count, long long number) {
+  const long long now = now_us(CLOCK_REALTIME);
+  step_once(begin);
+  sqlite3_bind_int64(claim, 1, now + 30000000);
+  sqlite3_bind_int64(claim, 2, number);
+  bind_text(claim, 3, kWorker);
+  sqlite3_bind_int64(claim, 4, now);
+  bind_text(claim, 5, kKind);
+  sqlite3_bind_int(claim, 6, count);
+  int got = 0;
+  int code;
+  while ((code = sqlite3_step(claim)) == SQLITE_ROW && got < count) {
+    jobs[got].id = sqlite3_column_int64(claim, 0);
+    jobs[got].fence = sqlite3_column_int64(claim, 1);
+    jobs[got++].at = now;
+  }
+  check(code, "claim");
+  check(sqlite3_reset(claim), "claim");
+  step_once(commit);
+  if (got != count) {
+    fprintf(stderr, "claimed %d of %d\n", got, count);
+    exit(1);
+  }
+}
+
+static void complete(const struct claimed* jobs, int count) {
+  step_once(begin);
+  for (const struct claimed* job = jobs; job < jobs + count; ++job) {
+    const long long now = now_us(CLOCK_REALTIME);
+    sqlite3_bind_int64(finish, 1, job->id);
+    sqlite3_bind_int64(finish, 2, job->fence);
+    sqlite3_bind_int64(finish, 3, now + 86400000000LL);
+    sqlite3_bind_int64(finish, 4, now);
+    step_once(finish);
+    if (sqlite3_changes(db) != 1) {
+      fprintf(stderr, "job %lld was not finished\n", job->id);
+      exit(1);
+    }
+    sqlite3_bind_int64(history, 1, job->id);
+    sqlite3_bind_int64(history, 2, job->fence);
+    sqlite3_bind_int64(history, 3, now - job->at);
+    bind_text(history, 4, kWorker);
+    sqlite3_bind_int64(history, 5, job->at);
+    sqlite3_bind_int64(history, 6, now);
+    step_once(history);
+  }
+  step_once(commit);
 }
 
 int main(int argc, char** argv) {
-  if (argc != 4) {
+  char path[4096];
+  const long jobs = argc == 4 ? atol(argv[2]) : 0;
+  const int batch = argc == 4 ? atoi(argv[3]) : 0;
+  if (jobs < 1 || batch < 1 ||
+      snprintf(path, sizeof path, "%s/limit.db", argv[1]) >= (int)sizeof path) {
     fprintf(stderr, "usage: limit_sqlite FOLDER JOBS BATCH\n");
     return 2;
   }
-  char path[4096];
-  if (snprintf(path, sizeof path, "%s/limit.db", argv[1]) >= (int)sizeof path) return 2;
-  const long jobs = atol(argv[2]);
-  const int batch = atoi(argv[3]);
-  long long* claimed = calloc((size_t)batch, 2 * sizeof *claimed);
+  unlink(path);
   check(sqlite3_open(path, &db), path);
   check(sqlite3_exec(db, kSchema, NULL, NULL, NULL), "schema");
-  sqlite3_stmt* begin = prepare("BEGIN IMMEDIATE");
-  sqlite3_stmt* commit = prepare("COMMIT");
-  sqlite3_stmt* insert = prepare(kInsert);
-  sqlite3_stmt* claim = prepare(kClaim);
-  sqlite3_stmt* finish = prepare(kFinish);
-  sqlite3_stmt* history = prepare(kHistory);
+  begin = prepare("BEGIN IMMEDIATE");
+  commit = prepare("COMMIT");
+  insert = prepare(kInsert);
+  claim = prepare(kClaim);
+  finish = prepare(kFinish);
+  history = prepare(kHistory);
 
+  struct claimed* claimed = calloc((size_t)batch, sizeof *claimed);
   const long long started = now_us(CLOCK_MONOTONIC);
   for (long done = 0; done < jobs; done += batch) {
-    step_once(begin);
-    for (int i = 0; i < batch; ++i) {
-      bind_text(insert, 1, "default");
-      bind_text(insert, 2, "noop");
-      bind_text(insert, 3, "null");
-      sqlite3_bind_int(insert, 4, 0);
-      sqlite3_bind_int64(insert, 5, now_us(CLOCK_REALTIME));
-      step_once(insert);
-    }
-    step_once(commit);
-
-    step_once(begin);
-    const long long now = now_us(CLOCK_REALTIME);
-    bind_text(claim, 1, "host:1234:1");
-    sqlite3_bind_int64(claim, 2, done);
-    sqlite3_bind_int64(claim, 3, now);
-    sqlite3_bind_int64(claim, 4, now + 30000000);
-    bind_text(claim, 5, "noop");
-    sqlite3_bind_int(claim, 6, batch);
-    int got = 0;
-    int code;
-    while ((code = sqlite3_step(claim)) == SQLITE_ROW && got < batch) {
-      claimed[2 * got] = sqlite3_column_int64(claim, 0);
-      claimed[2 * got + 1] = sqlite3_column_int64(claim, 1);
-      ++got;
-    }
-    check(code, "claim");
-    check(sqlite3_reset(claim), "claim");
-    step_once(commit);
-    if (got != batch) {
-      fprintf(stderr, "claimed %d of %d\n", got, batch);
-      return 1;
-    }
-
-    step_once(begin);
-    for (int i = 0; i < batch; ++i) {
-      const long long ended = now_us(CLOCK_REALTIME);
-      sqlite3_bind_int64(finish, 1, claimed[2 * i]);
-      sqlite3_bind_int64(finish, 2, claimed[2 * i + 1]);
-      bind_text(finish, 3, "");
-      sqlite3_bind_int64(finish, 4, ended);
-      sqlite3_bind_int64(finish, 5, ended + 86400000000LL);
-      step_once(finish);
-      if (sqlite3_changes(db) != 1) return 1;
-      sqlite3_bind_int64(history, 1, claimed[2 * i]);
-      sqlite3_bind_int64(history, 2, claimed[2 * i + 1]);
-      bind_text(
-          history, 3,
-          "{\"attempt\":1,\"class\":\"ok\",\"wall_us\":12,\"worker\":\"host:1234:1\"}");
-      step_once(history);
-    }
-    step_once(commit);
+    enqueue(batch);
+    take(claimed, batch, done);
+    complete(claimed, batch);
   }
   const double took = (double)(now_us(CLOCK_MONOTONIC) - started) / 1e6;
   printf("%.6g\n", (double)jobs / took);
