@@ -1,0 +1,111 @@
+#include "active_run.h"
+
+#include <algorithm>
+
+#include "runner.h"
+
+namespace carrel {
+namespace {
+constexpr std::size_t kMaxMessage = 1024;
+constexpr std::size_t kMaxLogLine = 4096;
+constexpr std::size_t kMaxLogPending = 16 * 1024;  // what the store keeps of it anyway
+}  // namespace
+
+void ActiveRun::on_start() noexcept { runner_.began(*this); }
+
+void ActiveRun::on_progress(float fraction, std::string_view message) noexcept {
+  // NaN compares false and becomes 0.
+  const float clamped = fraction > 0 ? std::min(fraction, 1.0F) : 0.0F;
+  std::lock_guard lock(mutex_);
+  progress_ = Progress{clamped, std::string(message.substr(0, kMaxMessage))};
+}
+
+void ActiveRun::on_checkpoint(std::string_view bytes) noexcept {
+  std::lock_guard lock(mutex_);
+  checkpoint_ = std::string(bytes);
+}
+
+void ActiveRun::on_log(std::string_view line) noexcept {
+  std::lock_guard lock(mutex_);
+  if (log_.size() > 2 * kMaxLogPending) {  // the newest lines are the ones to keep
+    const auto cut = log_.find('\n', log_.size() - kMaxLogPending);
+    log_.erase(0, cut == std::string::npos ? log_.size() : cut + 1);
+  }
+  log_.append(line.substr(0, kMaxLogLine));
+  log_ += '\n';
+}
+
+void ActiveRun::on_end(Outcome end) noexcept { end_once(std::move(end), false); }
+
+void ActiveRun::abandon(Outcome end) noexcept { end_once(std::move(end), true); }
+
+void ActiveRun::end_once(Outcome end, bool abandoned) noexcept {
+  if (ended_.exchange(true)) return;
+  std::shared_ptr<Run> run;
+  {
+    std::lock_guard lock(mutex_);
+    run.swap(run_);  // the isolation's side holds this sink: the circle ends here
+  }
+  if (abandoned && run) run->abandon();
+  outcome = std::move(end);
+  runner_.ended(shared_from_this());
+}
+
+void ActiveRun::attach(std::shared_ptr<Run> run) noexcept {
+  std::optional<StopReason> stop;
+  {
+    std::lock_guard lock(mutex_);
+    if (ended_.load()) return;
+    run_ = run;
+    stop = stop_;
+  }
+  // It may have ended between the check and here: the handle is dropped then too.
+  if (stop) run->request_stop(*stop);
+}
+
+std::shared_ptr<Run> ActiveRun::handle() const {
+  std::lock_guard lock(mutex_);
+  return run_;
+}
+
+void ActiveRun::stop(StopReason reason) noexcept {
+  std::shared_ptr<Run> run;
+  {
+    std::lock_guard lock(mutex_);
+    if (stop_) return;
+    stop_ = reason;
+    run = run_;
+  }
+  if (run) run->request_stop(reason);
+}
+
+std::optional<StopReason> ActiveRun::stop_reason() const noexcept {
+  std::lock_guard lock(mutex_);
+  return stop_;
+}
+
+bool ActiveRun::terminate() noexcept {
+  const auto run = handle();
+  return run && run->terminate();
+}
+
+bool ActiveRun::kill() noexcept {
+  const auto run = handle();
+  return run && run->kill();
+}
+
+void ActiveRun::take_news(Beat& beat) {
+  std::lock_guard lock(mutex_);
+  beat.progress = std::exchange(progress_, std::nullopt);
+  beat.checkpoint = std::exchange(checkpoint_, std::nullopt);
+  beat.log = std::exchange(log_, {});
+}
+
+void ActiveRun::return_news(Beat&& beat) {
+  std::lock_guard lock(mutex_);
+  if (!progress_) progress_ = std::move(beat.progress);
+  if (!checkpoint_) checkpoint_ = std::move(beat.checkpoint);
+  log_.insert(0, beat.log);
+}
+
+}  // namespace carrel

@@ -1,0 +1,80 @@
+// One claimed job in this worker, from its claim until its finish is committed.
+//
+// It is the sink that its isolation reports to, and keeps what the next beat will carry.
+// It never blocks, and calls nobody with its lock held.
+#pragma once
+
+#include <carrel/isolation.h>
+
+#include <atomic>
+#include <chrono>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "kind.h"
+
+namespace carrel {
+
+class Runner;
+
+class ActiveRun final : public RunSink, public std::enable_shared_from_this<ActiveRun> {
+ public:
+  // `its_kind` and `runner` outlive every run, but for those of abandoned threads, which
+  // stop touching them when they are given up.
+  ActiveRun(Claimed claimed, const Kind& its_kind, Runner& runner)
+      : job(std::move(claimed)), kind(its_kind), runner_(runner) {}
+
+  const Claimed job;
+  const Kind& kind;
+
+  // Filled at the end, read by the completer.
+  Outcome outcome;
+  Finish finish;
+
+  // Places in tables of others, guarded by them.
+  std::size_t index = 0;  // the Runner's
+  std::atomic<bool> on_ladder{false};
+  std::pair<std::chrono::steady_clock::time_point, std::uint64_t> rung;  // the Ladder's
+
+  // RunSink
+  void on_start() noexcept override;
+  void on_progress(float fraction, std::string_view message) noexcept override;
+  void on_checkpoint(std::string_view bytes) noexcept override;
+  void on_log(std::string_view line) noexcept override;
+  void on_end(Outcome end) noexcept override;
+
+  // The isolation's handle; a stop that was asked for meanwhile is passed on.
+  void attach(std::shared_ptr<Run> run) noexcept;
+  void stop(StopReason reason) noexcept;  // the first reason stays
+  std::optional<StopReason> stop_reason() const noexcept;
+  bool terminate() noexcept;
+  bool kill() noexcept;
+  // Ends the run here with `end`, whatever its thread still does. Nothing if it had
+  // ended.
+  void abandon(Outcome end) noexcept;
+  bool ended() const noexcept { return ended_.load(); }
+
+  // Moves into `beat` what it has not carried yet.
+  void take_news(Beat& beat);
+  // After a beat failed: what it carried counts as news again, unless something newer
+  // came.
+  void return_news(Beat&& beat);
+
+ private:
+  std::shared_ptr<Run> handle() const;
+  void end_once(Outcome end, bool abandoned) noexcept;
+
+  Runner& runner_;
+  mutable std::mutex mutex_;
+  std::shared_ptr<Run> run_;
+  std::optional<StopReason> stop_;
+  std::optional<Progress> progress_;
+  std::optional<std::string> checkpoint_;
+  std::string log_;
+  std::atomic<bool> ended_{false};
+};
+
+}  // namespace carrel

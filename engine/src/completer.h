@@ -1,0 +1,83 @@
+// The completer: one thread that commits how runs ended, many at a time.
+//
+// While the store is away the batch is kept and tried again; meanwhile the runs stay
+// named in the beats, so that their leases hold as long as the store can be told.
+#pragma once
+
+#include <carrel/engine.h>
+#include <carrel/store.h>
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "active_run.h"
+#include "store_status.h"
+
+namespace carrel {
+
+class Runner;
+
+struct Totals {
+  std::atomic<std::uint64_t> completed{0};
+  std::atomic<std::uint64_t> failed{0};  // attempts
+  std::atomic<std::uint64_t> cancelled{0};
+  std::atomic<std::uint64_t> stale{0};
+};
+
+class Completer {
+ public:
+  struct Hooks {
+    std::vector<Hook> finished;
+    std::vector<Hook> failed;
+    // Jobs that the finishes set free; and the soonest retry that they asked for.
+    std::function<void(std::vector<Ticket>)> freed;
+    std::function<void(Duration)> due_in;
+  };
+  // At most about `bound` ended runs wait here before keeps_up() says no.
+  Completer(Store& store, Hooks hooks, StoreStatus& status, Totals& totals, LogFn log,
+            std::size_t bound);
+  ~Completer();  // stop() was called
+
+  void start(Runner& runner);
+  void push(std::shared_ptr<ActiveRun> run) noexcept;
+  bool keeps_up() const noexcept { return pending_.load() < bound_; }
+  std::size_t pending() const noexcept { return pending_.load(); }
+  // Until all is committed, at most until then. True: all is.
+  bool flush(std::chrono::steady_clock::time_point until);
+  // Ends the thread; what is not committed by then is logged, and left to the leases.
+  void stop();
+
+ private:
+  using Batch = std::vector<std::shared_ptr<ActiveRun>>;
+  void work();
+  // Commits what it can; what is to be tried again stays in `batch`.
+  void commit(Batch& batch);
+  void applied(ActiveRun& run, Finished&& finished, std::vector<Ticket>& freed);
+  void cannot_store(ActiveRun& run, const Error& error);
+
+  Store& store_;
+  const Hooks hooks_;
+  StoreStatus& status_;
+  Totals& totals_;
+  LogFn log_;
+  const std::size_t bound_;
+  Runner* runner_ = nullptr;
+
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::condition_variable flushed_;
+  Batch queue_;
+  bool stopping_ = false;
+  std::atomic<bool> sleeping_{false};
+  std::atomic<std::size_t> pending_{0};
+  std::thread thread_;
+};
+
+}  // namespace carrel

@@ -1,0 +1,80 @@
+#include "dispatcher.h"
+
+#include <algorithm>
+
+#include "threads.h"
+
+namespace carrel {
+namespace {
+constexpr std::size_t kMaxSweep = 1000;
+}
+
+Dispatcher::Dispatcher(Store& store, Publish publish, Duration poll, StoreStatus& status,
+                       LogFn log)
+    : store_(store),
+      publish_(std::move(publish)),
+      poll_(poll),
+      status_(status),
+      log_(std::move(log)) {}
+
+Dispatcher::~Dispatcher() { stop(); }
+
+void Dispatcher::start() {
+  thread_ = named_thread("carrel-dispatch", [this] { work(); });
+}
+
+Result<std::size_t> Dispatcher::sweep_all() {
+  std::size_t due = 0;
+  while (true) {
+    auto swept = store_.sweep(kMaxSweep);
+    if (!swept) return tl::unexpected<Error>(std::move(swept.error()));
+    if (swept->rescued > 0) {
+      log_(LogLevel::kWarn, std::to_string(swept->rescued) +
+                                " jobs whose lease had ended were taken back");
+    }
+    const std::size_t moved = swept->due.size() + swept->discarded + swept->purged;
+    due += swept->due.size();
+    next_ = swept->next;
+    if (!swept->due.empty() && publish_) publish_(std::move(swept->due));
+    if (moved < kMaxSweep) return due;
+  }
+}
+
+void Dispatcher::work() {
+  std::unique_lock lock(mutex_);
+  while (!stopping_) {
+    due_ = Clock::time_point::max();
+    lock.unlock();
+    const auto swept = sweep_all();
+    swept ? status_.answered() : status_.failed("sweep", swept.error());
+    lock.lock();
+    const Duration pause = swept ? std::min(poll_, std::max(next_, Duration{0})) : poll_;
+    const auto until = Clock::now() + pause;
+    while (!stopping_ && Clock::now() < std::min(until, due_)) {
+      wake_.wait_until(lock, std::min(until, due_));
+    }
+  }
+}
+
+void Dispatcher::due_in(Duration delay) {
+  if (delay > poll_) return;  // a sweep comes before
+  const auto at = Clock::now() + std::max(delay, Duration{0});
+  {
+    std::lock_guard lock(mutex_);
+    if (at >= due_) return;
+    due_ = at;
+  }
+  wake_.notify_one();
+}
+
+void Dispatcher::stop() {
+  {
+    std::lock_guard lock(mutex_);
+    if (stopping_) return;
+    stopping_ = true;
+  }
+  wake_.notify_all();
+  if (thread_.joinable()) thread_.join();
+}
+
+}  // namespace carrel

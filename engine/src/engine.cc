@@ -1,0 +1,110 @@
+#include <carrel/engine.h>
+
+#include <cstdio>
+#include <cstdlib>
+
+#include "engine_impl.h"
+#include "log.h"
+
+namespace carrel {
+
+Engine::Engine(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Engine::Engine(Engine&&) noexcept = default;
+Engine& Engine::operator=(Engine&&) noexcept = default;
+Engine::~Engine() = default;
+
+Result<Engine> Engine::open(const std::filesystem::path& file) {
+  auto config = Config::load(file);
+  if (!config) return tl::unexpected<Error>(std::move(config.error()));
+  if (auto ok = config->apply_environment(); !ok) {
+    return tl::unexpected<Error>(std::move(ok.error()));
+  }
+  return open(std::move(*config));
+}
+
+Result<Engine> Engine::open(Config config, Registry registry) {
+  if (auto ok = config.validate(); !ok)
+    return tl::unexpected<Error>(std::move(ok.error()));
+  set_log_level(config.log.level);
+  Engine engine(std::make_unique<Impl>(std::move(config), std::move(registry)));
+  engine.impl_->log = log_function();
+  return engine;
+}
+
+Result<void> Engine::add_handler(std::string_view kind, Handler handler) {
+  return impl_->add_handler(kind, std::move(handler));
+}
+
+void Engine::on_finished(Hook hook) { impl_->on_finished.push_back(std::move(hook)); }
+void Engine::on_failed(Hook hook) { impl_->on_failed.push_back(std::move(hook)); }
+
+Result<void> Engine::ignite() { return impl_->ignite(); }
+
+Result<JobId> Engine::enqueue(std::string_view kind, const Json& args,
+                              const EnqueueOptions& options) {
+  const Request request{std::string(kind), args, options};
+  return std::move(enqueue(std::span(&request, 1)).front());
+}
+
+std::vector<Result<JobId>> Engine::enqueue(std::span<const Request> requests) {
+  std::vector<Result<NewJob>> jobs;
+  jobs.reserve(requests.size());
+  for (const auto& request : requests) {
+    try {
+      jobs.push_back(impl_->make_job(
+          request.kind, request.args.is_null() ? std::string() : request.args.dump(),
+          request.options));
+    } catch (const Json::exception& e) {
+      jobs.emplace_back(
+          fail(Code::kInvalid, std::string("the arguments: ") + e.what(), "enqueue"));
+    }
+  }
+  return impl_->enqueue(std::move(jobs));
+}
+
+Result<JobId> Engine::enqueue_bytes(std::string_view kind, std::string payload,
+                                    const EnqueueOptions& options) {
+  std::vector<Result<NewJob>> jobs;
+  jobs.push_back(impl_->make_job(kind, std::move(payload), options));
+  return std::move(impl_->enqueue(std::move(jobs)).front());
+}
+
+Result<Json> Engine::wait(JobId id, Duration timeout) { return impl_->wait(id, timeout); }
+
+Result<JobRecord> Engine::job(JobId id) {
+  if (auto ok = impl_->ignite(); !ok) return tl::unexpected<Error>(std::move(ok.error()));
+  return impl_->store->monitor().job(id);
+}
+
+Result<std::vector<JobRecord>> Engine::list(const Filter& filter, JobId before,
+                                            std::size_t limit) {
+  if (auto ok = impl_->ignite(); !ok) return tl::unexpected<Error>(std::move(ok.error()));
+  return impl_->store->monitor().list(filter, before, limit);
+}
+
+Result<Cancelled> Engine::cancel(JobId id) { return impl_->cancel(id); }
+Result<void> Engine::retry(JobId id) { return impl_->retry(id); }
+Result<void> Engine::pause(std::string_view queue) {
+  return impl_->set_paused(queue, true);
+}
+Result<void> Engine::resume(std::string_view queue) {
+  return impl_->set_paused(queue, false);
+}
+Result<Health> Engine::health() { return impl_->health(); }
+
+Result<void> Engine::start() { return impl_->start(); }
+void Engine::stop(Duration grace) { impl_->stop(grace); }
+Result<void> Engine::run() { return impl_->run(); }
+Result<DrainReport> Engine::drain() { return impl_->drain(); }
+
+const Config& Engine::config() const noexcept { return impl_->config; }
+
+Store& Engine::store() {
+  if (auto ok = impl_->ignite(); !ok) {
+    std::fprintf(stderr, "carrel: Engine::store(): %s\n", ok.error().message.c_str());
+    std::abort();
+  }
+  return *impl_->store;
+}
+
+}  // namespace carrel

@@ -1,0 +1,96 @@
+// What an Engine is inside. Split by what its calls do: engine.cc (the public calls,
+// which only pass on), ignition.cc, enqueue.cc, inline.cc, jobs.cc, lifecycle.cc.
+#pragma once
+
+#include <carrel/engine.h>
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "kind.h"
+#include "reactor.h"
+#include "worker.h"
+
+namespace carrel {
+
+class Engine::Impl {
+ public:
+  Impl(Config config, Registry registry);
+  ~Impl();
+
+  Result<void> add_handler(std::string_view kind, Handler handler);
+  Result<void> ignite();
+
+  std::vector<Result<JobId>> enqueue(std::vector<Result<NewJob>> jobs);
+  Result<NewJob> make_job(std::string_view kind, std::string payload,
+                          const EnqueueOptions& options) const;
+
+  Result<Json> wait(JobId id, Duration timeout);
+  Result<Cancelled> cancel(JobId id);
+  Result<void> retry(JobId id);
+  Result<void> set_paused(std::string_view queue, bool paused);
+  Result<Health> health();
+
+  Result<void> start();
+  void stop(Duration grace);
+  Result<void> run();
+  Result<DrainReport> drain();
+
+  Config config;
+  Registry registry;
+  LogFn log;
+  std::unique_ptr<Store> store;
+  std::vector<Hook> on_finished;
+  std::vector<Hook> on_failed;
+
+ private:
+  // Ignition, step by step.
+  Result<void> ignite_locked();
+  std::vector<KindSpec> specs() const;
+  Result<void> ignite_server(const std::vector<KindSpec>& specs);
+  Result<void> open_backends();
+  Result<std::unique_ptr<Queue>> open_queue();
+  void renew_queue();
+  Result<void> make_isolations(std::vector<KindSpec> specs);
+  std::string absolute(const std::string& url) const;
+  BackendOptions backend_options() const;
+
+  bool knows(std::string_view kind) const;
+  void publish(std::vector<Ticket> tickets);
+  void due_in(Duration delay);
+  void run_inline(const Ticket& ticket);
+
+  std::shared_ptr<Queue> queue() const;
+  Result<std::unique_ptr<Worker>> make_worker();
+  std::size_t concurrency() const noexcept;
+
+  Handlers handlers_;
+  std::optional<Error> handler_error_;
+
+  std::mutex ignition_mutex_;
+  std::atomic<bool> ignited_{false};
+
+  std::unique_ptr<Reactor> reactor_;  // outlives the isolations
+  KindTable kinds_;
+  Totals totals_;
+
+  // nullptr where the store is its own queue. Replaced when a worker stops, since a queue
+  // that was interrupted stays so.
+  mutable std::mutex queue_mutex_;
+  std::shared_ptr<Queue> queue_;
+
+  std::mutex lifecycle_mutex_;  // start, stop, drain: one at a time
+  mutable std::mutex worker_mutex_;
+  std::shared_ptr<Worker> worker_;
+  const std::string inline_worker_ = make_worker_id();
+  std::atomic<std::uint64_t> inline_claims_{0};
+
+  std::mutex wake_mutex_;
+  int wake_fd_ = -1;  // an eventfd that run() waits on, while it does
+};
+
+}  // namespace carrel

@@ -1,0 +1,139 @@
+// Enqueueing: from a request to a committed row, and its ticket.
+#include <algorithm>
+
+#include "engine_impl.h"
+
+namespace carrel {
+namespace {
+
+constexpr std::size_t kMaxName = 128;
+constexpr std::size_t kMaxRequestId = 512;
+constexpr Duration kMaxDelay = std::chrono::hours(24 * 366 * 100);
+// How long an enqueue may wait for its commit.
+constexpr Duration kInsertDeadline = std::chrono::seconds(30);
+
+Result<void> check_name(std::string_view what, std::string_view name) {
+  const bool bad = std::any_of(name.begin(), name.end(),
+                               [](unsigned char c) { return c < 0x20 || c == 0x7f; });
+  if (name.empty() || name.size() > kMaxName || bad) {
+    return fail(Code::kInvalid,
+                std::string(what) +
+                    " must be 1 to 128 bytes without control characters, got " +
+                    Json(name).dump(-1, ' ', true, Json::error_handler_t::replace),
+                "enqueue");
+  }
+  return {};
+}
+
+Result<void> check_duration(std::string_view what, Duration d) {
+  if (d.count() < 0 || d > kMaxDelay) {
+    return fail(Code::kInvalid,
+                std::string(what) + " must be between 0 and 100 years, got " + to_text(d),
+                "enqueue");
+  }
+  return {};
+}
+
+}  // namespace
+
+bool Engine::Impl::knows(std::string_view kind) const {
+  return handlers_.find(kind) != nullptr || config.jobs.count(std::string(kind)) > 0;
+}
+
+Result<NewJob> Engine::Impl::make_job(std::string_view kind, std::string payload,
+                                      const EnqueueOptions& options) const {
+  const KindConfig& defaults = config.kind(kind);
+  NewJob job;
+  job.kind = kind;
+  job.queue = options.queue.empty() ? defaults.queue : options.queue;
+  job.payload = std::move(payload);
+  job.request_id = options.request_id;
+  job.delay = options.delay;
+  job.start_within =
+      options.start_within.count() != 0 ? options.start_within : defaults.start_within;
+  job.timeout = options.timeout;
+  job.priority = options.priority.value_or(defaults.priority);
+  job.max_attempts =
+      options.max_attempts != 0 ? options.max_attempts : defaults.max_attempts;
+  for (const auto& ok : {check_name("a kind", job.kind), check_name("a queue", job.queue),
+                         check_duration("delay", job.delay),
+                         check_duration("start_within", job.start_within),
+                         check_duration("timeout", job.timeout)}) {
+    if (!ok) return tl::unexpected<Error>(ok.error());
+  }
+  if (job.request_id.size() > kMaxRequestId) {
+    return fail(Code::kInvalid, "a request_id has at most 512 bytes", "enqueue");
+  }
+  if (config.strict_kinds && !knows(kind)) {
+    return fail(Code::kInvalid,
+                "no job of kind \"" + job.kind +
+                    "\" is handled or configured here, and strict_kinds is set",
+                "enqueue");
+  }
+  return job;
+}
+
+std::vector<Result<JobId>> Engine::Impl::enqueue(std::vector<Result<NewJob>> jobs) {
+  std::vector<Result<JobId>> answers;
+  answers.reserve(jobs.size());
+  if (auto ok = ignite(); !ok) {
+    answers.assign(jobs.size(), tl::unexpected<Error>(ok.error()));
+    return answers;
+  }
+  const std::uint64_t max_payload = store->traits().max_payload;
+  std::vector<NewJob> rows;
+  rows.reserve(jobs.size());
+  for (auto& job : jobs) {
+    if (job && max_payload > 0 && job->payload.size() > max_payload) {
+      job = fail(Code::kTooLarge,
+                 "the arguments have " + std::to_string(job->payload.size()) +
+                     " bytes; this store takes " + std::to_string(max_payload),
+                 "enqueue");
+    }
+    if (job) rows.push_back(std::move(*job));
+  }
+  auto inserted = store->insert(rows, kInsertDeadline);
+  std::vector<Ticket> tickets;
+  Duration soonest = Duration::max();
+  std::size_t row = 0;
+  for (auto& job : jobs) {
+    if (!job) {
+      answers.emplace_back(tl::unexpected<Error>(std::move(job.error())));
+      continue;
+    }
+    const NewJob& stored = rows[row];
+    auto& answer = inserted[row++];
+    if (!answer) {
+      answers.emplace_back(tl::unexpected<Error>(std::move(answer.error())));
+      continue;
+    }
+    answers.emplace_back(answer->id);
+    if (answer->ticket) tickets.push_back(std::move(*answer->ticket));
+    if (stored.delay.count() > 0) soonest = std::min(soonest, stored.delay);
+    if (stored.start_within.count() > 0) {
+      soonest = std::min(soonest, stored.delay + stored.start_within);
+    }
+  }
+  if (config.mode == Mode::kInline) {
+    for (const auto& ticket : tickets) run_inline(ticket);
+    return answers;
+  }
+  if (!tickets.empty()) publish(std::move(tickets));
+  if (soonest != Duration::max()) due_in(soonest);
+  return answers;
+}
+
+void Engine::Impl::publish(std::vector<Ticket> tickets) {
+  if (const auto to = queue()) to->publish(tickets);
+}
+
+void Engine::Impl::due_in(Duration delay) {
+  std::shared_ptr<Worker> worker;
+  {
+    std::lock_guard lock(worker_mutex_);
+    worker = worker_;
+  }
+  if (worker) worker->due_in(delay);
+}
+
+}  // namespace carrel

@@ -1,0 +1,41 @@
+#include "finish.h"
+
+namespace carrel {
+namespace {
+
+// What is worth an entry in the job's history: failures, and what a process used.
+bool worth_keeping(const Outcome& outcome, Verdict verdict) {
+  if (verdict == Verdict::kSnoozed || verdict == Verdict::kReleased) return false;
+  return outcome.klass != OutcomeClass::kOk || outcome.usage.max_rss_bytes > 0;
+}
+
+Attempt attempt_of(const Claimed& job, const Outcome& outcome) {
+  Attempt a;
+  a.attempt = job.attempt;
+  a.fence = job.lease.fence;
+  a.klass = outcome.klass;
+  if (outcome.klass != OutcomeClass::kOk) {
+    a.message = outcome.error.message;
+    a.code = outcome.error.code;
+    a.native = outcome.error.native;
+  }
+  a.exit_code = outcome.exit_code;
+  a.signal = outcome.signal;
+  a.usage = outcome.usage;
+  a.stderr_tail = outcome.stderr_tail;
+  return a;
+}
+
+}  // namespace
+
+Finish make_finish(const Claimed& job, const Outcome& outcome, const Decision& decision) {
+  Finish finish;
+  finish.lease = job.lease;
+  finish.verdict = decision.verdict;
+  finish.retry_in = decision.retry_in;
+  finish.crashed = decision.crashed;
+  if (worth_keeping(outcome, decision.verdict)) finish.attempt = attempt_of(job, outcome);
+  return finish;
+}
+
+}  // namespace carrel

@@ -1,0 +1,19 @@
+// From how an attempt ended, and what was decided about it, to what the store is told.
+#pragma once
+
+#include <carrel/retry.h>
+
+namespace carrel {
+
+// All but the result, which the caller moves in where the verdict is kCompleted. The
+// attempt goes into the job's history where there is something to say: a failure, or what
+// a process used; a success in a thread says all in the row itself.
+Finish make_finish(const Claimed& job, const Outcome& outcome, const Decision& decision);
+
+// What on_failed hears of: neither completed, snoozed nor released.
+constexpr bool is_failure(Verdict verdict) noexcept {
+  return verdict == Verdict::kRetry || verdict == Verdict::kDiscarded ||
+         verdict == Verdict::kCancelled;
+}
+
+}  // namespace carrel

@@ -1,0 +1,209 @@
+// The first call that needs the backends: freeze the handlers, fork the process server
+// while this process is still small and single-threaded, and only then load databases and
+// start threads.
+#include <algorithm>
+#include <filesystem>
+
+#include "config_check.h"
+#include "engine_impl.h"
+#include "log.h"
+#include "process_server.h"
+
+namespace carrel {
+namespace {
+
+tl::unexpected<Error> unexpected(Error error) {
+  return tl::unexpected<Error>(std::move(error));
+}
+
+KindSpec spec_of(const std::string& name, const KindConfig& config) {
+  KindSpec spec;
+  spec.kind = name;
+  spec.limits = config.limits();
+  spec.key = config.key;
+  spec.command = config.command;
+  spec.env = config.env;
+  spec.pass_env = config.pass_env;
+  spec.cwd = config.cwd;
+  spec.settings = config.settings;
+  return spec;
+}
+
+}  // namespace
+
+Result<void> Engine::Impl::add_handler(std::string_view kind, Handler handler) {
+  const auto refuse = [&](Code code, std::string why) -> Result<void> {
+    Error error{code, "handle(\"" + std::string(kind) + "\"): " + std::move(why),
+                "engine"};
+    if (!handler_error_) handler_error_ = error;
+    return unexpected(std::move(error));
+  };
+  if (ignited_.load()) {
+    return refuse(
+        Code::kInvalid,
+        "the engine has started: register every handler before the first enqueue, "
+        "wait, job or start. If a host needs its process server earlier, see "
+        "carrel::prefork() and carrel::main_hook()");
+  }
+  if (kind.empty()) return refuse(Code::kInvalid, "a kind needs a name");
+  if (handlers_.find(kind) != nullptr)
+    return refuse(Code::kExists, "it has a handler already");
+  if (!config.kind(kind).command.empty()) {
+    return refuse(Code::kInvalid,
+                  "its configuration names a command: it runs that program");
+  }
+  handlers_.handle(kind, std::move(handler));
+  return {};
+}
+
+Result<void> Engine::Impl::ignite() {
+  if (ignited_.load()) return {};
+  std::lock_guard lock(ignition_mutex_);
+  if (ignited_.load()) return {};
+  auto ok = ignite_locked();
+  if (!ok) {  // nothing stays half done: the next call tries again
+    kinds_ = {};
+    reactor_.reset();
+    queue_.reset();
+    store.reset();
+    return ok;
+  }
+  ignited_ = true;
+  return {};
+}
+
+Result<void> Engine::Impl::ignite_locked() {
+  if (handler_error_) return unexpected(*handler_error_);
+  if (auto ok = config.validate(); !ok) return ok;
+  for (const auto& plugin : config.plugins) {
+    if (auto ok = registry.load(config.directory / plugin); !ok) return ok;
+  }
+  if (auto ok = check_against(config, registry); !ok) return ok;
+  if (config.role == Role::kProducer) return open_backends();
+
+  auto kinds = specs();
+  if (auto ok = ignite_server(kinds); !ok) return ok;
+  if (auto ok = open_backends(); !ok) return ok;
+  reactor_ = std::make_unique<Reactor>();
+  return make_isolations(std::move(kinds));
+}
+
+// Every kind that this engine can run: those with a handler, and those that are programs.
+std::vector<KindSpec> Engine::Impl::specs() const {
+  std::vector<KindSpec> specs;
+  for (const auto& [name, handler] : handlers_.all()) {
+    specs.push_back(spec_of(name, config.kind(name)));
+    specs.back().handler = handler;
+  }
+  for (const auto& [name, job] : config.jobs) {
+    if (!job.command.empty()) specs.push_back(spec_of(name, job));
+  }
+  return specs;
+}
+
+Result<void> Engine::Impl::ignite_server(const std::vector<KindSpec>& specs) {
+  Handlers forked;
+  bool needed = false;
+  for (const auto& spec : specs) {
+    const auto entry = registry.isolation(config.kind(spec.kind).isolation);
+    if (!entry) return unexpected(entry.error());
+    if (!(*entry)->needs_server) continue;
+    needed = true;
+    if (spec.handler) forked.handle(spec.kind, spec.handler);
+  }
+  if (!needed) return {};
+  return process::ignite(forked, forked.all().empty(), log);
+}
+
+std::string Engine::Impl::absolute(const std::string& url) const {
+  const auto parsed = Url::parse(url);
+  if (!parsed || parsed->scheme != "sqlite" || config.directory.empty()) return url;
+  const std::filesystem::path file(parsed->rest);
+  if (file.is_absolute() || parsed->rest.empty() || parsed->rest.front() == ':')
+    return url;
+  return "sqlite:" + (config.directory / file).string() +
+         url.substr(url.find(parsed->rest) + parsed->rest.size());
+}
+
+BackendOptions Engine::Impl::backend_options() const {
+  BackendOptions options;
+  options.retention = config.retention;
+  options.poll = config.worker.poll;
+  options.log = log;
+  return options;
+}
+
+Result<void> Engine::Impl::open_backends() {
+  const auto url = Url::parse(absolute(config.store));
+  if (!url) return unexpected(url.error());
+  const auto make = registry.store(url->scheme);
+  if (!make) return unexpected(make.error());
+  auto opened = (**make)(*url, backend_options());
+  if (!opened) return unexpected(std::move(opened.error()));
+  store = std::move(*opened);
+  auto opened_queue = open_queue();
+  if (!opened_queue) return unexpected(std::move(opened_queue.error()));
+  queue_ = std::move(*opened_queue);
+  return {};
+}
+
+// nullptr: the store is its own.
+Result<std::unique_ptr<Queue>> Engine::Impl::open_queue() {
+  if (config.queue.empty() || config.queue == config.store) {
+    if (store->claim_source()) return nullptr;
+    return fail(
+        Code::kUnsupported,
+        "this store is no queue by itself: set `queue`, for example to \"memory:\"",
+        "engine");
+  }
+  const auto url = Url::parse(absolute(config.queue));
+  if (!url) return unexpected(url.error());
+  const auto make = registry.queue(url->scheme);
+  if (!make) return unexpected(make.error());
+  auto opened = (**make)(*url, backend_options());
+  if (!opened) return unexpected(std::move(opened.error()));
+  const Reach queue_reach = (*opened)->traits().reach;
+  const Reach store_reach = store->traits().reach;
+  if (queue_reach > store_reach) {
+    return fail(Code::kInvalid,
+                "the queue " + url->redacted() + " reaches further (" +
+                    std::string(to_string(queue_reach)) + ") than the store (" +
+                    std::string(to_string(store_reach)) +
+                    "): its tickets would come to workers that cannot see the jobs",
+                "engine");
+  }
+  return opened;
+}
+
+Result<void> Engine::Impl::make_isolations(std::vector<KindSpec> specs) {
+  std::map<std::string, std::vector<KindSpec>> by_isolation;
+  for (auto& spec : specs) {
+    by_isolation[config.kind(spec.kind).isolation].push_back(std::move(spec));
+  }
+  for (auto& [name, members] : by_isolation) {
+    const auto entry = registry.isolation(name);
+    if (!entry) return unexpected(entry.error());
+    IsolationSetup setup;
+    setup.kinds = members;
+    setup.concurrency = concurrency();
+    setup.reactor = reactor_.get();
+    setup.log = log;
+    auto isolation = (*entry)->make(setup);
+    if (!isolation) return unexpected(std::move(isolation.error()));
+    for (auto& spec : members) {
+      Kind kind;
+      kind.retry = config.kind(spec.kind).retry;
+      kind.isolation_name = name;
+      kind.isolation = isolation->get();
+      kind.traits = (*isolation)->traits();
+      kinds_.names.push_back(spec.kind);
+      const std::string key = spec.kind;
+      kind.spec = std::move(spec);
+      kinds_.kinds.emplace(key, std::move(kind));
+    }
+    kinds_.isolations.emplace(name, std::move(*isolation));
+  }
+  return {};
+}
+
+}  // namespace carrel

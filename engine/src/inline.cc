@@ -1,0 +1,106 @@
+// The test mode: enqueue runs the job in the caller, through the store as always.
+#include <condition_variable>
+
+#include "engine_impl.h"
+#include "finish.h"
+#include "outcome.h"
+
+namespace carrel {
+namespace {
+
+// Keeps what a run says, and lets the caller wait for the end of a program.
+class InlineSink final : public RunSink, public ContextSink {
+ public:
+  void on_progress(float fraction, std::string_view message) noexcept override {
+    std::lock_guard lock(mutex_);
+    finish_.progress = Progress{fraction, std::string(message)};
+  }
+  void on_checkpoint(std::string_view bytes) noexcept override {
+    std::lock_guard lock(mutex_);
+    finish_.checkpoint = std::string(bytes);
+  }
+  void on_log(std::string_view line) noexcept override {
+    std::lock_guard lock(mutex_);
+    finish_.log.append(line).append(1, '\n');
+  }
+  void on_end(Outcome outcome) noexcept override {
+    std::lock_guard lock(mutex_);
+    outcome_ = std::move(outcome);
+    ended_.notify_all();
+  }
+
+  void progress(float fraction, std::string_view message) override {
+    on_progress(fraction, message);
+  }
+  void checkpoint(std::string_view bytes) override { on_checkpoint(bytes); }
+  void log(std::string_view line) override { on_log(line); }
+  std::stop_token stop() override { return {}; }
+  bool stopping() override { return false; }
+
+  Outcome wait() {
+    std::unique_lock lock(mutex_);
+    ended_.wait(lock, [&] { return outcome_.has_value(); });
+    return std::move(*outcome_);
+  }
+  // Call after the end.
+  void add_words_to(Finish& finish) {
+    finish.progress = std::move(finish_.progress);
+    finish.checkpoint = std::move(finish_.checkpoint);
+    finish.log = std::move(finish_.log);
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable ended_;
+  std::optional<Outcome> outcome_;
+  Finish finish_;
+};
+
+Outcome run_program(const Kind& kind, const Claimed& job,
+                    const std::shared_ptr<InlineSink>& sink) {
+  Task task{std::make_shared<const Claimed>(job), kind.spec.limits, sink};
+  auto started = kind.isolation->start({&task, 1});
+  if (started.front()) return sink->wait();
+  return failure(OutcomeClass::kFailed, std::move(started.front().error()));
+}
+
+Outcome run_handler(const Kind& kind, const Claimed& job, InlineSink& sink) {
+  const auto started = std::chrono::steady_clock::now();
+  Context context(job, sink);
+  Outcome outcome = outcome_of(invoke(kind.spec.handler, context),
+                               kind.spec.limits.result_bytes, std::nullopt);
+  outcome.usage.wall =
+      std::chrono::duration_cast<Duration>(std::chrono::steady_clock::now() - started);
+  return outcome;
+}
+
+}  // namespace
+
+void Engine::Impl::run_inline(const Ticket& ticket) {
+  const Kind* kind = kinds_.find(ticket.kind);
+  if (kind == nullptr) return;  // it waits, as it would for a worker
+  // Nothing renews the lease here: it is as long as anybody may debug a handler.
+  auto claimed = store->claim({&ticket, 1}, inline_worker_, ++inline_claims_,
+                              std::chrono::hours(24));
+  if (!claimed || !claimed->front()) return;
+  const Claimed& job = *claimed->front();
+  const auto sink = std::make_shared<InlineSink>();
+  Outcome outcome =
+      kind->spec.handler ? run_handler(*kind, job, *sink) : run_program(*kind, job, sink);
+  const Decision decision = decide(kind->retry, job, outcome, std::nullopt, 0.5);
+  Finish finish = make_finish(job, outcome, decision);
+  sink->add_words_to(finish);
+  if (decision.verdict == Verdict::kCompleted) finish.result = outcome.result;
+  const auto answer = std::move(store->finish({&finish, 1}).front());
+  if (!answer) {
+    log(LogLevel::kError, "inline: " + answer.error().message);
+    return;
+  }
+  const Event event{job, outcome, decision.verdict, answer->state};
+  for (const auto& hook : on_finished) hook(event);
+  if (is_failure(decision.verdict)) {
+    for (const auto& hook : on_failed) hook(event);
+  }
+}
+
+}  // namespace carrel

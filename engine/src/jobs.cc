@@ -1,0 +1,149 @@
+// What is asked and said about jobs that exist.
+#include <algorithm>
+#include <chrono>
+
+#include "engine_impl.h"
+
+namespace carrel {
+namespace {
+
+using Steady = std::chrono::steady_clock;
+
+Result<Json> result_of(const JobRecord& job) {
+  if (job.state == State::kCompleted) {
+    if (job.result.empty()) return Json();
+    Json result = Json::parse(job.result, nullptr, false);
+    // A program may print anything, and a host may store bytes of its own.
+    if (result.is_discarded()) return Json(job.result);
+    return result;
+  }
+  const std::string name = "job " + std::to_string(value(job.id));
+  if (job.state == State::kCancelled)
+    return fail(Code::kCancelled, name + " was cancelled");
+  Error error{Code::kFailed, name + " was discarded"};
+  if (!job.attempts.empty()) {
+    const Attempt& last = job.attempts.back();
+    error.message = last.message;
+    error.native = last.native;
+    error.origin = to_string(last.klass);
+  }
+  return tl::unexpected<Error>(std::move(error));
+}
+
+}  // namespace
+
+Result<Json> Engine::Impl::wait(JobId id, Duration timeout) {
+  if (auto ok = ignite(); !ok) return tl::unexpected<Error>(std::move(ok.error()));
+  const auto until =
+      Steady::now() + std::min<Duration>(timeout, std::chrono::hours(24 * 365));
+  while (true) {
+    auto job = store->monitor().job(id);
+    if (!job) return tl::unexpected<Error>(std::move(job.error()));
+    if (is_final(job->state)) return result_of(*job);
+    const auto left = std::chrono::duration_cast<Duration>(until - Steady::now());
+    if (left.count() <= 0) {
+      return fail(Code::kTimeout, "job " + std::to_string(value(id)) + " is still " +
+                                      std::string(to_string(job->state)));
+    }
+    auto finals = store->await_final({&id, 1}, left);
+    if (!finals) return tl::unexpected<Error>(std::move(finals.error()));
+  }
+}
+
+Result<Cancelled> Engine::Impl::cancel(JobId id) {
+  if (auto ok = ignite(); !ok) return tl::unexpected<Error>(std::move(ok.error()));
+  auto answers = store->cancel({&id, 1});
+  if (!answers) return tl::unexpected<Error>(std::move(answers.error()));
+  if (answers->front() == Cancelled::kRequested) {
+    std::shared_ptr<Worker> worker;
+    {
+      std::lock_guard lock(worker_mutex_);
+      worker = worker_;
+    }
+    if (worker) worker->cancel(id);  // here or not: others hear it with their next beat
+  }
+  return answers->front();
+}
+
+Result<void> Engine::Impl::retry(JobId id) {
+  if (auto ok = ignite(); !ok) return ok;
+  auto answer = std::move(store->retry({&id, 1}).front());
+  if (!answer) return tl::unexpected<Error>(std::move(answer.error()));
+  publish({std::move(*answer)});
+  return {};
+}
+
+Result<void> Engine::Impl::set_paused(std::string_view name, bool paused) {
+  if (auto ok = ignite(); !ok) return ok;
+  auto tickets = store->set_paused(name, paused);
+  if (!tickets) return tl::unexpected<Error>(std::move(tickets.error()));
+  publish(std::move(*tickets));
+  return {};
+}
+
+Result<Health> Engine::Impl::health() {
+  if (auto ok = ignite(); !ok) return tl::unexpected<Error>(std::move(ok.error()));
+  Health health;
+  const auto before = Steady::now();
+  auto counts = store->monitor().counts();
+  health.store_round_trip = std::chrono::duration_cast<Duration>(Steady::now() - before);
+  if (!counts) return tl::unexpected<Error>(std::move(counts.error()));
+  auto paused = store->monitor().paused();
+  if (!paused) return tl::unexpected<Error>(std::move(paused.error()));
+  health.counts = std::move(*counts);
+  health.paused = std::move(*paused);
+  if (config.role == Role::kWorker) {
+    health.slots = concurrency();
+    for (const auto& [kind, waiting] : health.counts.available_by_kind) {
+      if (kinds_.find(kind) == nullptr) health.unhandled.push_back(kind);
+    }
+  }
+  health.stuck = kinds_.stuck();
+  health.completed = totals_.completed;
+  health.failed = totals_.failed;
+  health.stale = totals_.stale;
+  std::shared_ptr<Worker> worker;
+  {
+    std::lock_guard lock(worker_mutex_);
+    worker = worker_;
+  }
+  if (worker) {
+    health.running = true;
+    health.busy = worker->busy();
+    health.unflushed = worker->unflushed();
+    health.store_error = worker->store_error();
+  }
+  return health;
+}
+
+void to_json(Json& j, const Health& h) {
+  const auto states = [](const std::array<std::uint64_t, kStateCount>& counts) {
+    Json of = Json::object();
+    for (std::size_t i = 0; i < kStateCount; ++i) {
+      of[std::string(to_string(static_cast<State>(i)))] = counts[i];
+    }
+    return of;
+  };
+  j = Json{{"running", h.running},
+           {"jobs", states(h.counts.total)},
+           {"queues", Json::object()},
+           {"paused", h.paused},
+           {"unhandled_kinds", h.unhandled},
+           {"slots", h.slots},
+           {"busy", h.busy},
+           {"stuck", h.stuck},
+           {"unflushed", h.unflushed},
+           {"completed", h.completed},
+           {"failed", h.failed},
+           {"stale", h.stale},
+           {"store_round_trip_us", h.store_round_trip.count()}};
+  for (const auto& [queue, counts] : h.counts.by_queue)
+    j["queues"][queue] = states(counts);
+  j["oldest_available_s"] =
+      h.counts.oldest_available
+          ? Json(std::chrono::duration<double>(*h.counts.oldest_available).count())
+          : Json();
+  j["store_error"] = h.store_error ? Json(*h.store_error) : Json();
+}
+
+}  // namespace carrel

@@ -1,0 +1,61 @@
+#include "outcome.h"
+
+namespace carrel {
+namespace {
+
+OutcomeClass class_of(Code code) noexcept {
+  switch (code) {
+    case Code::kSnoozed:
+      return OutcomeClass::kSnoozed;
+    case Code::kDiscarded:
+    case Code::kTooLarge:
+      return OutcomeClass::kDiscarded;
+    case Code::kCancelled:
+      return OutcomeClass::kCancelled;
+    default:
+      return OutcomeClass::kFailed;
+  }
+}
+
+Outcome failed(Error error, std::optional<StopReason> stop) {
+  // A handler that snoozes or discards knows what it wants, stop or no stop.
+  const bool own_words = error.code == Code::kSnoozed || error.code == Code::kDiscarded;
+  const auto klass = stop && !own_words ? class_of(*stop) : class_of(error.code);
+  return failure(klass, std::move(error));
+}
+
+}  // namespace
+
+Outcome failure(OutcomeClass klass, Error error) {
+  Outcome out;
+  out.klass = klass;
+  out.error = std::move(error);
+  return out;
+}
+
+OutcomeClass class_of(StopReason stop) noexcept {
+  return stop == StopReason::kTimeout ? OutcomeClass::kWallTimeout
+                                      : OutcomeClass::kCancelled;
+}
+
+Outcome outcome_of(Result<Json> answer, std::uint64_t result_bytes,
+                   std::optional<StopReason> stop) {
+  if (!answer) return failed(std::move(answer.error()), stop);
+  Outcome out;
+  if (answer->is_null()) return out;
+  try {
+    out.result = answer->dump();
+  } catch (const Json::exception& e) {
+    return failed({Code::kDiscarded, std::string("the result is no JSON: ") + e.what()},
+                  std::nullopt);
+  }
+  if (out.result.size() > result_bytes) {
+    return failed(
+        {Code::kTooLarge, "the result has " + std::to_string(out.result.size()) +
+                              " bytes; its limit is " + std::to_string(result_bytes)},
+        std::nullopt);
+  }
+  return out;
+}
+
+}  // namespace carrel

@@ -1,0 +1,106 @@
+#include "pulse.h"
+
+#include <ctime>
+
+#include "threads.h"
+
+namespace carrel {
+namespace {
+
+Duration boot_time() {
+  timespec now{};
+  clock_gettime(CLOCK_BOOTTIME, &now);
+  return std::chrono::duration_cast<Duration>(std::chrono::seconds(now.tv_sec) +
+                                              std::chrono::nanoseconds(now.tv_nsec));
+}
+
+}  // namespace
+
+PulseLoop::PulseLoop(Store& store, Feed& feed, Runner& runner, Setup setup,
+                     StoreStatus& status, Totals& totals, LogFn log)
+    : store_(store),
+      feed_(feed),
+      runner_(runner),
+      setup_(std::move(setup)),
+      status_(status),
+      totals_(totals),
+      log_(std::move(log)),
+      last_renewal_(boot_time()) {}
+
+PulseLoop::~PulseLoop() { stop(); }
+
+void PulseLoop::start() {
+  thread_ = named_thread("carrel-pulse", [this] { work(); });
+}
+
+void PulseLoop::work() {
+  std::unique_lock lock(mutex_);
+  while (!wake_.wait_for(lock, setup_.beat, [&] { return stopping_; })) {
+    lock.unlock();
+    tick();
+    lock.lock();
+  }
+}
+
+void PulseLoop::tick() {
+  lost_claim_ = feed_.take_lost() || lost_claim_;
+  // Read before the leases: what a settled claim gave is among them, or was committed
+  // since.
+  const std::uint64_t settled = feed_.settled();
+  const auto runs = runner_.leases();
+  const Duration now = boot_time();
+  if (runs.empty() && !lost_claim_) {
+    last_renewal_ = now;
+    return;
+  }
+  std::vector<Beat> beats(runs.size());
+  for (std::size_t i = 0; i < runs.size(); ++i) {
+    beats[i].lease = runs[i]->job.lease;
+    if (!runs[i]->ended()) runs[i]->take_news(beats[i]);
+  }
+  const bool renew = now - last_renewal_ >= setup_.lease / 3 - setup_.beat;
+  const auto answers = store_.beat(setup_.worker, settled, beats, renew, setup_.lease);
+  if (!answers) {
+    status_.failed("beat", answers.error());
+    for (std::size_t i = 0; i < runs.size(); ++i)
+      runs[i]->return_news(std::move(beats[i]));
+    if (boot_time() - last_renewal_ >= setup_.lease * 4 / 5) fence_self(runs);
+    return;
+  }
+  status_.answered();
+  lost_claim_ = false;
+  if (renew) last_renewal_ = now;
+  for (std::size_t i = 0; i < runs.size(); ++i) {
+    if (runs[i]->ended()) continue;
+    if ((*answers)[i] == Pulse::kCancel) runner_.cancel(runs[i]->job.lease.id);
+    if ((*answers)[i] == Pulse::kStale) {
+      totals_.stale.fetch_add(1);
+      log_(LogLevel::kWarn, "job " + std::to_string(value(runs[i]->job.lease.id)) +
+                                ": its lease was lost; the run is ended");
+      runs[i]->stop(StopReason::kShutdown);
+      runs[i]->kill();
+    }
+  }
+}
+
+void PulseLoop::fence_self(const std::vector<Runner::RunPtr>& runs) {
+  for (const auto& run : runs) {
+    if (run->ended() || run->stop_reason() == StopReason::kShutdown) continue;
+    log_(LogLevel::kWarn, "job " + std::to_string(value(run->job.lease.id)) +
+                              ": its lease could not be renewed; the run is ended");
+    run->stop(StopReason::kShutdown);
+    run->kill();
+  }
+}
+
+void PulseLoop::stop() {
+  {
+    std::lock_guard lock(mutex_);
+    if (stopping_) return;
+    stopping_ = true;
+  }
+  wake_.notify_all();
+  if (thread_.joinable()) thread_.join();
+}
+
+}  // namespace carrel

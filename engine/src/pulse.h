@@ -1,0 +1,56 @@
+// The pulse: one thread that tells the store, every beat, what this worker's runs have to
+// say, hears which are cancelled, and keeps their leases.
+//
+// A worker that could not renew for 80 % of a lease fences itself: it ends its runs and
+// drops what they did, since the store may give the jobs to others.
+#pragma once
+
+#include <carrel/store.h>
+
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <string>
+#include <thread>
+
+#include "completer.h"
+#include "feed.h"
+#include "runner.h"
+#include "store_status.h"
+
+namespace carrel {
+
+class PulseLoop {
+ public:
+  struct Setup {
+    std::string worker;
+    Duration lease;
+    Duration beat;
+  };
+  PulseLoop(Store& store, Feed& feed, Runner& runner, Setup setup, StoreStatus& status,
+            Totals& totals, LogFn log);
+  ~PulseLoop();  // stop()
+  void start();
+  void stop();  // idempotent
+
+ private:
+  void work();
+  void tick();
+  void fence_self(const std::vector<Runner::RunPtr>& runs);
+
+  Store& store_;
+  Feed& feed_;
+  Runner& runner_;
+  const Setup setup_;
+  StoreStatus& status_;
+  Totals& totals_;
+  LogFn log_;
+  Duration last_renewal_;  // on CLOCK_BOOTTIME, which runs on while the machine sleeps
+  bool lost_claim_ = false;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  bool stopping_ = false;
+  std::thread thread_;
+};
+
+}  // namespace carrel

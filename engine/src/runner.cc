@@ -1,0 +1,245 @@
+#include "runner.h"
+
+#include <algorithm>
+#include <random>
+
+#include "completer.h"
+#include "finish.h"
+#include "outcome.h"
+
+namespace carrel {
+namespace {
+
+double random_fraction() {
+  thread_local std::minstd_rand engine{std::random_device{}()};
+  return std::uniform_real_distribution<double>(0, 1)(engine);
+}
+
+}  // namespace
+
+Runner::Runner(const KindTable& kinds, Size size, Ladder& ladder, Completer& completer)
+    : kinds_(kinds), size_(size), ladder_(ladder), completer_(completer) {}
+
+std::size_t Runner::room() const noexcept {
+  const std::size_t all = size_.concurrency + size_.prefetch;
+  const std::size_t taken = busy_.load();
+  return taken < all && completer_.keeps_up() ? all - taken : 0;
+}
+
+std::size_t Runner::wait_for_room() {
+  // With a prefetch, claims are made in halves of it rather than one by one.
+  const std::size_t all = size_.concurrency + size_.prefetch;
+  const std::size_t batch = std::max<std::size_t>(1, size_.prefetch / 2);
+  std::unique_lock lock(wait_mutex_);
+  ++waiters_;
+  wake_at_busy_ = all - batch;
+  changed_.wait(lock, [&] { return interrupted_ || room() >= batch; });
+  --waiters_;
+  return interrupted_ ? 0 : room();
+}
+
+void Runner::interrupt() {
+  std::lock_guard lock(wait_mutex_);
+  interrupted_ = true;
+  changed_.notify_all();
+}
+
+void Runner::launch(std::vector<Claimed> jobs) {
+  std::vector<RunPtr> runs;
+  runs.reserve(jobs.size());
+  for (auto& job : jobs) {
+    // A source hands out only kinds that were demanded, and those are in the table.
+    const Kind* kind = kinds_.find(job.kind);
+    runs.push_back(std::make_shared<ActiveRun>(std::move(job), *kind, *this));
+  }
+  busy_ += runs.size();
+  {
+    std::lock_guard lock(leases_mutex_);
+    for (const auto& run : runs) {
+      run->index = leases_.size();
+      leases_.push_back(run);
+    }
+  }
+  std::vector<RunPtr> ready;
+  ready.reserve(runs.size());
+  for (auto& run : runs) {
+    if (!run->kind.traits.queues) {
+      std::lock_guard lock(lanes_mutex_);
+      Lane& lane = lanes_[run->kind.isolation];
+      if (lane.running >= size_.concurrency) {
+        lane.waiting.push_back(std::move(run));
+        continue;
+      }
+      ++lane.running;
+    }
+    ready.push_back(std::move(run));
+  }
+  start(ready);
+}
+
+// Starts runs of any kinds, each stretch of one isolation in one call.
+void Runner::start(const std::vector<RunPtr>& runs) {
+  std::vector<Task> tasks;
+  for (std::size_t first = 0; first < runs.size();) {
+    Isolation* isolation = runs[first]->kind.isolation;
+    tasks.clear();
+    std::size_t end = first;
+    for (; end < runs.size() && runs[end]->kind.isolation == isolation; ++end) {
+      const RunPtr& run = runs[end];
+      Limits limits = run->kind.spec.limits;
+      if (run->job.timeout.count() > 0) limits.wall = run->job.timeout;
+      tasks.push_back({std::shared_ptr<const Claimed>(run, &run->job), limits, run});
+    }
+    auto answers = isolation->start(tasks);
+    for (std::size_t i = 0; i < answers.size(); ++i) {
+      ActiveRun& run = *runs[first + i];
+      if (!answers[i]) {
+        refuse(run, std::move(answers[i].error()));
+        continue;
+      }
+      run.attach(std::move(*answers[i]));
+      if (!run.kind.traits.queues) arm(run);
+    }
+    first = end;
+  }
+}
+
+void Runner::refuse(ActiveRun& run, Error error) {
+  const auto klass = error.code == Code::kUnavailable ? OutcomeClass::kResourceError
+                                                      : OutcomeClass::kFailed;
+  run.on_end(failure(klass, std::move(error)));
+}
+
+void Runner::began(ActiveRun& run) { arm(run); }
+
+void Runner::arm(ActiveRun& run) {
+  const Duration wall =
+      run.job.timeout.count() > 0 ? run.job.timeout : run.kind.spec.limits.wall;
+  if (wall.count() > 0) {
+    ladder_.arm(run.shared_from_this(), std::chrono::steady_clock::now() + wall);
+  }
+}
+
+void Runner::ended(RunPtr run) noexcept {
+  ladder_.disarm(*run);
+  const Outcome& outcome = run->outcome;
+  const Decision decision =
+      decide(run->kind.retry, run->job, outcome, run->stop_reason(), random_fraction());
+  run->finish = make_finish(run->job, outcome, decision);
+  const Kind& kind = run->kind;
+  completer_.push(std::move(run));
+  if (!kind.traits.queues) refill(kind);
+  const std::size_t before = busy_.fetch_sub(1);
+  if (waiters_.load() > 0 && before - 1 <= wake_at_busy_.load()) tell_waiters();
+}
+
+// A slot of a non-queueing isolation is free: the next that waits here takes it.
+void Runner::refill(const Kind& kind) {
+  RunPtr next;
+  {
+    std::lock_guard lock(lanes_mutex_);
+    Lane& lane = lanes_[kind.isolation];
+    if (lane.waiting.empty()) {
+      --lane.running;
+      return;
+    }
+    next = std::move(lane.waiting.front());
+    lane.waiting.pop_front();
+  }
+  start({next});
+}
+
+void Runner::tell_waiters() noexcept {
+  std::lock_guard lock(wait_mutex_);
+  changed_.notify_all();
+}
+
+bool Runner::cancel(JobId id) {
+  bool found = false;
+  for (const auto& run : leases()) {
+    if (run->job.lease.id != id || run->ended()) continue;
+    found = true;
+    run->stop(StopReason::kCancel);
+    ladder_.escalate(run);
+  }
+  return found;
+}
+
+void Runner::stop_all(StopReason reason) {
+  std::vector<RunPtr> never_started;
+  {
+    std::lock_guard lock(lanes_mutex_);
+    for (auto& [isolation, lane] : lanes_) {
+      for (auto& run : lane.waiting) never_started.push_back(std::move(run));
+      lane.running += lane.waiting.size();  // their end gives the places back
+      lane.waiting.clear();
+    }
+  }
+  for (const auto& run : leases()) run->stop(reason);
+  for (const auto& run : never_started) {
+    run->on_end(
+        failure(OutcomeClass::kCancelled, {Code::kCancelled, "stopped before it began"}));
+  }
+}
+
+void Runner::terminate_all() {
+  for (const auto& run : leases()) run->terminate();
+}
+
+void Runner::kill_all() {
+  for (const auto& run : leases()) run->kill();
+}
+
+void Runner::abandon_all() {
+  for (const auto& run : leases()) {
+    run->abandon(failure(OutcomeClass::kTimeoutAbandoned,
+                         {Code::kCancelled, "did not end before the engine stopped"}));
+  }
+}
+
+template <class Predicate>
+bool Runner::wait(std::chrono::steady_clock::time_point until, Predicate done) {
+  std::unique_lock lock(wait_mutex_);
+  ++waiters_;
+  wake_at_busy_ = size_.concurrency + size_.prefetch;
+  const bool is_done = changed_.wait_until(lock, until, done);
+  --waiters_;
+  return is_done;
+}
+
+bool Runner::wait_idle(std::chrono::steady_clock::time_point until) {
+  return wait(until, [&] { return busy_.load() == 0; });
+}
+
+bool Runner::wait_killed(std::chrono::steady_clock::time_point until) {
+  return wait(until, [&] {
+    const auto runs = leases();
+    return std::none_of(runs.begin(), runs.end(), [](const RunPtr& run) {
+      return !run->ended() && run->kind.traits.can_kill;
+    });
+  });
+}
+
+void Runner::wait_below(std::size_t busy) {
+  wait(std::chrono::steady_clock::time_point::max(), [&] { return busy_.load() < busy; });
+}
+
+std::vector<Runner::RunPtr> Runner::leases() const {
+  std::lock_guard lock(leases_mutex_);
+  return leases_;
+}
+
+void Runner::retire(const std::vector<RunPtr>& runs) {
+  {
+    std::lock_guard lock(leases_mutex_);
+    for (const auto& run : runs) {
+      auto& place = leases_[run->index];
+      std::swap(place, leases_.back());
+      place->index = run->index;
+      leases_.pop_back();
+    }
+  }
+  if (waiters_.load() > 0) tell_waiters();
+}
+
+}  // namespace carrel

@@ -1,0 +1,102 @@
+// The runner: turns claimed jobs into runs, keeps count of them, and hands the ended to
+// the completer.
+//
+// Slots: at most `concurrency` runs at once in each isolation. With `prefetch` that many
+// more jobs are claimed ahead; they wait inside an isolation that queues, or here.
+#pragma once
+
+#include <carrel/job.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <cstddef>
+#include <deque>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "active_run.h"
+#include "kind.h"
+#include "ladder.h"
+
+namespace carrel {
+
+class Completer;
+
+class Runner {
+ public:
+  using RunPtr = std::shared_ptr<ActiveRun>;
+  struct Size {
+    std::size_t concurrency = 1;
+    std::size_t prefetch = 0;
+  };
+  Runner(const KindTable& kinds, Size size, Ladder& ladder, Completer& completer);
+
+  // Blocks until jobs may be claimed, and says how many; 0: interrupted. One caller.
+  std::size_t wait_for_room();
+  std::size_t room() const noexcept;
+  void interrupt();
+
+  // Registers the jobs, so that the next beat names them, and starts them.
+  void launch(std::vector<Claimed> jobs);
+
+  // Asks every run of `id` here to stop; false: none is here.
+  bool cancel(JobId id);
+  void stop_all(StopReason reason);
+  void terminate_all();
+  void kill_all();
+  // Ends all that is left as stopped by the shutdown; for runs that cannot be killed.
+  void abandon_all();
+  // Until no run is left, at most until then. True: none is.
+  bool wait_idle(std::chrono::steady_clock::time_point until);
+  // Likewise, but for runs that cannot be killed.
+  bool wait_killed(std::chrono::steady_clock::time_point until);
+  // Until fewer than `busy` runs are left.
+  void wait_below(std::size_t busy);
+
+  // Every lease that is held here: runs, and ended ones whose finish is not committed.
+  std::vector<RunPtr> leases() const;
+  std::size_t busy() const noexcept { return busy_.load(); }
+
+  // From a run.
+  void began(ActiveRun& run);
+  void ended(RunPtr run) noexcept;
+  // From the completer: their finish is committed, or their lease is lost.
+  void retire(const std::vector<RunPtr>& runs);
+
+ private:
+  void start(const std::vector<RunPtr>& runs);
+  void refuse(ActiveRun& run, Error error);
+  void arm(ActiveRun& run);
+  void refill(const Kind& kind);
+  void tell_waiters() noexcept;
+  template <class Predicate>
+  bool wait(std::chrono::steady_clock::time_point until, Predicate done);
+
+  const KindTable& kinds_;
+  const Size size_;
+  Ladder& ladder_;
+  Completer& completer_;
+
+  std::atomic<std::size_t> busy_{0};
+  mutable std::mutex leases_mutex_;
+  std::vector<RunPtr> leases_;
+
+  // Jobs that a non-queueing isolation has no slot for yet, and how many it runs.
+  struct Lane {
+    std::size_t running = 0;
+    std::deque<RunPtr> waiting;
+  };
+  std::mutex lanes_mutex_;
+  std::map<const Isolation*, Lane> lanes_;
+
+  std::mutex wait_mutex_;
+  std::condition_variable changed_;
+  std::atomic<int> waiters_{0};
+  std::atomic<std::size_t> wake_at_busy_{
+      0};  // a waiter wants to hear once busy is this low
+  bool interrupted_ = false;
+};
+
+}  // namespace carrel

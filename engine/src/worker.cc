@@ -1,0 +1,127 @@
+#include "worker.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <random>
+
+namespace carrel {
+namespace {
+using Steady = std::chrono::steady_clock;
+// How long a kill may take to be heard of, and a last finish to be stored, when stopping.
+constexpr auto kLastWords = std::chrono::seconds(10);
+constexpr std::size_t kMinUnflushed = 1024;
+}  // namespace
+
+std::string make_worker_id() {
+  char host[65] = "";
+  gethostname(host, sizeof host - 1);
+  std::random_device random;
+  char text[128];
+  std::snprintf(text, sizeof text, "%s:%d:%08x%08x", host, static_cast<int>(getpid()),
+                random(), random());
+  return text;
+}
+
+std::unique_ptr<ClaimSource> Worker::make_source(const Setup& setup) {
+  if (!setup.queue) return setup.store.claim_source();
+  return std::make_unique<TicketSource>(*setup.queue, setup.store,
+                                        setup.config.worker.poll);
+}
+
+Completer::Hooks Worker::hooks(Setup& setup) {
+  Completer::Hooks hooks;
+  hooks.finished = std::move(setup.on_finished);
+  hooks.failed = std::move(setup.on_failed);
+  if (queue_) {
+    hooks.freed = [queue = queue_](std::vector<Ticket> tickets) {
+      queue->publish(tickets);
+    };
+  }
+  hooks.due_in = [this](Duration delay) { dispatcher_.due_in(delay); };
+  return hooks;
+}
+
+Worker::Worker(Setup setup)
+    : queue_(setup.queue),
+      id_(make_worker_id()),
+      status_(setup.log),
+      source_(make_source(setup)),
+      ladder_(setup.reactor),
+      completer_(setup.store, hooks(setup), status_, setup.totals, setup.log,
+                 std::max(kMinUnflushed,
+                          2 * (setup.concurrency + setup.config.worker.prefetch))),
+      runner_(setup.kinds, {setup.concurrency, setup.config.worker.prefetch}, ladder_,
+              completer_),
+      feed_(*source_, runner_,
+            {setup.config.worker.queues, setup.kinds.names, id_,
+             setup.config.worker.lease, setup.config.worker.poll},
+            status_),
+      pulse_(setup.store, feed_, runner_,
+             {id_, setup.config.worker.lease, setup.config.worker.beat}, status_,
+             setup.totals, setup.log),
+      dispatcher_(
+          setup.store,
+          queue_ ? Dispatcher::Publish([queue = queue_](std::vector<Ticket> tickets) {
+            queue->publish(tickets);
+          })
+                 : nullptr,
+          setup.config.worker.poll, status_, setup.log),
+      log_(setup.log) {
+  completer_.start(runner_);
+  pulse_.start();
+}
+
+Worker::~Worker() { stop(Duration{0}); }
+
+void Worker::start() {
+  dispatcher_.start();
+  feed_.start();
+}
+
+Result<void> Worker::drain() {
+  while (true) {
+    const auto due = dispatcher_.sweep_all();
+    if (!due) return tl::unexpected<Error>(due.error());
+    if (const std::size_t room = runner_.room(); room > 0) {
+      const auto pulled = feed_.pull(room, Duration{0});
+      if (!pulled) return tl::unexpected<Error>(pulled.error());
+      if (*pulled > 0) continue;
+    }
+    const std::size_t busy = runner_.busy();
+    if (busy > 0) {
+      runner_.wait_below(busy);
+    } else if (completer_.pending() > 0) {
+      completer_.flush(Steady::now() + kLastWords);  // its end may set others free
+    } else if (*due == 0) {
+      return {};
+    }
+  }
+}
+
+void Worker::stop(Duration grace) {
+  if (stopped_) return;
+  stopped_ = true;
+  feed_.stop();
+  runner_.stop_all(StopReason::kShutdown);
+  const auto end =
+      Steady::now() + std::min<Duration>(grace, std::chrono::hours(24 * 365));
+  if (!runner_.wait_idle(end)) {
+    runner_.kill_all();
+    // What can be killed is heard of soon; a thread is not.
+    const auto killed = Steady::now() + kLastWords;
+    if (!runner_.wait_killed(killed)) {
+      log_(LogLevel::kError, "children did not end after SIGKILL");
+    }
+    runner_.abandon_all();
+  }
+  if (!completer_.flush(Steady::now() + kLastWords)) {
+    log_(LogLevel::kError, "the store was away while stopping");
+  }
+  dispatcher_.stop();
+  completer_.stop();
+  pulse_.stop();
+}
+
+}  // namespace carrel

@@ -1,0 +1,73 @@
+// A worker: the loops of a started engine, in the one order in which they start and stop.
+//
+//   feed ─► runner ─► isolation ─► completer ─► store        pulse, dispatcher: beside
+//   them
+#pragma once
+
+#include <carrel/engine.h>
+
+#include <memory>
+#include <string>
+
+#include "completer.h"
+#include "dispatcher.h"
+#include "feed.h"
+#include "kind.h"
+#include "ladder.h"
+#include "pulse.h"
+#include "runner.h"
+#include "store_status.h"
+#include "ticket_source.h"
+
+namespace carrel {
+
+class Worker {
+ public:
+  struct Setup {
+    Store& store;
+    std::shared_ptr<Queue> queue;  // null: the store is its own
+    const KindTable& kinds;
+    Reactor& reactor;
+    const Config& config;
+    std::size_t concurrency;
+    std::vector<Hook> on_finished;
+    std::vector<Hook> on_failed;
+    Totals& totals;
+    LogFn log;
+  };
+  explicit Worker(Setup setup);
+  ~Worker();  // stop(0s), unless it was stopped
+
+  void start();
+  // Runs what is due, on the caller's thread, until nothing is.
+  Result<void> drain();
+  void stop(Duration grace);
+
+  bool cancel(JobId id) { return runner_.cancel(id); }
+  void due_in(Duration delay) { dispatcher_.due_in(delay); }
+  std::size_t busy() const noexcept { return runner_.busy(); }
+  std::size_t unflushed() const noexcept { return completer_.pending(); }
+  std::optional<std::string> store_error() const { return status_.error(); }
+
+ private:
+  static std::unique_ptr<ClaimSource> make_source(const Setup& setup);
+  Completer::Hooks hooks(Setup& setup);
+
+  std::shared_ptr<Queue> queue_;
+  const std::string id_;
+  StoreStatus status_;
+  std::unique_ptr<ClaimSource> source_;
+  Ladder ladder_;
+  Completer completer_;
+  Runner runner_;
+  Feed feed_;
+  PulseLoop pulse_;
+  Dispatcher dispatcher_;
+  LogFn log_;
+  bool stopped_ = false;
+};
+
+// "host:pid:0123456789abcdef", another one every time.
+std::string make_worker_id();
+
+}  // namespace carrel

@@ -1,0 +1,23 @@
+// "thread": every run takes the next free thread of the pool.
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "thread_pool.h"
+
+namespace carrel {
+
+class ThreadIsolation final : public Isolation {
+ public:
+  explicit ThreadIsolation(const IsolationSetup& setup);
+  IsolationTraits traits() const noexcept override;
+  std::vector<Result<std::shared_ptr<Run>>> start(std::span<Task> tasks) override;
+  std::size_t stuck() const noexcept override { return pool_.stuck(); }
+
+ private:
+  std::map<std::string, std::shared_ptr<const KindSpec>, std::less<>> kinds_;
+  ThreadPool pool_;
+};
+
+}  // namespace carrel

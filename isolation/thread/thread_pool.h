@@ -1,0 +1,45 @@
+// The threads that handlers run on, and what happens when one of them is lost to a
+// handler.
+//
+// What the threads need lives in a state that they share: a thread that was abandoned
+// inside a handler may outlive the pool, and then touches nothing but that state.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <span>
+
+#include "thread_run.h"
+
+namespace carrel {
+
+class ThreadPool {
+ public:
+  using RunPtr = std::shared_ptr<ThreadRun>;
+  // `released` is called on a pool thread when a run gives up its key, also long after it
+  // was abandoned; it must own what it touches. Empty: nobody cares.
+  ThreadPool(std::size_t threads, std::function<void(ThreadRun&)> released);
+  ~ThreadPool();  // joins all threads but those that are stuck
+  ThreadPool(const ThreadPool&) = delete;
+  ThreadPool& operator=(const ThreadPool&) = delete;
+
+  // Queues the runs, and wakes no more threads than there is work for. Moves from them.
+  void post(std::span<RunPtr> runs);
+  // A way to post that may be kept past the pool's life; it then does nothing.
+  std::function<void(RunPtr)> poster() const;
+
+  void abandon(ThreadRun& run) noexcept;
+  std::size_t stuck() const noexcept;
+
+ private:
+  struct Worker;
+  struct State;
+  static void spawn(const std::shared_ptr<State>& state);
+  static void work(std::shared_ptr<State> state, std::shared_ptr<Worker> self) noexcept;
+  static bool recovered(State& state, const std::shared_ptr<Worker>& self,
+                        const ThreadRun& run) noexcept;
+  std::shared_ptr<State> state_;
+};
+
+}  // namespace carrel

@@ -1,0 +1,74 @@
+#include "thread_run.h"
+
+#include "outcome.h"
+#include "thread_pool.h"
+
+namespace carrel {
+
+void ThreadRun::execute() noexcept {
+  int expected = kQueued;
+  if (!phase_.compare_exchange_strong(expected, kRunning)) return;
+  sink_->on_start();
+  using Steady = std::chrono::steady_clock;
+  const auto started = Steady::now();
+  std::optional<Steady::time_point> deadline;
+  if (limits_.wall.count() > 0) deadline = started + limits_.wall;
+  Outcome outcome;
+  {
+    Context context(*job_, *this, deadline);
+    outcome =
+        outcome_of(invoke(kind_->handler, context), limits_.result_bytes, stop_reason());
+  }
+  outcome.usage.wall = std::chrono::duration_cast<Duration>(Steady::now() - started);
+  expected = kRunning;
+  if (phase_.compare_exchange_strong(expected, kEnded)) sink_->on_end(std::move(outcome));
+  sink_.reset();  // the sink holds this run: the circle ends here
+}
+
+void ThreadRun::request_stop(StopReason reason) noexcept {
+  int none = -1;
+  if (!stop_reason_.compare_exchange_strong(none, static_cast<int>(reason))) return;
+  int queued = kQueued;
+  if (phase_.compare_exchange_strong(queued, kEnded)) {
+    const auto sink = std::move(sink_);
+    sink->on_end(
+        failure(class_of(reason), {Code::kCancelled, "stopped before it began"}));
+    return;
+  }
+  std::stop_source source{std::nostopstate};
+  {
+    std::lock_guard lock(stop_mutex_);
+    source = stop_source_;
+  }
+  if (source.stop_possible())
+    source.request_stop();  // runs the handler's callbacks: no lock
+}
+
+bool ThreadRun::try_abandon() noexcept {
+  int running = kRunning;
+  return phase_.compare_exchange_strong(running, kAbandoned);
+}
+
+void ThreadRun::abandon() noexcept { pool_.abandon(*this); }
+
+std::optional<StopReason> ThreadRun::stop_reason() const noexcept {
+  const int reason = stop_reason_.load();
+  if (reason < 0) return std::nullopt;
+  return static_cast<StopReason>(reason);
+}
+
+void ThreadRun::progress(float fraction, std::string_view message) {
+  sink_->on_progress(fraction, message);
+}
+void ThreadRun::checkpoint(std::string_view bytes) { sink_->on_checkpoint(bytes); }
+void ThreadRun::log(std::string_view line) { sink_->on_log(line); }
+
+std::stop_token ThreadRun::stop() {
+  std::lock_guard lock(stop_mutex_);
+  if (!stop_source_.stop_possible()) stop_source_ = std::stop_source();
+  // The request came before the source was there.
+  if (stopping()) stop_source_.request_stop();
+  return stop_source_.get_token();
+}
+
+}  // namespace carrel

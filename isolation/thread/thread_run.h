@@ -1,0 +1,64 @@
+// One run of a handler on a thread of this process: queued → running → ended, or
+// abandoned.
+#pragma once
+
+#include <carrel/isolation.h>
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <stop_token>
+
+namespace carrel {
+
+class ThreadPool;
+
+// Threads: any. Whoever moves the phase to ended is the one that calls sink->on_end.
+class ThreadRun final : public Run, public ContextSink {
+ public:
+  // `kind` and `pool` outlive the run, but for an abandoned one, whose pool's state does.
+  ThreadRun(Task task, std::shared_ptr<const KindSpec> kind, ThreadPool& pool)
+      : job_(std::move(task.job)),
+        limits_(task.limits),
+        sink_(std::move(task.sink)),
+        kind_(std::move(kind)),
+        pool_(pool) {}
+
+  void execute() noexcept;  // on a pool thread; returns at once if it ended while queued
+  bool abandoned() const noexcept { return phase_.load() == kAbandoned; }
+  bool try_abandon() noexcept;  // true: it ran, and nobody waits for it any more
+
+  // What the mutex isolation runs it under; set before it is posted.
+  std::string key;
+  // The replacement has taken this run's thread's place. Guarded by the pool.
+  bool replaced = false;
+
+  void request_stop(StopReason reason) noexcept override;
+  bool terminate() noexcept override { return false; }
+  bool kill() noexcept override { return false; }
+  void abandon() noexcept override;
+
+  void progress(float fraction, std::string_view message) override;
+  void checkpoint(std::string_view bytes) override;
+  void log(std::string_view line) override;
+  std::stop_token stop() override;
+  bool stopping() override { return stop_reason_.load() >= 0; }
+
+ private:
+  enum Phase : int { kQueued, kRunning, kEnded, kAbandoned };
+  std::optional<StopReason> stop_reason() const noexcept;
+
+  std::shared_ptr<const Claimed> job_;
+  Limits limits_;
+  std::shared_ptr<RunSink> sink_;
+  std::shared_ptr<const KindSpec> kind_;
+  ThreadPool& pool_;
+  std::atomic<int> phase_{kQueued};
+  std::atomic<int> stop_reason_{-1};  // a StopReason once asked
+  // The source is made when a handler first asks for its token: most never do.
+  std::mutex stop_mutex_;
+  std::stop_source stop_source_{std::nostopstate};
+};
+
+}  // namespace carrel
