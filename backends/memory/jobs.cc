@@ -108,9 +108,11 @@ Result<void> check_name(const char* what, const std::string& name) {
 
 }  // namespace
 
-Result<void> check(const NewJob& job) {
-  if (auto ok = check_name("the queue's name", job.queue); !ok) return ok;
-  if (auto ok = check_name("the job's kind", job.kind); !ok) return ok;
+Result<void> check(const NewJob& job, const NewJob* checked) {
+  if (checked == nullptr || job.queue != checked->queue || job.kind != checked->kind) {
+    if (auto ok = check_name("the queue's name", job.queue); !ok) return ok;
+    if (auto ok = check_name("the job's kind", job.kind); !ok) return ok;
+  }
   if (job.max_attempts == 0) {
     return fail(Code::kInvalid, "max_attempts of \"" + job.kind + "\" is 0; at least 1",
                 "memory");

@@ -79,8 +79,9 @@ class Jobs {
   std::vector<JobId> ended_;
 };
 
-// kInvalid: the job cannot be stored, and why.
-Result<void> check(const NewJob& job);
+// kInvalid: the job cannot be stored, and why. `checked`: one that passed, whose names
+// need no second look; may be null.
+Result<void> check(const NewJob& job, const NewJob* checked);
 
 Ticket ticket_of(const Row& row);
 Claimed claimed_of(const Row& row);

@@ -34,12 +34,14 @@ std::vector<Result<Inserted>> MemoryStore::insert(std::span<const NewJob> jobs,
                                                   Duration /*deadline*/) {
   std::vector<Result<Inserted>> answers;
   answers.reserve(jobs.size());
+  const NewJob* checked = nullptr;
   Access access(*this);
   for (const NewJob& job : jobs) {
-    if (auto ok = check(job); !ok) {
+    if (auto ok = check(job, checked); !ok) {
       answers.emplace_back(tl::unexpect, std::move(ok.error()));
       continue;
     }
+    checked = &job;
     if (!job.request_id.empty()) {
       if (const Row* first = jobs_.find_request(job.request_id)) {
         Inserted& known = answers.emplace_back(Inserted{first->id, true, {}}).value();

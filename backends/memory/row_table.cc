@@ -18,9 +18,16 @@ void clear(std::string& text) {
   }
 }
 
-bool worth_keeping(const Details& details) {
-  return details.attempts.capacity() <= 2 && details.log.capacity() <= kKeptBuffer &&
-         details.checkpoint.capacity() <= kKeptBuffer;
+void reset(std::unique_ptr<Details>& details) {
+  if (details->attempts.capacity() > 2) {
+    details.reset();
+    return;
+  }
+  clear(details->request_id);
+  clear(details->checkpoint);
+  clear(details->log);
+  details->progress.reset();
+  details->attempts.clear();
 }
 
 }  // namespace
@@ -101,26 +108,15 @@ std::unique_ptr<Row> RowTable::take() {
 
 void RowTable::recycle(std::unique_ptr<Row> row) {
   if (spare_.size() >= kMostSpare) return;
-  std::string payload = std::move(row->payload);
-  std::string result = std::move(row->result);
-  std::string worker = std::move(row->rule.worker);
-  std::unique_ptr<Details> details = std::move(row->details);
-  clear(payload);
-  clear(result);
-  clear(worker);
-  if (details && !worth_keeping(*details)) details.reset();
-  if (details) {
-    details->request_id.clear();
-    details->checkpoint.clear();
-    details->log.clear();
-    details->progress.reset();
-    details->attempts.clear();
-  }
-  *row = Row{};
-  row->payload = std::move(payload);
-  row->result = std::move(result);
-  row->rule.worker = std::move(worker);
-  row->details = std::move(details);
+  // Field by field: moving whole rows about was an eighth of the store's time.
+  clear(row->payload);
+  clear(row->result);
+  clear(row->rule.worker);
+  if (row->details) reset(row->details);
+  row->started = kNever;
+  row->ended = kNever;
+  row->named = 0;
+  row->watched = false;
   spare_.push_back(std::move(row));
 }
 
