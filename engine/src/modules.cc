@@ -41,6 +41,17 @@ tl::unexpected<Error> bad(const fs::path& library, Code code, std::string_view w
   return fail(code, message.append(why), "registry");
 }
 
+// Boost.DLL wraps what the dynamic loader said in words of its own.
+std::string loader_message(std::string_view what) {
+  constexpr std::string_view kBegin = "dlerror system message: ";
+  const std::size_t begin = what.find(kBegin);
+  const std::size_t end = what.rfind("): ");
+  if (begin == std::string_view::npos || end == std::string_view::npos || end < begin) {
+    return std::string(what);
+  }
+  return std::string(what.substr(begin + kBegin.size(), end - begin - kBegin.size()));
+}
+
 }  // namespace
 
 std::string_view module_for(std::string_view scheme) noexcept {
@@ -98,7 +109,7 @@ Result<void> load_plugin(const fs::path& library, Registry& registry) {
     handle.load(path,
                 boost::dll::load_mode::rtld_now | boost::dll::load_mode::rtld_local);
   } catch (const std::exception& e) {
-    return bad(library, Code::kUnsupported, e.what());
+    return bad(library, Code::kUnsupported, loader_message(e.what()));
   }
   try {
     if (!handle.has("carrel_plugin")) {
