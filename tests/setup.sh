@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Shell functions shared by tests/run, tests/bench/run and examples/run. Source it; it
 # sets `root` to the project's folder and runs nothing.
 
@@ -50,7 +51,7 @@ build() {
   if (($# > 0)); then
     targets=(--target "$@")
   fi
-  cd "$root"
+  cd "$root" || exit
   quietly "configuring $preset" cmake --preset "$preset"
   quietly "building $preset" cmake --build --preset "$preset" "${targets[@]}"
 }
