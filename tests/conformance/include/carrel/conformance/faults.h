@@ -103,9 +103,8 @@ class FaultPlan {
   std::array<Arm, kFaultPointCount> arms_;
 };
 
-// A store that fails at named points of the real one. Its claim_source, if the real one
-// has any, fails likewise. Threads: as Store. Where beats, cancels or sweeps are asked,
-// the real store answers.
+// A store that fails at named points of the real one; so does its claim_source, if the
+// real one has any. What has no named point goes straight through. Threads: as Store.
 class CrashingStore final : public Store {
  public:
   CrashingStore(std::unique_ptr<Store> real, std::shared_ptr<FaultPlan> plan);

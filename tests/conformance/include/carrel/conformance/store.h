@@ -33,6 +33,9 @@ struct StoreHarness {
   Make reopen = {};
   // Moves the store's clock on, where it is not BackendOptions::clock but a server's.
   std::function<void(Duration)> advance = {};
+  // Makes the next job of the open store get `next` or a higher id, to see ids past 32
+  // bits. Null where that cannot be done from outside.
+  std::function<Result<void>(JobId next)> skip_ids = {};
 };
 
 // Before RUN_ALL_TESTS. The harness is copied; its functions are called once a case, from

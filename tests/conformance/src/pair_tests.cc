@@ -1,0 +1,349 @@
+#include <carrel/conformance/faults.h>
+#include <carrel/conformance/manual_clock.h>
+#include <carrel/conformance/pair.h>
+#include <gmock/gmock.h>
+
+#include <algorithm>
+#include <map>
+#include <mutex>
+#include <set>
+
+#include "cases.h"
+#include "little_engine.h"
+
+namespace carrel::conformance {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::SizeIs;
+
+NewJob job(std::string payload = "{}") {
+  NewJob job;
+  job.kind = "work";
+  job.payload = std::move(payload);
+  return job;
+}
+
+Finish finish_of(const Claimed& run, Verdict verdict = Verdict::kCompleted,
+                 Duration retry_in = Duration{0}) {
+  Finish finish;
+  finish.lease = run.lease;
+  finish.verdict = verdict;
+  finish.retry_in = retry_in;
+  finish.result = run.payload;
+  return finish;
+}
+
+class PairCase : public testing::Test {
+ public:
+  explicit PairCase(const PairHarness& harness) : harness_(harness) {}
+
+  void SetUp() override {
+    options_.clock = &clock_;
+    options_.poll = 10ms;
+    store_ = must(harness_.store.create(options_));
+    ASSERT_NE(store_, nullptr) << harness_.name << " made no store";
+    if (fused()) {
+      ASSERT_NE(store_->claim_source(), nullptr)
+          << "a pair without a queue needs a store with a claim_source";
+    } else {
+      queue_ = must(harness_.queue(options_));
+      ASSERT_NE(queue_, nullptr) << harness_.name << " made no queue";
+    }
+  }
+
+  bool fused() const { return !harness_.queue; }
+  bool ordered() const { return fused() || queue_->traits().prioritised; }
+  Store& store() { return *store_; }
+  Queue* queue() { return queue_.get(); }
+  LossyQueue& make_lossy() {
+    auto lossy = std::make_unique<LossyQueue>(std::move(queue_));
+    LossyQueue& it = *lossy;
+    queue_ = std::move(lossy);
+    return it;
+  }
+  FaultPlan& make_crashing() {
+    auto plan = std::make_shared<FaultPlan>();
+    store_ = std::make_unique<CrashingStore>(std::move(store_), plan);
+    return *plan;
+  }
+  void advance(Duration by) {
+    if (harness_.store.advance) {
+      harness_.store.advance(by);
+    } else {
+      clock_.advance(by);
+    }
+  }
+  JobRecord record(JobId id) { return must(store_->monitor().job(id)); }
+
+  // Every run is counted here, and ends as completed unless `verdict` says otherwise.
+  std::optional<Finish> run(const Claimed& c) {
+    const std::lock_guard lock(mutex_);
+    ++runs_[c.lease.id];
+    return finish_of(c);
+  }
+  int runs_of(JobId id) {
+    const std::lock_guard lock(mutex_);
+    return runs_[id];
+  }
+  std::mutex& mutex() { return mutex_; }
+
+  void expect_each_completed_once(const std::vector<JobId>& ids) {
+    const Counts counts = must(store_->monitor().counts());
+    EXPECT_EQ(counts.total[static_cast<std::size_t>(State::kCompleted)], ids.size());
+    EXPECT_EQ(counts.total[static_cast<std::size_t>(State::kRunning)], 0U);
+    for (JobId id : ids) {
+      ASSERT_EQ(runs_of(id), 1) << "job " << value(id);
+      ASSERT_EQ(record(id).attempt, 1) << "job " << value(id);
+    }
+  }
+
+ protected:
+  void TestBody() override {}
+
+ private:
+  PairHarness harness_;
+  ManualClock clock_;
+  BackendOptions options_;
+  std::unique_ptr<Store> store_;  // before the queue, which may lean on it
+  std::unique_ptr<Queue> queue_;
+  std::mutex mutex_;
+  std::map<JobId, int> runs_;
+};
+
+using PairCases = Cases<PairCase, PairHarness>;
+
+void add_once_cases(PairCases& cases) {
+  cases.add("EveryJobCompletesExactlyOnce", [](PairCase& t) {
+    LittleEngine engine(t.store(), t.queue(), {},
+                        [&](const Claimed& c) { return t.run(c); });
+    std::vector<JobId> ids;
+    for (int i = 0; i < 40; ++i) {
+      const auto some = engine.enqueue(std::vector(25, job(std::to_string(i))));
+      ids.insert(ids.end(), some.begin(), some.end());
+      if (i == 20) engine.start();
+    }
+    ASSERT_TRUE(engine.run_until([&] { return engine.applied() == ids.size(); }));
+    t.expect_each_completed_once(ids);
+    EXPECT_EQ(engine.stale(), 0U);
+    EXPECT_EQ(t.record(ids.back()).result, "39");
+  });
+
+  cases.add("Invariant5_LostDoubledAndReorderedTicketsCostOnlyTime", [](PairCase& t) {
+    if (t.fused()) GTEST_SKIP() << "store is its own queue: there are no tickets";
+    const LossyQueue& lossy = t.make_lossy();
+    LittleEngine engine(t.store(), t.queue(), {},
+                        [&](const Claimed& c) { return t.run(c); });
+    std::vector<JobId> ids;
+    for (int i = 0; i < 20; ++i) {
+      const auto some = engine.enqueue(std::vector(25, job()));
+      ids.insert(ids.end(), some.begin(), some.end());
+    }
+    ASSERT_TRUE(engine.run_until([&] { return engine.applied() == ids.size(); }));
+    t.expect_each_completed_once(ids);
+    EXPECT_GT(lossy.harm().dropped, 0U);
+    EXPECT_GT(lossy.harm().doubled, 0U);
+    EXPECT_GT(lossy.harm().reordered, 0U);
+    EXPECT_GT(lossy.harm().delayed, 0U);
+  });
+
+  cases.add("Invariant6_JobsThatNobodyPublishedAreFound", [](PairCase& t) {
+    std::vector<JobId> ids;
+    for (auto& in : t.store().insert(std::vector(300, job()), 60s)) {
+      ids.push_back(must(std::move(in)).id);
+    }
+    LittleEngine engine(t.store(), t.queue(), {},
+                        [&](const Claimed& c) { return t.run(c); });
+    ASSERT_TRUE(engine.run_until([&] { return engine.applied() == ids.size(); }));
+    t.expect_each_completed_once(ids);
+  });
+}
+
+void add_order_cases(PairCases& cases) {
+  cases.add("LowerPriorityValuesRunFirst", [](PairCase& t) {
+    if (!t.ordered()) GTEST_SKIP() << "queue is not prioritised";
+    std::vector<std::int16_t> order;
+    LittleEngine::Options one;
+    one.workers = 1;
+    one.at_once = 1;
+    LittleEngine engine(t.store(), t.queue(), one, [&](const Claimed& c) {
+      order.push_back(c.priority);
+      return t.run(c);
+    });
+    std::vector<NewJob> jobs;
+    for (std::int16_t p : {7, -3, 0, 99, -32'768, 5, 0, 32'767}) {
+      jobs.push_back(job());
+      jobs.back().priority = p;
+    }
+    engine.enqueue(jobs);
+    ASSERT_TRUE(engine.run_until([&] { return engine.applied() == jobs.size(); }));
+    EXPECT_TRUE(std::is_sorted(order.begin(), order.end()))
+        << testing::PrintToString(order);
+  });
+
+  cases.add("AKindThatNobodyKnowsWaits", [](PairCase& t) {
+    NewJob unknown = job();
+    unknown.kind = "unknown";
+    LittleEngine engine(t.store(), t.queue(), {},
+                        [&](const Claimed& c) { return t.run(c); });
+    const JobId waits = engine.enqueue({&unknown, 1}).at(0);
+    const auto ids = engine.enqueue(std::vector(50, job()));
+    ASSERT_TRUE(engine.run_until([&] { return engine.applied() == ids.size(); }));
+    EXPECT_EQ(t.runs_of(waits), 0);
+    EXPECT_EQ(t.record(waits).state, State::kAvailable);
+    EXPECT_EQ(must(t.store().monitor().counts()).available_by_kind.at("unknown"), 1U);
+  });
+
+  cases.add("APausedQueueWaitsAndResumes", [](PairCase& t) {
+    must(t.store().set_paused("held", true));
+    NewJob held = job();
+    held.queue = "held";
+    LittleEngine engine(t.store(), t.queue(), {},
+                        [&](const Claimed& c) { return t.run(c); });
+    auto ids = engine.enqueue(std::vector(30, held));
+    const auto free_ones = engine.enqueue(std::vector(30, job()));
+    ASSERT_TRUE(engine.run_until([&] { return engine.applied() >= free_ones.size(); }));
+    for (JobId id : ids) EXPECT_EQ(t.runs_of(id), 0);
+
+    LittleEngine later(t.store(), t.queue(), {},
+                       [&](const Claimed& c) { return t.run(c); });
+    later.publish(must(t.store().set_paused("held", false)));
+    ASSERT_TRUE(later.run_until([&] { return later.applied() == ids.size(); }));
+    ids.insert(ids.end(), free_ones.begin(), free_ones.end());
+    t.expect_each_completed_once(ids);
+  });
+}
+
+void add_time_cases(PairCases& cases) {
+  cases.add("ADelayedJobDoesNotRunBeforeItsTime", [](PairCase& t) {
+    std::atomic<bool> due{false};
+    std::atomic<int> early{0};
+    LittleEngine engine(t.store(), t.queue(), {}, [&](const Claimed& c) {
+      if (c.payload == "later" && !due) ++early;
+      return t.run(c);
+    });
+    NewJob later = job("later");
+    later.delay = 1h;
+    auto ids = engine.enqueue(std::vector(20, later));
+    const auto now = engine.enqueue(std::vector(20, job()));
+    // A ticket that comes early only costs a refusal.
+    std::vector<Ticket> tickets;
+    for (JobId id : ids) tickets.push_back({id, "default", "work", 0});
+    engine.publish(tickets);
+    engine.start();
+    ASSERT_TRUE(engine.run_until([&] {
+      if (engine.applied() == now.size() && !due) {
+        due = true;
+        t.advance(1h);
+      }
+      return engine.applied() == now.size() + ids.size();
+    }));
+    EXPECT_EQ(early, 0);
+    ids.insert(ids.end(), now.begin(), now.end());
+    t.expect_each_completed_once(ids);
+  });
+
+  cases.add("AFailedJobRunsAgainUntilItSucceeds", [](PairCase& t) {
+    LittleEngine::Options options;
+    options.between = [&] { t.advance(1s); };
+    LittleEngine engine(t.store(), t.queue(), options, [&](const Claimed& c) {
+      t.run(c);
+      return std::optional(c.attempt < 4 ? finish_of(c, Verdict::kRetry, 5s)
+                                         : finish_of(c));
+    });
+    const auto ids = engine.enqueue(std::vector(40, job()));
+    ASSERT_TRUE(engine.run_until([&] { return engine.applied() == 4 * ids.size(); }));
+    for (JobId id : ids) {
+      EXPECT_EQ(t.runs_of(id), 4);
+      EXPECT_EQ(t.record(id).state, State::kCompleted);
+    }
+  });
+}
+
+void add_fault_cases(PairCases& cases) {
+  cases.add("Invariant8_JobsOfWorkersThatDieRunAgainAndCompleteOnce", [](PairCase& t) {
+    std::atomic<int> deaths{0};
+    std::mutex mutex;
+    std::set<std::pair<std::uint64_t, std::uint64_t>> keys;
+    LittleEngine::Options options;
+    options.lease = 10s;
+    options.between = [&] { t.advance(100ms); };
+    LittleEngine engine(
+        t.store(), t.queue(), options, [&](const Claimed& c) -> std::optional<Finish> {
+          {
+            const std::lock_guard lock(mutex);
+            EXPECT_TRUE(keys.emplace(value(c.lease.id), value(c.lease.fence)).second)
+                << "(id, fence) names one run";
+          }
+          if (c.attempt == 1 && value(c.lease.id) % 3 == 0) {
+            ++deaths;
+            return std::nullopt;
+          }
+          return t.run(c);
+        });
+    const auto ids = engine.enqueue(std::vector(200, job()));
+    std::size_t completed = 0;
+    ASSERT_TRUE(engine.run_until([&] {
+      completed = must(t.store().monitor().counts())
+                      .total[static_cast<std::size_t>(State::kCompleted)];
+      return completed == ids.size();
+    }));
+    EXPECT_GT(deaths, 0);
+    EXPECT_EQ(engine.applied(), ids.size()) << "one accepted completion a job";
+  });
+
+  cases.add("LostAnswersOfClaimAndFinishCostNothing", [](PairCase& t) {
+    FaultPlan& plan = t.make_crashing();
+    plan.arm(FaultPoint::kAfterClaimCommit, FaultMode::kError, 2, 5);
+    plan.arm(FaultPoint::kAfterFinishCommitBeforeReply, FaultMode::kError, 10, 20);
+    plan.arm(FaultPoint::kBeforeClaimCommit, FaultMode::kError, 9, 5);
+    plan.arm(FaultPoint::kBeforeFinishCommit, FaultMode::kError, 50, 20);
+    LittleEngine engine(t.store(), t.queue(), {},
+                        [&](const Claimed& c) { return t.run(c); });
+    const auto ids = engine.enqueue(std::vector(400, job()));
+    ASSERT_TRUE(engine.run_until(
+        [&] { return engine.applied() + engine.already() == ids.size(); }));
+    t.expect_each_completed_once(ids);
+    EXPECT_EQ(engine.stale(), 0U);
+    EXPECT_EQ(engine.already(), 20U)
+        << "each finish whose answer was lost was asked again";
+    EXPECT_EQ(plan.happened(FaultPoint::kAfterClaimCommit), 5U);
+  });
+
+  cases.add("AnEnqueueWhoseAnswerWasLostIsAskedAgain", [](PairCase& t) {
+    FaultPlan& plan = t.make_crashing();
+    plan.arm(FaultPoint::kAfterInsertCommit, FaultMode::kError, 0, 10);
+    LittleEngine engine(t.store(), t.queue(), {},
+                        [&](const Claimed& c) { return t.run(c); });
+    std::set<JobId> ids;
+    for (int i = 0; i < 50; ++i) {
+      NewJob one = job();
+      one.request_id = "ask-" + std::to_string(i);
+      for (;;) {
+        auto answer = std::move(t.store().insert({&one, 1}, 60s).at(0));
+        if (!answer) {
+          ASSERT_EQ(answer.error().code, Code::kUnavailable);
+          continue;
+        }
+        ids.insert(answer->id);
+        break;
+      }
+    }
+    EXPECT_THAT(ids, SizeIs(50));
+    ASSERT_TRUE(engine.run_until([&] { return engine.applied() == 50; }));
+    t.expect_each_completed_once({ids.begin(), ids.end()});
+  });
+}
+
+}  // namespace
+
+void register_pair_tests(PairHarness harness) {
+  const std::string suite = harness.name + "/Pair";
+  PairCases cases(suite, std::move(harness));
+  add_once_cases(cases);
+  add_order_cases(cases);
+  add_time_cases(cases);
+  add_fault_cases(cases);
+}
+
+}  // namespace carrel::conformance
