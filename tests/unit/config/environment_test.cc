@@ -1,0 +1,114 @@
+#include <carrel/config.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include <initializer_list>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace carrel {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::HasSubstr;
+using testing::StartsWith;
+
+// Variables for the life of one object.
+class Variables {
+ public:
+  using Pair = std::pair<std::string, std::string>;
+  Variables(std::initializer_list<Pair> pairs) : pairs_(pairs) {
+    for (const auto& [name, text] : pairs_) setenv(name.c_str(), text.c_str(), 1);
+  }
+  ~Variables() {
+    for (const auto& pair : pairs_) unsetenv(pair.first.c_str());
+  }
+  Variables(const Variables&) = delete;
+  Variables& operator=(const Variables&) = delete;
+
+ private:
+  std::vector<Pair> pairs_;
+};
+
+std::string error_with(const std::string& name, const std::string& text) {
+  const Variables variables{{name, text}};
+  Config config;
+  const auto ok = config.apply_environment();
+  return ok ? "no error" : ok.error().message;
+}
+
+TEST(Environment, OverridesTheFile) {
+  auto config = Config::parse("store = \"memory:\"\n[worker]\nlease = \"1m\"", "c.toml");
+  ASSERT_TRUE(config);
+  const Variables variables{
+      {"CARREL_STORE", "sqlite:x.db"},   {"CARREL_ROLE", "producer"},
+      {"CARREL_STRICT_KINDS", "true"},   {"CARREL_WORKER_CONCURRENCY", "7"},
+      {"CARREL_WORKER_LEASE", "10s"},    {"CARREL_RETENTION_MAX_ROWS", "5"},
+      {"CARREL_LOG_LEVEL", "debug"},     {"CARREL_DEFAULTS_RESULT_LIMIT", "2MiB"},
+      {"CARREL_DEFAULTS_PRIORITY", "-3"}};
+  const auto ok = config->apply_environment();
+  ASSERT_TRUE(ok) << ok.error().message;
+  EXPECT_EQ(config->store, "sqlite:x.db");
+  EXPECT_EQ(config->role, Role::kProducer);
+  EXPECT_TRUE(config->strict_kinds);
+  EXPECT_EQ(config->worker.concurrency, 7u);
+  EXPECT_EQ(config->worker.lease, 10s);
+  EXPECT_EQ(config->retention.max_rows, 5u);
+  EXPECT_EQ(config->log.level, LogLevel::kDebug);
+  EXPECT_EQ(config->defaults.result_limit, 2u << 20);
+  EXPECT_EQ(config->defaults.priority, -3);
+  EXPECT_EQ(config->places.at("worker.lease"), "CARREL_WORKER_LEASE");
+}
+
+TEST(Environment, ADefaultReachesTheKindsThatDoNotSayOtherwise) {
+  auto config = Config::parse("[jobs.a]\n[jobs.b]\ntimeout = \"1s\"", "c.toml");
+  ASSERT_TRUE(config);
+  config->jobs["code"].timeout = 3s;
+  const Variables variables{{"CARREL_DEFAULTS_TIMEOUT", "9s"}};
+  ASSERT_TRUE(config->apply_environment());
+  EXPECT_EQ(config->kind("a").timeout, 9s);
+  EXPECT_EQ(config->kind("b").timeout, 1s);
+  EXPECT_EQ(config->kind("code").timeout, 3s);
+  EXPECT_EQ(config->kind("other").timeout, 9s);
+}
+
+TEST(Environment, ErrorsNameTheVariable) {
+  EXPECT_EQ(error_with("CARREL_WORKER_LEASE", "30"),
+            "CARREL_WORKER_LEASE: worker.lease: expected a duration such as \"30s\", got "
+            "\"30\": it has no unit (us, ms, s, m, h, d)");
+  EXPECT_EQ(error_with("CARREL_WORKER_CONCURRENCY", "many"),
+            "CARREL_WORKER_CONCURRENCY: worker.concurrency: expected a whole number, got "
+            "\"many\"");
+  EXPECT_THAT(error_with("CARREL_ROLE", ""), HasSubstr("CARREL_ROLE: role: expected"));
+  EXPECT_THAT(error_with("CARREL_WORKER_BEAT", "20s"),
+              StartsWith("worker.lease: must be at least twice worker.beat"));
+  EXPECT_THAT(error_with("CARREL_STORE", "jobs.db"), StartsWith("CARREL_STORE: store: "));
+}
+
+TEST(Environment, NamesThatWereMeantForUsAreRefused) {
+  EXPECT_EQ(error_with("CARREL_STROE", "memory:"),
+            "CARREL_STROE: there is no such setting; did you mean \"CARREL_STORE\"?");
+  EXPECT_THAT(error_with("CARREL_WORKER_LEESE", "1s"),
+              HasSubstr("did you mean \"CARREL_WORKER_LEASE\"?"));
+  EXPECT_THAT(error_with("CARREL_WORKER_UNLIKELY", "1"), HasSubstr("no such setting"));
+  EXPECT_THAT(error_with("CARREL_CONCURRENCY", "1"),
+              HasSubstr("did you mean \"CARREL_WORKER_CONCURRENCY\"?"));
+  EXPECT_THAT(error_with("CARREL_WORKER_QUEUES", "a"), HasSubstr("no such setting"));
+  EXPECT_THAT(error_with("CARREL_JOBS_GRADE_TIMEOUT", "1s"),
+              HasSubstr("in the file only"));
+  EXPECT_THAT(error_with("CARREL_DEFAULTS_RETRY_BASE", "1s"),
+              HasSubstr("no such setting"));
+}
+
+TEST(Environment, NamesOfOthersAreLeftAlone) {
+  for (const char* name :
+       {"CARREL_MODULE_PATH", "CARREL_CONFIG", "CARREL_JOB_ID", "CARREL_JOB_QUEUE",
+        "CARREL_TEST_SERVER", "CARRELS", "STORE"}) {
+    EXPECT_EQ(error_with(name, "x"), "no error") << name;
+  }
+}
+
+}  // namespace
+}  // namespace carrel

@@ -1,0 +1,128 @@
+#include <carrel/config.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <limits>
+
+namespace carrel {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::StartsWith;
+
+std::string error_of(const Config& config) {
+  const auto ok = config.validate();
+  if (ok) return "no error";
+  EXPECT_EQ(ok.error().code, Code::kInvalid);
+  return ok.error().message;
+}
+
+std::string error_of(std::string_view toml) {
+  const auto config = Config::parse(toml, "c.toml");
+  return config ? "no error" : config.error().message;
+}
+
+TEST(Validate, TheDefaultsHold) { EXPECT_TRUE(Config{}.validate()); }
+
+TEST(Validate, NamesThePlaceWhereTheFileSaidIt) {
+  EXPECT_THAT(error_of("[worker]\nbeat = \"1s\"\nlease = \"1500ms\""),
+              StartsWith("c.toml:3:1: worker.lease: must be at least twice worker.beat"));
+  EXPECT_THAT(error_of("[jobs.x]\nisolation = \"exec\""),
+              StartsWith("c.toml:1:7: jobs.x: isolation \"exec\" needs a command"));
+  Config config;
+  config.worker.lease = 1ms;
+  EXPECT_THAT(error_of(config), StartsWith("worker.lease: must be"));
+}
+
+TEST(Validate, Urls) {
+  EXPECT_THAT(error_of("store = \"jobs.db\""),
+              AllOf(StartsWith("c.toml:1:1: store: \"jobs.db\""), HasSubstr("sqlite:")));
+  EXPECT_THAT(error_of("store = \"\""), HasSubstr("store: the URL is empty"));
+  EXPECT_THAT(error_of("queue = \"nonsense\""), HasSubstr("queue: \"nonsense\""));
+}
+
+TEST(Validate, CommandsAndIsolations) {
+  EXPECT_THAT(
+      error_of("[jobs.x]\nisolation = \"fork\"\ncommand = [\"a\"]"),
+      AllOf(HasSubstr("3:1: jobs.x.command"), HasSubstr("did you mean isolation = "
+                                                        "\"exec\"?")));
+  EXPECT_THAT(error_of("[jobs.x]\nisolation = \"exec\"\ncommand = [\"\"]"),
+              HasSubstr("the program's name is empty"));
+  EXPECT_THAT(
+      error_of("[jobs.x]\nkey = \"{user}\""),
+      HasSubstr("only isolation \"mutex\" has a key; this is isolation \"thread\""));
+  EXPECT_THAT(error_of("[jobs.x]\nenv = { A = \"1\" }"),
+              HasSubstr("jobs.x.env: is for programs"));
+  EXPECT_THAT(error_of("[jobs.x]\ncwd = \"/\""),
+              HasSubstr("jobs.x.cwd: is for programs"));
+  EXPECT_THAT(error_of("[jobs.x]\nisolation = \"\""),
+              HasSubstr("jobs.x.isolation: is empty"));
+  // Left to the registry, or to each kind.
+  EXPECT_EQ(error_of("[jobs.x]\nisolation = \"cell\"\nkey = \"k\"\ncommand = [\"a\"]"),
+            "no error");
+  EXPECT_EQ(error_of("[defaults]\nisolation = \"exec\"\nenv = { A = \"1\" }"),
+            "no error");
+}
+
+TEST(Validate, Variables) {
+  const std::string exec = "[jobs.x]\nisolation = \"exec\"\ncommand = [\"a\"]\n";
+  EXPECT_THAT(error_of(exec + "env = { \"A=B\" = \"1\" }"),
+              HasSubstr("\"A=B\" is not a possible"));
+  EXPECT_THAT(error_of(exec + "pass_env = [\"\"]"), HasSubstr("not a possible name"));
+  EXPECT_THAT(error_of(exec + "cwd = \"a\\u0000b\""), HasSubstr("NUL"));
+}
+
+TEST(Validate, Names) {
+  EXPECT_THAT(error_of("[jobs.\"\"]"), HasSubstr("the name of a kind is empty"));
+  EXPECT_THAT(error_of("[jobs.\"a\\nb\"]"), HasSubstr("control character"));
+  EXPECT_THAT(error_of("[jobs." + std::string(129, 'k') + "]"),
+              HasSubstr("longer than 128"));
+  EXPECT_EQ(error_of("[jobs." + std::string(128, 'k') + "]"), "no error");
+  EXPECT_THAT(error_of("[defaults]\nqueue = \"\""),
+              HasSubstr("defaults.queue: the name of a queue is empty"));
+  EXPECT_THAT(error_of("[worker]\nqueues = [\"a\", \"\"]"), HasSubstr("is empty"));
+  EXPECT_THAT(error_of("[worker]\nqueues = [\"a\", \"a\"]"),
+              HasSubstr("\"a\" is listed twice"));
+  EXPECT_THAT(error_of("plugins = [\"\"]"), HasSubstr("the path of a plugin is empty"));
+}
+
+TEST(Validate, Roles) {
+  EXPECT_THAT(error_of("role = \"producer\"\nmode = \"inline\""),
+              HasSubstr("2:1: mode: "));
+  EXPECT_THAT(error_of("role = \"producer\"\n[worker]\nqueues = [\"a\"]"),
+              HasSubstr("worker.queues: role = \"producer\""));
+  EXPECT_THAT(error_of("role = \"producer\"\n[worker]\nprefetch = 1"),
+              HasSubstr("worker.prefetch: role = \"producer\""));
+}
+
+TEST(Validate, Retry) {
+  EXPECT_THAT(error_of("[jobs.x]\nretry = { base = \"2m\", cap = \"1m\" }"),
+              HasSubstr("jobs.x.retry.cap: 1m is less than retry.base (2m)"));
+}
+
+TEST(Validate, WhatCodeSetsOutOfBounds) {
+  const auto with = [](auto change) {
+    Config config;
+    change(config);
+    return error_of(config);
+  };
+  EXPECT_THAT(with([](Config& c) { c.defaults.timeout = -1s; }),
+              HasSubstr("defaults.timeout: expected at least 0s"));
+  EXPECT_THAT(with([](Config& c) { c.jobs["x"].result_limit = 0; }),
+              HasSubstr("jobs.x.result_limit: expected at least 1B"));
+  EXPECT_THAT(with([](Config& c) { c.defaults.max_attempts = 0; }),
+              HasSubstr("defaults.max_attempts: expected at least 1"));
+  EXPECT_THAT(with([](Config& c) { c.retention.completed = Duration::max(); }),
+              HasSubstr("retention.completed: expected at most 36500d"));
+  EXPECT_THAT(with([](Config& c) {
+                c.defaults.retry.power = std::numeric_limits<double>::quiet_NaN();
+              }),
+              HasSubstr("defaults.retry.power: expected a number"));
+  EXPECT_THAT(with([](Config& c) { c.worker.beat = 0s; }),
+              HasSubstr("worker.beat: expected at least 1ms"));
+}
+
+}  // namespace
+}  // namespace carrel
