@@ -1,0 +1,200 @@
+#include <atomic>
+#include <csignal>
+#include <thread>
+
+#include "fixture.h"
+
+namespace carrel {
+namespace {
+
+using namespace std::chrono_literals;
+
+TEST(Lifecycle, AHandlerAfterTheFirstEnqueueIsRefusedWithTheWayOut) {
+  Engine engine = open(memory_config());
+  ASSERT_TRUE(engine.enqueue("a"));
+  const auto late = engine.handle("a", [](Context&) {});
+  ASSERT_FALSE(late);
+  EXPECT_NE(late.error().message.find("before the first enqueue"), std::string::npos);
+}
+
+TEST(Lifecycle, ABadHandlerComesOutOfTheNextCall) {
+  Engine engine = open(memory_config());
+  engine.handle("a", [](Context&) {});
+  engine.handle("a", [](Context&) {});  // ignored here …
+  const auto id = engine.enqueue("a");  // … but not here
+  ASSERT_FALSE(id);
+  EXPECT_EQ(id.error().code, Code::kExists);
+}
+
+TEST(Lifecycle, AProducerRunsNothing) {
+  Config config = memory_config();
+  config.role = Role::kProducer;
+  Engine engine = open(config);
+  EXPECT_TRUE(engine.enqueue("a"));
+  const auto started = engine.start();
+  ASSERT_FALSE(started);
+  EXPECT_NE(started.error().message.find("producer"), std::string::npos);
+}
+
+TEST(Lifecycle, StopLetsTheRunningEndAndLeavesNothingRunning) {
+  Engine engine = open(memory_config(2));
+  Gate gate;
+  engine.handle("hold", [&](Context&) { gate.pass(); });
+  std::vector<JobId> ids;
+  for (int i = 0; i < 5; ++i) ids.push_back(engine.enqueue("hold").value());
+  ASSERT_TRUE(engine.start());
+  gate.wait_for(2);
+  std::thread opener([&] { gate.open(); });
+  engine.stop(kLong);
+  opener.join();
+  std::size_t completed = 0;
+  for (const auto id : ids) {
+    const auto job = engine.job(id).value();
+    EXPECT_NE(job.state, State::kRunning);
+    completed += job.state == State::kCompleted ? 1 : 0;
+    if (job.state == State::kAvailable) EXPECT_EQ(job.attempt, 0);
+  }
+  EXPECT_EQ(completed, 2U);
+}
+
+TEST(Lifecycle, WhatDoesNotEndIsReleasedAtNoCostOfAnAttempt) {
+  Engine engine = open(memory_config(1));
+  Gate gate;
+  engine.handle("deaf", [&](Context&) { gate.pass(); });
+  const auto id = engine.enqueue("deaf").value();
+  ASSERT_TRUE(engine.start());
+  gate.wait_for(1);
+  engine.stop(1ms);
+  const auto job = engine.job(id).value();
+  EXPECT_EQ(job.state, State::kAvailable);
+  EXPECT_EQ(job.attempt, 0);
+  EXPECT_TRUE(job.attempts.empty());
+  gate.open();
+}
+
+TEST(Lifecycle, AStoppedEngineStartsAgain) {
+  for (const char* queue : {"", "memory:other"}) {
+    Config config = memory_config();
+    config.queue = queue;
+    Engine engine = open(config);
+    engine.handle("a", [](Context& job) { return job.args(); });
+    for (int round = 0; round < 3; ++round) {
+      ASSERT_TRUE(engine.start());
+      const auto id = engine.enqueue("a", round).value();
+      EXPECT_EQ(engine.wait(id, kLong).value(), round);
+      engine.stop(kLong);
+    }
+  }
+}
+
+TEST(Lifecycle, StartAndStopFromManyThreadsAtOnce) {
+  Engine engine = open(memory_config());
+  std::atomic<int> ran{0};
+  engine.handle("a", [&](Context&) { ++ran; });
+  ASSERT_TRUE(engine.ignite());
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&] {
+      for (int n = 0; n < 20; ++n) {
+        (void)engine.start();  // somebody else may have
+        ASSERT_TRUE(engine.enqueue("a"));
+        engine.stop(kLong);
+      }
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  ASSERT_TRUE(engine.drain());
+  EXPECT_EQ(ran, 80);
+}
+
+TEST(Lifecycle, DrainRunsAllThatIsDueAndWhatThatMakesDue) {
+  Engine engine = open(memory_config());
+  std::atomic<int> ran{0};
+  engine.handle("tree", [&](Context& job) {
+    ++ran;
+    const int depth = job.args().get<int>();
+    for (int i = 0; i < 2 && depth > 0; ++i) {
+      if (!engine.enqueue("tree", depth - 1)) throw std::runtime_error("enqueue failed");
+    }
+  });
+  ASSERT_TRUE(engine.enqueue("tree", 4));
+  const auto later = engine.enqueue("tree", 0, {.delay = 1h}).value();
+  EXPECT_EQ(engine.drain()->completed, 31U);
+  EXPECT_EQ(ran, 31);
+  EXPECT_EQ(engine.job(later)->state, State::kScheduled);
+  ASSERT_TRUE(engine.start());
+  EXPECT_FALSE(engine.drain()) << "not beside start()";
+}
+
+TEST(Lifecycle, RunEndsOnSigtermAndGivesTheSignalBack) {
+  Engine engine = open(memory_config());
+  engine.handle("last", [](Context&) {
+    // To this process, as a service manager would.
+    kill(getpid(), SIGTERM);
+  });
+  const auto id = engine.enqueue("last").value();
+  ASSERT_TRUE(engine.run());
+  EXPECT_EQ(engine.job(id)->state, State::kCompleted);
+  struct sigaction now {};
+  sigaction(SIGTERM, nullptr, &now);
+  EXPECT_EQ(now.sa_handler, SIG_DFL);
+}
+
+TEST(Lifecycle, RunEndsWhenStopIsCalledElsewhere) {
+  Engine engine = open(memory_config());
+  Gate gate;
+  engine.handle("a", [&](Context&) { gate.pass(); });
+  const auto id = engine.enqueue("a").value();
+  std::thread stopper([&] {
+    gate.wait_for(1);
+    gate.open();
+    engine.stop(kLong);
+  });
+  EXPECT_TRUE(engine.run());
+  stopper.join();
+  EXPECT_EQ(engine.job(id)->state, State::kCompleted);
+}
+
+TEST(Lifecycle, WorkersTakeOnlyTheirQueues) {
+  Config config = memory_config();
+  config.worker.queues = {"mine"};
+  Engine engine = open(config);
+  engine.handle("a", [](Context&) {});
+  const auto mine = engine.enqueue("a", {}, {.queue = "mine"}).value();
+  const auto other = engine.enqueue("a", {}, {.queue = "other"}).value();
+  ASSERT_TRUE(engine.drain());
+  EXPECT_EQ(engine.job(mine)->state, State::kCompleted);
+  EXPECT_EQ(engine.job(other)->state, State::kAvailable);
+}
+
+TEST(Lifecycle, AQueueThatReachesFurtherThanItsStoreIsRefused) {
+  Registry registry = Registry::with_builtins();
+  class Far final : public Queue {
+   public:
+    QueueTraits traits() const noexcept override {
+      return {Reach::kNetwork, false, false, 1};
+    }
+    std::size_t publish(std::span<const Ticket>) noexcept override { return 0; }
+    Result<std::vector<Delivery>> receive(const Demand&, Duration) override {
+      return std::vector<Delivery>();
+    }
+    void settle(std::span<const std::uint64_t>) noexcept override {}
+    std::size_t backlog(const Demand&) const noexcept override { return 0; }
+    void interrupt() noexcept override {}
+  };
+  registry.add_queue(
+      "far", [](const Url&, const BackendOptions&) -> Result<std::unique_ptr<Queue>> {
+        return std::make_unique<Far>();
+      });
+  Config config = memory_config();
+  config.queue = "far:";
+  Engine engine = Engine::open(config, registry).value();
+  const auto id = engine.enqueue("a");
+  ASSERT_FALSE(id);
+  EXPECT_NE(id.error().message.find("reaches further (network) than the store (process)"),
+            std::string::npos)
+      << id.error().message;
+}
+
+}  // namespace
+}  // namespace carrel
