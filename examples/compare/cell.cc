@@ -262,12 +262,12 @@ void from_json(const Json& j, CellWork& w) {
 }
 
 void to_json(Json& j, const CellResult& r) {
-  j = {{"status", static_cast<int>(r.status)}, {"reason", r.reason}};
+  j = {{"status", r.status}, {"reason", r.reason}};
   j["measured"] = r.measured;
 }
 
 void from_json(const Json& j, CellResult& r) {
-  r.status = static_cast<Status>(j.at("status").get<int>());
+  j.at("status").get_to(r.status);
   j.at("reason").get_to(r.reason);
   j.at("measured").get_to(r.measured);
 }

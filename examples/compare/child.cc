@@ -8,6 +8,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <fstream>
 
@@ -84,7 +86,7 @@ void become_reaper() {
 
 carrel::Result<ChildReport> run_child(const std::vector<std::string>& argv,
                                       const std::filesystem::path& log,
-                                      std::chrono::seconds timeout) {
+                                      std::chrono::milliseconds timeout) {
   const auto pid = spawn(argv, log);
   if (!pid) return tl::unexpected(pid.error());
   auto deadline = steady_clock::now() + timeout;

@@ -30,6 +30,6 @@ void become_reaper();
 // kCancelled: SIGINT or SIGTERM came; the child is gone.
 carrel::Result<ChildReport> run_child(const std::vector<std::string>& argv,
                                       const std::filesystem::path& log,
-                                      std::chrono::seconds timeout);
+                                      std::chrono::milliseconds timeout);
 
 }  // namespace compare

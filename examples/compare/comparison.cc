@@ -7,19 +7,10 @@ namespace {
 
 using nlohmann::json;
 
-NLOHMANN_JSON_SERIALIZE_ENUM(Status, {{Status::kMeasured, "measured"},
-                                      {Status::kRefused, "refused"},
-                                      {Status::kFailed, "failed"}})
-NLOHMANN_JSON_SERIALIZE_ENUM(Expect,
-                             {{Expect::kNoneWrong, "none"}, {Expect::kSomeWrong, "some"}})
-
 json outcome_json(const Outcome& o) {
-  json j = {{"queue", o.queue},
-            {"store", o.store},
-            {"isolation", o.isolation},
-            {"concurrency", o.concurrency},
-            {"wrong_expected", json(o.expect)},
-            {"status", json(o.status)}};
+  json j = {{"queue", o.queue},           {"store", o.store},
+            {"isolation", o.isolation},   {"concurrency", o.concurrency},
+            {"wrong_expected", o.expect}, {"status", o.status}};
   if (o.status != Status::kMeasured) {
     j["reason"] = o.reason;
     return j;

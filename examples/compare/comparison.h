@@ -18,6 +18,12 @@ enum class Status {
   kFailed,   // it should have run and did not
 };
 
+NLOHMANN_JSON_SERIALIZE_ENUM(Expect,
+                             {{Expect::kNoneWrong, "none"}, {Expect::kSomeWrong, "some"}})
+NLOHMANN_JSON_SERIALIZE_ENUM(Status, {{Status::kFailed, "failed"},
+                                      {Status::kMeasured, "measured"},
+                                      {Status::kRefused, "refused"}})
+
 // What one combination's own process measured; see cell.h.
 struct Measured {
   double jobs_per_second = 0;

@@ -9,8 +9,8 @@
 namespace report {
 namespace {
 
-constexpr double kWidth = 360, kHeight = 236;
-constexpr double kLeft = 46, kTop = 22, kBottom = 40;
+constexpr double kWidth = 360, kHeight = 240;
+constexpr double kLeft = 46, kTop = 28, kBottom = 40;
 
 using Values = std::vector<std::optional<double>>;
 
@@ -67,7 +67,7 @@ class Plot {
     std::string out = "<svg viewBox=\"0 0 " + coordinate(kWidth) + " " +
                       coordinate(kHeight) + "\" role=\"img\" aria-label=\"" +
                       escape_html(frame_.label) + "\">\n";
-    out += text_at(0, 12, "start", "axis-title", frame_.y_title);
+    out += text_at(0, 11, "start", "axis-title", frame_.y_title);
     for (double tick : y_.ticks()) {
       out += line(kLeft, y(tick), right_, y(tick), "grid");
       out += text_at(kLeft - 6, y(tick) + 4, "end", "", tick_label(tick));
@@ -202,6 +202,9 @@ std::string bar_chart(const Frame& frame, const std::vector<Bar>& bars) {
       };
       drawn += "<g>" + rect(0, *lower, "bar");
       if (upper > 0) drawn += rect(*lower, *lower + upper, "bar upper");
+      if (*lower + upper <= 0) {  // a bar of no height would look like no figure
+        drawn += text_at(x + thick / 2, plot.bottom() - 5, "middle", "end", "0");
+      }
       drawn += "<title>" + escape_html(tip_at(b.tips, i)) + "</title></g>";
     }
     all += group(b.style, drawn);

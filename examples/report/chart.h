@@ -43,7 +43,8 @@ struct Range {
 };
 std::string range_chart(const Frame& frame, const std::vector<Range>& ranges);
 
-// Bars side by side in each category; `lower` is filled, `upper` stands on it, hatched.
+// Bars side by side in each category; `lower` is filled, `upper` stands on it, lighter. A
+// bar of zero is the figure 0.
 struct Bar {
   std::string name;
   std::size_t style = 0;

@@ -30,8 +30,9 @@ body {
   background: var(--back); color: var(--ink);
   font: 1rem/1.55 system-ui, "Segoe UI", Roboto, "Noto Sans", "DejaVu Sans", sans-serif;
 }
-header { position: relative; padding-right: 6.5rem; }
-h1 { font-size: clamp(1.5rem, 5vw, 2.1rem); line-height: 1.2; margin: 0; text-wrap: balance; }
+header { position: relative; }
+h1 { font-size: clamp(1.5rem, 5vw, 2.1rem); line-height: 1.2; margin: 0; padding-right: 6.5rem;
+  text-wrap: balance; }
 h2 {
   font-size: 1.3rem; line-height: 1.3; margin: 2.6rem 0 0.5rem; padding-top: 1.1rem;
   border-top: 1px solid var(--rule);
@@ -69,10 +70,10 @@ ul.cards {
 .cards .figure.bad { color: var(--bad); }
 ul.legend {
   list-style: none; padding: 0; margin: 0.8rem 0; display: flex; flex-wrap: wrap;
-  gap: 0.5rem 0.9rem; align-items: center; font-size: 0.95rem;
+  gap: 0.4rem; align-items: center; font-size: 0.93rem;
 }
-.legend li { display: flex; align-items: center; gap: 0.35rem; }
-.legend button { display: flex; align-items: center; gap: 0.4rem; padding: 0.2rem 0.7rem; }
+.legend li { display: flex; align-items: center; gap: 0.3rem; }
+.legend button { display: flex; align-items: center; gap: 0.3rem; padding: 0.2rem 0.5rem; }
 .legend button[aria-pressed="false"] { color: var(--soft); text-decoration: line-through; }
 .legend button[aria-pressed="false"] svg { opacity: 0.35; }
 svg.key { flex: none; }
@@ -103,7 +104,7 @@ figure svg text.end { fill: var(--c); font-size: 12px; font-weight: 650; }
 .hide-s3 .figures .s3, .hide-s4 .figures .s4, .hide-s5 .figures .s5 { display: none; }
 .scroll {
   overflow-x: auto; border: 1px solid var(--rule); border-radius: 0.6rem;
-  background: var(--card); margin: 1rem 0;
+  background: var(--card); margin: 1rem 0; position: relative;
 }
 table { border-collapse: collapse; width: 100%; font-size: 0.92rem;
   font-variant-numeric: tabular-nums; }
