@@ -1,0 +1,90 @@
+#include "check.h"
+
+#include <string>
+#include <utility>
+
+namespace carrel::sql {
+namespace {
+
+constexpr std::size_t kLongestName = 128;
+
+Result<void> check_name(std::string_view what, std::string_view name,
+                        std::string_view origin) {
+  const auto bad = [&](std::string_view why) {
+    return fail(Code::kInvalid, std::string(what).append(why), std::string(origin));
+  };
+  if (name.empty()) return bad(" is empty");
+  if (name.size() > kLongestName) {
+    return bad(" has " + std::to_string(name.size()) + " bytes; at most 128 are allowed");
+  }
+  for (const char c : name) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x20 || byte == 0x7f) {
+      return bad(" contains a control character (byte " + std::to_string(byte) + ")");
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<void> check_queue(std::string_view name, std::string_view origin) {
+  return check_name("the queue's name", name, origin);
+}
+
+Result<void> check_size(std::string_view what, std::size_t bytes,
+                        std::uint64_t max_payload, std::string_view origin) {
+  if (bytes <= max_payload) return {};
+  return fail(Code::kTooLarge,
+              std::string(what) + " has " + std::to_string(bytes) +
+                  " bytes; this store takes " + std::to_string(max_payload),
+              std::string(origin));
+}
+
+Result<void> check(const NewJob& job, std::uint64_t max_payload,
+                   std::string_view origin) {
+  if (auto ok = check_queue(job.queue, origin); !ok) return ok;
+  if (auto ok = check_name("the job's kind", job.kind, origin); !ok) return ok;
+  const auto bad = [&](std::string_view field, std::string_view why) {
+    std::string message(field);
+    return fail(Code::kInvalid, message.append(" of \"").append(job.kind).append(why),
+                std::string(origin));
+  };
+  if (job.max_attempts == 0) return bad("max_attempts", "\" is 0; at least 1");
+  for (const auto& [field, duration] :
+       {std::pair("delay", job.delay), std::pair("start_within", job.start_within),
+        std::pair("timeout", job.timeout)}) {
+    if (duration < Duration::zero()) return bad(field, "\" is negative");
+  }
+  return check_size("the payload of \"" + job.kind + "\"", job.payload.size(),
+                    max_payload, origin);
+}
+
+void append_log(std::string& log, std::string_view lines) {
+  constexpr std::size_t kMost = 16 * 1024;
+  if (lines.size() >= kMost) {
+    log.clear();
+    // One byte more than is kept shows whether a line begins there.
+    lines.remove_prefix(lines.size() > kMost ? lines.size() - kMost - 1 : 0);
+  }
+  log.append(lines);
+  if (log.size() <= kMost) return;
+  // Whole lines go, as long as that leaves something.
+  std::size_t cut = log.size() - kMost;
+  const std::size_t line = log.find('\n', cut - 1);
+  if (line != std::string::npos && line + 1 < log.size()) cut = line + 1;
+  log.erase(0, cut);
+}
+
+std::string_view bounded_message(std::string_view message) {
+  constexpr std::size_t kMost = 1024;
+  if (message.size() <= kMost) return message;
+  std::size_t size = kMost;
+  // Not through the middle of a UTF-8 character.
+  while (size > kMost - 4 && (static_cast<unsigned char>(message[size]) & 0xC0) == 0x80) {
+    --size;
+  }
+  return message.substr(0, size);
+}
+
+}  // namespace carrel::sql

@@ -1,0 +1,24 @@
+// Whether a job can be stored at all, whatever the database: said before anything is
+// written, so that one bad row fails alone.
+#pragma once
+
+#include <carrel/job.h>
+
+#include <cstdint>
+#include <string_view>
+
+namespace carrel::sql {
+
+// kInvalid: names the field. kTooLarge: the payload has more than `max_payload` bytes.
+Result<void> check(const NewJob& job, std::uint64_t max_payload, std::string_view origin);
+Result<void> check_queue(std::string_view name, std::string_view origin);
+// Of a result or checkpoint.
+Result<void> check_size(std::string_view what, std::size_t bytes,
+                        std::uint64_t max_payload, std::string_view origin);
+
+// The bounds on what a row keeps of what its runs say.
+void append_log(std::string& log, std::string_view lines);   // the last 16 KiB
+std::string_view bounded_message(std::string_view message);  // of progress: 1 KiB
+inline constexpr int kKeptAttempts = 100;
+
+}  // namespace carrel::sql

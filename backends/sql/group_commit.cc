@@ -1,0 +1,134 @@
+#include "group_commit.h"
+
+#include <algorithm>
+
+#include "threads.h"
+
+namespace carrel::sql {
+
+using SteadyClock = std::chrono::steady_clock;
+
+GroupCommit::GroupCommit(Transactor& transactor, Duration tick)
+    : transactor_(transactor), tick_(tick) {
+  thread_ = named_thread("carrel-sql", [this] { loop(); });
+}
+
+GroupCommit::~GroupCommit() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  wake_.notify_one();
+  thread_.join();
+}
+
+Result<void> GroupCommit::run(const std::function<void()>& work,
+                              std::optional<Duration> deadline) {
+  Operation operation{.work = &work};
+  std::unique_lock lock(mutex_);
+  queue_.push_back(&operation);
+  if (queue_.size() == 1) wake_.notify_one();
+  const auto done = [&] { return operation.done; };
+  if (deadline && !operation.heard.wait_for(lock, *deadline, done)) {
+    const auto waiting = std::find(queue_.begin(), queue_.end(), &operation);
+    if (waiting != queue_.end()) {
+      queue_.erase(waiting);
+      return fail(Code::kUnavailable, "the store did not get to it before its deadline");
+    }
+  }
+  operation.heard.wait(lock, done);
+  if (operation.error) return tl::unexpected(std::move(*operation.error));
+  return {};
+}
+
+void GroupCommit::nudge() noexcept {
+  if (ticking_) return;
+  const std::lock_guard lock(mutex_);
+  ticking_ = true;
+  wake_.notify_one();
+}
+
+std::vector<GroupCommit::Operation*> GroupCommit::take() {
+  std::vector<Operation*> operations(queue_.begin(), queue_.end());
+  queue_.clear();
+  return operations;
+}
+
+void GroupCommit::loop() noexcept {
+  auto last_tick = SteadyClock::now();
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    const auto has_work = [&] { return stopping_ || !queue_.empty(); };
+    if (ticking_) {
+      wake_.wait_until(lock, last_tick + tick_, has_work);
+    } else {
+      wake_.wait(lock, [&] { return has_work() || ticking_; });
+    }
+    if (queue_.empty() && stopping_) return;
+    if (!queue_.empty()) {
+      lock.unlock();
+      auto begun = transactor_.begin();
+      // Only now: what came while the transaction waited to begin is part of it.
+      lock.lock();
+      std::vector<Operation*> operations = take();
+      lock.unlock();
+      if (begun) {
+        transact(operations);
+        transactor_.end();
+      } else {
+        for (Operation* operation : operations) operation->error = begun.error();
+      }
+      lock.lock();
+      for (Operation* operation : operations) {
+        operation->done = true;
+        // Under the lock: once it hears, the operation is gone.
+        operation->heard.notify_one();
+      }
+    }
+    if (ticking_ && SteadyClock::now() >= last_tick + tick_) {
+      last_tick = SteadyClock::now();
+      lock.unlock();
+      transactor_.tick();
+      lock.lock();
+      // In this order: who begins to wait in between either sees it false and nudges, or
+      // is seen here.
+      ticking_ = false;
+      if (transactor_.wants_ticks()) ticking_ = true;
+    }
+  }
+}
+
+void GroupCommit::transact(std::vector<Operation*>& operations) noexcept {
+  if (operations.empty()) {
+    transactor_.rollback();
+    return;
+  }
+  if (try_together(operations) || operations.size() == 1) return;
+  // One of them cannot be done, and took the others' work with it: each by itself, so
+  // that only that one fails.
+  for (Operation* operation : operations) {
+    operation->error.reset();
+    if (auto begun = transactor_.begin(); !begun) {
+      operation->error = begun.error();
+      continue;
+    }
+    std::vector<Operation*> alone{operation};
+    try_together(alone);
+  }
+}
+
+bool GroupCommit::try_together(std::vector<Operation*>& operations) noexcept {
+  try {
+    for (Operation* operation : operations) (*operation->work)();
+    transactor_.commit();
+  } catch (...) {
+    const Error error = transactor_.current_error();
+    transactor_.rollback();
+    for (Operation* operation : operations) operation->error = error;
+    return false;
+  }
+  transactor_.committed();
+  return true;
+}
+
+}  // namespace carrel::sql

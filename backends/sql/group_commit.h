@@ -1,0 +1,82 @@
+// Group commit: the writes of any number of threads, a transaction for all that came
+// while the one before was under way.
+//
+// One thread, the writer, owns the connection. Callers hand it operations and hear after
+// the COMMIT, or why there was none. Knows no SQL and no database: a dialect is a
+// Transactor.
+#pragma once
+
+#include <carrel/result.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <vector>
+
+namespace carrel::sql {
+
+// What the writer does to the database. Every call comes from the writer's thread.
+class Transactor {
+ public:
+  virtual ~Transactor() = default;
+  // An error fails what waits for this transaction; nothing is open then.
+  virtual Result<void> begin() noexcept = 0;
+  virtual void commit() = 0;              // may throw; rollback() follows then
+  virtual void committed() noexcept = 0;  // after commit(), before any caller hears
+  virtual void rollback() noexcept = 0;
+  // After the last transaction of a turn, which may have been rolled back.
+  virtual void end() noexcept = 0;
+  virtual Error current_error() noexcept = 0;  // of the exception being handled
+  // Between transactions, about every `tick` while wants_ticks().
+  virtual void tick() noexcept = 0;
+  virtual bool wants_ticks() noexcept = 0;
+};
+
+class GroupCommit {
+ public:
+  // `transactor` is borrowed, and outlives this.
+  GroupCommit(Transactor& transactor, Duration tick);
+  // Runs what is queued, then ends the thread. No call may be under way.
+  ~GroupCommit();
+  GroupCommit(const GroupCommit&) = delete;
+  GroupCommit& operator=(const GroupCommit&) = delete;
+
+  // Runs `work` in a transaction, on the writer's thread, and returns after its commit.
+  // Threads: safe. `work` may throw, which undoes all that it did; it may be run again
+  // after that or after a failed commit, so it starts anew each time. What others wrote
+  // in the same transaction is kept. `deadline`: gives up while `work` still waits for
+  // its turn, with kUnavailable and nothing done.
+  Result<void> run(const std::function<void()>& work,
+                   std::optional<Duration> deadline = std::nullopt);
+
+  // wants_ticks() may have become true.
+  void nudge() noexcept;
+
+ private:
+  struct Operation {
+    const std::function<void()>* work = nullptr;
+    std::optional<Error> error = {};
+    bool done = false;
+    std::condition_variable heard = {};
+  };
+
+  void loop() noexcept;
+  std::vector<Operation*> take();  // mutex_ held
+  void transact(std::vector<Operation*>& operations) noexcept;
+  bool try_together(std::vector<Operation*>& operations) noexcept;
+
+  Transactor& transactor_;
+  const Duration tick_;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::deque<Operation*> queue_;
+  bool stopping_ = false;
+  std::atomic<bool> ticking_{false};
+  std::thread thread_;
+};
+
+}  // namespace carrel::sql

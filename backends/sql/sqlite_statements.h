@@ -1,0 +1,74 @@
+// Every statement that the SQLite store runs, as SQL, by name.
+//
+// States are written as their stored numbers (carrel/types.h): 1 scheduled, 2 available,
+// 3 running, 4 retryable, 5 completed, 6 cancelled, 7 discarded. Instants are
+// microseconds since 1970 UTC on the store's clock. Bytes that are not text go in as CAST
+// (… AS BLOB), so that NULs and whatever is not UTF-8 stay what they are.
+//
+// A list of ids is one parameter, a JSON array: one statement a batch, and its plan is
+// the same for any number of rows.
+#pragma once
+
+namespace carrel::sql::sqlite::statements {
+
+// Transactions.
+extern const char* const kBegin;
+extern const char* const kCommit;
+extern const char* const kRollback;
+
+// Inserting.
+extern const char* const kFindRequest;
+extern const char* const kInsertJob;
+extern const char* const kInsertPayload;
+
+// Claiming. The three kNext… walk the (queue, kind) pairs that have available jobs, one
+// index seek a pair: a comparison of (queue, kind) as a row value would read all of a
+// pair's entries.
+extern const char* const kNextQueue;
+extern const char* const kNextKind;
+extern const char* const kBestOfLane;
+extern const char* const kClaim;
+
+// Rows as the rules see them.
+extern const char* const kLoadRows;
+extern const char* const kSaveRow;
+extern const char* const kSaveFinished;
+extern const char* const kForgetResult;
+extern const char* const kAddAttempt;
+extern const char* const kTrimAttempts;
+
+// Beats.
+extern const char* const kRenewLeases;
+extern const char* const kRunningOfWorker;
+extern const char* const kReadNotes;
+extern const char* const kSaveNotes;
+
+// Sweeping and purging.
+extern const char* const kDueRows;
+extern const char* const kNextWake;
+extern const char* const kOldestFinal;
+extern const char* const kDeleteJobs;
+extern const char* const kDeletePayloads;
+extern const char* const kDeleteNotes;
+extern const char* const kDeleteAttempts;
+extern const char* const kAddTally;
+extern const char* const kFinalRows;
+
+// Queues.
+extern const char* const kPause;
+extern const char* const kResume;
+extern const char* const kPaused;
+
+// Reading.
+extern const char* const kNotFinal;
+extern const char* const kReadPayload;
+extern const char* const kReadAttempts;
+extern const char* const kReadJob;
+extern const char* const kListJobs;
+extern const char* const kListFewJobs;
+extern const char* const kCountAvailable;
+extern const char* const kCountWaiting;
+extern const char* const kCountFinal;
+extern const char* const kDataVersion;
+
+}  // namespace carrel::sql::sqlite::statements

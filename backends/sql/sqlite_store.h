@@ -1,0 +1,14 @@
+// The store of the scheme "sqlite".
+#pragma once
+
+#include <carrel/registry.h>
+#include <carrel/store.h>
+
+#include <memory>
+
+namespace carrel::sql::sqlite {
+
+// Opens the file, makes or migrates its tables. Errors name the file and the cause.
+Result<std::unique_ptr<Store>> open_store(const Url& url, const BackendOptions& options);
+
+}  // namespace carrel::sql::sqlite

@@ -1,0 +1,160 @@
+#include "waiters.h"
+
+#include <algorithm>
+
+namespace carrel::sql {
+
+Waiters::Deadline Waiters::deadline_after(Duration wait) {
+  const Deadline now = std::chrono::steady_clock::now();
+  return wait >= Deadline::max() - now ? Deadline::max() : now + wait;
+}
+
+void Waiters::interrupt() noexcept {
+  const std::lock_guard lock(mutex_);
+  interrupted_ = true;
+  for (ClaimWaiter* claim : claims_) claim->wake_.notify_all();
+  for (auto& [id, end] : ends_) end->wake_.notify_all();
+}
+
+void Waiters::work(std::span<const Lane> lanes) {
+  const std::lock_guard lock(mutex_);
+  for (const Lane& lane : lanes) {
+    std::size_t left = lane.jobs;
+    std::list<ClaimWaiter*> woken;
+    for (auto it = claims_.begin(); it != claims_.end() && left > 0;) {
+      const auto claim = it++;
+      if (!(*claim)->wants(lane)) continue;
+      left -= std::min(left, (*claim)->demand_.max);
+      (*claim)->signal(lane);
+      woken.splice(woken.end(), claims_, claim);
+    }
+    claims_.splice(claims_.end(), woken);
+  }
+}
+
+void Waiters::ended(std::span<const JobId> ids) {
+  const std::lock_guard lock(mutex_);
+  if (ends_.empty()) return;
+  for (const JobId id : ids) {
+    const auto [first, last] = ends_.equal_range(id);
+    for (auto it = first; it != last; ++it) {
+      it->second->signalled_ = true;
+      it->second->wake_.notify_one();
+    }
+  }
+}
+
+void Waiters::look_again() {
+  const std::lock_guard lock(mutex_);
+  for (auto& [id, end] : ends_) {
+    end->signalled_ = true;
+    end->wake_.notify_one();
+  }
+}
+
+bool Waiters::wait(std::unique_lock<std::mutex>& lock, std::condition_variable& wake,
+                   Deadline until, const std::function<bool()>& ready) {
+  if (ready()) return true;
+  if (until <= std::chrono::steady_clock::now()) return false;
+  ++waiting_;
+  lock.unlock();
+  first_();
+  lock.lock();
+  bool came = true;
+  if (until == Deadline::max()) {
+    wake.wait(lock, ready);
+  } else {
+    came = wake.wait_until(lock, until, ready);
+  }
+  --waiting_;
+  return came;
+}
+
+bool Waiters::ClaimWaiter::wants(const Lane& lane) const {
+  const auto names = [](std::span<const std::string> all, const std::string& one) {
+    return std::find(all.begin(), all.end(), one) != all.end();
+  };
+  return (demand_.queues.empty() || names(demand_.queues, lane.queue)) &&
+         names(demand_.kinds, lane.kind);
+}
+
+void Waiters::ClaimWaiter::signal(const Lane& lane) {
+  for (Lane& known : signalled_) {
+    if (known.queue == lane.queue && known.kind == lane.kind) {
+      known.jobs = std::max(known.jobs, lane.jobs);
+      return;
+    }
+  }
+  signalled_.push_back(lane);
+  wake_.notify_one();
+}
+
+void Waiters::ClaimWaiter::enter(const Demand& demand) {
+  const std::lock_guard lock(all_.mutex_);
+  demand_ = demand;
+  signalled_.clear();
+  all_.claims_.push_back(this);
+}
+
+void Waiters::ClaimWaiter::leave(std::vector<Lane> leftover) {
+  {
+    const std::lock_guard lock(all_.mutex_);
+    all_.claims_.remove(this);
+    leftover.insert(leftover.end(), std::make_move_iterator(signalled_.begin()),
+                    std::make_move_iterator(signalled_.end()));
+    signalled_.clear();
+    demand_ = {};
+    if (leftover.empty() || all_.claims_.empty()) return;
+  }
+  all_.work(leftover);
+}
+
+void Waiters::ClaimWaiter::looking() {
+  const std::lock_guard lock(all_.mutex_);
+  signalled_.clear();
+}
+
+bool Waiters::ClaimWaiter::wait(Deadline until) {
+  std::unique_lock lock(all_.mutex_);
+  return all_.wait(lock, wake_, until, [&] {
+    return !signalled_.empty() || interrupted();
+  }) && !interrupted();
+}
+
+void Waiters::ClaimWaiter::interrupt() noexcept {
+  const std::lock_guard lock(all_.mutex_);
+  interrupted_ = true;
+  wake_.notify_all();
+}
+
+Waiters::EndWaiter::EndWaiter(Waiters& all, std::span<const JobId> ids)
+    : all_(all), ids_(ids.begin(), ids.end()) {
+  const std::lock_guard lock(all_.mutex_);
+  for (const JobId id : ids_) all_.ends_.emplace(id, this);
+}
+
+Waiters::EndWaiter::~EndWaiter() {
+  const std::lock_guard lock(all_.mutex_);
+  for (const JobId id : ids_) {
+    const auto [first, last] = all_.ends_.equal_range(id);
+    for (auto it = first; it != last; ++it) {
+      if (it->second == this) {
+        all_.ends_.erase(it);
+        break;
+      }
+    }
+  }
+}
+
+void Waiters::EndWaiter::looking() {
+  const std::lock_guard lock(all_.mutex_);
+  signalled_ = false;
+}
+
+bool Waiters::EndWaiter::wait(Deadline until) {
+  std::unique_lock lock(all_.mutex_);
+  return all_.wait(lock, wake_, until, [&] { return signalled_ || all_.interrupted_; }) &&
+         !all_.interrupted_;
+}
+
+}  // namespace carrel::sql
