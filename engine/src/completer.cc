@@ -33,11 +33,13 @@ void Completer::start(Runner& runner) {
 
 void Completer::push(std::shared_ptr<ActiveRun> run) noexcept {
   pending_.fetch_add(1);
+  bool asleep = false;
   {
     std::lock_guard lock(mutex_);
     queue_.push_back(std::move(run));
+    asleep = std::exchange(sleeping_, false);
   }
-  if (sleeping_.exchange(false)) wake_.notify_one();
+  if (asleep) wake_.notify_one();
 }
 
 void Completer::work() {
@@ -46,9 +48,11 @@ void Completer::work() {
   std::unique_lock lock(mutex_);
   while (true) {
     if (batch.empty()) {
-      sleeping_ = true;
-      wake_.wait(lock, [&] { return stopping_ || !queue_.empty(); });
-      sleeping_ = false;
+      // Set anew before each wait: a push that woke it for nothing has cleared it.
+      wake_.wait(lock, [&] {
+        sleeping_ = !stopping_ && queue_.empty();
+        return !sleeping_;
+      });
     } else {  // the store was away
       wake_.wait_for(lock, backoff, [&] { return stopping_; });
       backoff = std::min<Duration>(backoff * 2, kLastBackoff);

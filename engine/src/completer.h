@@ -75,7 +75,7 @@ class Completer {
   std::condition_variable flushed_;
   Batch queue_;
   bool stopping_ = false;
-  std::atomic<bool> sleeping_{false};
+  bool sleeping_ = false;
   std::atomic<std::size_t> pending_{0};
   std::thread thread_;
 };
