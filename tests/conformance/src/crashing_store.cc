@@ -39,12 +39,10 @@ class CrashingSource final : public ClaimSource {
 }  // namespace
 
 CrashingStore::CrashingStore(std::unique_ptr<Store> real, std::shared_ptr<FaultPlan> plan)
-    : real_(std::move(real)), plan_(std::move(plan)) {}
-
-StoreTraits CrashingStore::traits() const noexcept { return real_->traits(); }
+    : StoreWrapper(std::move(real)), plan_(std::move(plan)) {}
 
 std::unique_ptr<ClaimSource> CrashingStore::claim_source() {
-  auto source = real_->claim_source();
+  auto source = StoreWrapper::claim_source();
   if (!source) return nullptr;
   return std::make_unique<CrashingSource>(std::move(source), plan_);
 }
@@ -54,7 +52,7 @@ std::vector<Result<Inserted>> CrashingStore::insert(std::span<const NewJob> jobs
   if (const auto error = plan_->pass(FaultPoint::kBeforeInsertCommit)) {
     return all_fail<Inserted>(jobs.size(), *error);
   }
-  auto answers = real_->insert(jobs, deadline);
+  auto answers = StoreWrapper::insert(jobs, deadline);
   if (const auto error = plan_->pass(FaultPoint::kAfterInsertCommit)) {
     return all_fail<Inserted>(jobs.size(), *error);
   }
@@ -68,7 +66,7 @@ Result<std::vector<ClaimAnswer>> CrashingStore::claim(std::span<const Ticket> ti
   if (auto error = plan_->pass(FaultPoint::kBeforeClaimCommit)) {
     return tl::unexpected<Error>(std::move(*error));
   }
-  auto answers = real_->claim(tickets, worker, claim_number, lease);
+  auto answers = StoreWrapper::claim(tickets, worker, claim_number, lease);
   if (auto error = plan_->pass(FaultPoint::kAfterClaimCommit)) {
     return tl::unexpected<Error>(std::move(*error));
   }
@@ -82,46 +80,18 @@ Result<std::vector<Pulse>> CrashingStore::beat(std::string_view worker,
   if (auto error = plan_->pass(FaultPoint::kBeforeBeatCommit)) {
     return tl::unexpected<Error>(std::move(*error));
   }
-  return real_->beat(worker, settled_claim, beats, renew, lease);
+  return StoreWrapper::beat(worker, settled_claim, beats, renew, lease);
 }
 
 std::vector<Result<Finished>> CrashingStore::finish(std::span<const Finish> runs) {
   if (const auto error = plan_->pass(FaultPoint::kBeforeFinishCommit)) {
     return all_fail<Finished>(runs.size(), *error);
   }
-  auto answers = real_->finish(runs);
+  auto answers = StoreWrapper::finish(runs);
   if (const auto error = plan_->pass(FaultPoint::kAfterFinishCommitBeforeReply)) {
     return all_fail<Finished>(runs.size(), *error);
   }
   return answers;
 }
-
-Result<std::vector<Cancelled>> CrashingStore::cancel(std::span<const JobId> ids) {
-  return real_->cancel(ids);
-}
-
-std::vector<Result<Ticket>> CrashingStore::retry(std::span<const JobId> ids) {
-  return real_->retry(ids);
-}
-
-Result<std::vector<Ticket>> CrashingStore::peek(const Demand& demand) {
-  return real_->peek(demand);
-}
-
-Result<Swept> CrashingStore::sweep(std::size_t max) { return real_->sweep(max); }
-
-Result<std::vector<Ticket>> CrashingStore::set_paused(std::string_view queue,
-                                                      bool paused) {
-  return real_->set_paused(queue, paused);
-}
-
-Result<std::vector<JobId>> CrashingStore::await_final(std::span<const JobId> ids,
-                                                      Duration wait) {
-  return real_->await_final(ids, wait);
-}
-
-void CrashingStore::interrupt() noexcept { real_->interrupt(); }
-
-Monitor& CrashingStore::monitor() noexcept { return real_->monitor(); }
 
 }  // namespace carrel::conformance

@@ -1,6 +1,7 @@
 // Faults: wrappers that break the real thing underneath in known ways.
 #pragma once
 
+#include <carrel/conformance/store_wrapper.h>
 #include <carrel/queue.h>
 #include <carrel/store.h>
 
@@ -105,11 +106,10 @@ class FaultPlan {
 
 // A store that fails at named points of the real one; so does its claim_source, if the
 // real one has any. What has no named point goes straight through. Threads: as Store.
-class CrashingStore final : public Store {
+class CrashingStore final : public StoreWrapper {
  public:
   CrashingStore(std::unique_ptr<Store> real, std::shared_ptr<FaultPlan> plan);
 
-  StoreTraits traits() const noexcept override;
   std::unique_ptr<ClaimSource> claim_source() override;
   std::vector<Result<Inserted>> insert(std::span<const NewJob> jobs,
                                        Duration deadline) override;
@@ -121,18 +121,8 @@ class CrashingStore final : public Store {
                                   std::span<const Beat> beats, bool renew,
                                   Duration lease) override;
   std::vector<Result<Finished>> finish(std::span<const Finish> runs) override;
-  Result<std::vector<Cancelled>> cancel(std::span<const JobId> ids) override;
-  std::vector<Result<Ticket>> retry(std::span<const JobId> ids) override;
-  Result<std::vector<Ticket>> peek(const Demand& demand) override;
-  Result<Swept> sweep(std::size_t max) override;
-  Result<std::vector<Ticket>> set_paused(std::string_view queue, bool paused) override;
-  Result<std::vector<JobId>> await_final(std::span<const JobId> ids,
-                                         Duration wait) override;
-  void interrupt() noexcept override;
-  Monitor& monitor() noexcept override;
 
  private:
-  std::unique_ptr<Store> real_;
   std::shared_ptr<FaultPlan> plan_;
 };
 

@@ -1,0 +1,247 @@
+#include <carrel/conformance/checker.h>
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <set>
+#include <sstream>
+#include <unordered_map>
+#include <utility>
+
+namespace carrel::conformance {
+namespace {
+
+// What the logs say of one run, and of one job.
+struct RunSeen {
+  std::optional<Event> start;
+  std::optional<Event> end;
+  std::int64_t lease_until = 0;  // the latest that was granted
+  int claims = 0;
+};
+struct JobSeen {
+  std::map<std::uint64_t, RunSeen> runs;  // by fence
+  std::vector<Event> completions;         // accepted
+};
+
+class Checker {
+ public:
+  explicit Checker(std::vector<JobRecord> rows) : rows_(std::move(rows)) {
+    for (const JobRecord& r : rows_) by_id_.emplace(value(r.id), &r);
+  }
+
+  CheckReport run(std::span<const Event> events) {
+    for (const Event& e : events) take(e);
+    report_.rows = rows_.size();
+    report_.acknowledged = acks_.size();
+    check_enqueues();
+    for (const JobRecord& row : rows_) check_row(row);
+    for (const auto& [id, seen] : jobs_) check_job(id, seen);
+    return std::move(report_);
+  }
+
+ private:
+  template <class... Parts>
+  void broken(int rule, std::uint64_t id, const Parts&... parts) {
+    std::ostringstream text;
+    text << "rule " << rule << ", job " << id << ": ";
+    (text << ... << parts);
+    report_.broken.push_back(text.str());
+  }
+
+  void take(const Event& e) {
+    using Kind = Event::Kind;
+    switch (e.kind) {
+      case Kind::kAsk:
+        asks_[e.key] = e.hash;
+        return;
+      case Kind::kAck: {
+        const auto [it, fresh] = acks_.emplace(e.key, e.id);
+        if (!fresh && it->second != e.id) {
+          broken(4, e.id, "request ", e.key, " was answered with job ", it->second,
+                 " too");
+        }
+        return;
+      }
+      default:
+        break;
+    }
+    JobSeen& job = jobs_[e.id];
+    RunSeen& run = job.runs[e.fence];
+    switch (e.kind) {
+      case Kind::kStart:
+        if (run.start) broken(4, e.id, "two runs began under fence ", e.fence);
+        run.start = e;
+        ++report_.runs;
+        break;
+      case Kind::kEnd:
+        run.end = e;
+        break;
+      case Kind::kClaim:
+        if (++run.claims > 1) broken(4, e.id, "fence ", e.fence, " was granted twice");
+        run.lease_until = std::max(run.lease_until, e.until);
+        break;
+      case Kind::kRenew:
+        run.lease_until = std::max(run.lease_until, e.until);
+        break;
+      case Kind::kApplied:
+        if (e.key == to_string(State::kCompleted)) job.completions.push_back(e);
+        break;
+      case Kind::kAlready:
+        ++report_.already;
+        break;
+      case Kind::kStale:
+        ++report_.stale_finishes;
+        break;
+      default:
+        ++report_.stale_beats;
+        break;
+    }
+  }
+
+  void check_enqueues() {
+    for (const auto& [key, id] : acks_) {
+      const auto it = by_id_.find(id);
+      if (it == by_id_.end()) {
+        broken(1, id, "request ", key, " was acknowledged, and there is no row");
+      } else if (it->second->request_id != key) {
+        broken(1, id, "request ", key, " was acknowledged; the row says ",
+               it->second->request_id);
+      }
+    }
+    std::set<std::string> known;
+    for (const JobRecord& row : rows_) {
+      if (!row.request_id.empty() && !known.insert(row.request_id).second) {
+        broken(4, value(row.id), "request ", row.request_id, " has two rows");
+      }
+    }
+  }
+
+  void check_row(const JobRecord& row) {
+    const std::uint64_t id = value(row.id);
+    switch (row.state) {
+      case State::kCompleted:
+        ++report_.completed;
+        break;
+      case State::kDiscarded:
+        ++report_.discarded;
+        break;
+      case State::kCancelled:
+        ++report_.cancelled;
+        break;
+      case State::kRunning:
+        broken(7, id, "still running");
+        break;
+      default:
+        ++report_.waiting;
+        break;
+    }
+    if (row.attempt > row.max_attempts) {
+      broken(6, id, "attempt ", row.attempt, " of ", row.max_attempts);
+    }
+    const auto ask = asks_.find(row.request_id);
+    if (ask == asks_.end()) {
+      broken(1, id, "nobody asked for it");
+    } else if (ask->second != hash_of(row.payload)) {
+      broken(8, id, "the payload is not what was enqueued");
+    }
+    if (row.state != State::kCompleted) return;
+    const auto seen = jobs_.find(id);
+    const RunSeen* run = nullptr;
+    if (seen != jobs_.end()) {
+      const auto it = seen->second.runs.find(value(row.fence));
+      if (it != seen->second.runs.end()) run = &it->second;
+    }
+    if (run == nullptr || !run->end) {
+      broken(3, id, "completed under fence ", value(row.fence), ", where no run ended");
+    } else if (run->end->hash != hash_of(row.result)) {
+      broken(8, id, "the result is not what its run answered");
+    }
+  }
+
+  void check_job(std::uint64_t id, const JobSeen& seen) {
+    const auto it = by_id_.find(id);
+    if (it == by_id_.end()) {
+      broken(1, id, "it ran, and there is no row");
+      return;
+    }
+    const JobRecord& row = *it->second;
+    if (seen.completions.size() > 1) {
+      broken(3, id, seen.completions.size(), " completions were accepted");
+    }
+    for (const Event& done : seen.completions) {
+      if (row.state != State::kCompleted || done.fence != value(row.fence)) {
+        broken(4, id, "a completion under fence ", done.fence,
+               " was accepted; the row is ", to_string(row.state), " under ",
+               value(row.fence));
+      }
+    }
+    const auto highest = seen.runs.rbegin()->first;
+    if (highest > value(row.fence)) {
+      broken(4, id, "fence ", highest, " was seen; the row is at ", value(row.fence));
+    }
+    check_runs(id, row, seen);
+  }
+
+  void check_runs(std::uint64_t id, const JobRecord& row, const JobSeen& seen) {
+    std::size_t began = 0;
+    // Whatever ran before, with the end of its lease where it ended after this began.
+    for (auto later = seen.runs.begin(); later != seen.runs.end(); ++later) {
+      const RunSeen& run = later->second;
+      if (!run.start) continue;
+      ++began;
+      if (run.start->attempt > row.max_attempts) {
+        broken(6, id, "attempt ", run.start->attempt, " of ", row.max_attempts, " began");
+      }
+      if (run.start->hash != hash_of(row.payload)) {
+        broken(8, id, "a handler was given another payload");
+      }
+      for (auto earlier = seen.runs.begin(); earlier != later; ++earlier) {
+        const RunSeen& before = earlier->second;
+        if (!before.end || before.end->time <= run.start->time) continue;
+        ++report_.overlaps;
+        if (before.lease_until > run.start->time) {
+          broken(5, id, "fence ", later->first, " began ",
+                 before.lease_until - run.start->time, " us before the lease of fence ",
+                 earlier->first, " ended");
+        }
+      }
+    }
+    if (began > 1) ++report_.repeated;
+  }
+
+  std::vector<JobRecord> rows_;
+  std::unordered_map<std::uint64_t, const JobRecord*> by_id_;
+  std::map<std::string, std::uint64_t> asks_;  // request id → hash of its payload
+  std::map<std::string, std::uint64_t> acks_;  // request id → job
+  std::map<std::uint64_t, JobSeen> jobs_;
+  CheckReport report_;
+};
+
+}  // namespace
+
+Result<CheckReport> check(Store& store, std::span<const Event> events) {
+  std::vector<JobRecord> rows;
+  for (JobId before{};;) {
+    auto page = store.monitor().list({}, before, 1'000);
+    if (!page) return tl::unexpected<Error>(std::move(page.error()));
+    if (page->empty()) break;
+    before = page->back().id;
+    std::move(page->begin(), page->end(), std::back_inserter(rows));
+  }
+  return Checker(std::move(rows)).run(events);
+}
+
+std::string to_string(const CheckReport& r) {
+  std::ostringstream text;
+  text << r.acknowledged << " acknowledged, " << r.rows << " rows: " << r.completed
+       << " completed, " << r.discarded << " discarded, " << r.cancelled << " cancelled, "
+       << r.waiting << " waiting\n"
+       << r.runs << " runs, " << r.repeated << " jobs repeated, " << r.overlaps
+       << " overlaps; refused as stale: " << r.stale_finishes << " finishes, "
+       << r.stale_beats << " beats; asked again: " << r.already << "\n"
+       << r.broken.size() << " rules broken\n";
+  for (std::size_t i = 0; i < r.broken.size() && i < 20; ++i) text << r.broken[i] << '\n';
+  return text.str();
+}
+
+}  // namespace carrel::conformance
