@@ -1,0 +1,279 @@
+#include "arguments.h"
+
+#include <CLI/CLI.hpp>
+
+#include "text.h"
+
+namespace carrel::cli {
+namespace {
+
+constexpr const char* kFooter =
+    "The configuration is --config FILE, else $CARREL_CONFIG, else ./carrel.toml;\n"
+    "CARREL_ variables override it. Durations look like 500ms, 30s, 5m, 24h, 7d.\n\n"
+    "Exit codes:\n"
+    "  0  done\n"
+    "  1  the job failed, was cancelled or discarded\n"
+    "  2  wrong usage or configuration\n"
+    "  3  no such job\n"
+    "  4  the store is away or cannot be used\n"
+    "  5  timed out";
+
+CLI::Option* duration(CLI::App* app, const std::string& name, Duration& out,
+                      const std::string& help) {
+  return app
+      ->add_option_function<std::string>(
+          name,
+          [&out, name](const std::string& text) {
+            const auto parsed = parse_duration(text);
+            if (!parsed) throw CLI::ValidationError(name, parsed.error().message);
+            if (parsed->count() < 0)
+              throw CLI::ValidationError(name, "must not be negative");
+            out = *parsed;
+          },
+          help)
+      ->type_name("DURATION");
+}
+
+CLI::Option* job_ids(CLI::App* app, std::vector<JobId>& out) {
+  return app
+      ->add_option_function<std::vector<std::uint64_t>>(
+          "id",
+          [&out](const std::vector<std::uint64_t>& ids) {
+            for (std::uint64_t id : ids) out.push_back(JobId{id});
+          },
+          "Ids of jobs")
+      ->type_name("ID")
+      ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1} << 62));
+}
+
+void states(CLI::App* app, std::vector<State>& out) {
+  app->add_option_function<std::vector<std::string>>(
+         "--state",
+         [&out](const std::vector<std::string>& names) {
+           for (const std::string& name : names) {
+             const auto state = parse_state(name);
+             if (!state) {
+               throw CLI::ValidationError(
+                   "--state", "\"" + name +
+                                  "\" is none of pending, scheduled, available, running, "
+                                  "retryable, completed, cancelled, discarded");
+             }
+             out.push_back(*state);
+           }
+         },
+         "Only jobs in this state; several, joined by ','")
+      ->type_name("STATE")
+      ->delimiter(',');
+}
+
+void filter(CLI::App* app, Filter& out) {
+  states(app, out.states);
+  app->add_option("--kind", out.kind, "Only jobs of this kind")->type_name("KIND");
+  app->add_option("--queue", out.queue, "Only jobs in this queue")->type_name("QUEUE");
+  duration(app, "--older-than", out.older_than,
+           "Only jobs enqueued at least this long ago");
+}
+
+void add_run(CLI::App& app, Arguments& out, RunArgs& a) {
+  auto* c = app.add_subcommand(
+      "run",
+      "Run the jobs that are programs of the configuration, until SIGINT or SIGTERM");
+  c->add_flag("--drain", a.drain, "Run what is due now, and return");
+  c->add_option("--concurrency", a.concurrency,
+                "Jobs at once, instead of worker.concurrency")
+      ->check(CLI::Range(1, 100'000));
+  c->add_option("--queue", a.queues, "Only from this queue; may be given again")
+      ->type_name("QUEUE");
+  c->callback([&] { out.command = a; });
+}
+
+void add_enqueue(CLI::App& app, Arguments& out, EnqueueArgs& a) {
+  auto* c = app.add_subcommand("enqueue", "Enqueue a job; prints its id");
+  c->add_option("kind", a.kind, "The kind of job")->required();
+  c->add_option("args", a.args, "Arguments as JSON; - reads them from standard input")
+      ->type_name("JSON");
+  c->add_flag("--lines", a.lines, "One job for each line of JSON on standard input");
+  c->add_option("--queue", a.options.queue, "Instead of the kind's")->type_name("QUEUE");
+  duration(c, "--delay", a.options.delay, "Not before this long from now");
+  duration(c, "--timeout", a.options.timeout, "Of one attempt");
+  duration(c, "--start-within", a.options.start_within,
+           "Discard it if it has not started this long after it fell due");
+  c->add_option("--priority", a.options.priority, "Lower runs first");
+  c->add_option("--max-attempts", a.options.max_attempts, "Instead of the kind's")
+      ->check(CLI::Range(1, 65'535));
+  c->add_option("--request-id", a.options.request_id,
+                "The same again enqueues nothing and answers with the first job")
+      ->type_name("TEXT");
+  c->add_flag("--wait", a.wait, "Wait for the end, and print the result");
+  auto* most = duration(c, "--wait-at-most", a.wait_at_most, "The same, for this long");
+  c->callback([&, most] {
+    if (most->count() > 0) a.wait = true;
+    if (a.lines && !a.args.empty()) {
+      throw CLI::ValidationError("--lines",
+                                 "takes the arguments from standard input only");
+    }
+    if (a.lines && !a.options.request_id.empty()) {
+      throw CLI::ValidationError("--lines", "is for many jobs, --request-id for one");
+    }
+    out.command = a;
+  });
+}
+
+void add_list(CLI::App& app, Arguments& out, ListArgs& a) {
+  auto* c = app.add_subcommand("list", "List jobs, newest first");
+  filter(c, a.filter);
+  c->add_option("--limit", a.limit, "At most this many")
+      ->check(CLI::Range(1, 1'000'000))
+      ->capture_default_str();
+  c->add_option_function<std::uint64_t>(
+       "--before", [&a](std::uint64_t id) { a.before = JobId{id}; },
+       "Only jobs with a lower id, for the next page")
+      ->type_name("ID");
+  c->callback([&] { out.command = a; });
+}
+
+void add_show(CLI::App& app, Arguments& out, ShowArgs& a) {
+  auto* c = app.add_subcommand("show", "All that is known of a job");
+  c->add_option_function<std::uint64_t>(
+       "id", [&a](std::uint64_t id) { a.id = JobId{id}; }, "Id of the job")
+      ->required()
+      ->type_name("ID");
+  c->add_flag("--result", a.result, "Print only its result");
+  c->callback([&] { out.command = a; });
+}
+
+void add_retry(CLI::App& app, Arguments& out, RetryArgs& a) {
+  auto* c = app.add_subcommand(
+      "retry",
+      "Run jobs again, now: by id, or all discarded jobs that the filters match");
+  auto* ids = job_ids(c, a.ids);
+  filter(c, a.filter);
+  c->add_flag("--dry-run", a.dry_run, "Only print which");
+  c->add_flag("-y,--yes", a.yes, "Do not ask");
+  c->callback([&, c, ids] {
+    const bool filtered = c->count("--state") + c->count("--kind") + c->count("--queue") +
+                              c->count("--older-than") >
+                          0;
+    if ((ids->count() > 0) == filtered) {
+      throw CLI::ValidationError("retry",
+                                 "give either ids, or one or more of --state, "
+                                 "--kind, --queue, --older-than");
+    }
+    for (State state : a.filter.states) {
+      if (state == State::kRunning || state == State::kAvailable) {
+        throw CLI::ValidationError("--state", std::string(to_string(state)) +
+                                                  " jobs run or are about to already");
+      }
+    }
+    if (a.filter.states.empty()) a.filter.states = {State::kDiscarded};
+    out.command = a;
+  });
+}
+
+template <class Args>
+void add_queues(CLI::App& app, Arguments& out, Args& a, const char* name,
+                const char* help) {
+  auto* c = app.add_subcommand(name, help);
+  c->add_option("queue", a.queues, "Names of queues")->required()->type_name("QUEUE");
+  c->callback([&] { out.command = a; });
+}
+
+void add_compare(CLI::App& app, Arguments& out, CompareArgs& a) {
+  auto* c =
+      app.add_subcommand("compare",
+                         "Run the same jobs over isolations, stores and concurrency, "
+                         "and print how fast each was");
+  c->add_option("--kind", a.kind,
+                "A program of the configuration, instead of synthetic work")
+      ->type_name("KIND");
+  c->add_option("--args", a.args, "Its arguments")->type_name("JSON");
+  c->add_option("--isolation", a.isolations, "Joined by ','; default: all that fit")
+      ->type_name("NAME")
+      ->delimiter(',');
+  c->add_option(
+       "--on", a.stores,
+       "URLs of stores, joined by ','; sqlite: alone is a temporary file. Default: "
+       "memory:,sqlite:")
+      ->type_name("URL")
+      ->delimiter(',');
+  c->add_option("--concurrency", a.concurrency,
+                "Jobs at once, joined by ','; default: 1,2")
+      ->type_name("N")
+      ->delimiter(',')
+      ->check(CLI::Range(1, 10'000));
+  c->add_option("--jobs", a.jobs, "Jobs of each run")
+      ->check(CLI::Range(1, 10'000'000))
+      ->capture_default_str();
+  duration(c, "--work", a.work, "CPU time of a synthetic job; default: 1ms");
+  c->callback([&] { out.command = a; });
+}
+
+void add_spin(CLI::App& app, Arguments& out, SpinArgs& a) {
+  auto* c = app.add_subcommand("spin", "")->group("");
+  duration(c, "work", a.work, "")->required();
+  c->callback([&] { out.command = a; });
+}
+
+// The structs that options write to while they are parsed.
+struct Commands {
+  RunArgs run;
+  EnqueueArgs enqueue;
+  ListArgs list;
+  ShowArgs show;
+  RetryArgs retry;
+  CancelArgs cancel;
+  PauseArgs pause;
+  ResumeArgs resume;
+  CompareArgs compare;
+  SpinArgs spin;
+};
+
+}  // namespace
+
+std::variant<Arguments, int> parse(int argc, char** argv) {
+  Arguments out;
+  Commands commands;
+  CLI::App app("carrel: jobs that wait, run and are kept, by configuration", "carrel");
+  app.set_version_flag("--version", "carrel " CARREL_VERSION);
+  app.footer(kFooter);
+  app.require_subcommand(1);
+  app.fallthrough();
+  app.add_option("-c,--config", out.global.config, "The configuration")
+      ->type_name("FILE");
+  app.add_option("--store", out.global.store, "Instead of the configuration's")
+      ->type_name("URL");
+  app.add_flag("--json", out.global.json, "Print JSON: one document, or one a line");
+
+  add_run(app, out, commands.run);
+  add_enqueue(app, out, commands.enqueue);
+  add_list(app, out, commands.list);
+  add_show(app, out, commands.show);
+  add_retry(app, out, commands.retry);
+  auto* cancel = app.add_subcommand(
+      "cancel", "Cancel jobs; one that runs is told to stop with its worker's next beat");
+  job_ids(cancel, commands.cancel.ids)->required();
+  cancel->callback([&] { out.command = commands.cancel; });
+  add_queues(app, out, commands.pause, "pause", "Start no more jobs of these queues");
+  add_queues(app, out, commands.resume, "resume", "Start jobs of these queues again");
+  app.add_subcommand("status", "How many jobs wait, run and ended, by queue")
+      ->callback([&] { out.command = StatusArgs{}; });
+  add_compare(app, out, commands.compare);
+  add_spin(app, out, commands.spin);
+  app.add_subcommand("doctor",
+                     "Try every backend and isolation here, and say what fails and why")
+      ->callback([&] { out.command = DoctorArgs{}; });
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp& e) {
+    return app.exit(e);
+  } catch (const CLI::CallForVersion& e) {
+    return app.exit(e);
+  } catch (const CLI::Error& e) {
+    complain(std::string(e.what()) + " (carrel --help tells more)");
+    return kUsage;
+  }
+  return out;
+}
+
+}  // namespace carrel::cli

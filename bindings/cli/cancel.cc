@@ -1,0 +1,50 @@
+#include "commands.h"
+#include "session.h"
+#include "text.h"
+
+namespace carrel::cli {
+namespace {
+
+struct Words {
+  const char* json;
+  const char* people;
+};
+
+Words words(Cancelled answer) {
+  switch (answer) {
+    case Cancelled::kCancelled:
+      return {"cancelled", "cancelled"};
+    case Cancelled::kRequested:
+      return {"requested", "runs; it is told to stop"};
+    case Cancelled::kAlreadyFinal:
+      return {"already_final", "had ended already"};
+    case Cancelled::kNotFound:
+      break;
+  }
+  return {"not_found", "no such job"};
+}
+
+}  // namespace
+
+int cancel(const Global& global, const CancelArgs& args) {
+  auto engine = connect(global);
+  if (!engine) return failed(engine.error());
+  int code = kOk;
+  for (const JobId id : args.ids) {
+    const auto answer = engine->cancel(id);
+    if (!answer) return failed(answer.error());
+    const Words said = words(*answer);
+    const std::string line = "job " + std::to_string(value(id)) + ": " + said.people;
+    if (*answer == Cancelled::kNotFound) code = kNotFound;
+    if (global.json) {
+      print_json({{"id", value(id)}, {"cancel", said.json}});
+    } else if (*answer == Cancelled::kNotFound) {
+      complain(line);
+    } else {
+      std::printf("%s\n", line.c_str());
+    }
+  }
+  return code;
+}
+
+}  // namespace carrel::cli

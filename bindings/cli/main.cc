@@ -1,0 +1,45 @@
+// The carrel command.
+#include <exception>
+#include <type_traits>
+
+#include "commands.h"
+#include "text.h"
+
+namespace carrel::cli {
+namespace {
+
+int dispatch(const Arguments& arguments) {
+  const Global& global = arguments.global;
+  return std::visit(
+      [&](const auto& args) -> int {
+        using T = std::decay_t<decltype(args)>;
+        if constexpr (std::is_same_v<T, RunArgs>) return run(global, args);
+        if constexpr (std::is_same_v<T, EnqueueArgs>) return enqueue(global, args);
+        if constexpr (std::is_same_v<T, ListArgs>) return list(global, args);
+        if constexpr (std::is_same_v<T, ShowArgs>) return show(global, args);
+        if constexpr (std::is_same_v<T, RetryArgs>) return retry(global, args);
+        if constexpr (std::is_same_v<T, CancelArgs>) return cancel(global, args);
+        if constexpr (std::is_same_v<T, PauseArgs>) return pause(global, args);
+        if constexpr (std::is_same_v<T, ResumeArgs>) return resume(global, args);
+        if constexpr (std::is_same_v<T, StatusArgs>) return status(global);
+        if constexpr (std::is_same_v<T, CompareArgs>) return compare(global, args);
+        if constexpr (std::is_same_v<T, SpinArgs>) return spin(args);
+        if constexpr (std::is_same_v<T, DoctorArgs>) return doctor(global);
+        return kUsage;
+      },
+      arguments.command);
+}
+
+}  // namespace
+}  // namespace carrel::cli
+
+int main(int argc, char** argv) {
+  try {
+    const auto parsed = carrel::cli::parse(argc, argv);
+    if (const int* code = std::get_if<int>(&parsed)) return *code;
+    return carrel::cli::dispatch(std::get<carrel::cli::Arguments>(parsed));
+  } catch (const std::exception& e) {
+    carrel::cli::complain(std::string("a defect of this command: ") + e.what());
+    return carrel::cli::kStoreAway;
+  }
+}

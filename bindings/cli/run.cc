@@ -1,0 +1,159 @@
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <stop_token>
+#include <thread>
+
+#include "commands.h"
+#include "progress.h"
+#include "session.h"
+#include "text.h"
+
+namespace carrel::cli {
+namespace {
+
+constexpr std::chrono::milliseconds kRedraw{250};
+
+Json event_json(const Event& event) {
+  Json j{
+      {"id", value(event.job.lease.id)}, {"kind", event.job.kind},
+      {"attempt", event.job.attempt},    {"class", to_string(event.outcome.klass)},
+      {"state", to_string(event.state)}, {"wall_us", event.outcome.usage.wall.count()}};
+  if (event.outcome.klass != OutcomeClass::kOk)
+    j["message"] = event.outcome.error.message;
+  return j;
+}
+
+std::string event_line(const Event& event) {
+  std::string line = "job " + std::to_string(value(event.job.lease.id)) + " " +
+                     printable(event.job.kind) + " ";
+  line += coloured(to_string(event.state), colour_of(event.state), stderr);
+  line += " after " + rough(event.outcome.usage.wall);
+  if (event.outcome.klass != OutcomeClass::kOk) {
+    line += ": " + printable(event.outcome.error.message);
+  }
+  return line;
+}
+
+// Draws how much is done and waits, until it is destroyed. Starts a thread.
+class Ticker {
+ public:
+  Ticker(Engine& engine, StatusLine& line) {
+    thread_ = std::jthread([&engine, &line](const std::stop_token& stop) {
+      std::mutex mutex;
+      std::condition_variable_any wake;
+      std::unique_lock lock(mutex);
+      while (!stop.stop_requested()) {
+        if (const auto health = engine.health()) line.draw(summary(*health));
+        wake.wait_for(lock, stop, kRedraw, [] { return false; });
+      }
+    });
+  }
+
+ private:
+  static std::string summary(const Health& health) {
+    const auto count = [&](State s) {
+      return health.counts.total[static_cast<std::size_t>(s)];
+    };
+    const std::uint64_t waiting = count(State::kAvailable);
+    const std::uint64_t later = count(State::kScheduled) + count(State::kRetryable);
+    const std::uint64_t ended = health.completed + health.failed;
+    const std::uint64_t all = ended + waiting + health.busy;
+    std::string text =
+        bar(all == 0 ? 1 : static_cast<double>(ended) / static_cast<double>(all), 20) +
+        " " + grouped(health.busy) + "/" + grouped(health.slots) + " running, " +
+        grouped(waiting) + " waiting";
+    if (later > 0) text += ", " + grouped(later) + " later";
+    text += ", " + grouped(health.completed) + " completed";
+    if (health.failed > 0) text += ", " + grouped(health.failed) + " failed";
+    if (health.store_error) text += ", the store: " + *health.store_error;
+    return text;
+  }
+
+  std::jthread thread_;
+};
+
+Result<Engine> open(const Global& global, const RunArgs& args) {
+  auto config = load_config(global);
+  if (!config) return tl::unexpected<Error>(config.error());
+  bool programs = false;
+  for (const auto& [name, kind] : config->jobs) programs |= !kind.command.empty();
+  if (!programs) {
+    return fail(
+        Code::kInvalid,
+        "the configuration has no program to run: add [jobs.NAME] with isolation = "
+        "\"exec\" and a command. Kinds with a handler run in the host that has it");
+  }
+  if (config->role == Role::kProducer) {
+    return fail(Code::kInvalid, config->where("role") + "a producer runs no jobs");
+  }
+  if (args.concurrency) config->worker.concurrency = *args.concurrency;
+  if (!args.queues.empty()) config->worker.queues = args.queues;
+  config->mode = Mode::kNormal;
+  if (is_terminal(stderr) && !config->places.contains("log.level")) {
+    config->log.level = LogLevel::kWarn;  // the events are lines of their own
+  }
+  auto engine = Engine::open(std::move(*config));
+  if (!engine) return engine;
+  // Before there is any thread of ours: this forks the process server.
+  if (auto ok = engine->ignite(); !ok) return tl::unexpected<Error>(ok.error());
+  return engine;
+}
+
+int drain(const Global& global, Engine& engine) {
+  const auto report = engine.drain();
+  if (!report) return failed(report.error());
+  if (global.json) {
+    print_json({{"completed", report->completed},
+                {"failed", report->failed},
+                {"cancelled", report->cancelled}});
+  } else {
+    std::printf("%s completed, %s failed, %s cancelled\n",
+                grouped(report->completed).c_str(), grouped(report->failed).c_str(),
+                grouped(report->cancelled).c_str());
+  }
+  return report->failed > 0 ? kJobFailed : kOk;
+}
+
+}  // namespace
+
+int run(const Global& global, const RunArgs& args) {
+  auto engine = open(global, args);
+  if (!engine) return failed(engine.error());
+  StatusLine line(global.json);
+  if (engine->store().traits().reach == Reach::kProcess) {
+    line.note("carrel: the store \"" + engine->config().store +
+              "\" lives within this process: nobody else can enqueue here");
+  }
+  std::mutex output;
+  engine->on_finished([&](const Event& event) {
+    if (global.json) {
+      const std::lock_guard lock(output);
+      print_json(event_json(event));
+      std::fflush(stdout);  // whoever reads the lines wants them now
+    } else {
+      line.note(event_line(event));
+    }
+  });
+  std::optional<Ticker> ticker;
+  if (line.on_terminal()) ticker.emplace(*engine, line);
+  if (args.drain) return drain(global, *engine);
+
+  line.note("carrel: running; stops on SIGINT or SIGTERM");
+  const auto begun = std::chrono::steady_clock::now();
+  const auto ran = engine->run();
+  ticker.reset();
+  line.draw("");
+  if (!ran) return failed(ran.error());
+  if (const auto health = engine->health(); health && !global.json) {
+    line.note("carrel: stopped after " +
+              rough(std::chrono::duration_cast<Duration>(
+                  std::chrono::steady_clock::now() - begun)) +
+              ": " + grouped(health->completed) + " completed, " +
+              grouped(health->failed) + " failed");
+  }
+  return kOk;
+}
+
+}  // namespace carrel::cli

@@ -1,0 +1,115 @@
+#include "session.h"
+
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+
+#include "text.h"
+
+namespace carrel::cli {
+namespace {
+
+constexpr const char* kDefaultFile = "carrel.toml";
+
+Result<Config> read_file(const Global& global) {
+  const char* variable = std::getenv("CARREL_CONFIG");
+  std::string file = global.config;
+  if (file.empty() && variable != nullptr) file = variable;
+  std::error_code ignored;
+  if (file.empty() && std::filesystem::exists(kDefaultFile, ignored)) file = kDefaultFile;
+  if (!file.empty()) return Config::load(file);
+  if (!global.store.empty() || std::getenv("CARREL_STORE") != nullptr) return Config{};
+  return fail(Code::kInvalid,
+              "there is no ./carrel.toml: name a configuration with --config FILE or "
+              "CARREL_CONFIG, or a store with --store URL or CARREL_STORE");
+}
+
+}  // namespace
+
+Result<Config> load_config(const Global& global) {
+  auto config = read_file(global);
+  if (config) {
+    if (auto ok = config->apply_environment(); !ok) {
+      config = tl::unexpected<Error>(ok.error());
+    }
+  }
+  if (!config) {
+    Error error = config.error();
+    error.code = Code::kInvalid;  // a missing file too is wrong usage, not a missing job
+    return tl::unexpected<Error>(std::move(error));
+  }
+  if (!global.store.empty()) {
+    // The queue of another store would hand out tickets for jobs that are not there.
+    if (config->queue == config->store) config->queue.clear();
+    config->store = global.store;
+    config->places["store"] = "--store";
+    // What a person types is relative to where they stand.
+    if (const auto url = Url::parse(global.store); url && url->scheme == "sqlite") {
+      const std::filesystem::path path(url->rest);
+      if (!url->rest.empty() && url->rest.front() != ':' && path.is_relative()) {
+        std::error_code ignored;
+        config->store =
+            "sqlite:" + std::filesystem::absolute(path, ignored).string() +
+            global.store.substr(global.store.find(':') + 1 + url->rest.size());
+      }
+    }
+    if (auto ok = config->validate(); !ok) return tl::unexpected<Error>(ok.error());
+  }
+  return config;
+}
+
+Result<Engine> connect(const Global& global) {
+  auto config = load_config(global);
+  if (!config) return tl::unexpected<Error>(config.error());
+  config->role = Role::kProducer;
+  config->mode = Mode::kNormal;
+  config->worker = WorkerConfig{};
+  if (!config->places.contains("log.level")) config->log.level = LogLevel::kWarn;
+  auto engine = Engine::open(std::move(*config));
+  if (!engine) return engine;
+  if (auto ok = engine->ignite(); !ok) return tl::unexpected<Error>(ok.error());
+  if (engine->store().traits().reach == Reach::kProcess) {
+    return fail(Code::kInvalid,
+                engine->config().where("store") + "\"" + engine->config().store +
+                    "\" lives within one process, and ends with this command: use one "
+                    "such as \"sqlite:jobs.db\"");
+  }
+  return engine;
+}
+
+int exit_code(Code code) noexcept {
+  switch (code) {
+    case Code::kInvalid:
+    case Code::kExists:
+    case Code::kUnsupported:
+    case Code::kTooLarge:
+      return kUsage;
+    case Code::kNotFound:
+      return kNotFound;
+    case Code::kTimeout:
+      return kTimedOut;
+    case Code::kFailed:
+    case Code::kCancelled:
+    case Code::kSnoozed:
+    case Code::kDiscarded:
+      return kJobFailed;
+    case Code::kUnavailable:
+    case Code::kStale:
+    case Code::kCorrupt:
+    case Code::kInternal:
+      return kStoreAway;
+  }
+  return kStoreAway;
+}
+
+int failed(const Error& error) {
+  complain(error.message);
+  return exit_code(error.code);
+}
+
+void print_json(const Json& document) {
+  std::printf("%s\n",
+              document.dump(-1, ' ', false, Json::error_handler_t::replace).c_str());
+}
+
+}  // namespace carrel::cli

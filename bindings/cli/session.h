@@ -1,0 +1,24 @@
+// What most commands begin with: the configuration, and an engine on its store.
+#pragma once
+
+#include <carrel/engine.h>
+
+#include "arguments.h"
+
+namespace carrel::cli {
+
+// The file, then the environment, then --store. Any error is one of the configuration.
+Result<Config> load_config(const Global& global);
+
+// An engine that only looks, asks and enqueues; ignited. Refuses a store that lives in
+// one process: this one would end before anybody saw what it did.
+Result<Engine> connect(const Global& global);
+
+// Complains, and answers with the exit code that the error means.
+int failed(const Error& error);
+int exit_code(Code code) noexcept;
+
+// One JSON document on one line, whatever bytes are in it.
+void print_json(const Json& document);
+
+}  // namespace carrel::cli

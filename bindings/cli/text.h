@@ -1,0 +1,40 @@
+// Text for people: safe to print on a terminal, in columns, in colour where it has any.
+#pragma once
+
+#include <carrel/job.h>
+
+#include <cstdio>
+#include <string>
+#include <string_view>
+
+namespace carrel::cli {
+
+// One line on standard error, "carrel: …".
+void complain(std::string_view message);
+
+// Control characters (a job's text may hold a terminal's commands) become spaces, or, but
+// for line breaks and tabs, if `lines`.
+std::string printable(std::string_view text, bool lines = false);
+
+// At most `columns` wide; "…" ends what was cut.
+std::string cut(std::string_view text, std::size_t columns);
+
+// Columns on a terminal: code points, which is right for all but wide and combining ones.
+std::size_t width(std::string_view text);
+
+// Whether `stream` is a terminal; and one that shows colours ($NO_COLOR is honoured).
+bool is_terminal(std::FILE* stream);
+bool has_colour(std::FILE* stream);
+
+enum class Colour { kNone, kGood, kBad, kBusy, kFaint, kBold };
+std::string coloured(std::string_view text, Colour colour, std::FILE* stream);
+Colour colour_of(State state);
+
+// "3s", "12m", "5h", "9d": one unit, for people.
+std::string rough(Duration duration);
+// "1,234,567"
+std::string grouped(std::uint64_t n);
+// "2024-05-01 12:00:00 (3m ago)", local time; in the future: "(in 3m)".
+std::string when(Time t);
+
+}  // namespace carrel::cli
