@@ -1,0 +1,204 @@
+#include "exec_run.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "frame.h"
+
+namespace carrel::process {
+namespace {
+
+using WaitType = boost::asio::posix::descriptor_base::wait_type;
+
+bool out_of_resources(int error) {
+  return error == ENOMEM || error == EAGAIN || error == EMFILE || error == ENFILE;
+}
+
+}  // namespace
+
+ExecRun::ExecRun(Task task, const std::shared_ptr<Channel>& channel, std::string program,
+                 ExecPipes pipes, std::size_t written)
+    : ChildRun(std::move(task), channel),
+      program_(std::move(program)),
+      input_(std::move(pipes.input)),
+      output_(std::move(pipes.output)),
+      error_(std::move(pipes.error)),
+      notes_(std::move(pipes.notes)),
+      written_(written) {}
+
+void ExecRun::watch() {
+  if (watched_ || over()) return;
+  watched_ = true;
+  watch_input();
+  watch_port(output_, &ExecRun::take_output);
+  watch_port(error_, &ExecRun::take_error);
+  watch_port(notes_, &ExecRun::take_notes);
+}
+
+// A program may end, or close its input, without reading it all: no error of anybody. The
+// reactor's thread has SIGPIPE blocked.
+void ExecRun::watch_input() {
+  input_.wait(context_, WaitType::wait_write, [self = shared_from_this(), this] {
+    const std::string& payload = job_->payload;
+    const ssize_t n =
+        write(input_.get(), payload.data() + written_, payload.size() - written_);
+    if (n > 0) written_ += static_cast<std::size_t>(n);
+    const bool failed = n < 0 && errno != EAGAIN && errno != EINTR;
+    if (failed || written_ == payload.size()) {
+      input_.close();
+    } else {
+      watch_input();
+    }
+  });
+}
+
+void ExecRun::watch_port(Port& port, void (ExecRun::*take)(std::string_view)) {
+  port.wait(context_, WaitType::wait_read,
+            [self = shared_from_this(), this, &port, take] {
+              read_port(port, take, 1);
+              if (reply_ && all_read()) return conclude();
+              watch_port(port, take);
+            });
+}
+
+void ExecRun::read_port(Port& port, void (ExecRun::*take)(std::string_view), int rounds) {
+  const auto buffer = scratch();
+  for (; rounds > 0 && port.open(); --rounds) {
+    const ssize_t n = read(port.get(), buffer.data(), buffer.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0 && errno == EAGAIN) return;
+    if (n <= 0) return port.close();
+    (this->*take)({buffer.data(), static_cast<std::size_t>(n)});
+  }
+}
+
+void ExecRun::take_output(std::string_view bytes) {
+  if (verdict()) return;
+  if (text_.size() + bytes.size() > limits_.result_bytes) {
+    text_ = {};
+    return kill_for(OutcomeClass::kOutputLimit,
+                    {Code::kTooLarge, program_ + " wrote more than the limit of " +
+                                          std::to_string(limits_.result_bytes) +
+                                          " bytes to its output"});
+  }
+  text_.append(bytes);
+}
+
+void ExecRun::take_error(std::string_view bytes) {
+  tail_.feed(bytes);
+  error_lines_.feed(bytes, [this](std::string_view line) { say(line); });
+}
+
+void ExecRun::take_notes(std::string_view bytes) {
+  note_lines_.feed(bytes, [this](std::string_view line) { take_note(line); });
+}
+
+void ExecRun::take_note(std::string_view line) {
+  const auto note = parse_note(line);
+  if (!note) {
+    if (!complained_)
+      say("not understood on descriptor 3: " + std::string(cut_text(line, 200)));
+    complained_ = true;
+    return;
+  }
+  if (note->kind == Note::Kind::kLog) return say(note->text);
+  if (RunSink* to = sink()) {
+    to->on_progress(note->fraction, cut_text(note->text, kMaxProgressText));
+  }
+}
+
+void ExecRun::say(std::string_view line) {
+  if (RunSink* to = sink()) to->on_log(line);
+}
+
+// A program knows no stop token. Its own process hears first; the ladder's next step is
+// for the whole group.
+void ExecRun::ask_to_stop() { signal(SIGTERM, false); }
+
+void ExecRun::release() {
+  drain_timer_.reset();
+  input_.close();
+  output_.close();
+  error_.close();
+  notes_.close();
+}
+
+void ExecRun::ended(const Reply& reply) {
+  if (reply.what != Reply::What::kEnded) return not_spawned(reply);
+  reply_ = reply;
+  input_.close();
+  drain();
+}
+
+void ExecRun::drain() {
+  constexpr int kRounds = 64;  // more than a pipe holds
+  read_port(output_, &ExecRun::take_output, kRounds);
+  read_port(error_, &ExecRun::take_error, kRounds);
+  read_port(notes_, &ExecRun::take_notes, kRounds);
+  if (all_read() || verdict()) return conclude();
+  // Something that the program left behind holds a pipe open. The server ends it when
+  // its time is up; the timer is for what escapes that.
+  watch();
+  drain_timer_.emplace(context_);
+  drain_timer_->expires_after(limits_.drain_grace);
+  drain_timer_->async_wait(
+      [self = shared_from_this(), this](const boost::system::error_code& e) {
+        if (!e) conclude();
+      });
+}
+
+void ExecRun::not_spawned(const Reply& reply) {
+  const bool poor =
+      reply.what == Reply::What::kNotForked || out_of_resources(reply.error);
+  const std::string what =
+      reply.stage == Reply::Stage::kChangeFolder
+          ? "the working folder of " + program_ + " cannot be entered: "
+          : program_ + " cannot be started: ";
+  refuse(poor ? OutcomeClass::kResourceError : OutcomeClass::kSpawnError,
+         {poor ? Code::kUnavailable : Code::kFailed, what + errno_text(reply.error),
+          "exec", reply.error});
+}
+
+void ExecRun::conclude() {
+  if (over()) return;
+  error_lines_.finish([this](std::string_view line) { say(line); });
+  note_lines_.finish([this](std::string_view line) { take_note(line); });
+  Outcome outcome = outcome_from(*reply_);
+  outcome.stderr_tail = tail_.take();
+  outcome.error = {Code::kFailed, "", "exec"};
+  if (verdict()) {
+    outcome.klass = verdict()->klass;
+    outcome.error = std::move(verdict()->error);
+  } else if (const auto asked = asked_class()) {
+    // Also where it ended with 0: a program that heeds SIGTERM has not done its work.
+    outcome.klass = *asked;
+    outcome.error.code =
+        *asked == OutcomeClass::kWallTimeout ? Code::kTimeout : Code::kCancelled;
+    outcome.error.message = program_ + " " + asked_text();
+  } else if (outcome.signal != 0) {
+    outcome.klass = OutcomeClass::kSignaled;
+    outcome.error.message = program_ + " died: " + signal_text(outcome.signal);
+  } else if (outcome.exit_code != 0) {
+    outcome.klass = OutcomeClass::kExitNonzero;
+    outcome.error.message =
+        program_ + " ended with exit code " + std::to_string(outcome.exit_code);
+  } else {
+    outcome.result = result_of_output(text_);
+    if (outcome.result.size() > limits_.result_bytes) {
+      outcome.klass = OutcomeClass::kOutputLimit;
+      outcome.error = {Code::kTooLarge,
+                       "the output of " + program_ + " as a JSON string has " +
+                           std::to_string(outcome.result.size()) +
+                           " bytes; the limit is " + std::to_string(limits_.result_bytes),
+                       "exec"};
+      outcome.result.clear();
+    } else {
+      outcome.error = {};
+    }
+  }
+  finish(std::move(outcome));
+}
+
+}  // namespace carrel::process

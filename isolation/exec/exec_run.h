@@ -1,0 +1,66 @@
+// One run of a program: its pipes become calls of the sink and an outcome.
+#pragma once
+
+#include <boost/asio/steady_timer.hpp>
+#include <optional>
+#include <string>
+
+#include "child_run.h"
+#include "lines.h"
+
+namespace carrel::process {
+
+// The host's ends; none blocks.
+struct ExecPipes {
+  UniqueFd input;
+  UniqueFd output;
+  UniqueFd error;
+  UniqueFd notes;
+};
+
+class ExecRun final : public ChildRun {
+ public:
+  // `written`: how much of the payload is in the input pipe already; once it is all
+  // there, `pipes.input` is empty.
+  ExecRun(Task task, const std::shared_ptr<Channel>& channel, std::string program,
+          ExecPipes pipes, std::size_t written);
+
+  void watch() override;
+  void ended(const Reply& reply) override;
+
+ private:
+  void ask_to_stop() override;
+  void release() override;
+
+  void watch_input();
+  void watch_port(Port& port, void (ExecRun::*take)(std::string_view));
+  // Reads what is there, at most `rounds` times, and closes the port at its end.
+  void read_port(Port& port, void (ExecRun::*take)(std::string_view), int rounds);
+  void take_output(std::string_view bytes);
+  void take_error(std::string_view bytes);
+  void take_notes(std::string_view bytes);
+  void take_note(std::string_view line);
+  void say(std::string_view line);
+
+  bool all_read() const { return !output_.open() && !error_.open() && !notes_.open(); }
+  void drain();  // after the end
+  void not_spawned(const Reply& reply);
+  void conclude();
+
+  const std::string program_;
+  Port input_;
+  Port output_;
+  Port error_;
+  Port notes_;
+  std::size_t written_;
+  bool watched_ = false;
+  bool complained_ = false;  // about a line on descriptor 3
+  std::string text_;
+  Tail tail_{4096};
+  LineCutter error_lines_{8 * 1024};
+  LineCutter note_lines_{2 * 1024};
+  std::optional<Reply> reply_;  // it has ended
+  std::optional<boost::asio::steady_timer> drain_timer_;
+};
+
+}  // namespace carrel::process

@@ -1,0 +1,214 @@
+#include "birth.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <iostream>
+
+#include "keeper.h"
+
+namespace carrel::process {
+namespace {
+
+constexpr const char* kMarker = "--carrel-process-server";
+constexpr int kControl = 3;
+constexpr int kHost = 4;
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr int kShared = 0;  // see spawner.cc
+#else
+constexpr int kShared = CLONE_VM;
+#endif
+
+struct Ends {
+  UniqueFd host_side;
+  UniqueFd server_side;
+  UniqueFd host_pidfd;
+};
+
+Result<Ends> make_ends() {
+  FdPair pair = socket_pair(SOCK_SEQPACKET);
+  if (!pair.first)
+    return os_error(Code::kUnavailable, "no socket for the process server", errno);
+  UniqueFd self(static_cast<int>(syscall(SYS_pidfd_open, getpid(), 0)));
+  if (!self)
+    return os_error(Code::kUnsupported, "no pidfd for the process server", errno);
+  return Ends{std::move(pair.first), std::move(pair.second), std::move(self)};
+}
+
+Result<Born> greet(UniqueFd control) {
+  std::vector<char> buffer(256 * 1024);
+  Received received;
+  pollfd readable{control.get(), POLLIN, 0};
+  while (poll(&readable, 1, -1) < 0 && errno == EINTR) {
+  }
+  receive_message(control.get(), buffer, received);
+  Hello hello;
+  if (received.size <= 0 ||
+      !decode({buffer.data(), static_cast<std::size_t>(received.size)}, hello)) {
+    return fail(Code::kUnavailable, "the process server ended before it was ready",
+                "process");
+  }
+  if (!hello.error.empty()) {
+    return fail(Code::kInvalid, "the process server's " + hello.error, "process");
+  }
+  return Born{std::move(control), std::move(hello.kinds)};
+}
+
+// Waits for the go-between, which no wait of the host's own sees: it has no exit signal.
+int wait_for(pid_t pid) {
+  int status = 0;
+  while (waitpid(pid, &status, __WALL) < 0) {
+    if (errno != EINTR) return errno;
+  }
+  return WIFEXITED(status) ? WEXITSTATUS(status) : EAGAIN;
+}
+
+struct Execution {
+  int control;
+  int host;
+  char* argv[3];
+  char** environment;
+  void* stack_top;
+  int error;
+};
+
+int execute(void* argument) {
+  auto& e = *static_cast<Execution*>(argument);
+  const int control = fcntl(e.control, F_DUPFD, 16);
+  const int host = fcntl(e.host, F_DUPFD, 16);
+  dup2(control, kControl);
+  dup2(host, kHost);
+  close_range(kHost + 1, ~0U, 0);
+  execve("/proc/self/exe", e.argv, e.environment);
+  e.error = errno;
+  _exit(127);
+}
+
+// The go-between: its end makes the server an orphan.
+int execute_orphan(void* argument) {
+  auto& e = *static_cast<Execution*>(argument);
+  if (clone(execute, e.stack_top, kShared | CLONE_VFORK | SIGCHLD, argument) < 0) {
+    e.error = errno;
+  }
+  _exit(0);
+}
+
+class Mapping {
+ public:
+  Mapping(std::size_t size, int flags) : size_(size) {
+    void* p = mmap(nullptr, size, PROT_READ | PROT_WRITE, flags | MAP_ANONYMOUS, -1, 0);
+    if (p != MAP_FAILED) memory_ = p;
+  }
+  ~Mapping() {
+    if (memory_ != nullptr) munmap(memory_, size_);
+  }
+  Mapping(const Mapping&) = delete;
+  Mapping& operator=(const Mapping&) = delete;
+  void* begin() const { return memory_; }
+  void* end() const { return static_cast<char*>(memory_) + size_; }
+
+ private:
+  std::size_t size_;
+  void* memory_ = nullptr;
+};
+
+// While it lives no handler of the host runs, so none runs in a child either.
+class SignalsBlocked {
+ public:
+  SignalsBlocked() {
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before_);
+  }
+  ~SignalsBlocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  SignalsBlocked(const SignalsBlocked&) = delete;
+  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
+
+ private:
+  sigset_t before_;
+};
+
+}  // namespace
+
+Result<Born> fork_server(const ServerSetup& setup) {
+  auto ends = make_ends();
+  if (!ends) return tl::unexpected<Error>(std::move(ends.error()));
+  // What is in the buffers now must not be printed by the server's children as well.
+  std::fflush(stdout);
+  std::fflush(stderr);
+  std::cout.flush();
+  std::clog.flush();
+  {
+    const SignalsBlocked blocked;
+    // Exit signal 0. The go-between lives for one fork(), whose child is whole again.
+    const auto between = static_cast<pid_t>(syscall(SYS_clone, 0, 0, 0, 0, 0));
+    if (between == 0) {
+      const pid_t pid = fork();
+      if (pid != 0) _exit(pid > 0 ? 0 : errno);
+      keep(std::move(ends->server_side), std::move(ends->host_pidfd), setup);
+    }
+    const int error = between < 0 ? errno : wait_for(between);
+    if (error != 0)
+      return os_error(Code::kUnavailable, "the process server cannot be forked", error);
+  }
+  ends->server_side.reset();
+  return greet(std::move(ends->host_side));
+}
+
+Result<Born> execute_server() {
+  auto ends = make_ends();
+  if (!ends) return tl::unexpected<Error>(std::move(ends.error()));
+  constexpr std::size_t kStack = 64 * 1024;
+  const Mapping stacks(2 * kStack, MAP_PRIVATE | MAP_STACK);
+  const Mapping shared(sizeof(Execution), MAP_SHARED);
+  if (stacks.begin() == nullptr || shared.begin() == nullptr) {
+    return os_error(Code::kUnavailable, "no memory for the process server", ENOMEM);
+  }
+  std::string name = program_invocation_name;
+  std::string marker = kMarker;
+  auto& e = *static_cast<Execution*>(shared.begin());
+  e = {ends->server_side.get(),
+       ends->host_pidfd.get(),
+       {name.data(), marker.data(), nullptr},
+       environ,
+       static_cast<char*>(stacks.begin()) + kStack,
+       0};
+  int error = 0;
+  {
+    const SignalsBlocked blocked;
+    const pid_t between = clone(execute_orphan, stacks.end(), kShared | CLONE_VFORK, &e);
+    error = between < 0 ? errno : wait_for(between);
+  }
+  if (error == 0) error = e.error;
+  if (error != 0) {
+    return os_error(Code::kUnavailable,
+                    "this program cannot be executed again as the process server", error);
+  }
+  ends->server_side.reset();
+  return greet(std::move(ends->host_side));
+}
+
+void serve_if_asked(int argc, char** argv, const ServerSetup& setup) {
+  if (argc != 2 || std::strcmp(argv[1], kMarker) != 0) return;
+  int type = 0;
+  socklen_t size = sizeof type;
+  if (getsockopt(kControl, SOL_SOCKET, SO_TYPE, &type, &size) != 0 ||
+      type != SOCK_SEQPACKET) {
+    std::fprintf(stderr, "%s: %s is for the library's own use\n", argv[0], kMarker);
+    _exit(2);
+  }
+  keep(UniqueFd(kControl), UniqueFd(kHost), setup);
+}
+
+}  // namespace carrel::process

@@ -1,0 +1,243 @@
+#include "channel.h"
+
+#include <sys/socket.h>
+
+#include <array>
+#include <boost/asio/post.hpp>
+#include <cerrno>
+
+namespace carrel::process {
+namespace {
+
+constexpr std::size_t kScratch = 64 * 1024;
+constexpr unsigned kMessages = 16;
+constexpr std::size_t kMessageSize = 64 * sizeof(Reply);
+using WaitType = boost::asio::posix::descriptor_base::wait_type;
+
+}  // namespace
+
+std::shared_ptr<Channel> Channel::open(boost::asio::io_context& context,
+                                       UniqueFd socket) {
+  auto channel = std::make_shared<Channel>(context, std::move(socket));
+  boost::asio::post(context, [channel] { channel->listen(); });
+  return channel;
+}
+
+Channel::Channel(boost::asio::io_context& context, UniqueFd socket)
+    : context_(context),
+      socket_(context, socket.release()),
+      retry_(context),
+      young_timer_(context),
+      scratch_(kScratch) {}
+
+bool Channel::dead() const {
+  std::lock_guard lock(mutex_);
+  return dead_;
+}
+
+bool Channel::start(std::span<Launch> launches) {
+  std::vector<std::pair<std::shared_ptr<ChildRun>, int>> refused;
+  {
+    std::lock_guard lock(mutex_);
+    if (dead_) return false;
+    const auto now = std::chrono::steady_clock::now();
+    for (auto& launch : launches) {
+      launch.head.run = launch.run->number();
+      launch.head.body_in_file = launch.body.size() > kMaxInline;
+      if (launch.head.body_in_file) {
+        UniqueFd file = memory_file(launch.body);
+        if (!file) {
+          refused.emplace_back(std::move(launch.run), errno);
+          continue;
+        }
+        launch.fds.push_back(std::move(file));
+        launch.body.clear();
+      }
+      launch.head.inline_bytes = static_cast<std::uint32_t>(launch.body.size());
+      launch.head.fds = static_cast<std::uint8_t>(launch.fds.size());
+      Packet& packet =
+          packet_for(sizeof launch.head + launch.body.size(), launch.fds.size());
+      Writer(packet.bytes).put(launch.head);
+      packet.bytes += launch.body;
+      for (auto& fd : launch.fds) packet.fds.push_back(std::move(fd));
+      young_.emplace_back(now, launch.run);
+      runs_.emplace(launch.head.run, std::move(launch.run));
+    }
+    if (!corked_) send_all();
+    schedule_young();
+  }
+  for (auto& [run, error] : refused) {
+    run->refuse(
+        OutcomeClass::kResourceError,
+        {Code::kUnavailable, "no memory for the job's payload: " + errno_text(error),
+         "process", error});
+  }
+  return true;
+}
+
+void Channel::signal(std::uint64_t run, int number, bool group) noexcept {
+  std::lock_guard lock(mutex_);
+  if (dead_ || !runs_.contains(run)) return;
+  RequestHead head;
+  head.ask = Ask::kSignal;
+  head.run = run;
+  head.signal = number;
+  head.group = group;
+  Writer(packet_for(sizeof head, 0).bytes).put(head);
+  if (!corked_) send_all();
+}
+
+// The last packet that waits, if there is room in it.
+Channel::Packet& Channel::packet_for(std::size_t bytes, std::size_t fds) {
+  if (outbox_.empty() || outbox_.back().bytes.size() + bytes > kMaxMessage ||
+      outbox_.back().fds.size() + fds > kMaxFds) {
+    outbox_.emplace_back();
+  }
+  return outbox_.back();
+}
+
+void Channel::send_all() {
+  if (flushing_) return;  // the order is kept: what waits goes first
+  while (!outbox_.empty()) {
+    const Packet& packet = outbox_.front();
+    std::array<int, kMaxFds> numbers;
+    for (std::size_t i = 0; i < packet.fds.size(); ++i) numbers[i] = packet.fds[i].get();
+    const int error = send_message(socket_.native_handle(), packet.bytes,
+                                   std::span(numbers).first(packet.fds.size()));
+    // Full, or too many descriptors of this user are under way.
+    if (error == EAGAIN || error == ENOBUFS || error == ENOMEM || error == ETOOMANYREFS) {
+      flush_later(error == EAGAIN);
+      return;
+    }
+    // Any other error is the server's end, which the reading side tells.
+    outbox_.pop_front();
+  }
+}
+
+void Channel::flush_later(bool when_writable) {
+  flushing_ = true;
+  const auto again = [self = shared_from_this()](const boost::system::error_code& error) {
+    std::lock_guard lock(self->mutex_);
+    self->flushing_ = false;
+    if (!error && !self->dead_) self->send_all();
+  };
+  boost::asio::post(context_, [self = shared_from_this(), when_writable, again] {
+    if (when_writable) {
+      self->socket_.async_wait(WaitType::wait_write, again);
+    } else {
+      self->retry_.expires_after(std::chrono::milliseconds(2));
+      self->retry_.async_wait(again);
+    }
+  });
+}
+
+void Channel::listen() {
+  socket_.async_wait(WaitType::wait_read,
+                     [self = shared_from_this()](const boost::system::error_code& error) {
+                       if (!error) self->receive();
+                     });
+}
+
+void Channel::receive() {
+  std::array<std::array<char, kMessageSize>, kMessages> buffers;
+  std::array<iovec, kMessages> parts;
+  std::array<mmsghdr, kMessages> messages{};
+  for (unsigned i = 0; i < kMessages; ++i) {
+    parts[i] = {buffers[i].data(), buffers[i].size()};
+    messages[i].msg_hdr.msg_iov = &parts[i];
+    messages[i].msg_hdr.msg_iovlen = 1;
+  }
+  const int count = recvmmsg(socket_.native_handle(), messages.data(), kMessages,
+                             MSG_DONTWAIT, nullptr);
+  if (count < 0 && (errno == EAGAIN || errno == EINTR)) return listen();
+  if (count < 0) return die();
+  {
+    std::lock_guard lock(mutex_);
+    corked_ = true;
+  }
+  bool end = false;
+  for (int i = 0; i < count; ++i) {
+    const std::size_t size = messages[i].msg_len;
+    end = end || size == 0;
+    for (std::size_t at = 0; at + sizeof(Reply) <= size; at += sizeof(Reply)) {
+      Reply reply;
+      std::memcpy(&reply, buffers[i].data() + at, sizeof reply);
+      settle(reply);
+    }
+  }
+  {
+    std::lock_guard lock(mutex_);
+    corked_ = false;
+    if (!end) send_all();
+  }
+  if (end) return die();
+  listen();
+}
+
+void Channel::settle(const Reply& reply) {
+  std::shared_ptr<ChildRun> run;
+  {
+    std::lock_guard lock(mutex_);
+    const auto it = runs_.find(reply.run);
+    if (it == runs_.end()) return;
+    run = std::move(it->second);
+    runs_.erase(it);
+  }
+  run->ended(reply);
+}
+
+void Channel::die() {
+  decltype(runs_) runs;
+  {
+    std::lock_guard lock(mutex_);
+    dead_ = true;
+    runs.swap(runs_);
+    outbox_.clear();
+  }
+  for (auto& [number, run] : runs) run->lost();
+}
+
+void Channel::close() noexcept {
+  boost::asio::post(context_, [self = shared_from_this()] {
+    decltype(runs_) abandoned;
+    std::lock_guard lock(self->mutex_);
+    self->dead_ = true;
+    self->outbox_.clear();
+    abandoned.swap(self->runs_);  // the server kills what they left when it sees the end
+    boost::system::error_code ignored;
+    self->socket_.close(ignored);
+    self->retry_.cancel();
+    self->young_timer_.cancel();
+  });
+}
+
+void Channel::schedule_young() {
+  if (young_scheduled_ || young_.empty()) return;
+  young_scheduled_ = true;
+  young_timer_.expires_at(young_.front().first + kYoung);
+  young_timer_.async_wait(
+      [self = shared_from_this()](const boost::system::error_code& error) {
+        if (!error) self->watch_young();
+      });
+}
+
+void Channel::watch_young() {
+  std::vector<std::shared_ptr<ChildRun>> grown;
+  {
+    std::lock_guard lock(mutex_);
+    young_scheduled_ = false;
+    if (dead_) return;
+    const auto born_by = std::chrono::steady_clock::now() - kYoung;
+    for (; !young_.empty(); young_.pop_front()) {
+      auto run = young_.front().second.lock();
+      if (run && !run->over()) {
+        if (young_.front().first > born_by) break;
+        grown.push_back(std::move(run));
+      }
+    }
+    schedule_young();
+  }
+  for (const auto& run : grown) run->watch();
+}
+
+}  // namespace carrel::process

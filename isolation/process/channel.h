@@ -1,0 +1,89 @@
+// The host's end of one channel to the process server: requests out, replies in.
+//
+// Threads: start() and signal() from any; they never block. Replies, and every call of a
+// ChildRun, happen on the reactor.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <chrono>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "child_run.h"
+#include "os.h"
+#include "wire.h"
+
+namespace carrel::process {
+
+// One request, with what the child is to be given.
+struct Launch {
+  std::shared_ptr<ChildRun> run;
+  RequestHead head;  // inline_bytes, fds and body_in_file are filled in by start()
+  std::string body;
+  std::vector<UniqueFd> fds;
+};
+
+class Channel : public std::enable_shared_from_this<Channel> {
+ public:
+  // On a socket from connect(); it lives as long as its owner and its runs do.
+  static std::shared_ptr<Channel> open(boost::asio::io_context& context, UniqueFd socket);
+  Channel(boost::asio::io_context& context, UniqueFd socket);
+
+  // Sends the requests, in few messages. False: the server has died; nothing was done,
+  // and the launches are as they were. A run whose request cannot be made is refused.
+  bool start(std::span<Launch> launches);
+  void signal(std::uint64_t run, int signal, bool group) noexcept;
+  // No run is left: nothing is read any more.
+  void close() noexcept;
+
+  bool dead() const;
+  boost::asio::io_context& context() noexcept { return context_; }
+  std::span<char> scratch() noexcept {
+    return scratch_;
+  }  // on the reactor, until it returns
+
+ private:
+  struct Packet {
+    std::string bytes;
+    std::vector<UniqueFd> fds;
+  };
+  // How long a run is left alone before its descriptors are watched: most end sooner,
+  // and all that they said is read then, at once.
+  static constexpr auto kYoung = std::chrono::milliseconds(4);
+
+  void listen();
+  void receive();
+  void die();
+  void settle(const Reply& reply);
+  // With the mutex held.
+  Packet& packet_for(std::size_t bytes, std::size_t fds);
+  void send_all();
+  void flush_later(bool when_writable);
+  void watch_young();
+  void schedule_young();
+
+  boost::asio::io_context& context_;
+  boost::asio::posix::stream_descriptor socket_;
+  boost::asio::steady_timer retry_;
+  boost::asio::steady_timer young_timer_;
+  std::vector<char> scratch_;  // on the reactor
+
+  mutable std::mutex mutex_;
+  bool dead_ = false;
+  bool corked_ = false;  // replies are being handled: what they start goes out together
+  bool flushing_ = false;
+  bool young_scheduled_ = false;
+  std::unordered_map<std::uint64_t, std::shared_ptr<ChildRun>> runs_;
+  std::deque<Packet> outbox_;
+  std::deque<std::pair<std::chrono::steady_clock::time_point, std::weak_ptr<ChildRun>>>
+      young_;
+};
+
+}  // namespace carrel::process

@@ -1,0 +1,33 @@
+// The direct children of the calling process, as the kernel lists them.
+//
+// A child subreaper inherits what its children leave behind. Only it can reap those, so a
+// pid in this list cannot be reused before it does: signalling one is free of races.
+#pragma once
+
+#include <sys/types.h>
+
+#include <vector>
+
+#include "os.h"
+
+namespace carrel::process {
+
+// One thread, the one that made it, in a process of one thread.
+class ChildList {
+ public:
+  ChildList();  // opens /proc/self/task/<tid>/children
+  // False: the kernel or this container does not list children (CONFIG_PROC_CHILDREN).
+  bool available() const noexcept { return static_cast<bool>(file_); }
+  // Replaces `out`; zombies are listed too.
+  void read(std::vector<pid_t>& out);
+
+ private:
+  UniqueFd file_;
+  std::vector<char> text_;
+};
+
+// Ends the children of this process until it has none: SIGKILL to each and to its group,
+// and to what they leave behind. For a process whose work is over.
+void kill_all_children(ChildList& list);
+
+}  // namespace carrel::process

@@ -1,0 +1,194 @@
+#include "keeper.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+
+#include "children.h"
+#include "process_server.h"
+#include "server.h"
+#include "wire.h"
+
+namespace carrel::process {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr int kControl = 3;
+constexpr int kHost = 4;
+// A server that dies this often within this time dies of itself.
+constexpr int kMaxDeaths = 10;
+constexpr auto kDeathWindow = std::chrono::seconds(10);
+// How long a server may take to end its children when the host has died.
+constexpr int kEndMs = 5000;
+
+// Leaves 0, 1, 2, the control socket as 3 and the host's pidfd as 4, whatever their
+// numbers were: a child's descriptors are then always above them.
+void arrange_descriptors(UniqueFd control, UniqueFd host) {
+  const int far_control = fcntl(control.release(), F_DUPFD_CLOEXEC, 16);
+  const int far_host = fcntl(host.release(), F_DUPFD_CLOEXEC, 16);
+  dup3(far_control, kControl, O_CLOEXEC);
+  dup3(far_host, kHost, O_CLOEXEC);
+  close_range(kHost + 1, ~0U, 0);
+  const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+  if (null < 0) return;
+  dup2(null, STDIN_FILENO);
+  for (const int out : {STDOUT_FILENO, STDERR_FILENO}) {
+    if (fcntl(out, F_GETFD) < 0) dup2(null, out);
+  }
+  close(null);
+}
+
+void reset_signals() {
+  sigset_t all;
+  sigfillset(&all);
+  sigprocmask(SIG_SETMASK, &all, nullptr);
+  for (int number = 1; number < NSIG; ++number) signal(number, SIG_DFL);
+}
+
+// A handler that calls exit() ends its own process and nothing else: destructors and
+// exit functions of the host must not run in it. Registered last, this runs before them.
+void leave_at_once(int status, void* /*unused*/) {
+  std::fflush(stdout);
+  std::fflush(stderr);
+  _exit(status);
+}
+
+std::string set_up(const ServerSetup& setup, Handlers& handlers) {
+  try {
+    if (setup) setup(handlers);
+  } catch (const std::exception& e) {
+    return std::string("setup failed: ") + e.what();
+  } catch (...) {
+    return "setup failed with something that is no std::exception";
+  }
+  return {};
+}
+
+[[noreturn]] void serve(const ServerSetup& setup, bool* greeted) {
+  prctl(PR_SET_CHILD_SUBREAPER, 1);
+  prctl(PR_SET_NAME, "carrel-server");
+  forget_server();
+  static Handlers handlers;  // outlives every exit path
+  Hello hello;
+  hello.error = set_up(setup, handlers);
+  for (const auto& [kind, handler] : handlers.all()) hello.kinds.push_back(kind);
+  if (!*greeted) {
+    send_message(kControl, encode(hello), {});
+    *greeted = hello.error.empty();
+  }
+  if (!hello.error.empty()) _exit(1);
+  on_exit(leave_at_once, nullptr);
+  Server(UniqueFd(kControl), UniqueFd(kHost), handlers).run();
+}
+
+class Keeper {
+ public:
+  explicit Keeper(const ServerSetup& setup) : setup_(setup) {
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGCHLD);
+    signals_.reset(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+    void* shared = mmap(nullptr, sizeof(bool), PROT_READ | PROT_WRITE,
+                        MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (shared == MAP_FAILED || !signals_) _exit(1);
+    greeted_ = static_cast<bool*>(shared);
+  }
+
+  [[noreturn]] void run() {
+    for (;;) {
+      start();
+      wait_for_end();
+      // Its children died with it; theirs came here.
+      kill_all_children(list_);
+      if (clean_ || !*greeted_ || dies_of_itself()) _exit(clean_ ? 0 : 1);
+    }
+  }
+
+ private:
+  void start() {
+    server_ = fork();
+    if (server_ == 0) serve(setup_, greeted_);
+    if (server_ < 0) _exit(1);
+  }
+
+  void wait_for_end() {
+    bool host_lives = true;
+    for (;;) {
+      pollfd polled[2] = {{signals_.get(), POLLIN, 0},
+                          {host_lives ? kHost : -1, POLLIN, 0}};
+      const int ready = poll(polled, 2, host_lives ? -1 : kEndMs);
+      if (ready == 0) kill(server_, SIGKILL);
+      if (polled[1].revents != 0) host_lives = false;  // the server sees it too
+      signalfd_siginfo info;
+      while (read(signals_.get(), &info, sizeof info) > 0) {
+      }
+      int status = 0;
+      for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG | __WALL)) > 0;) {
+        if (pid != server_) continue;
+        clean_ = !host_lives || (WIFEXITED(status) && WEXITSTATUS(status) == 0);
+        return;
+      }
+    }
+  }
+
+  bool dies_of_itself() {
+    const auto now = Clock::now();
+    deaths_.push_back(now);
+    std::erase_if(deaths_, [&](Clock::time_point t) { return now - t > kDeathWindow; });
+    return deaths_.size() > kMaxDeaths;
+  }
+
+  const ServerSetup& setup_;
+  UniqueFd signals_;
+  ChildList list_;
+  bool* greeted_ = nullptr;  // shared with the servers
+  pid_t server_ = -1;
+  bool clean_ = false;
+  std::vector<Clock::time_point> deaths_;
+};
+
+}  // namespace
+
+void keep(UniqueFd control, UniqueFd host, const ServerSetup& setup) {
+  arrange_descriptors(std::move(control), std::move(host));
+  reset_signals();
+  setsid();  // the terminal's signals are the host's business
+  prctl(PR_SET_CHILD_SUBREAPER, 1);
+  prctl(PR_SET_NAME, "carrel-keeper");
+  Keeper(setup).run();
+}
+
+std::string encode(const Hello& hello) {
+  std::string out;
+  Writer writer(out);
+  writer.put_text(hello.error);
+  writer.put(static_cast<std::uint32_t>(hello.kinds.size()));
+  for (const auto& kind : hello.kinds) writer.put_text(kind);
+  return out;
+}
+
+bool decode(std::string_view in, Hello& hello) {
+  Reader reader(in);
+  hello.error = reader.get_text();
+  const auto count = reader.get<std::uint32_t>();
+  for (std::uint32_t i = 0; i < count && reader.ok(); ++i) {
+    hello.kinds.emplace_back(reader.get_text());
+  }
+  return reader.whole();
+}
+
+}  // namespace carrel::process

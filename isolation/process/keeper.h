@@ -1,0 +1,31 @@
+// The keeper: a process that does nothing but keep a process server running.
+//
+// It forks the server and waits. If the server dies, it kills what the server leaves
+// behind and forks another, which finds the requests for new channels that wait in the
+// control socket: a server that was killed is back within a millisecond, also where the
+// host has threads and could not fork one again. It ends with the host.
+#pragma once
+
+#include <carrel/process.h>
+
+#include <string>
+#include <vector>
+
+#include "os.h"
+
+namespace carrel::process {
+
+// Becomes the keeper, in a process forked or executed for nothing else, with one thread.
+// `control`: the server's end; `host`: a pidfd of the host. Everything else is closed but
+// stdout and stderr; stdin becomes /dev/null. Each server runs `setup` first.
+[[noreturn]] void keep(UniqueFd control, UniqueFd host, const ServerSetup& setup);
+
+// What the first server says on the control socket when it is ready.
+struct Hello {
+  std::string error;  // empty: it runs
+  std::vector<std::string> kinds;
+};
+std::string encode(const Hello& hello);
+bool decode(std::string_view in, Hello& hello);
+
+}  // namespace carrel::process

@@ -1,0 +1,160 @@
+#include "os.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+#include <memory>
+
+namespace carrel::process {
+namespace {
+
+// Sets O_NONBLOCK on `ours` only: the flag belongs to each end, and a program must not
+// find its own end non-blocking.
+FdPair pipe_with(int ours_index) noexcept {
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) != 0) return {};
+  FdPair pair{UniqueFd(ends[ours_index]), UniqueFd(ends[1 - ours_index])};
+  const int access = ours_index == 0 ? O_RDONLY : O_WRONLY;
+  if (fcntl(pair.first.get(), F_SETFL, access | O_NONBLOCK) != 0) return {};
+  return pair;
+}
+
+}  // namespace
+
+void UniqueFd::reset(int fd) noexcept {
+  if (fd_ >= 0) {
+    const int saved = errno;
+    ::close(fd_);
+    errno = saved;
+  }
+  fd_ = fd;
+}
+
+std::string errno_text(int error) {
+  char buffer[128];
+  return std::string(strerror_r(error, buffer, sizeof buffer)) + " (errno " +
+         std::to_string(error) + ")";
+}
+
+tl::unexpected<Error> os_error(Code code, std::string_view what, int error) {
+  return fail(code, std::string(what) + ": " + errno_text(error), "process", error);
+}
+
+FdPair socket_pair(int type) noexcept {
+  int ends[2];
+  if (socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, ends) != 0) return {};
+  return {UniqueFd(ends[0]), UniqueFd(ends[1])};
+}
+
+FdPair read_pipe() noexcept { return pipe_with(0); }
+FdPair write_pipe() noexcept { return pipe_with(1); }
+
+UniqueFd memory_file(std::string_view bytes) noexcept {
+  UniqueFd file(memfd_create("carrel-job", MFD_CLOEXEC));
+  if (!file) return file;
+  for (std::size_t done = 0; done < bytes.size();) {
+    const ssize_t n = pwrite(file.get(), bytes.data() + done, bytes.size() - done,
+                             static_cast<off_t>(done));
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return {};
+    done += static_cast<std::size_t>(n);
+  }
+  return file;
+}
+
+bool read_memory_file(int fd, std::string& out) {
+  struct stat info {};
+  if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) return false;
+  out.resize(static_cast<std::size_t>(info.st_size));
+  for (std::size_t done = 0; done < out.size();) {
+    const ssize_t n =
+        pread(fd, out.data() + done, out.size() - done, static_cast<off_t>(done));
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return false;
+    done += static_cast<std::size_t>(n);
+  }
+  return true;
+}
+
+int send_message(int socket, std::string_view bytes, std::span<const int> fds) noexcept {
+  iovec part{const_cast<char*>(bytes.data()), bytes.size()};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * kMaxFds)];
+  if (!fds.empty()) {
+    message.msg_control = control;
+    message.msg_controllen = CMSG_SPACE(sizeof(int) * fds.size());
+    cmsghdr* header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof(int) * fds.size());
+    std::memcpy(CMSG_DATA(header), fds.data(), sizeof(int) * fds.size());
+  }
+  for (;;) {
+    if (sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0) return 0;
+    if (errno != EINTR) return errno;
+  }
+}
+
+void receive_message(int socket, std::span<char> buffer, Received& into) noexcept {
+  iovec part{buffer.data(), buffer.size()};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * kMaxFds)];
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  into.error = 0;
+  into.fd_count = 0;
+  do {
+    into.size = recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  } while (into.size < 0 && errno == EINTR);
+  if (into.size < 0) {
+    into.error = errno;
+    return;
+  }
+  into.truncated = (message.msg_flags & MSG_CTRUNC) != 0;
+  for (cmsghdr* h = CMSG_FIRSTHDR(&message); h != nullptr; h = CMSG_NXTHDR(&message, h)) {
+    if (h->cmsg_level != SOL_SOCKET || h->cmsg_type != SCM_RIGHTS) continue;
+    const std::size_t count = (h->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    const std::size_t room = kMaxFds - into.fd_count;
+    std::memcpy(into.fds.data() + into.fd_count, CMSG_DATA(h),
+                sizeof(int) * std::min(count, room));
+    into.fd_count += std::min(count, room);
+  }
+}
+
+std::vector<std::string> thread_names() {
+  std::vector<std::string> names;
+  const std::unique_ptr<DIR, int (*)(DIR*)> dir(opendir("/proc/self/task"), closedir);
+  if (!dir) return names;
+  while (const dirent* entry = readdir(dir.get())) {
+    if (entry->d_name[0] == '.') continue;
+    std::ifstream comm(std::string("/proc/self/task/") + entry->d_name + "/comm");
+    std::string name;
+    if (!std::getline(comm, name)) continue;  // it ended meanwhile
+    const bool own = std::to_string(getpid()) == entry->d_name;
+    names.insert(own ? names.begin() : names.end(), std::move(name));
+  }
+  return names;
+}
+
+std::uint64_t resident_bytes() {
+  std::ifstream statm("/proc/self/statm");
+  std::uint64_t size = 0;
+  std::uint64_t resident = 0;
+  statm >> size >> resident;
+  return resident * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
+}
+
+}  // namespace carrel::process

@@ -1,0 +1,80 @@
+// Small wrappers over the kernel's calls that the process server and its clients share.
+#pragma once
+
+#include <carrel/result.h>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace carrel::process {
+
+// Owns one descriptor; -1: none.
+class UniqueFd {
+ public:
+  UniqueFd() = default;
+  explicit UniqueFd(int fd) noexcept : fd_(fd) {}
+  UniqueFd(UniqueFd&& other) noexcept : fd_(other.release()) {}
+  UniqueFd& operator=(UniqueFd&& other) noexcept {
+    if (this != &other) reset(other.release());
+    return *this;
+  }
+  ~UniqueFd() { reset(); }
+
+  int get() const noexcept { return fd_; }
+  explicit operator bool() const noexcept { return fd_ >= 0; }
+  int release() noexcept { return std::exchange(fd_, -1); }
+  void reset(int fd = -1) noexcept;  // keeps errno
+
+ private:
+  int fd_ = -1;
+};
+
+struct FdPair {
+  UniqueFd first;
+  UniqueFd second;
+};
+
+// "No such file or directory (errno 2)"
+std::string errno_text(int error);
+// An Error of `code` that says "`what`: <errno's text>" and keeps the number.
+tl::unexpected<Error> os_error(Code code, std::string_view what, int error);
+
+// Both close on exec. `type`: SOCK_STREAM, SOCK_SEQPACKET. On failure errno is set and
+// both are empty.
+FdPair socket_pair(int type) noexcept;
+// As above; `first` is to be read and is non-blocking where asked.
+FdPair read_pipe() noexcept;   // first: ours, non-blocking; second: the child's
+FdPair write_pipe() noexcept;  // first: ours, non-blocking; second: the child's
+
+// A file in memory that holds `bytes`, at offset 0. Empty: errno says why.
+UniqueFd memory_file(std::string_view bytes) noexcept;
+// All of it, by pread. False: it could not be read.
+bool read_memory_file(int fd, std::string& out);
+
+inline constexpr std::size_t kMaxFds = 240;  // the kernel's own bound is 253
+
+// One message with descriptors on a SEQPACKET socket; never blocks, never raises SIGPIPE.
+// 0: sent; else errno.
+int send_message(int socket, std::string_view bytes, std::span<const int> fds) noexcept;
+
+struct Received {
+  long size = -1;  // bytes; 0: the other end is closed; -1: `error`
+  int error = 0;
+  bool truncated = false;  // descriptors were lost: this process has no more of them
+  std::size_t fd_count = 0;
+  std::array<int, kMaxFds> fds;  // owned by the caller, close on exec
+};
+// Never blocks.
+void receive_message(int socket, std::span<char> buffer, Received& into) noexcept;
+
+// The names of this process's threads, its own first. Empty: /proc is not there.
+std::vector<std::string> thread_names();
+std::uint64_t resident_bytes();  // of this process; 0: not known
+
+}  // namespace carrel::process

@@ -1,0 +1,156 @@
+#include "process_server.h"
+
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <mutex>
+#include <optional>
+
+#include "birth.h"
+
+namespace carrel::process {
+namespace {
+
+constexpr std::uint64_t kLarge = 256ULL << 20;
+constexpr const char* kWaysOut =
+    "; call carrel::prefork() before they start, or carrel::main_hook() first thing in "
+    "main";
+
+struct State {
+  std::mutex mutex;
+  bool hooked = false;
+  std::optional<Born> server;
+  pid_t owner = -1;  // a process forked off this one must not use its server
+};
+
+// Never deleted: the server lives as long as the process.
+State*& instance() {
+  static State* s = new State;
+  return s;
+}
+State& state() { return *instance(); }
+
+bool alive(State& s) {
+  if (s.server && s.owner != getpid()) s.server.reset();
+  if (!s.server) return false;
+  pollfd control{s.server->control.get(), 0, 0};
+  if (poll(&control, 1, 0) > 0 && (control.revents & (POLLHUP | POLLERR)) != 0) {
+    s.server.reset();
+  }
+  return s.server.has_value();
+}
+
+Result<void> take(State& s, Result<Born> born) {
+  if (!born) return tl::unexpected<Error>(std::move(born.error()));
+  s.server = std::move(*born);
+  s.owner = getpid();
+  return {};
+}
+
+// In a sanitizer's build, its own thread counts for nothing.
+Result<void> require_one_thread(bool exec_only) {
+  const auto names = thread_names();
+#if defined(__SANITIZE_THREAD__)
+  constexpr std::size_t kAllowed = 2;
+#else
+  constexpr std::size_t kAllowed = 1;
+#endif
+  if (names.size() <= kAllowed) return {};
+  std::string list;
+  for (std::size_t i = 1; i < names.size(); ++i) {
+    list += (i > 1 ? ", \"" : "\"") + names[i] + "\"";
+  }
+  return fail(
+      Code::kInvalid,
+      std::string("the process server that ") + (exec_only ? "exec" : "fork") +
+          " jobs need cannot be forked: this process has other threads already: " + list +
+          kWaysOut,
+      "process");
+}
+
+Result<void> require_kinds(const State& s, const Handlers& handlers) {
+  for (const auto& [kind, handler] : handlers.all()) {
+    if (std::find(s.server->kinds.begin(), s.server->kinds.end(), kind) !=
+        s.server->kinds.end()) {
+      continue;
+    }
+    return fail(
+        Code::kInvalid,
+        "the process server was started without a handler for the kind \"" + kind +
+            "\"; register it in the setup of carrel::prefork() or carrel::main_hook(), "
+            "or before the first engine of this process starts",
+        "process");
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<void> ignite(const Handlers& fork_handlers, bool needed_by_exec_only,
+                    const LogFn& log) {
+  State& s = state();
+  std::lock_guard lock(s.mutex);
+  if (alive(s)) return require_kinds(s, fork_handlers);
+  if (s.hooked) {
+    if (auto made = take(s, execute_server()); !made) return made;
+    return require_kinds(s, fork_handlers);
+  }
+  if (auto single = require_one_thread(needed_by_exec_only); !single) return single;
+  if (const auto resident = resident_bytes(); resident > kLarge) {
+    log(LogLevel::kWarn, "the process server is forked from a process of " +
+                             std::to_string(resident >> 20) +
+                             " MiB, and each of its jobs pays for copying that map; call "
+                             "carrel::prefork() "
+                             "earlier, or carrel::main_hook()");
+  }
+  return take(s, fork_server([&](Handlers& h) { h = fork_handlers; }));
+}
+
+Result<UniqueFd> connect() {
+  FdPair pair = socket_pair(SOCK_SEQPACKET);
+  if (!pair.first)
+    return os_error(Code::kUnavailable, "no channel to the process server", errno);
+  const int theirs = pair.second.get();
+  State& s = state();
+  std::lock_guard lock(s.mutex);
+  for (int tries = 0; tries < 2; ++tries) {
+    if (!alive(s)) {
+      if (!s.hooked) break;
+      if (auto made = take(s, execute_server()); !made) {
+        return tl::unexpected<Error>(std::move(made.error()));
+      }
+    }
+    const int error = send_message(s.server->control.get(), "c", {&theirs, 1});
+    if (error == 0) return std::move(pair.first);
+    if (error != EPIPE && error != ECONNRESET) {
+      return os_error(Code::kUnavailable, "no channel to the process server", error);
+    }
+  }
+  return fail(
+      Code::kUnavailable,
+      "the process server is gone and cannot be forked from here again; restart this "
+      "process, or call carrel::main_hook() first thing in main",
+      "process");
+}
+
+void forget_server() { instance() = new State; }
+
+void note_hook() noexcept {
+  State& s = state();
+  std::lock_guard lock(s.mutex);
+  s.hooked = true;
+}
+
+Result<void> fork_now(const std::function<void(Handlers&)>& setup) {
+  State& s = state();
+  std::lock_guard lock(s.mutex);
+  if (alive(s))
+    return fail(Code::kExists, "this process has a process server already", "process");
+  if (auto single = require_one_thread(false); !single) return single;
+  return take(s, fork_server(setup));
+}
+
+}  // namespace carrel::process

@@ -1,0 +1,39 @@
+// The host's side of its process server: one for the whole process, made once.
+//
+// Threads: every call is safe beside every other. They block for as long as the server
+// takes to start.
+#pragma once
+
+#include <carrel/context.h>
+#include <carrel/store.h>
+
+#include <functional>
+
+#include "os.h"
+
+namespace carrel::process {
+
+// Called by an engine before it starts threads. If this process has no server yet, makes
+// one that knows `fork_handlers`: by executing the program again if main_hook() was
+// called, else by fork, which needs a process of one thread; kInvalid names the threads
+// and the ways out. If there is one, each kind of `fork_handlers` must be known to it;
+// kInvalid names one that is not. `needed_by_exec_only`: no handler matters; it only
+// words the error. Says in the log if the server is forked from a large process.
+Result<void> ignite(const Handlers& fork_handlers, bool needed_by_exec_only,
+                    const LogFn& log);
+
+// A new channel to the server (wire.h). If the server has died for good, it is made
+// again where that is possible: after main_hook(); else kUnavailable names the way out.
+// kUnavailable also: no descriptor is left.
+Result<UniqueFd> connect();
+
+// In the server itself: a handler may open an engine, which must find neither the host's
+// server nor the lock that the host held while it forked.
+void forget_server();
+
+// From main_hook(): the server is to be made by execution.
+void note_hook() noexcept;
+// From prefork().
+Result<void> fork_now(const std::function<void(Handlers&)>& setup);
+
+}  // namespace carrel::process

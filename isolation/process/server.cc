@@ -1,0 +1,309 @@
+#include "server.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "fork_child.h"
+#include "spawner.h"
+
+namespace carrel::process {
+namespace {
+
+constexpr std::size_t kReceive = 64 * 1024;
+constexpr std::size_t kRepliesPerMessage = 64;
+
+UniqueFd child_signals() {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGCHLD);
+  return UniqueFd(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+}
+
+std::uint64_t microseconds(const timeval& t) {
+  return static_cast<std::uint64_t>(t.tv_sec) * 1'000'000 +
+         static_cast<std::uint64_t>(t.tv_usec);
+}
+
+}  // namespace
+
+Server::Server(UniqueFd control, UniqueFd host, const Handlers& handlers)
+    : control_(std::move(control)),
+      host_(std::move(host)),
+      signals_(child_signals()),
+      handlers_(handlers),
+      pid_(getpid()),
+      buffer_(kReceive) {}
+
+void Server::run() {
+  std::vector<pollfd> polled;
+  for (;;) {
+    polled = {{signals_.get(), POLLIN, 0},
+              {control_.get(), POLLIN, 0},
+              {host_.get(), POLLIN, 0}};
+    for (const auto& client : clients_) {
+      const short events = client.stuck ? POLLIN | POLLOUT : POLLIN;
+      polled.push_back({client.socket.get(), events, 0});
+    }
+    if (poll(polled.data(), polled.size(), poll_timeout()) < 0) continue;
+    if (polled[2].revents != 0) end_all();
+    if (polled[0].revents != 0) reap();
+    if (!linger_.empty() && poll_timeout() == 0) survey();
+    for (std::size_t i = 3; i < polled.size(); ++i) {
+      Client& client = clients_[i - 3];
+      if ((polled[i].revents & POLLOUT) != 0) client.stuck = false;
+      if ((polled[i].revents & (POLLIN | POLLHUP | POLLERR)) != 0) serve(client);
+    }
+    for (auto& client : clients_) flush(client);
+    std::erase_if(clients_, [](const Client& client) { return client.gone; });
+    if (polled[1].revents != 0) accept_client();
+  }
+}
+
+int Server::poll_timeout() const {
+  if (linger_.empty()) return -1;
+  auto first = Clock::time_point::max();
+  for (const auto& [session, until] : linger_) first = std::min(first, until);
+  const auto left =
+      std::chrono::ceil<std::chrono::milliseconds>(first - Clock::now()).count();
+  return static_cast<int>(std::clamp<long>(left, 0, 60'000));
+}
+
+void Server::accept_client() {
+  receive_message(control_.get(), buffer_, received_);
+  if (received_.size == 0) end_all();
+  if (received_.size < 0) return;
+  for (std::size_t i = 0; i < received_.fd_count; ++i) {
+    Client& client = clients_.emplace_back();
+    client.socket.reset(received_.fds[i]);
+    client.number = ++last_client_;
+  }
+}
+
+void Server::serve(Client& client) {
+  receive_message(client.socket.get(), buffer_, received_);
+  if (received_.size == 0 || (received_.size < 0 && received_.error != EAGAIN)) {
+    drop(client);
+    return;
+  }
+  if (received_.size < 0) return;
+  std::vector<UniqueFd> fds;
+  std::size_t next_fd = 0;
+  Reader in({buffer_.data(), static_cast<std::size_t>(received_.size)});
+  std::string file_body;
+  while (!in.done()) {
+    const auto head = in.get<RequestHead>();
+    std::string_view body = in.get_bytes(head.inline_bytes);
+    if (!in.ok()) break;
+    if (head.ask == Ask::kSignal) {
+      signal_run(head);
+      continue;
+    }
+    fds.clear();
+    for (std::size_t i = 0; i < head.fds && next_fd < received_.fd_count; ++i) {
+      fds.emplace_back(received_.fds[next_fd++]);
+    }
+    Reply failed{.run = head.run, .what = Reply::What::kNotForked};
+    if (fds.size() < head.fds) {
+      failed.error = EMFILE;  // the kernel dropped what this process had no room for
+    } else if (head.body_in_file && head.ask == Ask::kSpawn) {
+      if (read_memory_file(fds.back().get(), file_body)) {
+        body = file_body;
+      } else {
+        failed.error = EIO;
+      }
+      fds.pop_back();
+    }
+    if (failed.error != 0) {
+      client.replies.push_back(failed);
+    } else if (head.ask == Ask::kFork) {
+      fork_job(client, head, body, fds);
+    } else {
+      spawn_job(client, head, body, fds);
+    }
+  }
+  while (next_fd < received_.fd_count) UniqueFd(received_.fds[next_fd++]).reset();
+}
+
+void Server::fork_job(Client& client, const RequestHead& head, std::string_view body,
+                      std::vector<UniqueFd>& fds) {
+  const int socket = fds[0].get();
+  const pid_t pid = fork();
+  if (pid == 0) {
+    become_leader(pid_);
+    std::string file_body;  // read here: however long it is, the server stays small
+    if (head.body_in_file) {
+      if (!read_memory_file(fds.back().get(), file_body)) _exit(125);
+      body = file_body;
+    }
+    close_range(3, static_cast<unsigned>(socket) - 1, 0);
+    close_range(static_cast<unsigned>(socket) + 1, ~0U, 0);
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, nullptr);
+    run_forked_job(handlers_, body, socket);
+  }
+  if (pid < 0) {
+    client.replies.push_back(
+        {.run = head.run, .what = Reply::What::kNotForked, .error = errno});
+    return;
+  }
+  adopt(pid, client, head);
+}
+
+void Server::spawn_job(Client& client, const RequestHead& head, std::string_view body,
+                       std::vector<UniqueFd>& fds) {
+  Reader in(body);
+  Reply failed{.run = head.run, .what = Reply::What::kNotSpawned};
+  if (fds.size() != 4 || !decode(in, spawn_)) {
+    failed.error = EPROTO;
+    client.replies.push_back(failed);
+    return;
+  }
+  const int numbers[4] = {fds[0].get(), fds[1].get(), fds[2].get(), fds[3].get()};
+  const Spawned spawned = spawn(spawn_, numbers);
+  if (spawned.pid < 0) {
+    failed.stage = spawned.stage;
+    failed.error = spawned.error;
+    if (spawned.stage == Reply::Stage::kNone) failed.what = Reply::What::kNotForked;
+    client.replies.push_back(failed);
+    return;
+  }
+  adopt(spawned.pid, client, head);
+}
+
+void Server::adopt(pid_t pid, const Client& client, const RequestHead& head) {
+  children_[pid] = {head.run, client.number, head.drain_ms, false};
+  leaders_[head.run] = pid;
+}
+
+void Server::signal_run(const RequestHead& head) {
+  const auto it = leaders_.find(head.run);
+  if (it == leaders_.end()) return;  // it has ended
+  const pid_t pid = it->second;
+  if (head.signal == SIGKILL) children_[pid].killed = true;
+  // It may not lead its group yet.
+  if (!head.group || kill(-pid, head.signal) != 0) kill(pid, head.signal);
+}
+
+void Server::reap() {
+  signalfd_siginfo info[4];
+  while (read(signals_.get(), info, sizeof info) == sizeof info) {
+  }
+  bool any = false;
+  for (;;) {
+    if (!list_.available()) {
+      // Without the list, a group can be signalled safely only while its leader is a
+      // zombie.
+      siginfo_t who{};
+      if (waitid(P_ALL, 0, &who, WEXITED | WNOHANG | WNOWAIT | __WALL) != 0 ||
+          who.si_pid == 0) {
+        return;
+      }
+      if (children_.contains(who.si_pid)) kill(-who.si_pid, SIGKILL);
+    }
+    int status = 0;
+    rusage used{};
+    const pid_t pid = wait4(-1, &status, WNOHANG | __WALL, &used);
+    if (pid <= 0) break;
+    any = true;
+    ended(pid, status, used);
+  }
+  if (any) survey();
+}
+
+void Server::ended(pid_t pid, int status, const rusage& used) {
+  const auto it = children_.find(pid);
+  if (it == children_.end()) return;  // what a job left behind
+  const Child child = it->second;
+  children_.erase(it);
+  leaders_.erase(child.run);
+  if (child.drain_ms > 0 && !child.killed) {
+    linger_[pid] = Clock::now() + std::chrono::milliseconds(child.drain_ms);
+  }
+  if (Client* client = find_client(child.client)) {
+    Reply reply{.run = child.run, .what = Reply::What::kEnded, .status = status};
+    reply.cpu_us = microseconds(used.ru_utime) + microseconds(used.ru_stime);
+    reply.max_rss_kib = static_cast<std::uint64_t>(used.ru_maxrss);
+    client->replies.push_back(reply);
+  }
+}
+
+void Server::survey() {
+  if (!list_.available()) {
+    linger_.clear();
+    return;
+  }
+  list_.read(listed_);
+  bool lingering = false;
+  for (const pid_t pid : listed_) {
+    if (children_.contains(pid)) continue;
+    const pid_t session = getsid(pid);
+    if (children_.contains(session)) continue;  // its job is still running
+    if (may_linger(session)) {
+      lingering = true;
+      continue;
+    }
+    // This process alone can reap it, so neither its pid nor its group is another's yet.
+    const pid_t group = getpgid(pid);
+    if (group > 1 && !children_.contains(group)) kill(-group, SIGKILL);
+    kill(pid, SIGKILL);
+  }
+  if (!lingering) linger_.clear();
+}
+
+bool Server::may_linger(pid_t session) {
+  const auto it = linger_.find(session);
+  if (it == linger_.end()) return false;
+  if (Clock::now() < it->second) return true;
+  linger_.erase(it);
+  return false;
+}
+
+void Server::flush(Client& client) {
+  while (!client.replies.empty() && !client.stuck && !client.gone) {
+    const std::size_t count = std::min(client.replies.size(), kRepliesPerMessage);
+    const std::string_view bytes(reinterpret_cast<const char*>(client.replies.data()),
+                                 count * sizeof(Reply));
+    const int error = send_message(client.socket.get(), bytes, {});
+    if (error == EAGAIN || error == ENOBUFS) {
+      client.stuck = true;
+    } else if (error != 0) {
+      drop(client);
+    } else {
+      client.replies.erase(client.replies.begin(),
+                           client.replies.begin() + static_cast<std::ptrdiff_t>(count));
+    }
+  }
+}
+
+void Server::drop(Client& client) {
+  client.gone = true;
+  client.replies.clear();
+  for (auto& [pid, child] : children_) {
+    if (child.client != client.number) continue;
+    child.killed = true;
+    if (kill(-pid, SIGKILL) != 0) kill(pid, SIGKILL);
+  }
+}
+
+Server::Client* Server::find_client(std::uint32_t number) {
+  for (auto& client : clients_) {
+    if (client.number == number && !client.gone) return &client;
+  }
+  return nullptr;
+}
+
+void Server::end_all() {
+  kill_all_children(list_);
+  _exit(0);
+}
+
+}  // namespace carrel::process

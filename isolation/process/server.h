@@ -1,0 +1,86 @@
+// The process server: starts children on request, alone waits for them, and reports.
+//
+// One thread. It never blocks but in poll, and in a program's execve. What ends it: the
+// host's death (however it dies) or its control socket's end; then everything that it
+// started is killed first.
+#pragma once
+
+#include <carrel/context.h>
+
+#include <chrono>
+#include <deque>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "children.h"
+#include "os.h"
+#include "wire.h"
+
+struct rusage;
+
+namespace carrel::process {
+
+class Server {
+ public:
+  // Of a process that has one thread, all signals blocked, their dispositions at the
+  // default, and nothing open but stdio and these. `control`: each message on it brings
+  // one descriptor, a new channel (wire.h). `host`: a pidfd.
+  Server(UniqueFd control, UniqueFd host, const Handlers& handlers);
+  [[noreturn]] void run();
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  // A host's engine has one for each of its isolations.
+  struct Client {
+    UniqueFd socket;
+    std::uint32_t number = 0;
+    std::vector<Reply> replies;  // not sent yet
+    bool stuck = false;          // its socket is full
+    bool gone = false;
+  };
+  struct Child {
+    std::uint64_t run = 0;
+    std::uint32_t client = 0;
+    std::uint32_t drain_ms = 0;
+    bool killed = false;
+  };
+
+  int poll_timeout() const;
+  void accept_client();
+  void serve(Client& client);
+  void fork_job(Client& client, const RequestHead& head, std::string_view body,
+                std::vector<UniqueFd>& fds);
+  void spawn_job(Client& client, const RequestHead& head, std::string_view body,
+                 std::vector<UniqueFd>& fds);
+  void signal_run(const RequestHead& head);
+  void adopt(pid_t pid, const Client& client, const RequestHead& head);
+
+  void reap();
+  void ended(pid_t pid, int status, const rusage& used);
+  // Kills what ended jobs left behind; see isolation/README.md for what is left alone.
+  void survey();
+  bool may_linger(pid_t session);
+  void flush(Client& client);
+  void drop(Client& client);
+  Client* find_client(std::uint32_t number);
+  [[noreturn]] void end_all();
+
+  UniqueFd control_;
+  UniqueFd host_;
+  UniqueFd signals_;
+  const Handlers& handlers_;
+  const pid_t pid_;
+  ChildList list_;
+  std::deque<Client> clients_;
+  std::uint32_t last_client_ = 0;
+  std::unordered_map<pid_t, Child> children_;         // by leader, which is its session
+  std::unordered_map<std::uint64_t, pid_t> leaders_;  // by run
+  std::unordered_map<pid_t, Clock::time_point> linger_;  // ended sessions, until when
+  std::vector<pid_t> listed_;
+  std::vector<char> buffer_;
+  Received received_;
+  SpawnJob spawn_;
+};
+
+}  // namespace carrel::process

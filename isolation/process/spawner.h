@@ -1,0 +1,31 @@
+// Starts a program as the leader of a session of its own, at a cost that does not depend
+// on the size of the caller.
+//
+// For a process with one thread that has all signals blocked and their dispositions at
+// the default: the process server.
+#pragma once
+
+#include <sys/types.h>
+
+#include <span>
+
+#include "wire.h"
+
+namespace carrel::process {
+
+struct Spawned {
+  pid_t pid = -1;  // > 0: it runs; otherwise `error` and `stage`
+  int error = 0;
+  // kNone: there was no process to be had.
+  Reply::Stage stage = Reply::Stage::kNone;
+};
+
+// The program finds `fds` as its descriptors 0, 1, 2, 3 and nothing else; each must be
+// above 3 here. It is killed when the caller dies.
+Spawned spawn(const SpawnJob& job, std::span<const int, 4> fds);
+
+// The first steps of every child, in it: dies with the server `parent`, leads a session,
+// is preferred by the kernel's out-of-memory killer. Only system calls.
+void become_leader(pid_t parent) noexcept;
+
+}  // namespace carrel::process

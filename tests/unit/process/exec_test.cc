@@ -1,0 +1,157 @@
+// What a program can rely on, and how its ends are told.
+#include <unistd.h>
+
+#include <csignal>
+#include <fstream>
+
+#include "process_test.h"
+
+namespace carrel::test {
+namespace {
+
+class ExecTest : public ProcessTest {
+ protected:
+  Host& shell(const std::string& script) { return exec_host({"sh", "-c", script}); }
+};
+
+TEST_F(ExecTest, JsonOnStdoutIsTheResult) {
+  const Outcome out = shell("cat").run("program", R"({"a": [1, 2]})");
+  ASSERT_EQ(out.klass, OutcomeClass::kOk) << out.error.message;
+  EXPECT_EQ(out.result, R"({"a": [1, 2]})");
+  EXPECT_GT(out.usage.max_rss_bytes, 0U);
+}
+
+TEST_F(ExecTest, TextOnStdoutIsAStringAndNothingIsNothing) {
+  EXPECT_EQ(shell("echo hello").run("program").result, "\"hello\"");
+  EXPECT_EQ(shell("true").run("program").result, "");
+}
+
+TEST_F(ExecTest, TheEnvironmentIsBuilt) {
+  setenv("CARREL_TEST_SECRET", "s3cret", 1);
+  Host& host = exec_host({"env"}, {{"GREETING", "hello there"}});
+  const Outcome out = host.run("program");
+  unsetenv("CARREL_TEST_SECRET");
+  const std::string text = "\n" + Json::parse(out.result).get<std::string>() + "\n";
+  for (const char* line :
+       {"GREETING=hello there", "CARREL_JOB_ID=7", "CARREL_FENCE=3", "CARREL_ATTEMPT=2",
+        "CARREL_KIND=program", "CARREL_QUEUE=default", "CARREL_PROGRESS_FD=3"}) {
+    EXPECT_NE(text.find("\n" + std::string(line) + "\n"), std::string::npos)
+        << line << text;
+  }
+  EXPECT_NE(text.find("\nPATH="), std::string::npos);
+  EXPECT_EQ(text.find("s3cret"), std::string::npos);
+}
+
+TEST_F(ExecTest, ItsDescriptorsAndSignalsAreThoseOfAFreshProcess) {
+  const Outcome out = exec_host({hostile("inherited")}).run("program");
+  EXPECT_EQ(Json::parse(out.result),
+            (Json{{"fds", {0, 1, 2, 3}}, {"blocked", 0}, {"ignored", 0}}));
+}
+
+TEST_F(ExecTest, ItLeadsASessionAndRunsInItsFolder) {
+  Host& host = exec_host({"sh", "-c", "pwd; ps -o sid= -p $$ | tr -d ' '; echo $$"}, {},
+                         "/usr/lib");
+  const Outcome out = host.run("program");
+  const std::string text = Json::parse(out.result).get<std::string>();
+  EXPECT_EQ(text.substr(0, 9), "/usr/lib\n");
+  const auto second = text.find('\n', 9);
+  EXPECT_EQ(text.substr(9, second - 9), text.substr(second + 1)) << text;
+}
+
+TEST_F(ExecTest, ProgressAndLogComeByDescriptor3AndStderr) {
+  const auto job =
+      shell(
+          "echo 'progress 0.5 half' >&3; echo 'log noted' >&3; echo nonsense >&3;"
+          "echo more nonsense >&3; echo aside >&2; printf 'no newline' >&2")
+          .start("program");
+  const Outcome out = job.sink->wait();
+  ASSERT_EQ(out.klass, OutcomeClass::kOk) << out.error.message;
+  ASSERT_EQ(job.sink->progress.size(), 1U);
+  EXPECT_FLOAT_EQ(job.sink->progress[0].fraction, 0.5F);
+  EXPECT_EQ(job.sink->progress[0].message, "half");
+  EXPECT_TRUE(job.sink->logged("noted"));
+  EXPECT_TRUE(job.sink->logged("aside"));
+  EXPECT_TRUE(job.sink->logged("no newline"));
+  EXPECT_TRUE(job.sink->logged("not understood on descriptor 3: nonsense"));
+  EXPECT_EQ(job.sink->log.size(), 4U);
+  EXPECT_EQ(out.stderr_tail, "aside\nno newline");
+}
+
+TEST_F(ExecTest, AnExitCodeIsAFailureWithTheTailOfStderr) {
+  const Outcome out =
+      shell("i=0; while [ $i -lt 2000 ]; do echo line $i >&2; i=$((i+1)); done; exit 3")
+          .run("program");
+  EXPECT_EQ(out.klass, OutcomeClass::kExitNonzero);
+  EXPECT_EQ(out.exit_code, 3);
+  EXPECT_EQ(out.result, "");
+  EXPECT_LE(out.stderr_tail.size(), 4096U);
+  EXPECT_TRUE(out.stderr_tail.starts_with("line ")) << out.stderr_tail.substr(0, 20);
+  EXPECT_TRUE(out.stderr_tail.ends_with("line 1999\n"));
+}
+
+TEST_F(ExecTest, ASignalIsToldAsOne) {
+  const Outcome out = shell("kill -SEGV $$").run("program");
+  EXPECT_EQ(out.klass, OutcomeClass::kSignaled);
+  EXPECT_EQ(out.signal, SIGSEGV);
+}
+
+TEST_F(ExecTest, AStopRequestIsTermToTheLeader) {
+  const auto job = shell(
+                       "trap 'echo heard >&2; exit 0' TERM; echo ready >&2; while :; do "
+                       "sleep 0.01; done")
+                       .start("program");
+  job.sink->wait_until([](const Recorder& r) { return r.logged("ready"); });
+  job.run->request_stop(StopReason::kTimeout);
+  const Outcome out = job.sink->wait();
+  EXPECT_TRUE(job.sink->logged("heard"));
+  EXPECT_EQ(out.klass, OutcomeClass::kWallTimeout);
+  EXPECT_EQ(out.error.code, Code::kTimeout);
+  EXPECT_EQ(out.result, "");
+}
+
+TEST_F(ExecTest, TerminateReachesTheWholeGroup) {
+  const auto job =
+      shell("trap '' TERM; (trap - TERM; echo ready >&2; exec sleep 1000); echo gone >&2")
+          .start("program");
+  job.sink->wait_until([](const Recorder& r) { return r.logged("ready"); });
+  job.run->request_stop(StopReason::kCancel);
+  job.run->terminate();
+  const Outcome out = job.sink->wait();
+  EXPECT_EQ(out.klass, OutcomeClass::kCancelled);
+}
+
+// A pipe that nobody reads would stop this program for ever.
+TEST_F(ExecTest, InputAndOutputLargerThanAnyPipeDoNotBlockEachOther) {
+  Host& host = shell("cat; head -c 1000000 /dev/zero | tr '\\0' e >&2");
+  host.limits.result_bytes = 8 << 20;
+  const std::string text = Json(std::string(4 << 20, 'x')).dump();
+  const Outcome out = host.run("program", text);
+  ASSERT_EQ(out.klass, OutcomeClass::kOk) << out.error.message;
+  EXPECT_TRUE(out.result == text);
+}
+
+TEST_F(ExecTest, OutputOfAGrandchildIsWaitedForWithinTheDrainGrace) {
+  Host& host = exec_host({hostile("late")});
+  host.limits.drain_grace = kPatience;
+  const Outcome out = host.run("program");
+  EXPECT_EQ(out.klass, OutcomeClass::kOk) << out.error.message;
+  EXPECT_EQ(out.result, "[1,2]");
+}
+
+TEST_F(ExecTest, ManyAtOnceWithFewDescriptorsEachAndNoMoreThreads) {
+  Host& host = exec_host({hostile("deaf"), "1000000"});
+  const auto threads = threads_of(getpid());
+  const auto descriptors = open_descriptors(getpid());
+  constexpr std::size_t kChildren = 1000;
+  const auto jobs = host.start_many("program", kChildren);
+  const pid_t server = server_pid();
+  EXPECT_TRUE(eventually([&] { return children_of(server).size() == kChildren; }));
+  EXPECT_EQ(threads_of(getpid()), threads);
+  EXPECT_LE(open_descriptors(getpid()), descriptors + 4 * kChildren);
+  for (const auto& job : jobs) job.run->kill();
+  for (const auto& job : jobs)
+    EXPECT_EQ(job.sink->wait().klass, OutcomeClass::kCancelled);
+}
+
+}  // namespace
+}  // namespace carrel::test

@@ -1,0 +1,138 @@
+// What the host holds, does and ignores: none of it matters to its children, nor they to
+// it.
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <csignal>
+#include <thread>
+
+#include "handlers.h"
+#include "process_test.h"
+
+namespace carrel::test {
+namespace {
+
+using ForkHostTest = ProcessTest;
+
+TEST_F(ForkHostTest, Case20_MutexHeldElsewhere_Server_Ok) {
+  std::lock_guard held(shared_mutex());
+  EXPECT_EQ(fork_host().run("lock").klass, OutcomeClass::kOk);
+}
+
+TEST_F(ForkHostTest, Case25_ChildOutlivesHostSocket_RebindWorks) {
+  const auto job = fork_host().start("sleep");
+  job.sink->wait_until([](const Recorder& r) { return r.logged("ready"); });
+  close_early_listener();
+  const int again = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.sin_port = htons(static_cast<std::uint16_t>(early_listener_port()));
+  const int bound = bind(again, reinterpret_cast<sockaddr*>(&address), sizeof address);
+  EXPECT_EQ(bound, 0) << "a child or the server still listens";
+  close(again);
+  open_early_listener();
+  job.run->kill();
+  job.sink->wait();
+}
+
+TEST_F(ForkHostTest, Case26_HostRunsWaitpidAny_RightResultAndItSeesNoChild) {
+  std::atomic<bool> stop{false};
+  std::atomic<int> seen{0};
+  std::thread waiter([&] {
+    while (!stop) {
+      if (waitpid(-1, nullptr, WNOHANG) >= 0 || errno != ECHILD) ++seen;
+      std::this_thread::yield();
+    }
+  });
+  for (int i = 0; i < 50; ++i) EXPECT_EQ(fork_host().run("echo", "5").result, "5");
+  EXPECT_EQ(fork_host().run("abort").signal, SIGABRT);
+  stop = true;
+  waiter.join();
+  EXPECT_EQ(seen, 0);
+}
+
+TEST_F(ForkHostTest, Case27_HostIgnoresSigchld_RightResult) {
+  struct sigaction ignore {};
+  struct sigaction before {};
+  ignore.sa_handler = SIG_IGN;
+  ignore.sa_flags = SA_NOCLDWAIT;
+  sigaction(SIGCHLD, &ignore, &before);
+  EXPECT_EQ(fork_host().run("echo", "5").result, "5");
+  EXPECT_EQ(fork_host().run("leave", "4").exit_code, 4);
+  EXPECT_EQ(fork_host().run("abort").signal, SIGABRT);
+  struct sigaction now {};
+  sigaction(SIGCHLD, &before, &now);
+  EXPECT_EQ(now.sa_handler, SIG_IGN) << "the host's disposition was changed";
+}
+
+TEST_F(ForkHostTest, Case28_RequestingThreadEnds_JobSurvives) {
+  Host& host = fork_host();
+  Started job;
+  std::thread([&] {
+    job = host.start("wait_stop");
+    job.sink->wait_until([](const Recorder& r) { return r.logged("ready"); });
+  }).join();
+  EXPECT_FALSE(job.sink->ended());
+  job.run->request_stop(StopReason::kCancel);
+  EXPECT_EQ(job.sink->wait().result, "\"stopped\"");
+}
+
+class DescriptorLimit {
+ public:
+  DescriptorLimit(pid_t pid, rlim_t soft) : pid_(pid) {
+    prlimit(pid_, RLIMIT_NOFILE, nullptr, &before_);
+    const rlimit low{soft, before_.rlim_max};
+    prlimit(pid_, RLIMIT_NOFILE, &low, nullptr);
+  }
+  ~DescriptorLimit() { prlimit(pid_, RLIMIT_NOFILE, &before_, nullptr); }
+  DescriptorLimit(const DescriptorLimit&) = delete;
+  DescriptorLimit& operator=(const DescriptorLimit&) = delete;
+
+ private:
+  pid_t pid_;
+  rlimit before_{};
+};
+
+TEST_F(ForkHostTest, Case29_HostOutOfDescriptors_ResourceErrorAndNothingLeaked) {
+  fork_host().run("nothing");
+  Outcome out;
+  {
+    const DescriptorLimit limit(0, 3);
+    out = fork_host().run("nothing");
+  }
+  EXPECT_EQ(out.klass, OutcomeClass::kResourceError);
+  EXPECT_EQ(out.error.native, EMFILE);
+  EXPECT_EQ(fork_host().run("nothing").klass, OutcomeClass::kOk);
+}
+
+TEST_F(ForkHostTest, Case29_ServerOutOfDescriptors_ResourceErrorAndNothingLeaked) {
+  fork_host().run("nothing");
+  const pid_t server = server_pid();
+  {
+    const DescriptorLimit limit(server, 4);
+    const auto jobs = fork_host().start_many("nothing", 20);
+    for (const auto& job : jobs) {
+      const Outcome out = job.sink->wait();
+      EXPECT_EQ(out.klass, OutcomeClass::kResourceError);
+      EXPECT_EQ(out.error.native, EMFILE);
+    }
+  }
+  EXPECT_EQ(fork_host().run("nothing").klass, OutcomeClass::kOk);
+}
+
+TEST_F(ForkHostTest, AnUnknownKindIsRefusedByName) {
+  const Outcome out = fork_host().run("nobody_knows_it");
+  EXPECT_EQ(out.klass, OutcomeClass::kFailed);
+  EXPECT_NE(out.error.message.find("nobody_knows_it"), std::string::npos)
+      << out.error.message;
+}
+
+}  // namespace
+}  // namespace carrel::test

@@ -1,0 +1,259 @@
+// A host of its own, for what needs a fresh process: process_host MODE. Prints one line
+// of JSON for the test that started it.
+#include <carrel/process.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <condition_variable>
+#include <cstdio>
+#include <iostream>
+#include <map>
+#include <stdexcept>
+#include <stop_token>
+#include <thread>
+
+#include "handlers.h"
+#include "os.h"
+#include "process_server.h"
+#include "support.h"
+
+namespace {
+
+using carrel::Handlers;
+using carrel::Json;
+using carrel::test::eventually;
+using carrel::test::Host;
+
+const carrel::LogFn kQuiet = [](carrel::LogLevel, std::string_view) {};
+
+void tell(const Json& words) { std::cout << words.dump() << std::endl; }
+
+Handlers test_handlers() {
+  Handlers handlers;
+  carrel::test::add_handlers(handlers);
+  return handlers;
+}
+
+std::string text_of(const carrel::Result<void>& result) {
+  return result ? "" : result.error().message;
+}
+
+void must(const carrel::Result<void>& result) {
+  if (!result) throw std::runtime_error(result.error().message);
+}
+
+std::string class_of(const carrel::Outcome& outcome) {
+  return std::string(carrel::to_string(outcome.klass));
+}
+
+pid_t server_of(Host& host) {
+  return static_cast<pid_t>(std::stol(host.run("parent").result));
+}
+
+pid_t parent_of(pid_t pid) {
+  char name[64];
+  std::snprintf(name, sizeof name, "/proc/%d/status", pid);
+  std::FILE* file = std::fopen(name, "r");
+  char line[256];
+  int parent = 0;
+  while (file != nullptr && std::fgets(line, sizeof line, file) != nullptr) {
+    if (std::sscanf(line, "PPid: %d", &parent) == 1) break;
+  }
+  if (file != nullptr) std::fclose(file);
+  return parent;
+}
+
+class OtherThread {
+ public:
+  OtherThread()
+      : thread_([](std::stop_token stop) {
+          pthread_setname_np(pthread_self(), "busy-elsewhere");
+          std::mutex m;
+          std::unique_lock lock(m);
+          std::condition_variable_any().wait(lock, stop, [] { return false; });
+        }) {
+    eventually([] { return carrel::process::thread_names().back() == "busy-elsewhere"; });
+  }
+
+ private:
+  std::jthread thread_;
+};
+
+// Leaves children of every sort running and waits to be killed.
+int wait_to_be_killed() {
+  must(carrel::prefork(carrel::test::add_handlers));
+  Host fork("fork");
+  Host exec("exec", {carrel::test::program("program", {"sleep", "1000"})});
+  const auto server = server_of(fork);
+  const auto sleeper = fork.start("sleep");
+  const auto daemon = fork.start("daemon_then_sleep");
+  const auto program = exec.start("program");
+  daemon.sink->wait_until([](const auto& r) { return !r.log.empty(); });
+  sleeper.sink->wait_until([](const auto& r) { return r.logged("ready"); });
+  eventually([&] { return carrel::test::children_of(server).size() >= 3; });
+  Json pids = carrel::test::children_of(server);
+  pids.push_back(std::stoi(daemon.sink->log.at(0)));
+  pids.push_back(server);
+  pids.push_back(parent_of(server));
+  tell(pids);
+  for (;;) pause();
+}
+
+int with_threads() {
+  const OtherThread other;
+  const auto first = carrel::process::ignite(test_handlers(), false, kQuiet);
+  const auto second = carrel::prefork(carrel::test::add_handlers);
+  tell({text_of(first), text_of(second)});
+  return 0;
+}
+
+// main_hook() was called before: threads do not matter.
+int hooked() {
+  const OtherThread other;
+  Handlers unknown;
+  unknown.handle("stranger", [](carrel::Context&) {});
+  const auto ignited = carrel::process::ignite(test_handlers(), false, kQuiet);
+  const auto refused = carrel::process::ignite(unknown, false, kQuiet);
+  Host host("fork");
+  const auto out = host.run("echo", "[1]");
+  const int waited = waitpid(-1, nullptr, WNOHANG);
+  tell({text_of(ignited), text_of(refused), out.result, waited < 0 && errno == ECHILD});
+  return 0;
+}
+
+// The engine's way: what is registered by then is known, and later kinds are refused.
+int ignited_twice() {
+  Handlers unknown;
+  unknown.handle("stranger", [](carrel::Context&) {});
+  const auto first = carrel::process::ignite(test_handlers(), false, kQuiet);
+  const auto again = carrel::process::ignite(test_handlers(), false, kQuiet);
+  const auto refused = carrel::process::ignite(unknown, false, kQuiet);
+  const auto prefork = carrel::prefork();
+  Host host("fork");
+  tell({text_of(first), text_of(again), text_of(refused),
+        prefork ? "" : std::string(to_string(prefork.error().code)),
+        host.run("echo", "[2]").result});
+  return 0;
+}
+
+int bad_setup() {
+  const auto made =
+      carrel::prefork([](Handlers&) { throw std::runtime_error("no model file"); });
+  const auto again = carrel::prefork(carrel::test::add_handlers);
+  tell({text_of(made), text_of(again)});
+  return 0;
+}
+
+// Text in the buffer at the fork must be printed once, whatever its children do.
+int prints() {
+  std::printf("before the fork;");
+  must(carrel::prefork(carrel::test::add_handlers));
+  Host host("fork");
+  host.run("print");
+  host.run("exit", "0");
+  host.run("nothing");
+  std::printf("after\n");
+  return 0;
+}
+
+std::atomic<int> sigchld_count{0};
+
+int hears_sigchld() {
+  struct sigaction action {};
+  action.sa_handler = [](int) { ++sigchld_count; };
+  sigaction(SIGCHLD, &action, nullptr);
+  must(carrel::prefork(carrel::test::add_handlers));
+  Host host("fork");
+  for (int i = 0; i < 20; ++i) host.run("echo", "1");
+  const int waited = waitpid(-1, nullptr, 0);  // would block if there were a child
+  tell({sigchld_count.load(), waited < 0 && errno == ECHILD});
+  return 0;
+}
+
+// No process is left for this user.
+int out_of_processes() {
+  if (setgid(65534) != 0 || setuid(65534) != 0) return 77;
+  must(carrel::prefork(carrel::test::add_handlers));
+  Host fork("fork");
+  Host exec("exec", {carrel::test::program("program", {"/bin/true"})});
+  const pid_t server = server_of(fork);
+  rlimit before{};
+  prlimit(server, RLIMIT_NPROC, nullptr, &before);
+  const rlimit none{0, before.rlim_max};
+  prlimit(server, RLIMIT_NPROC, &none, nullptr);
+  const auto forked = fork.run("nothing");
+  const auto spawned = exec.run("program");
+  prlimit(server, RLIMIT_NPROC, &before, nullptr);
+  tell({class_of(forked), forked.error.native, class_of(spawned), spawned.error.native,
+        class_of(fork.run("nothing"))});
+  return 0;
+}
+
+// Kills the server, then server and keeper both, while a job runs.
+int lost(bool hooked) {
+  if (hooked) {
+    must(carrel::process::ignite(test_handlers(), false, kQuiet));
+  } else {
+    must(carrel::prefork(carrel::test::add_handlers));
+  }
+  Json words = Json::array();
+  Host host("fork");
+  for (const bool keeper_too : {false, true}) {
+    const pid_t server = server_of(host);
+    const pid_t keeper = parent_of(server);
+    const auto job = host.start("sleep");
+    job.sink->wait_until([](const auto& r) { return r.logged("ready"); });
+    const auto children = carrel::test::children_of(server);
+    if (keeper_too) kill(keeper, SIGKILL);
+    kill(server, SIGKILL);
+    words.push_back(class_of(job.sink->wait()));
+    words.push_back(eventually([&] { return !carrel::test::exists(children.at(0)); }));
+    try {
+      words.push_back(host.run("echo", "[3]").result);
+    } catch (const std::exception& e) {
+      words.push_back(e.what());
+    }
+  }
+  tell(words);
+  return 0;
+}
+
+int lost_by_fork() { return lost(false); }
+int lost_by_hook() { return lost(true); }
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::string mode = argc > 1 ? argv[1] : "";
+  // Also where this program was executed again as the server; then it does not return.
+  if (mode.starts_with("hook") || mode.starts_with("--")) {
+    carrel::main_hook(argc, argv, carrel::test::add_handlers);
+  }
+  const std::map<std::string, int (*)()> modes = {
+      {"wait_to_be_killed", wait_to_be_killed},
+      {"with_threads", with_threads},
+      {"hooked", hooked},
+      {"ignited_twice", ignited_twice},
+      {"bad_setup", bad_setup},
+      {"prints", prints},
+      {"hears_sigchld", hears_sigchld},
+      {"out_of_processes", out_of_processes},
+      {"lost", lost_by_fork},
+      {"hook_lost", lost_by_hook},
+  };
+  const auto found = modes.find(mode);
+  if (found == modes.end()) {
+    std::fprintf(stderr, "usage: process_host MODE\n");
+    return 2;
+  }
+  try {
+    return found->second();
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "%s: %s\n", mode.c_str(), e.what());
+    return 1;
+  }
+}

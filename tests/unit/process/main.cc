@@ -1,0 +1,29 @@
+// The server is forked before there is any thread, as a host would. It inherits what a
+// careless host has by then: SIGTERM blocked, SIGINT ignored, a socket that listens.
+#include <carrel/process.h>
+#include <gtest/gtest.h>
+
+#include <csignal>
+#include <cstdio>
+
+#include "handlers.h"
+
+int main(int argc, char** argv) {
+  testing::InitGoogleTest(&argc, argv);
+  if (GTEST_FLAG_GET(list_tests)) return RUN_ALL_TESTS();
+  sigset_t term;
+  sigset_t before;
+  sigemptyset(&term);
+  sigaddset(&term, SIGTERM);
+  pthread_sigmask(SIG_BLOCK, &term, &before);
+  std::signal(SIGINT, SIG_IGN);
+  carrel::test::open_early_listener();
+  const auto made = carrel::prefork(carrel::test::add_handlers);
+  if (!made) {
+    std::fprintf(stderr, "%s\n", made.error().message.c_str());
+    return 1;
+  }
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  std::signal(SIGINT, SIG_DFL);
+  return RUN_ALL_TESTS();
+}

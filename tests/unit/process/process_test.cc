@@ -1,0 +1,67 @@
+#include "process_test.h"
+
+#include <unistd.h>
+
+namespace carrel::test {
+
+std::string hostile(std::string_view name) {
+  return std::string(HOSTILE_DIR) + "/" + std::string(name);
+}
+
+pid_t server_pid() {
+  Host host("fork");
+  const Outcome outcome = host.run("parent");
+  EXPECT_EQ(outcome.klass, OutcomeClass::kOk) << outcome.error.message;
+  return static_cast<pid_t>(std::stol(outcome.result));
+}
+
+void ProcessTest::SetUp() {
+  const pid_t server = server_pid();
+  ASSERT_TRUE(eventually([&] { return children_of(server).empty(); }));
+  own_descriptors_ = open_descriptors(getpid());
+  own_children_ = children_of(getpid()).size();
+  // The host's end of that call's channel is closed; the server closes its own a little
+  // later.
+  std::size_t last = 0;
+  ASSERT_TRUE(eventually([&] {
+    const auto now = open_descriptors(server);
+    return now == std::exchange(last, now);
+  }));
+  server_descriptors_ = last;
+}
+
+void ProcessTest::TearDown() {
+  close_hosts();
+  const pid_t server = server_pid();  // the control job
+  EXPECT_TRUE(eventually([&] { return children_of(server).empty(); }))
+      << "the server has children left";
+  EXPECT_TRUE(eventually([&] { return open_descriptors(server) <= server_descriptors_; }))
+      << open_descriptors(server) << " descriptors in the server, " << server_descriptors_
+      << " before";
+  EXPECT_TRUE(eventually([&] { return open_descriptors(getpid()) == own_descriptors_; }))
+      << open_descriptors(getpid()) << " descriptors in the host, " << own_descriptors_
+      << " before";
+  EXPECT_EQ(children_of(getpid()).size(), own_children_);
+}
+
+Host& ProcessTest::fork_host() {
+  if (!fork_) fork_ = std::make_unique<Host>("fork");
+  return *fork_;
+}
+
+Host& ProcessTest::exec_host(std::vector<std::string> command,
+                             std::map<std::string, std::string> env, std::string cwd) {
+  KindSpec kind = program("program", std::move(command));
+  kind.env = std::move(env);
+  kind.cwd = std::move(cwd);
+  kind.pass_env = {"PATH"};
+  exec_ = std::make_unique<Host>("exec", std::vector<KindSpec>{kind});
+  return *exec_;
+}
+
+void ProcessTest::close_hosts() {
+  fork_.reset();
+  exec_.reset();
+}
+
+}  // namespace carrel::test

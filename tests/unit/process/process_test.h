@@ -1,0 +1,35 @@
+// Every case of fork and exec also asserts that nothing is left: the host has as many
+// descriptors as before, the server has neither children nor descriptors more than
+// before, and a control job still runs.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include "support.h"
+
+namespace carrel::test {
+
+class ProcessTest : public testing::Test {
+ protected:
+  void SetUp() override;
+  void TearDown() override;
+
+  // Made on first use, closed by TearDown before the count.
+  Host& fork_host();
+  // For one program: its kind is "program".
+  Host& exec_host(std::vector<std::string> command,
+                  std::map<std::string, std::string> env = {}, std::string cwd = {});
+  void close_hosts();
+
+ private:
+  std::unique_ptr<Host> fork_;
+  std::unique_ptr<Host> exec_;
+  std::size_t own_descriptors_ = 0;
+  std::size_t own_children_ = 0;
+  std::size_t server_descriptors_ = 0;
+};
+
+std::string hostile(std::string_view name);  // the path of that program
+pid_t server_pid();                          // asks a job for its parent
+
+}  // namespace carrel::test

@@ -1,0 +1,171 @@
+#include "support.h"
+
+#include <carrel/exec.h>
+#include <carrel/fork.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <boost/asio/post.hpp>
+#include <filesystem>
+#include <fstream>
+#include <future>
+#include <stdexcept>
+#include <thread>
+
+namespace carrel::test {
+
+void Recorder::on_progress(float fraction, std::string_view message) noexcept {
+  std::lock_guard lock(mutex_);
+  progress.push_back({fraction, std::string(message)});
+  changed_.notify_all();
+}
+void Recorder::on_checkpoint(std::string_view bytes) noexcept {
+  std::lock_guard lock(mutex_);
+  checkpoints.emplace_back(bytes);
+  changed_.notify_all();
+}
+void Recorder::on_log(std::string_view line) noexcept {
+  std::lock_guard lock(mutex_);
+  log.emplace_back(line);
+  changed_.notify_all();
+}
+void Recorder::on_end(Outcome outcome) noexcept {
+  std::lock_guard lock(mutex_);
+  outcome_ = std::move(outcome);
+  ++ends;
+  changed_.notify_all();
+}
+
+Outcome Recorder::wait() {
+  wait_until([](const Recorder& r) { return r.ends > 0; });
+  return outcome_;
+}
+
+void Recorder::wait_until(const std::function<bool(const Recorder&)>& seen) {
+  std::unique_lock lock(mutex_);
+  if (!changed_.wait_for(lock, kPatience, [&] { return seen(*this); })) {
+    throw std::runtime_error("nothing more was heard of the run");
+  }
+}
+
+bool Recorder::logged(std::string_view line) const {
+  return std::find(log.begin(), log.end(), line) != log.end();
+}
+
+bool Recorder::ended() const {
+  std::lock_guard lock(mutex_);
+  return ends > 0;
+}
+
+Host::Host(std::string_view name, std::vector<KindSpec> kinds) {
+  Registry registry;
+  register_fork(registry);
+  register_exec(registry);
+  IsolationSetup setup;
+  setup.kinds = kinds;
+  setup.reactor = &reactor_;
+  auto made = registry.isolation(name).value()->make(setup);
+  if (!made) throw std::runtime_error(made.error().message);
+  isolation_ = std::move(*made);
+}
+
+Host::~Host() {
+  isolation_.reset();
+  settle();
+}
+
+void Host::settle() {
+  std::promise<void> done;
+  boost::asio::post(reactor_.context(), [&] { done.set_value(); });
+  done.get_future().wait();
+}
+
+Task Host::task(std::string kind, std::string payload,
+                std::shared_ptr<Recorder> sink) const {
+  auto job = std::make_shared<Claimed>();
+  job->lease = {JobId{7}, Fence{3}};
+  job->queue = "default";
+  job->kind = std::move(kind);
+  job->payload = std::move(payload);
+  job->checkpoint = "before";
+  job->attempt = 2;
+  return {std::move(job), limits, std::move(sink)};
+}
+
+Started Host::start(std::string kind, std::string payload) {
+  auto sink = std::make_shared<Recorder>();
+  Task tasks[] = {task(std::move(kind), std::move(payload), sink)};
+  auto answers = isolation_->start(tasks);
+  if (!answers.at(0)) throw std::runtime_error(answers[0].error().message);
+  return {std::move(*answers[0]), std::move(sink)};
+}
+
+std::vector<Started> Host::start_many(std::string kind, std::size_t count) {
+  std::vector<Started> started(count);
+  std::vector<Task> tasks;
+  for (auto& one : started) {
+    one.sink = std::make_shared<Recorder>();
+    tasks.push_back(task(kind, {}, one.sink));
+  }
+  auto answers = isolation_->start(tasks);
+  for (std::size_t i = 0; i < count; ++i) started[i].run = answers.at(i).value();
+  return started;
+}
+
+Outcome Host::run(std::string kind, std::string payload) {
+  return start(std::move(kind), std::move(payload)).sink->wait();
+}
+
+KindSpec program(std::string kind, std::vector<std::string> command) {
+  KindSpec spec;
+  spec.kind = std::move(kind);
+  spec.command = std::move(command);
+  return spec;
+}
+
+bool eventually(const std::function<bool()>& holds) {
+  const auto until = std::chrono::steady_clock::now() + kPatience;
+  while (!holds()) {
+    if (std::chrono::steady_clock::now() > until) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return true;
+}
+
+namespace {
+std::size_t entries(pid_t pid, const char* folder) {
+  std::error_code error;
+  const std::filesystem::directory_iterator all(
+      "/proc/" + std::to_string(pid) + "/" + folder, error);
+  return error ? 0 : static_cast<std::size_t>(std::distance(begin(all), end(all)));
+}
+}  // namespace
+
+std::size_t open_descriptors(pid_t pid) { return entries(pid, "fd"); }
+std::size_t threads_of(pid_t pid) { return entries(pid, "task"); }
+
+std::vector<pid_t> children_of(pid_t pid) {
+  const auto name = std::to_string(pid);
+  std::ifstream file("/proc/" + name + "/task/" + name + "/children");
+  std::vector<pid_t> children;
+  for (pid_t child = 0; file >> child;) children.push_back(child);
+  return children;
+}
+
+bool exists(pid_t pid) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
+  std::string text;
+  if (!std::getline(file, text)) return false;
+  const auto state = text.rfind(") ");
+  return state != std::string::npos && text[state + 2] != 'Z' && text[state + 2] != 'X';
+}
+
+std::uint64_t resident_bytes_of(pid_t pid) {
+  std::ifstream statm("/proc/" + std::to_string(pid) + "/statm");
+  std::uint64_t size = 0;
+  std::uint64_t resident = 0;
+  statm >> size >> resident;
+  return resident * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
+}
+
+}  // namespace carrel::test

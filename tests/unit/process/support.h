@@ -1,0 +1,84 @@
+// What the tests of fork and exec share: a sink that remembers, and an isolation with a
+// reactor of its own.
+#pragma once
+
+#include <carrel/isolation.h>
+#include <carrel/registry.h>
+#include <sys/types.h>
+
+#include <chrono>
+#include <condition_variable>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "reactor.h"
+
+namespace carrel::test {
+
+// Long enough for a machine that is busy with other things; only a failure waits for it.
+inline constexpr std::chrono::seconds kPatience{60};
+
+class Recorder final : public RunSink {
+ public:
+  void on_progress(float fraction, std::string_view message) noexcept override;
+  void on_checkpoint(std::string_view bytes) noexcept override;
+  void on_log(std::string_view line) noexcept override;
+  void on_end(Outcome outcome) noexcept override;
+
+  Outcome wait();  // for the end; throws after kPatience
+  // For the news until `seen` holds; throws likewise.
+  void wait_until(const std::function<bool(const Recorder&)>& seen);
+  bool logged(std::string_view line) const;  // only within wait_until, or after wait
+  bool ended() const;
+
+  std::vector<Progress> progress;
+  std::vector<std::string> checkpoints;
+  std::vector<std::string> log;
+  int ends = 0;
+
+ private:
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  Outcome outcome_;
+};
+
+struct Started {
+  std::shared_ptr<Run> run;
+  std::shared_ptr<Recorder> sink;
+};
+
+class Host {
+ public:
+  // `name`: "fork" or "exec". Throws what the factory says.
+  explicit Host(std::string_view name, std::vector<KindSpec> kinds = {});
+  ~Host();
+
+  Limits limits;
+  Started start(std::string kind, std::string payload = {});
+  std::vector<Started> start_many(std::string kind, std::size_t count);
+  Outcome run(std::string kind, std::string payload = {});
+  Isolation& isolation() { return *isolation_; }
+  // Until all that was asked of the reactor so far is done.
+  void settle();
+
+ private:
+  Task task(std::string kind, std::string payload, std::shared_ptr<Recorder> sink) const;
+  Reactor reactor_;
+  std::unique_ptr<Isolation> isolation_;
+};
+
+KindSpec program(std::string kind, std::vector<std::string> command);
+
+// Polls `holds`; false after kPatience. For what nobody tells: the state of other
+// processes.
+bool eventually(const std::function<bool()>& holds);
+std::size_t open_descriptors(pid_t pid);
+std::size_t threads_of(pid_t pid);
+std::vector<pid_t> children_of(pid_t pid);
+bool exists(pid_t pid);  // a zombie does not count
+std::uint64_t resident_bytes_of(pid_t pid);
+
+}  // namespace carrel::test
