@@ -8,6 +8,7 @@ carrel::Config two_workers() {
   carrel::Config config;
   config.store = "memory:";
   config.worker.concurrency = 2;
+  config.worker.prefetch = 254;  // these jobs are as short as jobs can be
   return config;
 }
 
