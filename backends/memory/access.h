@@ -1,6 +1,8 @@
 // One call's hold of a memory store: the lock, the time, and whom to wake after it.
 #pragma once
 
+#include <chrono>
+#include <condition_variable>
 #include <mutex>
 
 #include "memory_store.h"

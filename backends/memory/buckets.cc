@@ -1,6 +1,7 @@
 #include "buckets.h"
 
 #include <algorithm>
+#include <functional>
 #include <tuple>
 #include <utility>
 
@@ -14,7 +15,7 @@ bool contains(std::span<const std::string> names, const std::string& name) {
 bool wants(const Buckets::Wanted& wanted, const Bucket& bucket) {
   return !bucket.paused &&
          (wanted.queues.empty() || contains(wanted.queues, bucket.queue)) &&
-         (wanted.kinds == nullptr || contains(*wanted.kinds, bucket.kind));
+         (!wanted.kinds || contains(*wanted.kinds, bucket.kind));
 }
 
 }  // namespace

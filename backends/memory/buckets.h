@@ -8,8 +8,8 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <memory>
+#include <optional>
 #include <set>
 #include <span>
 #include <string>
@@ -61,10 +61,10 @@ class Buckets {
     for (const auto& [key, bucket] : buckets_) f(*bucket);
   }
 
-  // Which buckets: of these queues (empty: all) and kinds (null: all).
+  // Which buckets: of these queues (empty: all) and kinds (none: all).
   struct Wanted {
     std::span<const std::string> queues;
-    const std::span<const std::string>* kinds = nullptr;
+    std::optional<std::span<const std::string>> kinds;
   };
   // Calls f for up to `max` rows that may be claimed at `now`, best first: priority, then
   // age. f may take the row it is given out of its bucket.

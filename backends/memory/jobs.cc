@@ -1,7 +1,7 @@
 #include "jobs.h"
 
 #include <algorithm>
-#include <limits>
+#include <utility>
 
 namespace carrel::memory {
 
@@ -108,9 +108,13 @@ Result<void> check_name(const char* what, const std::string& name) {
 
 }  // namespace
 
+Result<void> check_queue(const std::string& name) {
+  return check_name("the queue's name", name);
+}
+
 Result<void> check(const NewJob& job, const NewJob* checked) {
   if (checked == nullptr || job.queue != checked->queue || job.kind != checked->kind) {
-    if (auto ok = check_name("the queue's name", job.queue); !ok) return ok;
+    if (auto ok = check_queue(job.queue); !ok) return ok;
     if (auto ok = check_name("the job's kind", job.kind); !ok) return ok;
   }
   if (job.max_attempts == 0) {

@@ -55,10 +55,10 @@ class Jobs {
   // A purge.
   void remove(Row& row);
 
-  // Takes the buckets in which rows became available since the last time. Their `fresh`
-  // says how many, and is the caller's to clear.
+  // The buckets in which rows became available since the caller cleared this; their
+  // `fresh` says how many, and is the caller's to clear too.
   std::vector<Bucket*>& fresh() { return fresh_; }
-  // Takes the watched jobs that became final since the last time.
+  // The watched jobs that became final since the caller cleared this.
   std::vector<JobId>& ended() { return ended_; }
 
  private:
@@ -82,6 +82,7 @@ class Jobs {
 // kInvalid: the job cannot be stored, and why. `checked`: one that passed, whose names
 // need no second look; may be null.
 Result<void> check(const NewJob& job, const NewJob* checked);
+Result<void> check_queue(const std::string& name);
 
 Ticket ticket_of(const Row& row);
 Claimed claimed_of(const Row& row);

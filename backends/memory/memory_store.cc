@@ -1,7 +1,5 @@
 #include "memory_store.h"
 
-#include <algorithm>
-#include <limits>
 #include <utility>
 
 #include "access.h"
@@ -94,7 +92,7 @@ std::vector<Claimed> MemoryStore::take(const Demand& demand, std::string_view wo
                                        std::uint64_t claim_number, Duration lease,
                                        Time now) {
   std::vector<Claimed> taken;
-  jobs_.buckets().best({demand.queues, &demand.kinds}, demand.max, now, [&](Row& row) {
+  jobs_.buckets().best({demand.queues, demand.kinds}, demand.max, now, [&](Row& row) {
     if (!start(row, worker, claim_number, lease, now)) taken.push_back(claimed_of(row));
   });
   return taken;
@@ -234,7 +232,7 @@ std::vector<Result<Ticket>> MemoryStore::retry(std::span<const JobId> ids) {
 Result<std::vector<Ticket>> MemoryStore::peek(const Demand& demand) {
   std::vector<Ticket> tickets;
   Access access(*this);
-  jobs_.buckets().best({demand.queues, &demand.kinds}, demand.max, access.now(),
+  jobs_.buckets().best({demand.queues, demand.kinds}, demand.max, access.now(),
                        [&](const Row& row) { tickets.push_back(ticket_of(row)); });
   return tickets;
 }
@@ -242,11 +240,14 @@ Result<std::vector<Ticket>> MemoryStore::peek(const Demand& demand) {
 Result<std::vector<Ticket>> MemoryStore::set_paused(std::string_view queue, bool paused) {
   constexpr std::size_t kMostTickets = 1024;
   const std::string name(queue);
+  if (auto ok = check_queue(name); !ok) {
+    return tl::unexpected<Error>(std::move(ok.error()));
+  }
   std::vector<Ticket> tickets;
   Access access(*this);
   jobs_.buckets().set_paused(name, paused);
   if (paused) return tickets;
-  jobs_.buckets().best({{&name, 1}, nullptr}, kMostTickets, access.now(),
+  jobs_.buckets().best({{&name, 1}, {}}, kMostTickets, access.now(),
                        [&](const Row& row) { tickets.push_back(ticket_of(row)); });
   jobs_.buckets().for_each([&](const Bucket& bucket) {
     if (bucket.queue == name && !bucket.ready.empty()) access.call(bucket);

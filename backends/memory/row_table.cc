@@ -48,7 +48,7 @@ Row& RowTable::add() {
 }
 
 Row* RowTable::find(JobId id) const {
-  // A row further from its home than the one looked for would be would have given way.
+  // A row further from its home than the one looked for would have given way.
   for (std::size_t slot = home(id), walked = 0; slots_[slot] != nullptr;
        slot = (slot + 1) & (slots_.size() - 1), ++walked) {
     if (slots_[slot]->id == id) return slots_[slot];

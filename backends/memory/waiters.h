@@ -11,6 +11,7 @@
 
 #include <carrel/queue.h>
 
+#include <chrono>
 #include <condition_variable>
 #include <cstddef>
 #include <deque>
