@@ -7,6 +7,9 @@
 #include <fstream>
 #include <sstream>
 
+// A name of its own: a host that uses toml++ with other settings, or of another version,
+// would share inline functions with this copy, and crash.
+#define toml carrel_toml
 #define TOML_HEADER_ONLY 1
 #define TOML_EXCEPTIONS 0
 #define TOML_ENABLE_FORMATTERS 0
