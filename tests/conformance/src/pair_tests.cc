@@ -305,7 +305,9 @@ void add_fault_cases(PairCases& cases) {
         [&] { return engine.applied() + engine.already() == ids.size(); }));
     t.expect_each_completed_once(ids);
     EXPECT_EQ(engine.stale(), 0U);
-    EXPECT_EQ(engine.already(), 1U) << "the finish whose answers were lost was asked again";
+    // The twenty lost answers may be those of one finish or of several.
+    EXPECT_GE(engine.already(), 1U) << "a finish whose answer was lost is asked again";
+    EXPECT_LE(engine.already(), 20U);
     EXPECT_EQ(plan.happened(FaultPoint::kAfterClaimCommit), 5U);
   });
 

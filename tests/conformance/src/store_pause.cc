@@ -71,6 +71,16 @@ void add_pause_cases(StoreCases& cases) {
     EXPECT_EQ(t.state(id), State::kDiscarded);
     EXPECT_THAT(t.resume("default"), IsEmpty());
   });
+
+  cases.add("Pause_RefusesAQueueNameThatCannotBe", [](StoreCase& t) {
+    for (const std::string& name :
+         {std::string(), std::string(129, 'q'), std::string("a\nb")}) {
+      const auto answer = t.store().set_paused(name, true);
+      ASSERT_FALSE(answer.has_value()) << "'" << name << "'";
+      EXPECT_EQ(answer.error().code, Code::kInvalid);
+    }
+    EXPECT_THAT(must(t.store().monitor().paused()), IsEmpty());
+  });
 }
 
 }  // namespace carrel::conformance
