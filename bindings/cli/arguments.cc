@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 
 #include "text.h"
+#include "wording.h"
 
 namespace carrel::cli {
 namespace {
@@ -270,6 +271,16 @@ std::variant<Arguments, int> parse(int argc, char** argv) {
   } catch (const CLI::CallForVersion& e) {
     return app.exit(e);
   } catch (const CLI::Error& e) {
+    if (app.get_subcommands().empty() && !app.remaining().empty()) {
+      std::vector<std::string> known;
+      for (const auto* c : app.get_subcommands(nullptr)) {
+        if (!c->get_group().empty()) known.push_back(c->get_name());
+      }
+      const std::string given = app.remaining().front();
+      complain("there is no command " + quote(given) + did_you_mean(given, known) +
+               " (carrel --help tells more)");
+      return kUsage;
+    }
     complain(std::string(e.what()) + " (carrel --help tells more)");
     return kUsage;
   }

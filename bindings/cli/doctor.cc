@@ -60,14 +60,20 @@ class Doctor {
       add({"configuration", "none", true, false, "the defaults hold"}, kUsage);
       return;
     }
-    Finding finding{"configuration", "", true, true, {}};
+    const char* variable = getenv("CARREL_CONFIG");
+    Finding finding{"configuration",
+                    !global_.config.empty() ? global_.config
+                    : variable != nullptr   ? variable
+                                            : "carrel.toml",
+                    true,
+                    true,
+                    {}};
     if (!loaded) {
       finding.works = false;
       finding.text = loaded.error().message;
       return add(std::move(finding), kUsage);
     }
     config_ = std::move(*loaded);
-    finding.name = config_.directory.string();
     for (const std::string& plugin : config_.plugins) {
       if (auto ok = registry_.load(config_.directory / plugin); !ok) {
         add({"plugin", plugin, false, true, ok.error().message}, kUsage);
@@ -93,6 +99,18 @@ class Doctor {
                                             : "the network");
   }
 
+  // The places tried are the same for every module: said once, for a configured store.
+  static std::string missing(const std::string& scheme, const Error& error) {
+    const std::string_view file = module_for(scheme);
+    for (const auto& folder : module_folders()) {
+      std::error_code ignored;
+      if (file.empty() || std::filesystem::exists(folder / file, ignored)) {
+        return error.message;
+      }
+    }
+    return "its module " + std::string(file) + " is not installed";
+  }
+
   void stores() {
     auto scratch = Scratch::make();
     std::set<std::string> schemes;
@@ -114,7 +132,7 @@ class Doctor {
         const auto factory = registry_.store(scheme);
         finding.works = factory.has_value();
         finding.text = factory ? "is here; give its URL to --store to try it"
-                               : factory.error().message;
+                               : missing(scheme, factory.error());
       }
       add(std::move(finding), kStoreAway);
     }
@@ -166,7 +184,8 @@ class Doctor {
                        rough(probe->cancel);
         if (probe->descriptors > 0) {
           finding.text +=
-              "; " + std::to_string(probe->descriptors) + " descriptors a job";
+              "; " + std::to_string(probe->descriptors) +
+              (probe->descriptors == 1 ? " descriptor a job" : " descriptors a job");
         }
         finding.more = {{"round_trip_us", probe->round_trip.count()},
                         {"cancel_us", probe->cancel.count()},

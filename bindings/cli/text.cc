@@ -106,6 +106,9 @@ Colour colour_of(State state) {
 std::string rough(Duration duration) {
   const std::int64_t us = duration.count() < 0 ? -duration.count() : duration.count();
   if (us < 1'000) return std::to_string(us) + "us";
+  if (us < 10'000) {
+    return std::to_string(us / 1'000) + "." + std::to_string(us % 1'000 / 100) + "ms";
+  }
   if (us < 1'000'000) return std::to_string(us / 1'000) + "ms";
   const std::int64_t s = us / 1'000'000;
   if (s < 10) {

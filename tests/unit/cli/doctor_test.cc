@@ -1,0 +1,92 @@
+// doctor and compare
+#include <gmock/gmock.h>
+
+#include <map>
+#include <set>
+
+#include "command.h"
+
+namespace carrel::cli_test {
+namespace {
+
+using testing::HasSubstr;
+
+class Doctor : public Command {
+ protected:
+  // [about/name] → the finding
+  std::map<std::string, Json> findings(const Said& said) {
+    std::map<std::string, Json> all;
+    const Json report = said.json().at(0);
+    for (const Json& f : report.at("findings")) {
+      all[f.at("about").get<std::string>() + "/" + f.at("name").get<std::string>()] = f;
+    }
+    return all;
+  }
+};
+
+TEST_F(Doctor, TriesEveryBackendAndIsolation) {
+  const Said said = carrel({"doctor", "--json"});
+  EXPECT_EQ(said.code, 0) << said.out << said.err;
+  auto all = findings(said);
+  for (const char* name : {"store/memory:", "store/sqlite:", "isolation/thread",
+                           "isolation/mutex", "isolation/fork", "isolation/exec"}) {
+    EXPECT_TRUE(all[name].value("works", false)) << name << ": " << all[name];
+  }
+  EXPECT_EQ(all["isolation/thread"]["descriptors"], 0);
+  EXPECT_GT(all["isolation/exec"]["descriptors"], 0);
+  EXPECT_FALSE(all["store/zmq+tcp:"].value("works", true)) << "no module ships it here";
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "jobs.db")) << "looking made a database";
+  EXPECT_THAT(carrel({"doctor"}).out,
+              HasSubstr("All that the configuration asks for works"));
+}
+
+TEST_F(Doctor, SaysWhatOfTheConfigurationDoesNotWork) {
+  configure("[jobs.a]\nisolation = \"cell\"\n");
+  const Said said = carrel({"doctor"});
+  EXPECT_EQ(said.code, 2);
+  EXPECT_THAT(said.out,
+              HasSubstr("carrel.toml:3:1: jobs.a.isolation: there is no isolation"));
+}
+
+TEST_F(Doctor, HoldsTheDescriptorLimitAgainstTheConcurrency) {
+  configure("[worker]\nconcurrency = 100000\n[defaults]\nisolation = \"exec\"\n");
+  const Said said = carrel({"doctor", "--json"});
+  const Json limit = findings(said)["limit/descriptors"];
+  EXPECT_GE(limit.value("needed", 0), 100'000);
+  EXPECT_EQ(limit.value("works", true),
+            limit.value("allowed", 0) >= limit.value("needed", 0));
+  EXPECT_EQ(said.code, limit.value("works", true) ? 0 : 2);
+}
+
+using Compare = Doctor;
+
+TEST_F(Compare, RunsEveryCombination) {
+  const Said said = carrel(
+      {"compare", "--jobs", "20", "--work", "100us", "--concurrency", "2", "--json"});
+  ASSERT_EQ(said.code, 0) << said.err;
+  std::set<std::string> seen;
+  for (const Json& row : said.json()) {
+    EXPECT_EQ(row["jobs"], 20);
+    EXPECT_EQ(row["failed"], 0);
+    EXPECT_GT(row["jobs_per_s"], 0);
+    seen.insert(row["isolation"].get<std::string>() + " " +
+                row["store"].get<std::string>());
+  }
+  EXPECT_EQ(seen.size(), 8u) << said.out;
+}
+
+TEST_F(Compare, RunsAProgramOfTheConfiguration) {
+  configure("[jobs.a]\nisolation = \"exec\"\ncommand = [\"/bin/false\"]\n");
+  const Said said = carrel({"compare", "--kind", "a", "--jobs", "3", "--on",
+                            "memory:", "--concurrency", "1", "--json"});
+  EXPECT_EQ(said.code, 1) << "its jobs fail";
+  ASSERT_EQ(said.json().size(), 1u) << said.err;
+  EXPECT_EQ(said.json()[0]["failed"], 3);
+  EXPECT_EQ(carrel({"compare", "--kind", "zzz"}).code, 2);
+  const Said thread = carrel({"compare", "--kind", "a", "--isolation", "thread"});
+  EXPECT_EQ(thread.code, 2);
+  EXPECT_THAT(thread.err, HasSubstr("runs none"));
+}
+
+}  // namespace
+}  // namespace carrel::cli_test

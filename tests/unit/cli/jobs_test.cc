@@ -1,0 +1,130 @@
+// enqueue, list, show, cancel, pause, resume, status
+#include <gmock/gmock.h>
+
+#include "command.h"
+
+namespace carrel::cli_test {
+namespace {
+
+using testing::AllOf;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+using Jobs = Command;
+
+TEST_F(Jobs, EnqueuePrintsTheIdAndShowFindsIt) {
+  const Said said =
+      carrel({"enqueue", "thumbnail", R"({"path":"a.png"})", "--queue", "images",
+              "--priority", "-3", "--max-attempts", "7", "--timeout", "90s"});
+  ASSERT_EQ(said.code, 0) << said.err;
+  ASSERT_EQ(said.lines().size(), 1u);
+  const Json job = show(said.lines()[0]);
+  EXPECT_EQ(job["kind"], "thumbnail");
+  EXPECT_EQ(job["state"], "available");
+  EXPECT_EQ(job["queue"], "images");
+  EXPECT_EQ(job["args"], (Json{{"path", "a.png"}}));
+  EXPECT_EQ(job["priority"], -3);
+  EXPECT_EQ(job["max_attempts"], 7);
+  EXPECT_EQ(job["timeout_s"], 90.0);
+
+  const Said people = carrel({"show", said.lines()[0]});
+  EXPECT_THAT(people.out, AllOf(HasSubstr("thumbnail"), HasSubstr("images"),
+                                HasSubstr("\"path\": \"a.png\"")));
+}
+
+TEST_F(Jobs, EnqueueReadsStandardInput) {
+  EXPECT_EQ(carrel({"enqueue", "k", "-"}, R"({"n": 5})").code, 0);
+  const Said said = carrel({"enqueue", "k", "--lines", "--json"}, "1\n\n\"two\"\n[3]");
+  ASSERT_EQ(said.code, 0) << said.err;
+  ASSERT_EQ(said.json().size(), 3u);
+  EXPECT_EQ(show("1")["args"], (Json{{"n", 5}}));
+  EXPECT_EQ(show(said.json()[1]["id"].dump())["args"], "two");
+}
+
+TEST_F(Jobs, TheSameRequestIsTheSameJob) {
+  const Said first = carrel({"enqueue", "k", "--request-id", "r1"});
+  const Said second = carrel({"enqueue", "k", "--request-id", "r1"});
+  EXPECT_EQ(first.out, second.out);
+  EXPECT_EQ(carrel({"list", "--json"}).json().size(), 1u);
+}
+
+TEST_F(Jobs, ListFiltersAndPages) {
+  carrel({"enqueue", "a", "--lines"}, "1\n2\n3\n");
+  carrel({"enqueue", "b", "--queue", "q", "--delay", "1h"});
+  const auto ids = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), {"list", "--json"});
+    const Said said = carrel(arguments);
+    EXPECT_EQ(said.code, 0) << said.err;
+    std::vector<int> all;
+    for (const Json& job : said.json()) all.push_back(job["id"]);
+    return all;
+  };
+  EXPECT_THAT(ids({}), ElementsAre(4, 3, 2, 1));
+  EXPECT_THAT(ids({"--kind", "a"}), ElementsAre(3, 2, 1));
+  EXPECT_THAT(ids({"--queue", "q"}), ElementsAre(4));
+  EXPECT_THAT(ids({"--state", "scheduled,running"}), ElementsAre(4));
+  EXPECT_THAT(ids({"--limit", "2"}), ElementsAre(4, 3));
+  EXPECT_THAT(ids({"--limit", "2", "--before", "3"}), ElementsAre(2, 1));
+  EXPECT_THAT(ids({"--older-than", "1h"}), ElementsAre());
+
+  const Said people = carrel({"list"});
+  EXPECT_EQ(people.lines().size(), 5u);
+  EXPECT_THAT(people.lines()[0], HasSubstr("STATE"));
+  EXPECT_THAT(people.lines()[1], AllOf(HasSubstr("scheduled"), HasSubstr("due ")));
+  const Said none = carrel({"list", "--kind", "zzz"});
+  EXPECT_EQ(none.code, 0);
+  EXPECT_EQ(none.out, "");
+}
+
+TEST_F(Jobs, AJobThatIsNotThereIsCodeThree) {
+  for (const std::string command : {"show", "cancel", "retry"}) {
+    const Said said = carrel({command, "99"});
+    EXPECT_EQ(said.code, 3) << command;
+    EXPECT_THAT(said.err, HasSubstr("99")) << command;
+  }
+}
+
+TEST_F(Jobs, CancelEndsWhatHasNotStarted) {
+  carrel({"enqueue", "k"});
+  const Said said = carrel({"cancel", "1", "--json"});
+  EXPECT_EQ(said.code, 0) << said.err;
+  EXPECT_EQ(said.json()[0], (Json{{"id", 1}, {"cancel", "cancelled"}}));
+  EXPECT_EQ(show("1")["state"], "cancelled");
+  EXPECT_EQ(carrel({"cancel", "1", "--json"}).json()[0]["cancel"], "already_final");
+  EXPECT_EQ(carrel({"enqueue", "k", "--request-id", "x"}).code, 0);
+  EXPECT_EQ(carrel({"cancel", "2", "99"}).code, 3) << "one of two is not there";
+  EXPECT_EQ(show("2")["state"], "cancelled");
+}
+
+TEST_F(Jobs, StatusCountsByQueueAndShowsPauses) {
+  carrel({"enqueue", "k", "--lines"}, "1\n2\n");
+  carrel({"enqueue", "k", "--queue", "q", "--delay", "1h"});
+  EXPECT_EQ(carrel({"pause", "q"}).code, 0);
+  const Json status = carrel({"status", "--json"}).json()[0];
+  EXPECT_EQ(status["jobs"]["available"], 2);
+  EXPECT_EQ(status["queues"]["q"]["scheduled"], 1);
+  EXPECT_EQ(status["paused"], Json({"q"}));
+  EXPECT_THAT(carrel({"status"}).out, AllOf(HasSubstr("AVAILABLE"), HasSubstr("paused")));
+  EXPECT_EQ(carrel({"resume", "q", "--json"}).json()[0],
+            (Json{{"queue", "q"}, {"paused", false}}));
+  EXPECT_EQ(carrel({"status", "--json"}).json()[0]["paused"], Json::array());
+}
+
+TEST_F(Jobs, WaitingForWhatNobodyRunsTimesOut) {
+  const Said said = carrel({"enqueue", "k", "--wait-at-most", "10ms"});
+  EXPECT_EQ(said.code, 5) << said.err;
+  EXPECT_THAT(said.err, HasSubstr("available"));
+}
+
+TEST_F(Jobs, ATerminalsCommandsInAJobDoNotReachTheTerminal) {
+  carrel(
+      {"enqueue", "k", R"({"evil":"\u001b[2J\u009b31m"})", "--request-id", "a\x1b[2Jb"});
+  for (const std::string command : {"list", "show"}) {
+    const Said said = command == "show" ? carrel({"show", "1"}) : carrel({"list"});
+    EXPECT_EQ(said.out.find('\x1b'), std::string::npos) << command;
+    EXPECT_EQ(said.out.find("\xc2\x9b"), std::string::npos) << command;
+  }
+}
+
+}  // namespace
+}  // namespace carrel::cli_test

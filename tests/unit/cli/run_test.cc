@@ -1,0 +1,123 @@
+// run, and enqueue --wait beside it: jobs that are programs of the configuration.
+#include <gmock/gmock.h>
+#include <signal.h>
+
+#include "command.h"
+
+namespace carrel::cli_test {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+
+class Run : public Command {
+ protected:
+  Run() {
+    configure(R"(
+[worker]
+poll = "20ms"
+beat = "20ms"
+grace = "5s"
+[defaults]
+isolation = "exec"
+retry = { base = "1h", power = 0, cap = "1h" }
+[jobs.echo]
+command = ["/bin/sh", "-c", "cat"]
+[jobs.fail]
+command = ["/bin/sh", "-c", "echo broken >&2; exit 3"]
+[jobs.sleep]
+stop_grace = "10ms"
+command = ["/bin/sh", "-c", "echo 'progress 0.25 asleep' >&3; exec sleep 60"]
+)");
+  }
+};
+
+TEST_F(Run, DrainRunsWhatIsDueAndReturns) {
+  carrel({"enqueue", "echo", R"({"n":1})"});
+  carrel({"enqueue", "echo", "--delay", "1h"});
+  const Said said = carrel({"run", "--drain"});
+  EXPECT_EQ(said.code, 0) << said.err;
+  EXPECT_THAT(said.out, HasSubstr("1 completed, 0 failed"));
+  EXPECT_THAT(said.err, HasSubstr("job 1 echo completed"));
+  EXPECT_EQ(show("1")["state"], "completed");
+  EXPECT_EQ(show("2")["state"], "scheduled");
+  EXPECT_EQ(carrel({"show", "1", "--result"}).out, "{\"n\":1}\n");
+}
+
+TEST_F(Run, AJobThatFailsIsCodeOneAndSaysWhy) {
+  carrel({"enqueue", "fail"});
+  const Said said = carrel({"run", "--drain", "--json"});
+  EXPECT_EQ(said.code, 1) << said.err;
+  const auto events = said.json();
+  ASSERT_EQ(events.size(), 2u);
+  EXPECT_EQ(events[0]["class"], "exit_nonzero");
+  EXPECT_EQ(events[0]["state"], "retryable");
+  EXPECT_EQ(events[1], (Json{{"completed", 0}, {"failed", 1}, {"cancelled", 0}}));
+  EXPECT_THAT(carrel({"show", "1"}).out, AllOf(HasSubstr("exit 3"), HasSubstr("broken")));
+  EXPECT_EQ(carrel({"show", "1", "--result"}).code, 5) << "it has no result yet";
+}
+
+TEST_F(Run, APausedQueueIsLeftAlone) {
+  carrel({"enqueue", "echo"});
+  carrel({"pause", "default"});
+  EXPECT_EQ(carrel({"run", "--drain"}).code, 0);
+  EXPECT_EQ(show("1")["state"], "available");
+  carrel({"resume", "default"});
+  EXPECT_EQ(carrel({"run", "--drain"}).code, 0);
+  EXPECT_EQ(show("1")["state"], "completed");
+}
+
+TEST_F(Run, OnlyTheQueuesAskedForAreServed) {
+  carrel({"enqueue", "echo", "--queue", "a"});
+  carrel({"enqueue", "echo", "--queue", "b"});
+  EXPECT_EQ(carrel({"run", "--drain", "--queue", "b"}).code, 0);
+  EXPECT_EQ(show("1")["state"], "available");
+  EXPECT_EQ(show("2")["state"], "completed");
+}
+
+TEST_F(Run, WaitPrintsTheResultOfAnotherProcess) {
+  Running worker({"run", "--json"}, folder_, "");
+  const Said said = carrel({"enqueue", "echo", "[1,2]", "--wait-at-most", "60s"});
+  EXPECT_EQ(said.code, 0) << said.err;
+  EXPECT_EQ(said.out, "[1,2]\n");
+  const Said record = carrel({"enqueue", "echo", "7", "--wait", "--json"});
+  EXPECT_EQ(record.json()[0]["result"], 7);
+  const Said failed = carrel({"enqueue", "fail", "--max-attempts", "1", "--wait"});
+  EXPECT_EQ(failed.code, 1) << failed.err;
+  EXPECT_THAT(failed.err, HasSubstr("job 3 failed: "));
+  worker.signal(SIGTERM);
+  EXPECT_EQ(worker.finish().code, 0);
+}
+
+TEST_F(Run, AStopReleasesWhatRunsAndLeavesNothingRunning) {
+  carrel({"enqueue", "echo"});
+  carrel({"enqueue", "sleep", "--priority", "1"});
+  Running worker({"run", "--json", "--concurrency", "1"}, folder_, "");
+  ASSERT_TRUE(worker.read_until("\"completed\""));
+  // The one slot is free: the next job is what it takes.
+  while (show("2")["progress"].is_null()) {
+  }
+  EXPECT_EQ(show("2")["state"], "running");
+  EXPECT_THAT(carrel({"list"}).out, HasSubstr("25 % asleep"));
+  worker.signal(SIGINT);
+  const Said said = worker.finish();
+  EXPECT_EQ(said.code, 0) << said.err;
+  const Json job = show("2");
+  EXPECT_EQ(job["state"], "available");
+  EXPECT_EQ(job["attempt"], 0) << "a stop costs no attempt";
+}
+
+TEST_F(Run, CancelReachesAJobThatRunsElsewhere) {
+  carrel({"enqueue", "sleep"});
+  Running worker({"run", "--json"}, folder_, "");
+  while (show("1")["progress"].is_null()) {
+  }
+  EXPECT_EQ(carrel({"cancel", "1", "--json"}).json()[0]["cancel"], "requested");
+  ASSERT_TRUE(worker.read_until("\"cancelled\""));
+  EXPECT_EQ(show("1")["state"], "cancelled");
+  worker.signal(SIGTERM);
+  EXPECT_EQ(worker.finish().code, 0);
+}
+
+}  // namespace
+}  // namespace carrel::cli_test

@@ -1,0 +1,110 @@
+// Wrong usage and configuration: exit code 2, and one clear line.
+#include <gmock/gmock.h>
+
+#include <fstream>
+
+#include "command.h"
+
+namespace carrel::cli_test {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::StartsWith;
+
+class Usage : public Command {
+ protected:
+  // The one line that says what was wrong.
+  std::string refused(const std::vector<std::string>& arguments,
+                      const std::string& input = {}) {
+    const Said said = carrel(arguments, input);
+    EXPECT_EQ(said.code, 2) << said.err;
+    EXPECT_EQ(said.out, "");
+    EXPECT_THAT(said.err, StartsWith("carrel: "));
+    EXPECT_EQ(std::count(said.err.begin(), said.err.end(), '\n'), 1) << said.err;
+    EXPECT_EQ(said.err.find("exception"), std::string::npos) << said.err;
+    return said.err;
+  }
+};
+
+TEST_F(Usage, HelpListsCommandsAndExitCodes) {
+  const Said said = carrel({"--help"});
+  EXPECT_EQ(said.code, 0);
+  for (const char* part :
+       {"run", "enqueue", "list", "show", "retry", "cancel", "pause", "resume", "status",
+        "compare", "doctor", "Exit codes:", "5  timed out"}) {
+    EXPECT_THAT(said.out, HasSubstr(part));
+  }
+  EXPECT_EQ(said.out.find("spin"), std::string::npos);
+  EXPECT_EQ(carrel({"enqueue", "--help"}).code, 0);
+  EXPECT_THAT(carrel({"--version"}).out, StartsWith("carrel "));
+}
+
+TEST_F(Usage, ArgumentsThatMakeNoSense) {
+  EXPECT_THAT(refused({}), HasSubstr("subcommand is required"));
+  EXPECT_THAT(refused({"fly"}), HasSubstr("no command \"fly\""));
+  EXPECT_THAT(refused({"lsit"}), HasSubstr("did you mean \"list\"?"));
+  EXPECT_THAT(refused({"list", "--colour"}), HasSubstr("--colour"));
+  EXPECT_THAT(refused({"enqueue"}), HasSubstr("kind"));
+  EXPECT_THAT(refused({"show", "abc"}), HasSubstr("abc"));
+  EXPECT_THAT(refused({"cancel", "0"}), HasSubstr("0"));
+  EXPECT_THAT(refused({"list", "--state", "happy"}),
+              AllOf(HasSubstr("happy"), HasSubstr("discarded")));
+  EXPECT_THAT(refused({"enqueue", "k", "--delay", "5"}),
+              AllOf(HasSubstr("--delay"), HasSubstr("no unit")));
+  EXPECT_THAT(refused({"enqueue", "k", "--delay", "-5s"}), HasSubstr("--delay"));
+  EXPECT_THAT(refused({"retry"}), HasSubstr("either ids"));
+  EXPECT_THAT(refused({"retry", "1", "--kind", "k"}), HasSubstr("either ids"));
+  EXPECT_THAT(refused({"retry", "--state", "running"}), HasSubstr("running"));
+}
+
+TEST_F(Usage, ArgumentsOfAJobThatAreNoJson) {
+  EXPECT_THAT(refused({"enqueue", "k", "{nope}"}),
+              AllOf(HasSubstr("the arguments are not JSON"), HasSubstr("{nope}")));
+  EXPECT_THAT(refused({"enqueue", "k", "--lines"}, "{}\n\n[1]\nx\n"),
+              HasSubstr("line 4"));
+  EXPECT_EQ(carrel({"list", "--json"}).out, "") << "nothing may be half done";
+}
+
+TEST_F(Usage, ConfigurationsThatCannotBeRead) {
+  EXPECT_THAT(refused({"--config", "absent.toml", "list"}),
+              AllOf(HasSubstr("absent.toml"), HasSubstr("No such file")));
+  configure("[worker]\nlease = 30\n");
+  EXPECT_EQ(
+      refused({"list"}),
+      "carrel: carrel.toml:3:9: worker.lease: expected a duration such as \"30s\", got "
+      "30\n");
+  std::filesystem::remove(folder_ / "carrel.toml");
+  EXPECT_THAT(refused({"list"}), AllOf(HasSubstr("no ./carrel.toml"),
+                                       HasSubstr("--config"), HasSubstr("CARREL_STORE")));
+}
+
+TEST_F(Usage, StoresThatCannotBe) {
+  EXPECT_THAT(refused({"--store", "memory:", "list"}),
+              AllOf(HasSubstr("--store: store: \"memory:\""), HasSubstr("one process")));
+  EXPECT_THAT(refused({"--store", "jobs.db", "list"}), HasSubstr("sqlite:jobs.db"));
+  EXPECT_THAT(refused({"--store", "sqlit:jobs.db", "list"}), HasSubstr("did you mean"));
+}
+
+TEST_F(Usage, AStoreThatCannotBeOpenedIsNotTheUsersMistake) {
+  std::ofstream(folder_ / "text.db") << std::string(4096, 'x');
+  const Said said = carrel({"--store", "sqlite:text.db", "list"});
+  EXPECT_EQ(said.code, 4) << said.err;
+  EXPECT_THAT(said.err, HasSubstr("text.db"));
+}
+
+TEST_F(Usage, TheStoreOfTheCommandLineIsRelativeToWhereOneStands) {
+  ASSERT_EQ(carrel({"--store", "sqlite:here.db", "enqueue", "k"}).code, 0);
+  EXPECT_TRUE(std::filesystem::exists(folder_ / "here.db"));
+}
+
+TEST_F(Usage, RunNeedsAProgram) {
+  EXPECT_THAT(refused({"run"}), HasSubstr("no program to run"));
+  configure(
+      "role = \"producer\"\n[jobs.a]\nisolation = \"exec\"\ncommand = [\"true\"]\n");
+  EXPECT_THAT(refused({"run"}),
+              HasSubstr("carrel.toml:2:1: role: a producer runs no jobs"));
+}
+
+}  // namespace
+}  // namespace carrel::cli_test
