@@ -206,7 +206,7 @@ std::vector<Result<Ticket>> MemoryStore::retry(std::span<const JobId> ids) {
     const std::string name = "job " + std::to_string(value(id));
     Row* row = jobs_.find(id);
     if (row == nullptr) {
-      answers.push_back(fail(Code::kNotFound, "no " + name, "memory"));
+      answers.emplace_back(fail(Code::kNotFound, "no " + name, "memory"));
       continue;
     }
     bool moved = false;
@@ -220,7 +220,7 @@ std::vector<Result<Ticket>> MemoryStore::retry(std::span<const JobId> ids) {
     if (moved) {
       answers.emplace_back(ticket_of(*row));
     } else {
-      answers.push_back(fail(
+      answers.emplace_back(fail(
           Code::kInvalid,
           name + " is " + std::string(to_string(row->rule.state)) + " and needs no retry",
           "memory"));
