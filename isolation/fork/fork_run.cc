@@ -21,7 +21,7 @@ ForkRun::ForkRun(Task task, const std::shared_ptr<Channel>& channel, UniqueFd so
 }
 
 void ForkRun::watch() {
-  if (over() || verdict()) return;
+  if (over() || verdict() || answer_) return;
   port_.wait(context_, WaitType::wait_read, [self = shared_from_this(), this] {
     if (read_some(1)) watch();
   });
@@ -36,7 +36,7 @@ bool ForkRun::read_some(int rounds) {
     if (n <= 0) return false;
     take({buffer.data(), static_cast<std::size_t>(n)});
   }
-  return port_.open() && !verdict();
+  return port_.open() && !verdict() && !answer_;
 }
 
 void ForkRun::take(std::string_view bytes) {

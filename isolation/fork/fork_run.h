@@ -21,7 +21,8 @@ class ForkRun final : public ChildRun {
   void ask_to_stop() override;
   void release() override;
 
-  // Reads what is there, at most `rounds` times. False: nothing more will come.
+  // Reads what is there, at most `rounds` times. False: nothing more
+  // will be read, be it that all was said.
   bool read_some(int rounds);
   void take(std::string_view bytes);
   bool take_frame(const FrameStep& frame);

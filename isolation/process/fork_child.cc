@@ -1,5 +1,6 @@
 #include "fork_child.h"
 
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -16,6 +17,7 @@
 #include <thread>
 
 #include "frame.h"
+#include "os.h"
 #include "outcome.h"
 #include "wire.h"
 
@@ -157,8 +159,10 @@ class Pipe final : public ContextSink {
 
 }  // namespace
 
-void run_forked_job(const Handlers& handlers, std::string_view body,
-                    int socket) noexcept {
+namespace {
+
+// All of a forked child's work but its end.
+void perform(const Handlers& handlers, std::string_view body, int socket) {
   ForkJob job;
   Reader in(body);
   if (!decode(in, job)) _exit(125);  // cannot be: the host encoded it
@@ -172,13 +176,41 @@ void run_forked_job(const Handlers& handlers, std::string_view body,
         "the process server has no handler for the kind \"" + job.job.kind + "\"",
         "fork"};
     pipe.finish(unknown);
-    _exit(0);
+    return;
   }
   Context context(job.job, pipe, job.deadline);
   pipe.finish(outcome_of(invoke(*handler, context), job.result_bytes, std::nullopt));
   // What the handler printed is its own; other streams belong to the host.
   std::fflush(stdout);
   std::fflush(stderr);
+}
+
+}  // namespace
+
+void rehearse() {
+  int signal = 0;
+  prctl(PR_GET_PDEATHSIG, &signal);
+  getppid();
+  close_range(~0U, ~0U, 0);
+  const FdPair ends = socket_pair(SOCK_STREAM);
+  if (!ends.first) return;
+  Handlers handlers;
+  handlers.handle("rehearsal", [](Context& job) {
+    job.progress(0.5F, "half");
+    return job.args();
+  });
+  Claimed job;
+  job.kind = "rehearsal";
+  job.payload = R"({"a": ["b", 1, 2.5, null, true]})";
+  std::string body;
+  Writer writer(body);
+  encode(writer, job, std::chrono::steady_clock::now(), 1 << 20);
+  perform(handlers, body, ends.first.get());
+}
+
+void run_forked_job(const Handlers& handlers, std::string_view body,
+                    int socket) noexcept {
+  perform(handlers, body, socket);
   _exit(0);
 }
 

@@ -12,4 +12,8 @@ namespace carrel::process {
 [[noreturn]] void run_forked_job(const Handlers& handlers, std::string_view body,
                                  int socket) noexcept;
 
+// Does the same once with a job of its own, in the server: what the dynamic linker binds
+// and the allocator sets up on the first time, no child has to do again.
+void rehearse();
+
 }  // namespace carrel::process

@@ -18,6 +18,7 @@
 #include <exception>
 
 #include "children.h"
+#include "fork_child.h"
 #include "process_server.h"
 #include "server.h"
 #include "wire.h"
@@ -78,9 +79,19 @@ std::string set_up(const ServerSetup& setup, Handlers& handlers) {
   return {};
 }
 
+// Out of memory, the kernel ends jobs before it ends their host. Every child inherits
+// this, and need not open the file again; a server that goes with them is back at once.
+void prefer_as_victim() {
+  const UniqueFd file(open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC));
+  if (!file) return;
+  [[maybe_unused]] const ssize_t n = write(file.get(), "500", 3);
+}
+
 [[noreturn]] void serve(const ServerSetup& setup, bool* greeted) {
+  setsid();
   prctl(PR_SET_CHILD_SUBREAPER, 1);
   prctl(PR_SET_NAME, "carrel-server");
+  prefer_as_victim();
   forget_server();
   static Handlers handlers;  // outlives every exit path
   Hello hello;
@@ -91,6 +102,7 @@ std::string set_up(const ServerSetup& setup, Handlers& handlers) {
     *greeted = hello.error.empty();
   }
   if (!hello.error.empty()) _exit(1);
+  if (!handlers.all().empty()) rehearse();
   on_exit(leave_at_once, nullptr);
   Server(UniqueFd(kControl), UniqueFd(kHost), handlers).run();
 }

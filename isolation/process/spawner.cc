@@ -1,6 +1,5 @@
 #include "spawner.h"
 
-#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -73,11 +72,6 @@ void become_leader(pid_t parent) noexcept {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != parent) _exit(127);  // it died before the line above
   setsid();
-  const int file = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-  if (file >= 0) {
-    [[maybe_unused]] const ssize_t n = write(file, "500", 3);
-    close(file);
-  }
 }
 
 Spawned spawn(const SpawnJob& job, std::span<const int, 4> fds) {

@@ -24,8 +24,8 @@ struct Spawned {
 // above 3 here. It is killed when the caller dies.
 Spawned spawn(const SpawnJob& job, std::span<const int, 4> fds);
 
-// The first steps of every child, in it: dies with the server `parent`, leads a session,
-// is preferred by the kernel's out-of-memory killer. Only system calls.
+// The first steps of every child, in it: dies with the server `parent`, leads a session.
+// Only system calls.
 void become_leader(pid_t parent) noexcept;
 
 }  // namespace carrel::process

@@ -212,6 +212,11 @@ int lost(bool hooked) {
     kill(server, SIGKILL);
     words.push_back(class_of(job.sink->wait()));
     words.push_back(eventually([&] { return !carrel::test::exists(children.at(0)); }));
+    // A request on its way to a keeper that is just dying would be lost with it.
+    eventually([&] {
+      return !carrel::test::exists(server) &&
+             !(keeper_too && carrel::test::exists(keeper));
+    });
     try {
       words.push_back(host.run("echo", "[3]").result);
     } catch (const std::exception& e) {
