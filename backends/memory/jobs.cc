@@ -183,7 +183,7 @@ JobRecord record_of(const Row& row) {
 }
 
 void append_log(std::string& log, std::string_view lines) {
-  constexpr std::size_t kMost = 16 * 1024;
+  constexpr std::size_t kMost = 16'384;
   if (lines.size() >= kMost) {
     log.clear();
     lines.remove_prefix(lines.size() - kMost);
