@@ -12,7 +12,7 @@ namespace {
 Result<void> check_address(const Url& url) {
   if (url.rest.empty()) return {};
   return fail(Code::kInvalid,
-              "\"" + url.text + "\": nothing may follow \"memory:\" but options, and \"" +
+              "\"" + url.text + R"(": nothing may follow "memory:" but options, and ")" +
                   url.rest + "\" does",
               "memory");
 }
