@@ -1,4 +1,5 @@
 // The carrel command.
+#include <cstdio>
 #include <exception>
 #include <type_traits>
 
@@ -37,7 +38,13 @@ int main(int argc, char** argv) {
   try {
     const auto parsed = carrel::cli::parse(argc, argv);
     if (const int* code = std::get_if<int>(&parsed)) return *code;
-    return carrel::cli::dispatch(std::get<carrel::cli::Arguments>(parsed));
+    const int code = carrel::cli::dispatch(std::get<carrel::cli::Arguments>(parsed));
+    // An answer that a full disk swallowed is none.
+    if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
+      carrel::cli::complain("cannot write to standard output");
+      return carrel::cli::kStoreAway;
+    }
+    return code;
   } catch (const std::exception& e) {
     carrel::cli::complain(std::string("a defect of this command: ") + e.what());
     return carrel::cli::kStoreAway;

@@ -66,7 +66,7 @@ class Ticker {
         grouped(waiting) + " waiting";
     if (later > 0) text += ", " + grouped(later) + " later";
     text += ", " + grouped(health.completed) + " completed";
-    if (health.failed > 0) text += ", " + grouped(health.failed) + " failed";
+    if (health.failed > 0) text += ", " + grouped(health.failed) + " attempts failed";
     if (health.store_error) text += ", the store: " + *health.store_error;
     return text;
   }
@@ -151,7 +151,7 @@ int run(const Global& global, const RunArgs& args) {
               rough(std::chrono::duration_cast<Duration>(
                   std::chrono::steady_clock::now() - begun)) +
               ": " + grouped(health->completed) + " completed, " +
-              grouped(health->failed) + " failed");
+              grouped(health->failed) + " attempts failed");
   }
   return kOk;
 }

@@ -34,7 +34,6 @@ std::string attempt_line(const Attempt& a) {
   if (a.usage.max_rss_bytes > 0) {
     text += ", " + std::to_string(a.usage.max_rss_bytes >> 20) + " MiB";
   }
-  if (!a.worker.empty()) text += ", by " + a.worker;
   return text;
 }
 
