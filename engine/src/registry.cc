@@ -15,6 +15,12 @@ std::vector<std::string> names_of(const Map& map) {
   return names;
 }
 
+tl::unexpected<Error> built_without(std::string_view scheme) {
+  return fail(Code::kUnsupported,
+              std::string(module_for(scheme)) + " was built without " + quote(scheme),
+              "registry");
+}
+
 }  // namespace
 
 void Registry::add_store(std::string scheme, StoreFactory make) {
@@ -40,9 +46,7 @@ Result<const StoreFactory*> Registry::store(std::string_view scheme) {
                 quote(scheme) + " is a queue and keeps no jobs: it cannot be the store",
                 "registry");
   }
-  return fail(Code::kUnsupported,
-              std::string(module_for(scheme)) + " was built without " + quote(scheme),
-              "registry");
+  return built_without(scheme);
 }
 
 Result<const QueueFactory*> Registry::queue(std::string_view scheme) {
@@ -52,6 +56,7 @@ Result<const QueueFactory*> Registry::queue(std::string_view scheme) {
       return tl::unexpected<Error>(loaded.error());
     }
     if (auto it = queues_.find(scheme); it != queues_.end()) return &it->second;
+    if (!stores_.contains(scheme)) return built_without(scheme);
   }
   return fail(Code::kUnsupported,
               quote(scheme) +

@@ -64,6 +64,9 @@ TEST_F(Modules, AModuleIsFoundByTheSchemeItShips) {
               AllOf(HasSubstr("libcarrel_zmq.so"), HasSubstr("built without"),
                     HasSubstr("zmq+ipc")));
   EXPECT_TRUE(registry.store("good")) << "it was not loaded";
+  const auto queue = registry.queue("zmq+ipc");
+  ASSERT_FALSE(queue);
+  EXPECT_THAT(queue.error().message, HasSubstr("built without"));
 }
 
 TEST_F(Modules, APluginAddsToTheRegistryAndStaysLoaded) {
