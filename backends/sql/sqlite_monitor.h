@@ -26,6 +26,8 @@ class SqliteMonitor final : public Monitor {
   Result<Counts> counts() override;
   Result<std::vector<std::string>> paused() override;
 
+  Session& session() { return *session_; }
+
  private:
   // Runs `read` within one snapshot, and ends it.
   template <class Read>

@@ -27,6 +27,8 @@ class Reader {
   // Until the next row falls due, at least 0; Duration::max(): none is waiting.
   Result<Duration> next_due();
 
+  Session& session() { return *session_; }
+
  private:
   template <class Read>
   auto read(Read read) -> Result<decltype(read())>;

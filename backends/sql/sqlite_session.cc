@@ -20,7 +20,19 @@ tl::unexpected<Error> cannot_open(const std::string& path, Code code, std::strin
   return fail(code, path + ": cannot be opened: " + std::move(why), "sqlite", native);
 }
 
-// SQLite says "unable to open database file" to all of these.
+// Why the system would not let it be opened; empty: it would.
+std::string refusal_of_system(const std::string& path, int& native) {
+  const int fd = ::open(path.c_str(), O_RDWR | O_CLOEXEC | O_CREAT, 0644);
+  if (fd < 0) {
+    native = errno;
+    return std::strerror(native);
+  }
+  ::close(fd);
+  return {};
+}
+
+}  // namespace
+
 Result<void> check_place(const std::string& path) {
   std::error_code error;
   const fs::path file(path);
@@ -40,21 +52,7 @@ Result<void> check_place(const std::string& path) {
   return {};
 }
 
-// Why the system would not let it be opened; empty: it would.
-std::string refusal_of_system(const std::string& path, int& native) {
-  const int fd = ::open(path.c_str(), O_RDWR | O_CLOEXEC | O_CREAT, 0644);
-  if (fd < 0) {
-    native = errno;
-    return std::strerror(native);
-  }
-  ::close(fd);
-  return {};
-}
-
-}  // namespace
-
 Result<std::unique_ptr<Session>> Session::open(const Settings& settings, Role role) {
-  if (auto ok = check_place(settings.path); !ok) return tl::unexpected(ok.error());
   try {
     std::unique_ptr<Session> session(new Session("dbname=\"" + settings.path + "\""));
     session->set_up(settings, role);
@@ -78,6 +76,10 @@ void Session::execute(const char* sql) {
   if (result != SQLITE_OK) {
     throw soci::sqlite3_soci_error(sqlite_api::sqlite3_errmsg(native()), result);
   }
+}
+
+void Session::keep_log() {
+  sqlite_api::sqlite3_db_config(native(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
 }
 
 void Session::set_up(const Settings& settings, Role role) {

@@ -12,6 +12,10 @@
 
 namespace carrel::sql::sqlite {
 
+// Whether a file can be at `path`. SQLite says "unable to open database file" to all that
+// this tells apart.
+Result<void> check_place(const std::string& path);
+
 // Used by one thread at a time. Nothing of it may be touched, or destroyed, in the child
 // of a fork: SQLite's locks belong to the process.
 class Session {
@@ -32,6 +36,9 @@ class Session {
 
   // Runs one or more statements without parameters or rows. Throws soci::soci_error.
   void execute(const char* sql);
+  // Its close leaves the log as it is, where it would have been the last to close the
+  // file and copied the log into it.
+  void keep_log();
   // True between a BEGIN and its COMMIT or ROLLBACK. SQLite rolls back by itself after
   // some errors.
   bool in_transaction() { return sqlite_api::sqlite3_get_autocommit(native()) == 0; }

@@ -44,6 +44,8 @@ SELECT id, priority, run_at
  ORDER BY priority, run_at, id
  LIMIT :most)sql";
 
+// "+state" keeps the planner from the index of available jobs, in which it would read
+// every one of them.
 const char* const kClaim = R"sql(
 UPDATE carrel_jobs
    SET state = 3,
@@ -54,7 +56,7 @@ UPDATE carrel_jobs
        worker = :worker,
        started_at = :now
  WHERE id IN (SELECT value FROM json_each(:ids))
-   AND state = 2
+   AND +state = 2
    AND (expires_at IS NULL OR expires_at > :now)
    AND queue NOT IN (SELECT queue FROM carrel_paused)
 RETURNING id, fence, queue, kind, payload, timeout_us, priority, run_at,
@@ -116,7 +118,7 @@ DELETE FROM carrel_attempts
 const char* const kRenewLeases = R"sql(
 UPDATE carrel_jobs
    SET wake_at = :lease_end
- WHERE id IN (SELECT value FROM json_each(:ids)) AND state = 3)sql";
+ WHERE id IN (SELECT value FROM json_each(:ids)) AND +state = 3)sql";
 
 const char* const kRunningOfWorker = R"sql(
 SELECT id, fence
@@ -184,7 +186,7 @@ SELECT queue FROM carrel_paused ORDER BY queue)sql";
 const char* const kNotFinal = R"sql(
 SELECT id
   FROM carrel_jobs
- WHERE id IN (SELECT value FROM json_each(:ids)) AND state < 5)sql";
+ WHERE id IN (SELECT value FROM json_each(:ids)) AND +state < 5)sql";
 
 const char* const kReadPayload = R"sql(
 SELECT bytes FROM carrel_payloads WHERE job = :job)sql";

@@ -30,12 +30,31 @@ struct Parts {
 class SqliteStore final : public Store {
  public:
   SqliteStore(Gate gate, Parts parts, const BackendOptions& options)
-      : waiters_([this] { group_.nudge(); }),
-        reader_(parts.settings, options, std::move(parts.reader)),
-        monitor_(parts.settings, options, std::move(parts.monitor)),
-        writer_(parts.settings, options, waiters_, std::move(gate),
-                std::move(parts.writer)),
-        group_(writer_, std::min(kTick, std::max(options.poll, Duration(1000)))) {}
+      : settings_(parts.settings),
+        gate_(std::move(gate)),
+        waiters_([this] { group_->nudge(); }),
+        reader_(std::make_unique<Reader>(settings_, options, std::move(parts.reader))),
+        monitor_(std::make_unique<SqliteMonitor>(settings_, options,
+                                                 std::move(parts.monitor))),
+        writer_(std::make_unique<Writer>(settings_, options, waiters_, gate_,
+                                         std::move(parts.writer))),
+        group_(std::make_unique<GroupCommit>(
+            *writer_, std::clamp(options.poll, Duration(1000), kTick))) {}
+
+  ~SqliteStore() override {
+    group_.reset();
+    // The last session to close copies the log into the file, as a writer would.
+    const bool turn = gate_.lock(settings_.busy_timeout).has_value();
+    if (!turn) {
+      writer_->session().keep_log();
+      reader_->session().keep_log();
+      monitor_->session().keep_log();
+    }
+    writer_.reset();
+    monitor_.reset();
+    reader_.reset();
+    if (turn) gate_.unlock();
+  }
 
   StoreTraits traits() const noexcept override {
     StoreTraits traits;
@@ -54,32 +73,32 @@ class SqliteStore final : public Store {
                                          std::uint64_t claim_number,
                                          Duration lease) override {
     if (tickets.empty()) return std::vector<ClaimAnswer>{};
-    return write([&] { return writer_.claim(tickets, worker, claim_number, lease); });
+    return write([&] { return writer_->claim(tickets, worker, claim_number, lease); });
   }
   Result<std::vector<Pulse>> beat(std::string_view worker, std::uint64_t settled_claim,
                                   std::span<const Beat> beats, bool renew,
                                   Duration lease) override {
     return write(
-        [&] { return writer_.beat(worker, settled_claim, beats, renew, lease); });
+        [&] { return writer_->beat(worker, settled_claim, beats, renew, lease); });
   }
   std::vector<Result<Finished>> finish(std::span<const Finish> runs) override;
   Result<std::vector<Cancelled>> cancel(std::span<const JobId> ids) override {
     if (ids.empty()) return std::vector<Cancelled>{};
-    return write([&] { return writer_.cancel(ids); });
+    return write([&] { return writer_->cancel(ids); });
   }
   std::vector<Result<Ticket>> retry(std::span<const JobId> ids) override;
   Result<std::vector<Ticket>> peek(const Demand& demand) override {
-    return reader_.peek(demand);
+    return reader_->peek(demand);
   }
   Result<Swept> sweep(std::size_t max) override;
   Result<std::vector<Ticket>> set_paused(std::string_view queue, bool paused) override {
     if (auto ok = check_queue(queue, kOrigin); !ok) return tl::unexpected(ok.error());
-    return write([&] { return writer_.set_paused(queue, paused); });
+    return write([&] { return writer_->set_paused(queue, paused); });
   }
   Result<std::vector<JobId>> await_final(std::span<const JobId> ids,
                                          Duration wait) override;
   void interrupt() noexcept override { waiters_.interrupt(); }
-  Monitor& monitor() noexcept override { return monitor_; }
+  Monitor& monitor() noexcept override { return *monitor_; }
 
  private:
   class Source;
@@ -89,16 +108,18 @@ class SqliteStore final : public Store {
   auto write(Work work, std::optional<Duration> deadline = std::nullopt)
       -> Result<decltype(work())> {
     std::optional<decltype(work())> answer;
-    auto done = group_.run([&] { answer.emplace(work()); }, deadline);
+    auto done = group_->run([&] { answer.emplace(work()); }, deadline);
     if (!done) return tl::unexpected(std::move(done.error()));
     return std::move(*answer);
   }
 
+  const Settings settings_;
+  Gate gate_;
   Waiters waiters_;
-  Reader reader_;
-  SqliteMonitor monitor_;
-  Writer writer_;
-  GroupCommit group_;  // last: its thread uses all the others
+  std::unique_ptr<Reader> reader_;
+  std::unique_ptr<SqliteMonitor> monitor_;
+  std::unique_ptr<Writer> writer_;
+  std::unique_ptr<GroupCommit> group_;  // its thread uses all the others
 };
 
 // The answers to rows of which some were refused before the database saw them.
@@ -144,7 +165,7 @@ std::vector<Result<Inserted>> SqliteStore::insert(std::span<const NewJob> jobs,
       jobs, [](const NewJob& job) { return check(job, kMaxPayload, kOrigin); });
   if (batch.good().empty()) return std::move(batch).with({});
   return std::move(batch).with(
-      write([&] { return writer_.insert(batch.good()); }, deadline));
+      write([&] { return writer_->insert(batch.good()); }, deadline));
 }
 
 std::vector<Result<Finished>> SqliteStore::finish(std::span<const Finish> runs) {
@@ -158,19 +179,19 @@ std::vector<Result<Finished>> SqliteStore::finish(std::span<const Finish> runs) 
                       kMaxPayload, kOrigin);
   });
   if (batch.good().empty()) return std::move(batch).with({});
-  return std::move(batch).with(write([&] { return writer_.finish(batch.good()); }));
+  return std::move(batch).with(write([&] { return writer_->finish(batch.good()); }));
 }
 
 std::vector<Result<Ticket>> SqliteStore::retry(std::span<const JobId> ids) {
   if (ids.empty()) return {};
-  auto answers = write([&] { return writer_.retry(ids); });
+  auto answers = write([&] { return writer_->retry(ids); });
   if (answers) return std::move(*answers);
   return std::vector<Result<Ticket>>(ids.size(), tl::unexpected(answers.error()));
 }
 
 Result<Swept> SqliteStore::sweep(std::size_t max) {
-  if (!writer_.has_too_many()) {
-    auto next = reader_.next_due();
+  if (!writer_->has_too_many()) {
+    auto next = reader_->next_due();
     if (!next) return tl::unexpected(std::move(next.error()));
     if (*next > Duration::zero()) {
       Swept nothing;
@@ -178,7 +199,7 @@ Result<Swept> SqliteStore::sweep(std::size_t max) {
       return nothing;
     }
   }
-  return write([&] { return writer_.sweep(max); });
+  return write([&] { return writer_->sweep(max); });
 }
 
 Result<std::vector<JobId>> SqliteStore::await_final(std::span<const JobId> ids,
@@ -188,7 +209,7 @@ Result<std::vector<JobId>> SqliteStore::await_final(std::span<const JobId> ids,
   Waiters::EndWaiter waiter(waiters_, ids);
   for (;;) {
     waiter.looking();
-    auto ended = reader_.ended(ids);
+    auto ended = reader_->ended(ids);
     if (!ended || !ended->empty()) return ended;
     if (!waiter.wait(until)) return std::vector<JobId>{};
   }
@@ -221,7 +242,7 @@ class SqliteStore::Source final : public ClaimSource {
       waiter_.looking();
       if (takes_any) {
         auto taken = store_.write(
-            [&] { return store_.writer_.take(demand, worker, claim_number, lease); });
+            [&] { return store_.writer_->take(demand, worker, claim_number, lease); });
         if (!taken) return tl::unexpected(std::move(taken.error()));
         if (!taken->jobs.empty()) {
           leftover = std::move(taken->leftover);
@@ -268,6 +289,7 @@ Result<Parts> open_sessions(const Settings& settings, Gate& gate) {
 Result<std::unique_ptr<Store>> open_store(const Url& url, const BackendOptions& options) {
   auto settings = settings_of(url);
   if (!settings) return tl::unexpected(std::move(settings.error()));
+  if (auto ok = check_place(settings->path); !ok) return tl::unexpected(ok.error());
   auto gate = Gate::open(settings->path + "-gate");
   if (!gate) return tl::unexpected(std::move(gate.error()));
   auto parts = open_sessions(*settings, *gate);

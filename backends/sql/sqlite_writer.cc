@@ -9,11 +9,11 @@
 namespace carrel::sql::sqlite {
 
 Writer::Writer(Settings settings, const BackendOptions& options, Waiters& waiters,
-               Gate gate, std::unique_ptr<Session> session)
+               Gate& gate, std::unique_ptr<Session> session)
     : settings_(std::move(settings)),
       options_(options),
       waiters_(waiters),
-      gate_(std::move(gate)),
+      gate_(gate),
       session_(std::move(session)),
       statements_(std::make_unique<Statements>(session_->soci())),
       loader_(session_->soci()),

@@ -33,7 +33,7 @@ inline constexpr std::size_t kInlinePayload = 1024;
 
 class Writer final : public Transactor {
  public:
-  Writer(Settings settings, const BackendOptions& options, Waiters& waiters, Gate gate,
+  Writer(Settings settings, const BackendOptions& options, Waiters& waiters, Gate& gate,
          std::unique_ptr<Session> session);
   ~Writer() override;
 
@@ -54,6 +54,8 @@ class Writer final : public Transactor {
   std::vector<Result<Ticket>> retry(std::span<const JobId> ids);
   std::vector<Ticket> set_paused(std::string_view queue, bool paused);
   Swept sweep(std::size_t max);
+
+  Session& session() { return *session_; }
 
   // The number of final rows is past what is to be kept.
   bool has_too_many() const noexcept { return too_many_; }
@@ -93,7 +95,7 @@ class Writer final : public Transactor {
   const Settings settings_;
   const BackendOptions options_;
   Waiters& waiters_;
-  Gate gate_;
+  Gate& gate_;
   const std::unique_ptr<Session> session_;
   bool gate_held_ = false;
   long long seen_version_ = 0;

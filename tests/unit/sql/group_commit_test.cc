@@ -1,0 +1,203 @@
+// Group commit by itself, over a transactor that only counts.
+#include "group_commit.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <future>
+#include <latch>
+#include <semaphore>
+#include <stdexcept>
+#include <thread>
+#include <vector>
+
+namespace carrel::sql {
+namespace {
+
+using namespace std::chrono_literals;
+
+// What is written becomes visible with the commit, and is gone after a rollback.
+class FakeTransactor final : public Transactor {
+ public:
+  Result<void> begin() noexcept override {
+    entered.release();
+    if (held) go.acquire();
+    if (broken) return fail(Code::kUnavailable, "no turn");
+    ++begun;
+    return {};
+  }
+  void commit() override {
+    if (fail_commits > 0 && fail_commits-- > 0) throw std::runtime_error("disk full");
+    stored.insert(stored.end(), open.begin(), open.end());
+    open.clear();
+    ++commits;
+  }
+  void committed() noexcept override {}
+  void rollback() noexcept override {
+    open.clear();
+    ++rollbacks;
+  }
+  void end() noexcept override {}
+  Error current_error() noexcept override {
+    try {
+      throw;
+    } catch (const std::exception& e) {
+      return {Code::kUnavailable, e.what(), "fake", 0, Duration{0}};
+    }
+  }
+  void tick() noexcept override { ticked.release(); }
+  bool wants_ticks() noexcept override { return ticks; }
+
+  std::counting_semaphore<1000> entered{0};
+  std::counting_semaphore<1000> go{0};
+  std::counting_semaphore<1000> ticked{0};
+  std::atomic<bool> held{false};
+  std::atomic<bool> broken{false};
+  std::atomic<bool> ticks{false};
+  int fail_commits = 0;
+  int begun = 0;
+  int commits = 0;
+  int rollbacks = 0;
+  std::vector<int> open;
+  std::vector<int> stored;
+};
+
+TEST(GroupCommit, WhatComesDuringATransactionIsDoneInOne) {
+  FakeTransactor fake;
+  fake.held = true;
+  GroupCommit group(fake, 1h);
+  std::vector<std::future<Result<void>>> calls;
+  for (int i = 0; i < 8; ++i) {
+    calls.push_back(std::async(std::launch::async, [&, i] {
+      return group.run([&, i] { fake.open.push_back(i); });
+    }));
+  }
+  fake.entered.acquire();
+  fake.held = false;
+  fake.go.release();
+  for (auto& call : calls) EXPECT_TRUE(call.get().has_value());
+  EXPECT_THAT(fake.stored, testing::UnorderedElementsAre(0, 1, 2, 3, 4, 5, 6, 7));
+  EXPECT_LE(fake.commits, 8);
+  EXPECT_EQ(fake.begun, fake.commits);
+}
+
+// Holds the writer inside the first operation until all the others are queued.
+std::vector<Result<void>> run_together(GroupCommit& group,
+                                       std::vector<std::function<void()>> works) {
+  std::binary_semaphore inside{0};
+  std::binary_semaphore leave{0};
+  bool first_time = true;
+  auto first = std::async(std::launch::async, [&] {
+    return group.run([&] {
+      if (!std::exchange(first_time, false)) return;
+      inside.release();
+      leave.acquire();
+    });
+  });
+  inside.acquire();
+  std::vector<std::future<Result<void>>> calls;
+  std::latch asked(static_cast<std::ptrdiff_t>(works.size()));
+  for (auto& work : works) {
+    calls.push_back(std::async(std::launch::async, [&] {
+      asked.count_down();
+      return group.run(work);
+    }));
+  }
+  asked.wait();
+  leave.release();
+  EXPECT_TRUE(first.get().has_value());
+  std::vector<Result<void>> answers;
+  for (auto& call : calls) answers.push_back(call.get());
+  return answers;
+}
+
+TEST(GroupCommit, OneThatFailsFailsAlone) {
+  FakeTransactor fake;
+  GroupCommit group(fake, 1h);
+  const auto answers = run_together(group, {[&] { fake.open.push_back(1); },
+                                            [&] {
+                                              fake.open.push_back(666);
+                                              throw std::runtime_error("cannot");
+                                            },
+                                            [&] { fake.open.push_back(3); }});
+  EXPECT_TRUE(answers[0].has_value());
+  ASSERT_FALSE(answers[1].has_value());
+  EXPECT_EQ(answers[1].error().message, "cannot");
+  EXPECT_TRUE(answers[2].has_value());
+  EXPECT_THAT(fake.stored, testing::UnorderedElementsAre(1, 3))
+      << "each once, and nothing of the one that failed";
+}
+
+TEST(GroupCommit, NobodyHearsOfACommitThatFailed) {
+  FakeTransactor fake;
+  fake.fail_commits = 1;
+  GroupCommit group(fake, 1h);
+  const auto answer = group.run([&] { fake.open.push_back(1); });
+  ASSERT_FALSE(answer.has_value());
+  EXPECT_EQ(answer.error().message, "disk full");
+  EXPECT_THAT(fake.stored, testing::IsEmpty());
+  EXPECT_TRUE(group.run([&] { fake.open.push_back(2); }).has_value());
+  EXPECT_THAT(fake.stored, testing::ElementsAre(2));
+}
+
+TEST(GroupCommit, ATransactionThatCannotBeginFailsWhatWaits) {
+  FakeTransactor fake;
+  fake.broken = true;
+  GroupCommit group(fake, 1h);
+  const auto answer = group.run([&] { ADD_FAILURE() << "ran without a transaction"; });
+  ASSERT_FALSE(answer.has_value());
+  EXPECT_EQ(answer.error().code, Code::kUnavailable);
+  fake.broken = false;
+  EXPECT_TRUE(group.run([] {}).has_value());
+}
+
+TEST(GroupCommit, ADeadlineWithdrawsWhatHasNotBegun) {
+  FakeTransactor fake;
+  fake.held = true;
+  GroupCommit group(fake, 1h);
+  const auto answer = group.run([&] { fake.open.push_back(1); }, 5ms);
+  ASSERT_FALSE(answer.has_value());
+  EXPECT_EQ(answer.error().code, Code::kUnavailable);
+  fake.held = false;
+  fake.go.release();
+  EXPECT_TRUE(group.run([&] { fake.open.push_back(2); }).has_value());
+  EXPECT_THAT(fake.stored, testing::ElementsAre(2));
+}
+
+TEST(GroupCommit, TicksOnlyWhileTheyAreWanted) {
+  FakeTransactor fake;
+  GroupCommit group(fake, 1ms);
+  EXPECT_TRUE(group.run([] {}).has_value());
+  EXPECT_FALSE(fake.ticked.try_acquire());
+  fake.ticks = true;
+  group.nudge();
+  fake.ticked.acquire();
+  fake.ticked.acquire();
+  fake.ticks = false;
+}
+
+TEST(GroupCommit, ManyThreadsEachHearOfTheirOwn) {
+  FakeTransactor fake;
+  std::atomic<int> right{0};
+  {
+    GroupCommit group(fake, 1h);
+    std::vector<std::jthread> threads;
+    for (int t = 0; t < 8; ++t) {
+      threads.emplace_back([&, t] {
+        for (int i = 0; i < 200; ++i) {
+          const bool bad = (t * 200 + i) % 7 == 0;
+          const auto answer = group.run([&] {
+            fake.open.push_back(t * 200 + i);
+            if (bad) throw std::runtime_error("bad");
+          });
+          if (answer.has_value() != bad) ++right;
+        }
+      });
+    }
+  }
+  EXPECT_EQ(right, 1600);
+  EXPECT_EQ(fake.stored.size(), static_cast<std::size_t>(1600 - 229));
+}
+
+}  // namespace
+}  // namespace carrel::sql

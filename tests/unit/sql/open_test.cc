@@ -1,0 +1,180 @@
+// Opening a store: what a URL may say, and every way in which a file cannot be one.
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "sqlite_files.h"
+
+namespace carrel::test {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+
+Error error_of(const std::string& rest) {
+  auto store = open_url(rest);
+  EXPECT_FALSE(store.has_value()) << rest << " was opened";
+  return store ? Error{} : store.error();
+}
+
+void expect_refused(const std::string& rest, Code code,
+                    const testing::Matcher<std::string>& message) {
+  const Error error = error_of(rest);
+  EXPECT_EQ(error.code, code) << rest << ": " << error.message;
+  EXPECT_THAT(error.message, message);
+}
+
+TEST(SqliteUrl, UnknownOptionsAreRefusedByName) {
+  const TemporaryDirectory place;
+  const std::string file = place.file("jobs.db");
+  expect_refused(file + "?syncronous=FULL", Code::kInvalid,
+                 AllOf(HasSubstr("\"syncronous\""),
+                       HasSubstr("allowed are synchronous and busy_timeout")));
+  expect_refused(file + "?synchronous=EXTRA", Code::kInvalid,
+                 AllOf(HasSubstr("FULL, NORMAL or OFF"), HasSubstr("\"EXTRA\"")));
+  expect_refused(file + "?busy_timeout=5", Code::kInvalid, HasSubstr("busy_timeout"));
+  expect_refused(file + "?busy_timeout=0s", Code::kInvalid, HasSubstr("busy_timeout"));
+  EXPECT_FALSE(std::filesystem::exists(file)) << "a refused URL makes no file";
+}
+
+TEST(SqliteUrl, WhatIsNoFileIsRefusedWithTheWayOut) {
+  expect_refused("", Code::kInvalid, HasSubstr("sqlite:jobs.db"));
+  expect_refused(":memory:", Code::kInvalid, HasSubstr("\"memory:\""));
+  expect_refused("file:jobs.db", Code::kInvalid, HasSubstr("without \"file:\""));
+  expect_refused("//host/jobs.db", Code::kInvalid, HasSubstr("no host"));
+  expect_refused("/tmp/a\"b.db", Code::kInvalid, HasSubstr("'\"'"));
+}
+
+TEST(SqliteUrl, EverySettingOpens) {
+  const TemporaryDirectory place;
+  for (const char* query : {"?synchronous=FULL", "?synchronous=normal&busy_timeout=250ms",
+                            "?synchronous=OFF", ""}) {
+    auto store = open_url(place.file("jobs.db") + query);
+    ASSERT_TRUE(store.has_value()) << query << ": " << store.error().message;
+    EXPECT_EQ(insert_jobs(**store, 1).size(), 1U);
+  }
+}
+
+TEST(SqliteUrl, AFileNameMayHoldBlanksAndEqualsSigns) {
+  const TemporaryDirectory place;
+  const std::string file = place.file("a  job=s synchronous=OFF db.sqlite");
+  auto store = open_url(file);
+  ASSERT_TRUE(store.has_value()) << store.error().message;
+  EXPECT_TRUE(std::filesystem::exists(file));
+}
+
+TEST(SqliteOpen, AMissingDirectoryIsNamed) {
+  const TemporaryDirectory place;
+  const std::string file = place.file("none/jobs.db");
+  expect_refused(file, Code::kNotFound,
+                 AllOf(HasSubstr(file), HasSubstr("there is no directory")));
+}
+
+TEST(SqliteOpen, ADirectoryIsNoFile) {
+  const TemporaryDirectory place;
+  std::filesystem::create_directory(place.file("jobs.db"));
+  expect_refused(place.file("jobs.db"), Code::kInvalid, HasSubstr("it is a directory"));
+}
+
+// As somebody whom permissions hold back: root is not. In a child, whose exit status
+// says how it went.
+TEST(SqliteOpen, AFileThatMayNotBeWrittenIsNamed) {
+  const TemporaryDirectory place;
+  const std::string file = place.file("jobs.db");
+  ASSERT_TRUE(open_url(file).has_value());
+  ::chmod(std::filesystem::path(file).parent_path().c_str(), 0755);
+  for (const char* part : {"", "-gate"}) ::chmod((file + part).c_str(), 0444);
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    if (::geteuid() == 0 && ::setuid(65534) != 0) ::_exit(3);
+    const auto store = open_url(file);
+    if (store) ::_exit(1);
+    const Error& error = store.error();
+    const bool named = error.message.find(file) != std::string::npos &&
+                       error.message.find("ermission denied") != std::string::npos;
+    if (!named) ::fprintf(stderr, "%s\n", error.message.c_str());
+    ::_exit(named && error.code == Code::kInvalid ? 0 : 2);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  ASSERT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+}
+
+TEST(SqliteOpen, WhatIsNoDatabaseIsCorrupt) {
+  const TemporaryDirectory place;
+  const std::string file = place.file("jobs.db");
+  std::ofstream(file) << std::string(8192, 'x');
+  expect_refused(file, Code::kCorrupt,
+                 AllOf(HasSubstr(file), HasSubstr("not a database")));
+}
+
+TEST(SqliteOpen, ADamagedFileIsCorruptWhenItIsRead) {
+  const TemporaryDirectory place;
+  const std::string file = place.file("jobs.db");
+  {
+    auto store = open_url(file);
+    ASSERT_TRUE(store.has_value());
+    insert_jobs(**store, 2000, std::string(900, 'p'));
+  }
+  // All but the first pages, which hold the schema.
+  const auto size = std::filesystem::file_size(file);
+  std::fstream damage(file, std::ios::in | std::ios::out | std::ios::binary);
+  for (std::uintmax_t at = 16 * 4096; at + 4096 <= size; at += 4096) {
+    damage.seekp(static_cast<std::streamoff>(at));
+    damage << std::string(4096, '\xee');
+  }
+  damage.close();
+  auto store = open_url(file);
+  ASSERT_TRUE(store.has_value()) << store.error().message;
+  auto jobs = (*store)->monitor().list({}, JobId{0}, 2000);
+  ASSERT_FALSE(jobs.has_value());
+  EXPECT_EQ(jobs.error().code, Code::kCorrupt) << jobs.error().message;
+  EXPECT_THAT(jobs.error().message, HasSubstr(file));
+}
+
+TEST(SqliteOpen, ANewerSchemaNamesBothVersions) {
+  const TemporaryDirectory place;
+  const std::string file = place.file("jobs.db");
+  ASSERT_TRUE(open_url(file).has_value());
+  run_sql(file, "INSERT INTO carrel_schema VALUES (4711, 0)");
+  expect_refused(
+      file, Code::kUnsupported,
+      AllOf(HasSubstr(file), HasSubstr("version 4711"), HasSubstr("versions up to 1")));
+  run_sql(file, "DELETE FROM carrel_schema WHERE version = 4711");
+  EXPECT_TRUE(open_url(file).has_value()) << "nothing was changed by the refusal";
+}
+
+TEST(SqliteOpen, AHostsOwnTablesAreLeftAlone) {
+  const TemporaryDirectory place;
+  const std::string file = place.file("host.db");
+  std::ofstream(file).close();
+  run_sql(file, "CREATE TABLE jobs (name TEXT); INSERT INTO jobs VALUES ('mine')");
+  auto store = open_url(file);
+  ASSERT_TRUE(store.has_value()) << store.error().message;
+  insert_jobs(**store, 3);
+  EXPECT_THAT(run_sql(file, "SELECT name FROM jobs"), testing::ElementsAre("mine"));
+}
+
+TEST(SqliteOpen, TheLastCloseLeavesOneFileAndTheGate) {
+  const TemporaryDirectory place;
+  const std::string file = place.file("jobs.db");
+  {
+    auto store = open_url(file);
+    ASSERT_TRUE(store.has_value());
+    insert_jobs(**store, 3);
+    EXPECT_TRUE(std::filesystem::exists(file + "-wal"));
+  }
+  EXPECT_FALSE(std::filesystem::exists(file + "-wal"));
+  EXPECT_TRUE(std::filesystem::exists(file + "-gate"));
+}
+
+}  // namespace
+}  // namespace carrel::test

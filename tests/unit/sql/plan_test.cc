@@ -1,0 +1,90 @@
+// The plans: nothing that a worker does may read a whole table or sort.
+#include <gtest/gtest.h>
+#include <sqlite3.h>
+
+#include <string>
+
+#include "sqlite_files.h"
+#include "sqlite_statements.h"
+
+namespace carrel::test {
+namespace {
+
+namespace statements = carrel::sql::sqlite::statements;
+
+// Every line of EXPLAIN QUERY PLAN.
+std::string plan_of(const std::string& file, const char* statement) {
+  sqlite3* db = nullptr;
+  EXPECT_EQ(sqlite3_open(file.c_str(), &db), SQLITE_OK);
+  sqlite3_stmt* explain = nullptr;
+  const std::string sql = std::string("EXPLAIN QUERY PLAN ") + statement;
+  EXPECT_EQ(sqlite3_prepare_v2(db, sql.c_str(), -1, &explain, nullptr), SQLITE_OK)
+      << sqlite3_errmsg(db) << sql;
+  std::string plan;
+  while (sqlite3_step(explain) == SQLITE_ROW) {
+    plan += reinterpret_cast<const char*>(sqlite3_column_text(explain, 3));
+    plan += '\n';
+  }
+  sqlite3_finalize(explain);
+  sqlite3_close(db);
+  return plan;
+}
+
+class SqlitePlan : public testing::Test {
+ protected:
+  void SetUp() override {
+    auto store = open_url(file_);
+    ASSERT_TRUE(store.has_value()) << store.error().message;
+    insert_jobs(**store, 100);
+  }
+  void expect_seeks(const char* statement) {
+    const std::string plan = plan_of(file_, statement);
+    EXPECT_FALSE(plan.empty());
+    EXPECT_EQ(plan.find("SCAN carrel_jobs"), std::string::npos) << statement << plan;
+    EXPECT_EQ(plan.find("SCAN carrel_attempts"), std::string::npos) << statement << plan;
+    EXPECT_EQ(plan.find("TEMP B-TREE"), std::string::npos) << statement << plan;
+  }
+  void expect_index(const char* statement, const char* index) {
+    expect_seeks(statement);
+    const std::string plan = plan_of(file_, statement);
+    EXPECT_NE(plan.find(index), std::string::npos) << statement << plan;
+  }
+
+  TemporaryDirectory place_;
+  std::string file_ = place_.file("jobs.db");
+};
+
+TEST_F(SqlitePlan, AClaimSeeksInTheIndexOfAvailableJobs) {
+  expect_index(statements::kNextQueue, "COVERING INDEX carrel_jobs_available");
+  expect_index(statements::kNextKind, "COVERING INDEX carrel_jobs_available");
+  expect_index(statements::kBestOfLane, "INDEX carrel_jobs_available");
+  expect_index(statements::kClaim, "INTEGER PRIMARY KEY");
+}
+
+TEST_F(SqlitePlan, RowsAreFoundByTheirIds) {
+  for (const char* statement :
+       {statements::kLoadRows, statements::kSaveRow, statements::kSaveFinished,
+        statements::kRenewLeases, statements::kNotFinal, statements::kDeleteJobs,
+        statements::kReadJob}) {
+    expect_index(statement, "INTEGER PRIMARY KEY");
+  }
+  expect_index(statements::kFindRequest, "INDEX carrel_jobs_request");
+  expect_seeks(statements::kReadAttempts);
+  expect_seeks(statements::kDeleteAttempts);
+}
+
+TEST_F(SqlitePlan, TheSweepSeeksInTheIndexOfTimes) {
+  expect_index(statements::kDueRows, "INDEX carrel_jobs_wake");
+  expect_index(statements::kNextWake, "COVERING INDEX carrel_jobs_wake");
+  expect_index(statements::kOldestFinal, "INDEX carrel_jobs_wake");
+  expect_index(statements::kRunningOfWorker, "INDEX carrel_jobs_wake");
+}
+
+TEST_F(SqlitePlan, APlanThatScansIsSeen) {
+  const std::string plan = plan_of(file_, "SELECT id FROM carrel_jobs ORDER BY kind");
+  EXPECT_NE(plan.find("SCAN carrel_jobs"), std::string::npos) << plan;
+  EXPECT_NE(plan.find("TEMP B-TREE"), std::string::npos) << plan;
+}
+
+}  // namespace
+}  // namespace carrel::test

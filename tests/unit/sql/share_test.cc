@@ -1,0 +1,156 @@
+// One file, several stores and processes: each sees what the others commit, and each gets
+// its turn.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <future>
+
+#include "sqlite_files.h"
+#include "sqlite_gate.h"
+
+namespace carrel::test {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::ElementsAre;
+using testing::SizeIs;
+
+const std::vector<std::string> kWork = {"work"};
+constexpr Duration kForever = 1h;
+
+class SqliteShare : public testing::Test {
+ protected:
+  std::unique_ptr<Store> open() {
+    auto store = open_url(file_);
+    EXPECT_TRUE(store.has_value()) << store.error().message;
+    return store ? std::move(*store) : nullptr;
+  }
+  TemporaryDirectory place_;
+  std::string file_ = place_.file("jobs.db");
+};
+
+TEST_F(SqliteShare, AClaimWakesForWhatAnotherStoreInserts) {
+  const auto here = open();
+  const auto there = open();
+  auto source = here->claim_source();
+  auto waiting = std::async(std::launch::async, [&] {
+    return source->claim({{}, kWork, 1}, "worker", 1, 30s, kForever);
+  });
+  const auto ids = insert_jobs(*there, 1);
+  const auto runs = waiting.get();
+  ASSERT_TRUE(runs.has_value()) << runs.error().message;
+  ASSERT_THAT(*runs, SizeIs(1));
+  EXPECT_EQ(runs->front().lease.id, ids[0]);
+}
+
+TEST_F(SqliteShare, EveryWaitingClaimIsServedByAnotherStoresInsert) {
+  const auto here = open();
+  const auto there = open();
+  std::vector<std::future<Result<std::vector<Claimed>>>> waiting;
+  std::vector<std::unique_ptr<ClaimSource>> sources;
+  for (int i = 0; i < 4; ++i) sources.push_back(here->claim_source());
+  for (std::size_t i = 0; i < 4; ++i) {
+    waiting.push_back(std::async(std::launch::async, [&, i] {
+      return sources[i]->claim({{}, kWork, 1}, "worker", i + 1, 30s, kForever);
+    }));
+  }
+  insert_jobs(*there, 4);
+  for (auto& claim : waiting) {
+    auto runs = claim.get();
+    ASSERT_TRUE(runs.has_value()) << runs.error().message;
+    EXPECT_THAT(*runs, SizeIs(1));
+  }
+}
+
+TEST_F(SqliteShare, AnAwaitWakesForWhatAnotherStoreEnds) {
+  const auto here = open();
+  const auto there = open();
+  const auto ids = insert_jobs(*here, 2);
+  auto waiting =
+      std::async(std::launch::async, [&] { return here->await_final(ids, kForever); });
+  ASSERT_TRUE(there->cancel(std::vector{ids[1]}).has_value());
+  EXPECT_THAT(waiting.get().value(), ElementsAre(ids[1]));
+}
+
+TEST_F(SqliteShare, ATwinRequestIdFromAnotherStoreIsTheSameJob) {
+  const auto here = open();
+  const auto there = open();
+  const NewJob job = work("{}", "order-1");
+  const auto first = here->insert({&job, 1}, 10s);
+  const auto second = there->insert({&job, 1}, 10s);
+  EXPECT_EQ(first[0].value().id, second[0].value().id);
+  EXPECT_TRUE(second[0].value().existed);
+}
+
+// Four processes that write all the time: none starves, none loses a row.
+TEST_F(SqliteShare, EachOfFourProcessesGetsItsTurn) {
+  constexpr int kJobs = 50;
+  open();  // the tables are there before the children start
+  std::vector<pid_t> children;
+  for (int n = 0; n < 4; ++n) {
+    const pid_t child = ::fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) {
+      // A store of its own, made after the fork.
+      auto store = open_url(file_ + "?busy_timeout=60s");
+      if (!store) ::_exit(1);
+      for (int i = 0; i < kJobs; ++i) {
+        const NewJob job = work("{}", std::to_string(n * kJobs + i));
+        if (!(*store)->insert({&job, 1}, 60s)[0]) ::_exit(2);
+      }
+      store->reset();
+      ::_exit(0);
+    }
+    children.push_back(child);
+  }
+  for (const pid_t child : children) {
+    int status = 0;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
+  }
+  EXPECT_THAT(run_sql(file_, "SELECT count(*) FROM carrel_jobs"), ElementsAre("200"));
+  EXPECT_THAT(run_sql(file_, "PRAGMA integrity_check"), ElementsAre("ok"));
+}
+
+// A process that is killed in the middle of its turn leaves the gate open.
+TEST_F(SqliteShare, TheGateOfAKilledProcessOpens) {
+  const std::string path = file_ + "-gate";
+  int ready[2];
+  ASSERT_EQ(::pipe(ready), 0);
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    auto gate = sql::sqlite::Gate::open(path);
+    if (!gate || !gate->lock(10s)) ::_exit(1);
+    if (::write(ready[1], "x", 1) != 1) ::_exit(2);
+    for (;;) ::pause();
+  }
+  char byte = 0;
+  ASSERT_EQ(::read(ready[0], &byte, 1), 1);
+  ::close(ready[0]);
+  ::close(ready[1]);
+  auto gate = sql::sqlite::Gate::open(path);
+  ASSERT_TRUE(gate.has_value());
+  auto refused = gate->lock(5ms);
+  EXPECT_FALSE(refused.has_value()) << "the child holds it";
+  refused = gate->lock(5ms);
+  EXPECT_FALSE(refused.has_value()) << "also when asked again while the helper waits";
+  auto waiting = std::async(std::launch::async, [&] { return gate->lock(60s); });
+  ::kill(child, SIGKILL);
+  ASSERT_EQ(::waitpid(child, nullptr, 0), child);
+  EXPECT_TRUE(waiting.get().has_value());
+  gate->unlock();
+  auto again = gate->lock(60s);
+  EXPECT_TRUE(again.has_value()) << "and it can be taken directly again";
+  auto other = sql::sqlite::Gate::open(path);
+  EXPECT_FALSE(other->lock(5ms).has_value());
+  gate->unlock();
+  EXPECT_TRUE(other->lock(60s).has_value());
+}
+
+}  // namespace
+}  // namespace carrel::test

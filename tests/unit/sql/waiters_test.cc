@@ -1,0 +1,127 @@
+// Who is woken by what: enough, and not all.
+#include "waiters.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <array>
+#include <future>
+
+namespace carrel::sql {
+namespace {
+
+using namespace std::chrono_literals;
+using Deadline = Waiters::Deadline;
+
+const std::vector<std::string> kA = {"a"};
+const std::vector<std::string> kB = {"b"};
+const std::vector<std::string> kX = {"x"};
+
+constexpr Deadline kNow = Deadline::min();  // has a signal come already?
+
+TEST(Waiters, WorkWakesAsManyAsItNeeds) {
+  Waiters waiters([] {});
+  std::array<std::unique_ptr<Waiters::ClaimWaiter>, 4> claims;
+  for (auto& claim : claims) {
+    claim = std::make_unique<Waiters::ClaimWaiter>(waiters);
+    claim->enter({{}, kA, 2});
+    claim->looking();
+  }
+  const Lane three{"q", "a", 3};
+  waiters.work({&three, 1});
+  int woken = 0;
+  for (auto& claim : claims) woken += claim->wait(kNow) ? 1 : 0;
+  EXPECT_EQ(woken, 2) << "two take all three";
+  for (auto& claim : claims) claim->leave({});
+}
+
+TEST(Waiters, OnlyWhoCanTakeItIsWoken) {
+  Waiters waiters([] {});
+  Waiters::ClaimWaiter other_kind(waiters);
+  Waiters::ClaimWaiter other_queue(waiters);
+  Waiters::ClaimWaiter fits(waiters);
+  other_kind.enter({{}, kB, 1});
+  other_queue.enter({kX, kA, 1});
+  fits.enter({{}, kA, 1});
+  const Lane lane{"q", "a", 9};
+  waiters.work({&lane, 1});
+  EXPECT_FALSE(other_kind.wait(kNow));
+  EXPECT_FALSE(other_queue.wait(kNow));
+  EXPECT_TRUE(fits.wait(kNow));
+  other_kind.leave({});
+  other_queue.leave({});
+  fits.leave({});
+}
+
+TEST(Waiters, WhoLeavesHandsOnWhatItLeft) {
+  Waiters waiters([] {});
+  Waiters::ClaimWaiter first(waiters);
+  Waiters::ClaimWaiter second(waiters);
+  first.enter({{}, kA, 1});
+  second.enter({{}, kA, 1});
+  first.looking();
+  first.leave({{"q", "a", 5}});  // it saw more than it may take
+  EXPECT_TRUE(second.wait(kNow));
+  second.looking();
+  first.enter({{}, kA, 1});
+  const Lane lane{"q", "a", 1};
+  waiters.work({&lane, 1});  // goes to one of the two, which leaves without a look
+  second.leave({});
+  EXPECT_TRUE(first.wait(kNow));
+  first.leave({});
+}
+
+TEST(Waiters, ASignalBeforeTheWaitIsNotLost) {
+  Waiters waiters([] {});
+  Waiters::ClaimWaiter claim(waiters);
+  claim.enter({{}, kA, 1});
+  claim.looking();
+  const Lane lane{"q", "a", 1};
+  waiters.work({&lane, 1});
+  EXPECT_TRUE(claim.wait(Waiters::deadline_after(1h)));
+  claim.leave({});
+}
+
+TEST(Waiters, AnEndWakesThoseWhoWaitForThatJob) {
+  Waiters waiters([] {});
+  const JobId one{1};
+  const JobId two{2};
+  Waiters::EndWaiter for_one(waiters, {&one, 1});
+  Waiters::EndWaiter for_two(waiters, {&two, 1});
+  waiters.ended({&two, 1});
+  EXPECT_FALSE(for_one.wait(kNow));
+  EXPECT_TRUE(for_two.wait(kNow));
+  waiters.look_again();
+  EXPECT_TRUE(for_one.wait(kNow));
+}
+
+TEST(Waiters, InterruptEndsEveryWaitForEver) {
+  Waiters waiters([] {});
+  Waiters::ClaimWaiter claim(waiters);
+  claim.enter({{}, kA, 1});
+  const JobId one{1};
+  auto waiting = std::async(std::launch::async, [&] {
+    Waiters::EndWaiter end(waiters, {&one, 1});
+    return end.wait(Waiters::deadline_after(Duration::max()));
+  });
+  waiters.interrupt();
+  EXPECT_FALSE(waiting.get());
+  EXPECT_FALSE(claim.wait(Waiters::deadline_after(Duration::max())));
+  EXPECT_TRUE(claim.interrupted());
+  claim.leave({});
+}
+
+TEST(Waiters, TheFirstToWaitIsToldOf) {
+  int told = 0;
+  Waiters waiters([&] { ++told; });
+  EXPECT_FALSE(waiters.any());
+  Waiters::ClaimWaiter claim(waiters);
+  claim.enter({{}, kA, 1});
+  EXPECT_FALSE(claim.wait(Waiters::deadline_after(1ms)));
+  EXPECT_EQ(told, 1);
+  EXPECT_FALSE(waiters.any());
+  claim.leave({});
+}
+
+}  // namespace
+}  // namespace carrel::sql
