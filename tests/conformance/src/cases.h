@@ -8,6 +8,8 @@
 #include <string>
 #include <utility>
 
+#include "printers.h"
+
 namespace carrel::conformance {
 
 // Fixture: a testing::Test made from a const Harness&. The cases may call its public

@@ -1,0 +1,64 @@
+#include "work.h"
+
+#include <carrel/sql.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <sstream>
+
+namespace carrel::fault {
+
+Registry sql_registry() {
+  Registry registry = Registry::with_builtins();
+  register_sql(registry);
+  return registry;
+}
+
+Registry registry_with(std::shared_ptr<conformance::FaultPlan> plan,
+                       std::shared_ptr<conformance::EventLog> log) {
+  Registry registry = sql_registry();
+  const StoreFactory sqlite = *or_die(registry.store("sqlite"), "the sqlite store");
+  registry.add_store(
+      "tested",
+      [=](const Url& url,
+          const BackendOptions& options) -> Result<std::unique_ptr<Store>> {
+        auto real_url = Url::parse("sqlite:" + url.rest);
+        if (!real_url) return tl::unexpected<Error>(std::move(real_url.error()));
+        auto real = sqlite(*real_url, options);
+        if (!real) return real;
+        auto crashing =
+            std::make_unique<conformance::CrashingStore>(std::move(*real), plan);
+        return std::make_unique<conformance::RecordingStore>(std::move(crashing), log);
+      });
+  return registry;
+}
+
+bool arm(conformance::FaultPlan& plan, const std::string& command) {
+  std::istringstream in(command);
+  std::string point;
+  std::string mode;
+  std::uint64_t after = 0;
+  if (!(in >> point >> mode >> after)) return false;
+  const auto at = conformance::parse_fault_point(point);
+  if (!at || (mode != "kill" && mode != "stop")) return false;
+  plan.arm(*at,
+           mode == "kill" ? conformance::FaultMode::kKill : conformance::FaultMode::kStop,
+           after);
+  return true;
+}
+
+void die_with_parent() {
+  const pid_t parent = getppid();
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (getppid() != parent) die("the driver is gone already");
+}
+
+void die(const std::string& message) {
+  std::fprintf(stderr, "%s\n", message.c_str());
+  std::exit(1);
+}
+
+}  // namespace carrel::fault

@@ -1,0 +1,52 @@
+// What the worker and the producer of the kill test agree on.
+#pragma once
+
+#include <carrel/conformance/events.h>
+#include <carrel/conformance/faults.h>
+#include <carrel/engine.h>
+
+#include <filesystem>
+#include <memory>
+#include <string>
+
+namespace carrel::fault {
+
+namespace conformance = carrel::conformance;
+
+// Where everything of one test is.
+struct Place {
+  std::filesystem::path folder;
+  std::string database() const { return (folder / "jobs.db").string(); }
+  std::filesystem::path log(const char* who) const {
+    return folder / (std::string(who) + ".events");
+  }
+};
+
+inline constexpr const char* kKind = "work";
+
+// The built-ins and the SQL stores.
+Registry sql_registry();
+
+// The same with a scheme "tested:": the SQLite store under `plan`'s faults, with what
+// it answers written to `log`.
+Registry registry_with(std::shared_ptr<conformance::FaultPlan> plan,
+                       std::shared_ptr<conformance::EventLog> log);
+
+// "after_claim_commit kill 3": arms `plan`; false: not understood.
+bool arm(conformance::FaultPlan& plan, const std::string& command);
+
+// A child of the driver must not outlive it.
+void die_with_parent();
+
+// Ends the program with status 1 and a message, where there is no value.
+template <class T>
+T or_die(Result<T> result, const char* what);
+[[noreturn]] void die(const std::string& message);
+
+template <class T>
+T or_die(Result<T> result, const char* what) {
+  if (!result) die(std::string(what) + ": " + result.error().message);
+  if constexpr (!std::is_void_v<T>) return std::move(*result);
+}
+
+}  // namespace carrel::fault
