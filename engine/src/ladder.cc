@@ -44,7 +44,8 @@ void Ladder::put(const std::shared_ptr<ActiveRun>& run, Clock::time_point at, St
     std::lock_guard lock(mutex_);
     run->rung = {at, ++last_};
     run->on_ladder = true;
-    first = rungs_.emplace(run->rung, Rung{run, step}).first == rungs_.begin();
+    const auto place = rungs_.emplace(run->rung, Rung{run, step}).first;
+    first = place == rungs_.begin();
   }
   if (run->ended()) disarm(*run);  // it ended while it was put up
   if (!first) return;

@@ -16,8 +16,8 @@ void ThreadRun::execute() noexcept {
   Outcome outcome;
   {
     Context context(*job_, *this, deadline);
-    outcome =
-        outcome_of(invoke(kind_->handler, context), limits_.result_bytes, stop_reason());
+    auto answer = invoke(kind_->handler, context);
+    outcome = outcome_of(std::move(answer), limits_.result_bytes, stop_reason());
   }
   outcome.usage.wall = std::chrono::duration_cast<Duration>(Steady::now() - started);
   expected = kRunning;

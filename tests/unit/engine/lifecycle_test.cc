@@ -73,7 +73,7 @@ TEST(Lifecycle, WhatDoesNotEndIsReleasedAtNoCostOfAnAttempt) {
 }
 
 TEST(Lifecycle, AStoppedEngineStartsAgain) {
-  for (const char* queue : {"", "memory:other"}) {
+  for (const char* queue : {"", "memory:?capacity=1000"}) {
     Config config = memory_config();
     config.queue = queue;
     Engine engine = open(config);
