@@ -9,15 +9,8 @@ Result<void> check_kind(const Config& config, const std::string& table,
                         const KindConfig& kind, const Registry& registry) {
   const auto entry = registry.isolation(kind.isolation);
   if (!entry) {
-    // Named where it was said: in the kind's own table, or in the defaults.
-    const std::string own = table + ".isolation";
-    const bool inherited = !config.places.contains(own) &&
-                           config.places.contains(table) &&
-                           kind.isolation == config.defaults.isolation;
-    return fail(
-        Code::kInvalid,
-        config.where(inherited ? "defaults.isolation" : own) + entry.error().message,
-        "config");
+    return fail(Code::kInvalid,
+                config.where(table + ".isolation") + entry.error().message, "config");
   }
   if ((*entry)->runs_programs == !kind.command.empty()) return {};
   if (!kind.command.empty()) {
@@ -36,6 +29,7 @@ Result<void> check_kind(const Config& config, const std::string& table,
 }  // namespace
 
 Result<void> check_against(const Config& config, const Registry& registry) {
+  // First, so that what a kind inherits is named where it was said.
   if (auto ok = check_kind(config, "defaults", config.defaults, registry); !ok) return ok;
   for (const auto& [name, kind] : config.jobs) {
     if (auto ok = check_kind(config, "jobs." + name, kind, registry); !ok) return ok;

@@ -51,13 +51,8 @@ TEST(Check, ProgramsNeedACommandAndHandlersHaveNone) {
 }
 
 TEST(Check, WhatTheDefaultsSaidIsNamedThere) {
-  Config config;
-  config.defaults.isolation = "cell";
-  config.places["defaults.isolation"] = "c.toml:9:1";
-  Registry only_cell = registry();
-  const auto ok = check_against(config, only_cell);
-  ASSERT_FALSE(ok);
-  EXPECT_THAT(ok.error().message, StartsWith("c.toml:9:1: defaults.isolation: "));
+  EXPECT_THAT(error_of("[jobs.a]\n[defaults]\nisolation = \"cell\""),
+              StartsWith("c.toml:3:1: defaults.isolation: "));
 }
 
 }  // namespace

@@ -87,6 +87,14 @@ TEST(Environment, ErrorsNameTheVariable) {
   EXPECT_THAT(error_with("CARREL_STORE", "jobs.db"), StartsWith("CARREL_STORE: store: "));
 }
 
+TEST(Environment, OfSeveralErrorsTheFirstByNameIsTold) {
+  const Variables variables{{"CARREL_WORKER_LEASE", "x"}, {"CARREL_ROLE", "x"}};
+  Config config;
+  const auto ok = config.apply_environment();
+  ASSERT_FALSE(ok);
+  EXPECT_THAT(ok.error().message, StartsWith("CARREL_ROLE: "));
+}
+
 TEST(Environment, NamesThatWereMeantForUsAreRefused) {
   EXPECT_EQ(error_with("CARREL_STROE", "memory:"),
             "CARREL_STROE: there is no such setting; did you mean \"CARREL_STORE\"?");
