@@ -7,30 +7,69 @@
 
 namespace carrel::sql::sqlite {
 
+// A completion of a run that this store granted: one statement, whose WHERE is the fence.
+// False: it is not one, or the fence does not hold; nothing was written.
+bool Writer::finish_granted(const Finish& run, Time at) {
+  const auto found = granted_.find(run.lease.id);
+  if (run.verdict != Verdict::kCompleted || run.crashed || found == granted_.end() ||
+      found->second.fence != run.lease.fence) {
+    return false;
+  }
+  auto& s = *statements_;
+  rules::Row row;
+  row.state = State::kRunning;
+  row.fence = run.lease.fence;
+  rules::finish(row, row.fence, run.verdict, {}, false, options_.retention, at);
+  s.id = to_column(run.lease.id);
+  s.fence = static_cast<long long>(value(run.lease.fence));
+  s.now = at.time_since_epoch().count();
+  s.wake_at.set(wake_column(row));
+  s.bytes = run.result;
+  s.complete.run();
+  if (s.complete.affected() == 0) return false;
+  const auto grant = std::move(found->second.grant);
+  granted_.erase(found);
+  if (run.attempt) {
+    attempts_.add({run.lease, grant->worker, grant->started}, *run.attempt, at);
+  }
+  notes_.add(run.lease.id, run.progress, run.checkpoint, run.log);
+  became_final(run.lease.id, grant->queue, row, at);
+  return true;
+}
+
+Finished Writer::finish_row(StoredRow& row, const Finish& run, Time at) {
+  Finished answer;
+  answer.kind = rules::finish(row.rule, run.lease.fence, run.verdict, run.retry_in,
+                              run.crashed, options_.retention, at);
+  answer.state = row.rule.state;
+  if (answer.kind != Finished::Kind::kApplied) return answer;
+  if (run.attempt) {
+    attempts_.add({run.lease, row.rule.worker, row.started}, *run.attempt, at);
+  }
+  notes_.add(row.id, run.progress, run.checkpoint, run.log);
+  moved(row, State::kRunning, at,
+        run.verdict == Verdict::kCompleted ? &run.result : nullptr);
+  return answer;
+}
+
 std::vector<Finished> Writer::finish(std::span<const Finish* const> runs) {
   const Time at = now();
+  std::vector<Finished> answers(runs.size());
+  std::vector<std::size_t> others;
   std::vector<JobId> ids;
-  ids.reserve(runs.size());
-  for (const Finish* run : runs) ids.push_back(run->lease.id);
+  for (std::size_t i = 0; i < runs.size(); ++i) {
+    if (finish_granted(*runs[i], at)) continue;  // answers[i] says so already
+    others.push_back(i);
+    ids.push_back(runs[i]->lease.id);
+  }
   auto rows = loader_.load(ids);
-  std::vector<Finished> answers;
-  answers.reserve(runs.size());
-  for (const Finish* run : runs) {
-    Finished& answer = answers.emplace_back();
-    const auto found = rows.find(run->lease.id);
+  for (const std::size_t i : others) {
+    const auto found = rows.find(runs[i]->lease.id);
     if (found == rows.end()) {
-      answer.kind = Finished::Kind::kStale;
-      continue;
+      answers[i].kind = Finished::Kind::kStale;
+    } else {
+      answers[i] = finish_row(found->second, *runs[i], at);
     }
-    StoredRow& row = found->second;
-    answer.kind = rules::finish(row.rule, run->lease.fence, run->verdict, run->retry_in,
-                                run->crashed, options_.retention, at);
-    answer.state = row.rule.state;
-    if (answer.kind != Finished::Kind::kApplied) continue;
-    if (run->attempt) attempts_.add(row, *run->attempt, at);
-    notes_.add(row.id, run->progress, run->checkpoint, run->log);
-    moved(row, State::kRunning, at,
-          run->verdict == Verdict::kCompleted ? &run->result : nullptr);
   }
   remove_doomed();
   return answers;

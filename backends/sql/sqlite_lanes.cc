@@ -75,6 +75,11 @@ std::vector<Lane> Lanes::find(const Demand* demand) {
 }
 
 Lanes::Best Lanes::best(const Demand& demand, Time now) {
+  if (demand.kinds.empty() || demand.max == 0) return {};
+  return best(find(&demand), demand.max, now);
+}
+
+Lanes::Best Lanes::best(const std::vector<Lane>& lanes, std::size_t max, Time now) {
   struct Candidate {
     int priority;
     long long run_at;
@@ -84,12 +89,10 @@ Lanes::Best Lanes::best(const Demand& demand, Time now) {
     bool operator<(const Candidate& other) const { return key() < other.key(); }
   };
   Best best;
-  if (demand.kinds.empty() || demand.max == 0) return best;
-  const std::vector<Lane> lanes = find(&demand);
   std::vector<Candidate> candidates;
   now_ = now.time_since_epoch().count();
   // One more than may be taken: whether the lane holds more.
-  most_ = static_cast<long long>(std::min<std::size_t>(demand.max, 1U << 20)) + 1;
+  most_ = static_cast<long long>(std::min<std::size_t>(max, 1U << 20)) + 1;
   for (std::size_t i = 0; i < lanes.size(); ++i) {
     queue_ = lanes[i].queue;
     kind_ = lanes[i].kind;
@@ -99,7 +102,7 @@ Lanes::Best Lanes::best(const Demand& demand, Time now) {
   if (lanes.size() > 1) std::sort(candidates.begin(), candidates.end());
   std::vector<std::size_t> more(lanes.size(), 0);
   for (const Candidate& c : candidates) {
-    if (best.tickets.size() < demand.max) {
+    if (best.tickets.size() < max) {
       best.tickets.push_back({JobId{static_cast<std::uint64_t>(c.id)},
                               lanes[c.lane].queue, lanes[c.lane].kind,
                               static_cast<std::int16_t>(c.priority)});

@@ -28,6 +28,8 @@ class Lanes {
     std::vector<Lane> leftover;   // lanes that hold more
   };
   Best best(const Demand& demand, Time now);
+  // Of these lanes, at most `max`.
+  Best best(const std::vector<Lane>& lanes, std::size_t max, Time now);
 
  private:
   std::vector<Lane> all();

@@ -128,26 +128,40 @@ AttemptSaver::AttemptSaver(soci::session& session)
            use(worker_, "worker"),
            use(started_at_.value, started_at_.indicator, "started_at"),
            use(ended_at_, "ended_at")),
+      add_success_(session, statements::kAddSuccess, use(job_, "job"),
+                   use(fence_, "fence"), use(attempt_, "attempt"), use(class_, "class"),
+                   use(wall_us_, "wall_us"), use(worker_, "worker"),
+                   use(started_at_.value, started_at_.indicator, "started_at"),
+                   use(ended_at_, "ended_at")),
       trim_(session, statements::kTrimAttempts, use(job_, "job"), use(keep_, "keep")) {}
 
-void AttemptSaver::add(const StoredRow& row, const Attempt& attempt, Time now) {
-  job_ = to_column(row.id);
-  fence_ = static_cast<long long>(value(row.rule.fence));
+void AttemptSaver::add(const Run& run, const Attempt& attempt, Time now) {
+  job_ = to_column(run.lease.id);
+  fence_ = static_cast<long long>(value(run.lease.fence));
   attempt_ = attempt.attempt;
   class_ = static_cast<int>(attempt.klass);
-  message_ = attempt.message;
-  code_ = static_cast<int>(attempt.code);
-  native_ = attempt.native;
-  exit_code_ = attempt.exit_code;
-  signal_ = attempt.signal;
   wall_us_ = attempt.usage.wall.count();
-  cpu_us_ = attempt.usage.cpu.count();
-  max_rss_ = static_cast<long long>(attempt.usage.max_rss_bytes);
-  stderr_tail_ = attempt.stderr_tail;
-  worker_ = row.rule.worker;
-  started_at_.set(row.started ? to_column(*row.started) : std::nullopt);
+  worker_ = run.worker;
+  started_at_.set(run.started ? to_column(*run.started) : std::nullopt);
   ended_at_ = now.time_since_epoch().count();
-  add_.run();
+  const bool plain = attempt.klass == OutcomeClass::kOk && attempt.message.empty() &&
+                     attempt.code == Code::kFailed && attempt.native == 0 &&
+                     attempt.exit_code == 0 && attempt.signal == 0 &&
+                     attempt.usage.cpu.count() == 0 && attempt.usage.max_rss_bytes == 0 &&
+                     attempt.stderr_tail.empty();
+  if (plain) {
+    add_success_.run();
+  } else {
+    message_ = attempt.message;
+    code_ = static_cast<int>(attempt.code);
+    native_ = attempt.native;
+    exit_code_ = attempt.exit_code;
+    signal_ = attempt.signal;
+    cpu_us_ = attempt.usage.cpu.count();
+    max_rss_ = static_cast<long long>(attempt.usage.max_rss_bytes);
+    stderr_tail_ = attempt.stderr_tail;
+    add_.run();
+  }
   // There cannot be more attempts than fences.
   if (fence_ > keep_) trim_.run();
 }

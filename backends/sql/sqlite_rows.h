@@ -106,8 +106,14 @@ class RowSaver {
 class AttemptSaver {
  public:
   explicit AttemptSaver(soci::session& session);
-  // `row` as it was while it ran. Keeps the last kKeptAttempts.
-  void add(const StoredRow& row, const Attempt& attempt, Time now);
+  // What the store knows of a run and the worker does not say.
+  struct Run {
+    Lease lease;
+    const std::string& worker;
+    std::optional<Time> started;
+  };
+  // Keeps the last kKeptAttempts.
+  void add(const Run& run, const Attempt& attempt, Time now);
 
  private:
   long long job_ = 0;
@@ -128,6 +134,7 @@ class AttemptSaver {
   long long ended_at_ = 0;
   int keep_;
   Statement add_;
+  Statement add_success_;
   Statement trim_;
 };
 

@@ -62,6 +62,25 @@ UPDATE carrel_jobs
 RETURNING id, fence, queue, kind, payload, timeout_us, priority, run_at,
           attempt, max_attempts, crashes)sql";
 
+// The same for the best of one lane that is not paused, in one step.
+const char* const kClaimLane = R"sql(
+UPDATE carrel_jobs
+   SET state = 3,
+       fence = fence + 1,
+       attempt = min(attempt + 1, 65535),
+       wake_at = :lease_end,
+       claim_number = :claim_number,
+       worker = :worker,
+       started_at = :now
+ WHERE id IN (SELECT id
+                FROM carrel_jobs
+               WHERE state = 2 AND queue = :queue AND kind = :kind
+                 AND (expires_at IS NULL OR expires_at > :now)
+               ORDER BY priority, run_at, id
+               LIMIT :most)
+RETURNING id, fence, payload, timeout_us, priority, run_at, attempt, max_attempts,
+          crashes)sql";
+
 const char* const kLoadRows = R"sql(
 SELECT id, state, queue, kind, priority, cancel_requested, attempt, max_attempts,
        crashes, fence, finished_fence, wake_at, expires_at, run_at, started_at,
@@ -102,12 +121,28 @@ UPDATE carrel_jobs
 const char* const kForgetResult = R"sql(
 UPDATE carrel_jobs SET result = NULL WHERE id = :id)sql";
 
+// Most finishes: what it writes does not depend on what the row says beside its fence.
+const char* const kComplete = R"sql(
+UPDATE carrel_jobs
+   SET state = 5,
+       finished_fence = :fence,
+       wake_at = :wake_at,
+       ended_at = :now,
+       result = CAST(:result AS BLOB)
+ WHERE id = :id AND fence = :fence AND +state = 3)sql";
+
 const char* const kAddAttempt = R"sql(
 INSERT INTO carrel_attempts
        (job, fence, attempt, class, message, code, native, exit_code, signal,
         wall_us, cpu_us, max_rss, stderr_tail, worker, started_at, ended_at)
 VALUES (:job, :fence, :attempt, :class, :message, :code, :native, :exit_code, :signal,
         :wall_us, :cpu_us, :max_rss, :stderr_tail, :worker, :started_at, :ended_at))sql";
+
+// An attempt of which there is nothing more to say.
+const char* const kAddSuccess = R"sql(
+INSERT INTO carrel_attempts
+       (job, fence, attempt, class, wall_us, worker, started_at, ended_at)
+VALUES (:job, :fence, :attempt, :class, :wall_us, :worker, :started_at, :ended_at))sql";
 
 const char* const kTrimAttempts = R"sql(
 DELETE FROM carrel_attempts

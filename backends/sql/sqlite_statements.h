@@ -28,13 +28,16 @@ extern const char* const kNextQueue;
 extern const char* const kNextKind;
 extern const char* const kBestOfLane;
 extern const char* const kClaim;
+extern const char* const kClaimLane;
 
 // Rows as the rules see them.
 extern const char* const kLoadRows;
 extern const char* const kSaveRow;
 extern const char* const kSaveFinished;
 extern const char* const kForgetResult;
+extern const char* const kComplete;
 extern const char* const kAddAttempt;
+extern const char* const kAddSuccess;
 extern const char* const kTrimAttempts;
 
 // Beats.

@@ -64,6 +64,10 @@ void Writer::committed() noexcept {
   if (!ended_.empty()) waiters_.ended(ended_);
   work_.clear();
   ended_.clear();
+  constexpr std::size_t kMost = 100'000;
+  if (granted_.size() + granting_.size() > kMost) granted_.clear();
+  for (auto& [id, granted] : granting_) granted_.insert_or_assign(id, std::move(granted));
+  granting_.clear();
 }
 
 void Writer::rollback() noexcept {
@@ -71,6 +75,7 @@ void Writer::rollback() noexcept {
   ended_.clear();
   tally_.clear();
   doomed_.clear();
+  granting_.clear();
   try {
     // After some errors, a full disk among them, SQLite has done it already.
     if (session_->in_transaction()) statements_->rollback.run();
@@ -114,15 +119,20 @@ void Writer::add_work(const std::string& queue, const std::string& kind) {
   work_.push_back({queue, kind});
 }
 
+void Writer::became_final(JobId id, const std::string& queue, const rules::Row& row,
+                          Time at) {
+  ended_.push_back(id);
+  tally(queue, row.state, 1);
+  ++finals_;
+  if (row.wake_at <= at) doomed_.push_back(id);
+}
+
 void Writer::moved(StoredRow& row, State before, Time at, const std::string* result) {
   const State after = row.rule.state;
   if (is_final(before)) tally(row.queue, before, -1);
   if (is_final(after)) {
-    ended_.push_back(row.id);
-    tally(row.queue, after, 1);
-    ++finals_;
     row.ended = at;
-    if (row.rule.wake_at <= at) doomed_.push_back(row.id);
+    became_final(row.id, row.queue, row.rule, at);
   } else {
     row.ended.reset();
   }

@@ -72,14 +72,14 @@ class Writer final : public Transactor {
 
   Time now() const { return options_.clock->now(); }
 
-  struct Fresh {
-    Claimed claimed;
-    long long run_at = 0;
-  };
-  std::unordered_map<JobId, Fresh> claim_ids(std::span<const JobId> ids,
-                                             std::string_view worker,
-                                             std::uint64_t claim_number, Duration lease,
-                                             Time at);
+  void begin_claim(std::string_view worker, std::uint64_t claim_number, Duration lease,
+                   Time at);
+  Claimed claimed_row();
+  std::vector<Claimed> claim_ids(std::span<const JobId> ids);
+  std::vector<Claimed> claim_lane(const Lane& lane, std::size_t most);
+  void complete_claim(std::vector<Claimed>& claimed);
+  bool finish_granted(const Finish& run, Time at);
+  Finished finish_row(StoredRow& row, const Finish& run, Time at);
   void free_unnamed(std::string_view worker, std::uint64_t settled_claim,
                     std::span<const Beat> beats, Time at);
   bool advance(StoredRow& row, Time at, Swept& swept);
@@ -88,6 +88,7 @@ class Writer final : public Transactor {
 
   // Writes `row`, which a rule moved out of `before`, with all that goes with it.
   void moved(StoredRow& row, State before, Time at, const std::string* result = nullptr);
+  void became_final(JobId id, const std::string& queue, const rules::Row& row, Time at);
   void add_work(const std::string& queue, const std::string& kind);
   void tally(const std::string& queue, State state, long long change);
   void remove_doomed();
@@ -107,6 +108,22 @@ class Writer final : public Transactor {
   std::map<std::pair<std::string, State>, long long> tally_;
   std::vector<JobId> doomed_;  // final rows that are not kept at all
   std::size_t finals_ = 0;     // rows that became final since the last trim
+
+  // Runs that this store granted, and whose end it has not seen. What is kept of a run
+  // never changes while its fence holds, and a finish is checked against the row's fence
+  // all the same: it saves reading the row, and may be forgotten at any time.
+  struct Grant {  // shared by the runs of one claim and queue
+    std::string queue;
+    std::string worker;
+    Time started;
+  };
+  struct Granted {
+    Fence fence;
+    std::shared_ptr<const Grant> grant;
+  };
+  std::unordered_map<JobId, Granted> granted_;
+  std::vector<std::pair<JobId, Granted>> granting_;  // of the open transaction
+  std::shared_ptr<const Grant> grant_;               // of the claim under way
 
   struct Statements;
   std::unique_ptr<Statements> statements_;

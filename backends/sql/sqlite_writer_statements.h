@@ -34,6 +34,16 @@ struct Writer::Statements {
               soci::into(bytes, has_bytes), soci::into(timeout), soci::into(priority),
               soci::into(run_at), soci::into(attempt), soci::into(max_attempts),
               soci::into(crashes)),
+        claim_lane(s, statements::kClaimLane, soci::use(lease_end, "lease_end"),
+                   soci::use(claim_number, "claim_number"), soci::use(worker, "worker"),
+                   soci::use(now, "now"), soci::use(queue, "queue"),
+                   soci::use(kind, "kind"), soci::use(most, "most"), soci::into(id),
+                   soci::into(fence), soci::into(bytes, has_bytes), soci::into(timeout),
+                   soci::into(priority), soci::into(run_at), soci::into(attempt),
+                   soci::into(max_attempts), soci::into(crashes)),
+        complete(s, statements::kComplete, soci::use(fence, "fence"),
+                 soci::use(wake_at.value, wake_at.indicator, "wake_at"),
+                 soci::use(now, "now"), soci::use(bytes, "result"), soci::use(id, "id")),
         read_payload(s, statements::kReadPayload, soci::use(id, "job"),
                      soci::into(bytes)),
         forget_result(s, statements::kForgetResult, soci::use(id, "id")),
@@ -93,6 +103,8 @@ struct Writer::Statements {
   Statement insert_job;
   Statement insert_payload;
   Statement claim;
+  Statement claim_lane;
+  Statement complete;
   Statement read_payload;
   Statement forget_result;
   Statement renew;
