@@ -3,6 +3,8 @@
 #include <carrel/registry.h>
 #include <gtest/gtest.h>
 
+#include <iostream>
+
 int main(int argc, char** argv) {
   testing::InitGoogleTest(&argc, argv);
   carrel::Registry registry = carrel::Registry::with_builtins();
@@ -12,5 +14,10 @@ int main(int argc, char** argv) {
       {.name = "memory", .create = [&](const carrel::BackendOptions& options) {
          return make(url, options);
        }});
-  return RUN_ALL_TESTS();
+  const int failed = RUN_ALL_TESTS();
+  if (testing::UnitTest::GetInstance()->successful_test_count() < 10) {
+    std::cerr << "the suite has lost its cases\n";
+    return 1;
+  }
+  return failed;
 }
