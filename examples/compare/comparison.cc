@@ -1,5 +1,7 @@
 #include "comparison.h"
 
+#include <report/text.h>
+
 #include <algorithm>
 
 namespace compare {
@@ -86,6 +88,7 @@ void to_json(json& j, const Comparison& c) {
         {{"processor", c.facts.processor},
          {"cores", c.facts.cores},
          {"memory_bytes", c.facts.memory_bytes},
+         {"load", c.facts.load},
          {"system", c.facts.system},
          {"kernel", c.facts.kernel},
          {"compiler", c.facts.compiler},
@@ -105,6 +108,7 @@ void from_json(const json& j, Comparison& c) {
   machine.at("processor").get_to(c.facts.processor);
   machine.at("cores").get_to(c.facts.cores);
   machine.at("memory_bytes").get_to(c.facts.memory_bytes);
+  machine.at("load").get_to(c.facts.load);
   machine.at("system").get_to(c.facts.system);
   machine.at("kernel").get_to(c.facts.kernel);
   machine.at("compiler").get_to(c.facts.compiler);
@@ -142,12 +146,20 @@ std::vector<std::string> judge(const Comparison& comparison) {
       violations.push_back(name + ": no hash was wrong, though crypt(3) was shared");
     }
     if (!must && o.measured.wrong > 0) {
-      violations.push_back(name + ": " + std::to_string(o.measured.wrong) + " of " +
-                           std::to_string(o.measured.hashes) + " hashes were wrong");
+      violations.push_back(name + ": " + report::grouped(o.measured.wrong) + " of " +
+                           report::grouped(o.measured.hashes) + " hashes were wrong");
     }
   }
   if (measured_ones == 0) violations.emplace_back("no combination could be measured");
   return violations;
+}
+
+std::string busy_warning(const Comparison& comparison) {
+  const report::Facts& facts = comparison.facts;
+  if (facts.load < 0.5 * facts.cores) return {};
+  return "The machine was busy with other work when this run began (load " +
+         report::fixed(facts.load, 1) + " on " + std::to_string(facts.cores) +
+         " processors): its speeds say little.";
 }
 
 std::string pair_name(const Outcome& outcome) {

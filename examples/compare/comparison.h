@@ -68,6 +68,9 @@ void set_ratios(Comparison& comparison);
 // never. Nothing may have failed, and something must have been measured.
 std::vector<std::string> judge(const Comparison& comparison);
 
+// A sentence if the machine had other work when the run began; else empty.
+std::string busy_warning(const Comparison& comparison);
+
 // Queue and store as the tables call them: "memory × sqlite".
 std::string pair_name(const Outcome& outcome);
 

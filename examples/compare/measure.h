@@ -21,13 +21,11 @@ class Workspace {
   const std::filesystem::path& folder() const { return folder_; }
   // "16 words of /usr/share/dict/words a job, hashed by crypt(3) with "$1$…" (MD5)…"
   const std::string& description() const { return description_; }
-  double milliseconds_a_job() const { return milliseconds_a_job_; }
 
  private:
   Workspace() = default;
   std::filesystem::path folder_;
   std::string description_;
-  double milliseconds_a_job_ = 0;
 };
 
 // `number` names the folder of this combination. kCancelled: the user interrupted.

@@ -56,7 +56,8 @@ class Writer {
         "a few milliseconds at most, so the price of a process shows; with longer jobs "
         "it fades.");
     page.paragraph(c_.work);
-    if (c_.quick) page.paragraph("This was a quick run: its speeds mean little.");
+    if (c_.quick) page.paragraph("This was a quick run: its speeds say little.");
+    if (const std::string busy = busy_warning(c_); !busy.empty()) page.paragraph(busy);
 
     chapter(page, "Wrong hashes",
             "Share of all hashes that differ from crypt_r's. Lower is better; only zero "
@@ -171,7 +172,8 @@ class Writer {
                                report::grouped(o.measured.hashes) + " wrong";
                       })});
     }
-    return report::bar_chart(frame("Wrong hashes", pair, "wrong hashes, %", 100), bars);
+    return report::bar_chart(
+        frame("Wrong hashes", pair, "wrong hashes, %", std::max(highest(of), 1.0)), bars);
   }
 
   std::string throughput_chart(const std::string& pair) const {
@@ -301,7 +303,7 @@ class Writer {
         {"Processor time",
          "getrusage of the host while jobs run; wait4 of everything it "
          "started, to its end"},
-        {"Memory", "VmHWM of the host; ru_maxrss of the largest child"},
+        {"Peak memory", "VmHWM of the host; ru_maxrss of the largest child"},
         {"Right hashes",
          "crypt_r, computed once before any engine starts; every result "
          "is read back from the store and compared"},

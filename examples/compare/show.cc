@@ -2,6 +2,7 @@
 
 #include <report/text.h>
 
+#include <algorithm>
 #include <cstdio>
 
 #include "tables.h"
@@ -17,7 +18,8 @@ void Show::print(const std::string& text) {
 
 void Show::opening(const Comparison& c) {
   print(report::paragraph(terminal_, c.work) +
-        report::paragraph(terminal_, machine_line(c.facts), 0, Tone::kDim));
+        report::paragraph(terminal_, machine_line(c.facts), 0, Tone::kDim) +
+        report::paragraph(terminal_, busy_warning(c), 0, Tone::kBad));
 }
 
 void Show::measuring(const std::string& what, std::size_t number, std::size_t of) {
@@ -68,8 +70,15 @@ void Show::closing(const Comparison& c) {
                                   report::fixed(c.seconds, 0) + " s in all.",
                               0, Tone::kGood);
   }
-  for (const std::string& violation : violations) {
-    text += report::paragraph(terminal_, "✗ " + violation, 0, Tone::kBad);
+  constexpr std::size_t kMost = 12;
+  for (std::size_t i = 0; i < std::min(violations.size(), kMost); ++i) {
+    text += report::paragraph(terminal_, "✗ " + violations[i], 0, Tone::kBad);
+  }
+  if (violations.size() > kMost) {
+    text += report::paragraph(
+        terminal_,
+        "… and " + std::to_string(violations.size() - kMost) + " more; --json has all", 0,
+        Tone::kBad);
   }
   print(text);
 }

@@ -194,13 +194,15 @@ std::string bar_chart(const Frame& frame, const std::vector<Bar>& bars) {
       const double upper = value_at(b.upper, i).value_or(0);
       const double x =
           plot.x(i) - plot.band() / 2 + slot * (static_cast<double>(n) + 0.9) - thick / 2;
+      // What is not zero is seen, however small.
       const auto rect = [&](double from, double to, const char* name) {
-        return "<rect x=\"" + coordinate(x) + "\" y=\"" + coordinate(plot.y(to)) +
+        const double top = std::min(plot.y(to), plot.y(from) - 1.5);
+        return "<rect x=\"" + coordinate(x) + "\" y=\"" + coordinate(top) +
                "\" width=\"" + coordinate(thick) + "\" height=\"" +
-               coordinate(std::max(plot.y(from) - plot.y(to), 0.0)) + "\" class=\"" +
-               name + "\"/>";
+               coordinate(plot.y(from) - top) + "\" class=\"" + name + "\"/>";
       };
-      drawn += "<g>" + rect(0, *lower, "bar");
+      drawn += "<g>";
+      if (*lower > 0) drawn += rect(0, *lower, "bar");
       if (upper > 0) drawn += rect(*lower, *lower + upper, "bar upper");
       if (*lower + upper <= 0) {  // a bar of no height would look like no figure
         drawn += text_at(x + thick / 2, plot.bottom() - 5, "middle", "end", "0");

@@ -4,6 +4,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <ctime>
 #include <fstream>
 
@@ -51,6 +52,7 @@ Facts read_facts() {
   facts.cores = usable_cores();
   facts.memory_bytes = static_cast<std::uint64_t>(::sysconf(_SC_PHYS_PAGES)) *
                        static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+  ::getloadavg(&facts.load, 1);
   facts.system = value_of("/etc/os-release", "PRETTY_NAME", '=');
   utsname name{};
   if (::uname(&name) == 0) facts.kernel = std::string(name.sysname) + " " + name.release;

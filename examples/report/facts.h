@@ -11,6 +11,7 @@ struct Facts {
   std::string processor;  // model name
   unsigned cores = 0;     // that this process may use
   std::uint64_t memory_bytes = 0;
+  double load = 0;       // processes that wanted a processor, over the last minute
   std::string system;    // "Debian GNU/Linux 12 (bookworm)"
   std::string kernel;    // "Linux 6.1.0"
   std::string compiler;  // "GCC 12.2.0"

@@ -70,10 +70,10 @@ ul.cards {
 .cards .figure.bad { color: var(--bad); }
 ul.legend {
   list-style: none; padding: 0; margin: 0.8rem 0; display: flex; flex-wrap: wrap;
-  gap: 0.4rem; align-items: center; font-size: 0.93rem;
+  gap: 0.3rem; align-items: center; font-size: 0.88rem;
 }
 .legend li { display: flex; align-items: center; gap: 0.3rem; }
-.legend button { display: flex; align-items: center; gap: 0.3rem; padding: 0.2rem 0.5rem; }
+.legend button { display: flex; align-items: center; gap: 0.25rem; padding: 0.2rem 0.4rem; }
 .legend button[aria-pressed="false"] { color: var(--soft); text-decoration: line-through; }
 .legend button[aria-pressed="false"] svg { opacity: 0.35; }
 svg.key { flex: none; }
@@ -132,6 +132,10 @@ dl div { padding: 0.35rem 0; border-bottom: 1px solid var(--grid); }
 dt { color: var(--soft); font-size: 0.88rem; } dd { margin: 0; overflow-wrap: anywhere; }
 pre { overflow-x: auto; background: var(--card); border: 1px solid var(--rule);
   border-radius: 0.6rem; padding: 0.8rem 1rem; font-size: 0.9rem; }
+@media (max-width: 34rem) {
+  h1 { padding-right: 0; }
+  .theme { position: static; margin-top: 0.7rem; }
+}
 @media print { button { display: none; } figure, .cards li { break-inside: avoid; } }
 )css";
 }
