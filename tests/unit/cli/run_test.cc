@@ -30,6 +30,15 @@ stop_grace = "10ms"
 command = ["/bin/sh", "-c", "echo 'progress 0.25 asleep' >&3; exec sleep 60"]
 )");
   }
+
+  // Waits until the job says how far it is; false: it cannot be seen, or has ended.
+  bool begins(const std::string& id) {
+    while (true) {
+      const Json job = show(id);
+      if (!job.is_object() || !job["ended"].is_null()) return false;
+      if (!job["progress"].is_null()) return true;
+    }
+  }
 };
 
 TEST_F(Run, DrainRunsWhatIsDueAndReturns) {
@@ -95,8 +104,7 @@ TEST_F(Run, AStopReleasesWhatRunsAndLeavesNothingRunning) {
   Running worker({"run", "--json", "--concurrency", "1"}, folder_, "");
   ASSERT_TRUE(worker.read_until("\"completed\""));
   // The one slot is free: the next job is what it takes.
-  while (show("2")["progress"].is_null()) {
-  }
+  ASSERT_TRUE(begins("2"));
   EXPECT_EQ(show("2")["state"], "running");
   EXPECT_THAT(carrel({"list"}).out, HasSubstr("25 % asleep"));
   worker.signal(SIGINT);
@@ -110,8 +118,7 @@ TEST_F(Run, AStopReleasesWhatRunsAndLeavesNothingRunning) {
 TEST_F(Run, CancelReachesAJobThatRunsElsewhere) {
   carrel({"enqueue", "sleep"});
   Running worker({"run", "--json"}, folder_, "");
-  while (show("1")["progress"].is_null()) {
-  }
+  ASSERT_TRUE(begins("1"));
   EXPECT_EQ(carrel({"cancel", "1", "--json"}).json()[0]["cancel"], "requested");
   ASSERT_TRUE(worker.read_until("\"cancelled\""));
   EXPECT_EQ(show("1")["state"], "cancelled");
