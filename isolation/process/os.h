@@ -48,7 +48,7 @@ tl::unexpected<Error> os_error(Code code, std::string_view what, int error);
 // Both close on exec. `type`: SOCK_STREAM, SOCK_SEQPACKET. On failure errno is set and
 // both are empty.
 FdPair socket_pair(int type) noexcept;
-// As above; `first` is to be read and is non-blocking where asked.
+// Likewise; only our end is non-blocking: a program must not find its own end so.
 FdPair read_pipe() noexcept;   // first: ours, non-blocking; second: the child's
 FdPair write_pipe() noexcept;  // first: ours, non-blocking; second: the child's
 

@@ -168,8 +168,8 @@ void add_stubborn(Handlers& h) {
   h.handle("ignore_term", [](Context& job) {
     static int socket = job_socket();
     struct sigaction action {};
+    static const std::string frame = header(kMagic, 4, 4) + "TERM";
     action.sa_handler = [](int) {
-      const std::string frame = header(kMagic, 4, 4) + "TERM";
       if (write(socket, frame.data(), frame.size()) < 0) _exit(9);
     };
     sigaction(SIGTERM, &action, nullptr);
