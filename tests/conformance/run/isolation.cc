@@ -12,7 +12,8 @@ int main(int argc, char** argv) {
   using namespace carrel;
   testing::InitGoogleTest(&argc, argv);
   // Before any thread is there.
-  const auto server = prefork([](Handlers& h) { h = conformance::conformance_handlers(); });
+  const auto server =
+      prefork([](Handlers& h) { h = conformance::conformance_handlers(); });
   if (!server) {
     std::fprintf(stderr, "prefork: %s\n", server.error().message.c_str());
     return 1;
