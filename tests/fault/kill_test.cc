@@ -202,6 +202,23 @@ class KillTest : public testing::Test {
     return n;
   }
 
+  // A poll, which gives up when nothing has become final for a minute.
+  void expect_all_final(Store& store) {
+    std::uint64_t seen = 0;
+    auto patience = std::chrono::steady_clock::now() + 60s;
+    for (;;) {
+      const std::uint64_t now = final_rows(store);
+      if (now == jobs_) return;
+      if (now > seen) patience = std::chrono::steady_clock::now() + 60s;
+      seen = now;
+      if (std::chrono::steady_clock::now() > patience) {
+        ADD_FAILURE() << "the workers rest at " << now << " of " << jobs_ << " jobs";
+        return;
+      }
+      std::this_thread::sleep_for(50ms);
+    }
+  }
+
   void expect_sound_file() {
     sqlite3* db = nullptr;
     ASSERT_EQ(sqlite3_open(place_.database().c_str(), &db), SQLITE_OK);
@@ -260,10 +277,7 @@ TEST_F(KillTest, NothingIsLostAndNothingIsDoneTwice) {
   auto store = or_die((*or_die(registry.store("sqlite"), "sqlite"))(
                           or_die(Url::parse("sqlite:" + place_.database()), "url"), {}),
                       "open");
-  const auto patience = std::chrono::steady_clock::now() + 120s;
-  while (final_rows(*store) < jobs_ && std::chrono::steady_clock::now() < patience) {
-    std::this_thread::sleep_for(50ms);  // a poll, with a bound
-  }
+  expect_all_final(*store);
   for (Child& w : workers_) {
     w.end_input();
     const auto status = w.wait_end(60s);
@@ -283,8 +297,10 @@ TEST_F(KillTest, NothingIsLostAndNothingIsDoneTwice) {
     EXPECT_GT(report->stale_finishes, 0U)
         << "a worker that slept past its lease must see it";
   }
-  EXPECT_GT(report->repeated, 0U) << "the faults should have met runs under way";
-  EXPECT_GT(at_named_points_, 0U);
+  if (!faults.empty()) {
+    EXPECT_GT(report->repeated, 0U) << "the faults should have met runs under way";
+    EXPECT_GT(at_named_points_, 0U);
+  }
   store.reset();
   expect_sound_file();
 }

@@ -1,7 +1,6 @@
 #include <gmock/gmock.h>
 
 #include <future>
-#include <thread>
 
 #include "store_case.h"
 
