@@ -97,7 +97,15 @@ std::vector<Pulse> Writer::beat(std::string_view worker, std::uint64_t settled_c
     if (pulses.back() == Pulse::kStale) continue;
     s.lease_end = rule.wake_at.time_since_epoch().count();
     renewed.push_back(beat.lease.id);
-    notes_.add(beat.lease.id, beat.progress, beat.checkpoint, beat.log);
+    if (beat.checkpoint && beat.checkpoint->size() > kMaxPayload) {
+      // The lease matters more: the other leases of this worker hang on this call.
+      options_.log(LogLevel::kWarn, settings_.path + ": the checkpoint of job " +
+                                        std::to_string(value(beat.lease.id)) +
+                                        " is too large and was not stored");
+      notes_.add(beat.lease.id, beat.progress, std::nullopt, beat.log);
+    } else {
+      notes_.add(beat.lease.id, beat.progress, beat.checkpoint, beat.log);
+    }
   }
   if (renew && !renewed.empty()) {
     s.ids = json_array(renewed);

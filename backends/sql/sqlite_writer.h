@@ -11,10 +11,10 @@
 #include <atomic>
 #include <map>
 #include <memory>
-#include <set>
 #include <span>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -30,6 +30,9 @@ namespace carrel::sql::sqlite {
 // A payload up to this many bytes is kept in its row, which is written again by every
 // claim and finish; a longer one is kept beside it and written once.
 inline constexpr std::size_t kInlinePayload = 1024;
+
+// The longest payload, result or checkpoint, far below SQLite's own limit of 10⁹ bytes.
+inline constexpr std::uint64_t kMaxPayload = 64ULL << 20;
 
 class Writer final : public Transactor {
  public:
