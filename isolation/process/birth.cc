@@ -83,7 +83,7 @@ struct Execution {
   int error;
 };
 
-int execute(void* argument) {
+CARREL_BARE_STACK int execute(void* argument) {
   auto& e = *static_cast<Execution*>(argument);
   const int control = fcntl(e.control, F_DUPFD, 16);
   const int host = fcntl(e.host, F_DUPFD, 16);
@@ -96,7 +96,7 @@ int execute(void* argument) {
 }
 
 // The go-between: its end makes the server an orphan.
-int execute_orphan(void* argument) {
+CARREL_BARE_STACK int execute_orphan(void* argument) {
   auto& e = *static_cast<Execution*>(argument);
   if (clone(execute, e.stack_top, kShared | CLONE_VFORK | SIGCHLD, argument) < 0) {
     e.error = errno;

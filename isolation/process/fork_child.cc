@@ -211,8 +211,8 @@ void rehearse() {
 void run_forked_job(const Handlers& handlers, std::string_view body,
                     int socket) noexcept {
   perform(handlers, body, socket);
-  // An address that is taken was bound when the program was loaded; a plain call would send
-  // every child to the dynamic linker once more.
+  // An address that is taken was bound when the program was loaded; a plain call would
+  // send every child to the dynamic linker once more.
   void (*const volatile leave)(int) = _exit;
   leave(0);
   __builtin_unreachable();

@@ -9,6 +9,8 @@
 
 #include <cerrno>
 
+#include "os.h"
+
 namespace carrel::process {
 namespace {
 
@@ -28,14 +30,14 @@ struct Launch {
   Reply::Stage stage;
 };
 
-[[noreturn]] void give_up(Launch& launch, Reply::Stage stage) {
+[[noreturn]] CARREL_BARE_STACK void give_up(Launch& launch, Reply::Stage stage) {
   launch.error = errno;
   launch.stage = stage;
   _exit(127);
 }
 
 // Runs in the child, on the parent's memory: nothing here may outlive the execve.
-int launch_child(void* argument) {
+CARREL_BARE_STACK int launch_child(void* argument) {
   auto& launch = *static_cast<Launch*>(argument);
   become_leader(launch.parent);
   for (int i = 0; i < 4; ++i) dup2(launch.fds[i], i);
@@ -68,7 +70,7 @@ struct Workspace {
 
 }  // namespace
 
-void become_leader(pid_t parent) noexcept {
+CARREL_BARE_STACK void become_leader(pid_t parent) noexcept {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != parent) _exit(127);  // it died before the line above
   setsid();
