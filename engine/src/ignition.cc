@@ -16,7 +16,8 @@ tl::unexpected<Error> unexpected(Error error) {
   return tl::unexpected<Error>(std::move(error));
 }
 
-KindSpec spec_of(const std::string& name, const KindConfig& config) {
+KindSpec spec_of(const std::string& name, const KindConfig& config,
+                 const std::filesystem::path& directory) {
   KindSpec spec;
   spec.kind = name;
   spec.limits = config.limits();
@@ -24,7 +25,7 @@ KindSpec spec_of(const std::string& name, const KindConfig& config) {
   spec.command = config.command;
   spec.env = config.env;
   spec.pass_env = config.pass_env;
-  spec.cwd = config.cwd;
+  if (!config.cwd.empty()) spec.cwd = (directory / config.cwd).string();
   spec.settings = config.settings;
   return spec;
 }
@@ -49,8 +50,10 @@ Result<void> Engine::Impl::add_handler(std::string_view kind, Handler handler) {
   if (handlers_.find(kind) != nullptr)
     return refuse(Code::kExists, "it has a handler already");
   if (!config.kind(kind).command.empty()) {
-    return refuse(Code::kInvalid,
-                  "its configuration names a command: it runs that program");
+    // So a host can be moved to a program by its configuration alone.
+    log(LogLevel::kInfo, "jobs of kind \"" + std::string(kind) +
+                             "\" run the configured command, not their handler");
+    return {};
   }
   handlers_.handle(kind, std::move(handler));
   return {};
@@ -92,11 +95,11 @@ Result<void> Engine::Impl::ignite_locked() {
 std::vector<KindSpec> Engine::Impl::specs() const {
   std::vector<KindSpec> specs;
   for (const auto& [name, handler] : handlers_.all()) {
-    specs.push_back(spec_of(name, config.kind(name)));
+    specs.push_back(spec_of(name, config.kind(name), config.directory));
     specs.back().handler = handler;
   }
   for (const auto& [name, job] : config.jobs) {
-    if (!job.command.empty()) specs.push_back(spec_of(name, job));
+    if (!job.command.empty()) specs.push_back(spec_of(name, job, config.directory));
   }
   return specs;
 }

@@ -130,14 +130,17 @@ Result<void> Engine::Impl::run() {
     }
     wake_fd_ = fd;
   }
-  auto started = start();
-  if (started) {
-    const SignalWake signals(fd);
-    pollfd waiting{fd, POLLIN, 0};
-    while (poll(&waiting, 1, -1) < 0 && errno == EINTR) {
+  Result<void> started;
+  {
+    const SignalWake signals(fd);  // before any job can run
+    started = start();
+    if (started) {
+      pollfd waiting{fd, POLLIN, 0};
+      while (poll(&waiting, 1, -1) < 0 && errno == EINTR) {
+      }
+      // Still inside: a second signal while jobs get their grace changes nothing.
+      stop(config.worker.grace);
     }
-    // Still inside: a second signal while jobs get their grace changes nothing.
-    stop(config.worker.grace);
   }
   {
     std::lock_guard lock(wake_mutex_);

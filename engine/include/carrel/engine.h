@@ -97,8 +97,8 @@ class Engine {
   ~Engine();  // stop(0s), if started
 
   // Registers what runs a kind of job. An error (registered twice, engine already
-  // ignited, the kind runs a program) also comes out of the next ignition, so it may be
-  // ignored here.
+  // ignited) also comes out of the next ignition, so it may be ignored here. Where the
+  // configuration gives the kind a command, that runs instead and the handler is dropped.
   template <class F>
   Result<void> handle(std::string_view kind, F f) {
     return add_handler(kind, make_handler(std::move(f)));
@@ -111,6 +111,7 @@ class Engine {
 
   // Called on the thread that commits finishes: be brief. on_finished hears every attempt
   // that was applied, on_failed only those that did not complete, snooze or release.
+  // A job may end, and be heard of here, before the enqueue that made it returns its id.
   void on_finished(Hook hook);
   void on_failed(Hook hook);
 
