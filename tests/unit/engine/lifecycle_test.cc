@@ -39,14 +39,16 @@ TEST(Lifecycle, AProducerRunsNothing) {
 TEST(Lifecycle, StopLetsTheRunningEndAndLeavesNothingRunning) {
   Engine engine = open(memory_config(2));
   Gate gate;
-  engine.handle("hold", [&](Context&) { gate.pass(); });
+  engine.handle("hold", [&](Context& job) {
+    // The stop request comes when nothing is claimed any more.
+    const std::stop_callback wake(job.stop(), [&] { gate.open(); });
+    gate.pass();
+  });
   std::vector<JobId> ids;
   for (int i = 0; i < 5; ++i) ids.push_back(engine.enqueue("hold").value());
   ASSERT_TRUE(engine.start());
   gate.wait_for(2);
-  std::thread opener([&] { gate.open(); });
   engine.stop(kLong);
-  opener.join();
   std::size_t completed = 0;
   for (const auto id : ids) {
     const auto job = engine.job(id).value();
