@@ -23,6 +23,7 @@ Child::Child(const std::vector<std::string>& command) {
     throw std::runtime_error("no pipe for " + command.at(0));
   }
   std::vector<char*> argv;
+  argv.reserve(command.size() + 1);
   for (const std::string& word : command) argv.push_back(const_cast<char*>(word.c_str()));
   argv.push_back(nullptr);
   posix_spawn_file_actions_t actions;

@@ -195,6 +195,7 @@ TEST_F(DiskFull, AnEngineGoesOnWhenThereIsRoomAgain) {
     return std::string(20'000, 'r');
   });
   std::vector<JobId> ids;
+  ids.reserve(40);
   for (int i = 0; i < 40; ++i) ids.push_back(engine.enqueue("work", i).value());
   fill();
   start(engine);

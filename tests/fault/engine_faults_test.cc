@@ -87,6 +87,7 @@ class EngineFaults : public testing::TestWithParam<std::string> {
   }
   static std::vector<JobId> enqueue_many(Engine& engine, int n) {
     std::vector<JobId> ids;
+    ids.reserve(static_cast<std::size_t>(n));
     for (int i = 0; i < n; ++i) ids.push_back(enqueue(engine, i));
     return ids;
   }

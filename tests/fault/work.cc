@@ -1,10 +1,10 @@
 #include "work.h"
 
 #include <carrel/sql.h>
-#include <signal.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <sstream>
@@ -17,8 +17,8 @@ Registry sql_registry() {
   return registry;
 }
 
-Registry registry_with(std::shared_ptr<conformance::FaultPlan> plan,
-                       std::shared_ptr<conformance::EventLog> log) {
+Registry registry_with(const std::shared_ptr<conformance::FaultPlan>& plan,
+                       const std::shared_ptr<conformance::EventLog>& log) {
   Registry registry = sql_registry();
   const StoreFactory sqlite = *or_die(registry.store("sqlite"), "the sqlite store");
   registry.add_store(

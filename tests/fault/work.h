@@ -29,8 +29,8 @@ Registry sql_registry();
 
 // The same with a scheme "tested:": the SQLite store under `plan`'s faults, with what
 // it answers written to `log`.
-Registry registry_with(std::shared_ptr<conformance::FaultPlan> plan,
-                       std::shared_ptr<conformance::EventLog> log);
+Registry registry_with(const std::shared_ptr<conformance::FaultPlan>& plan,
+                       const std::shared_ptr<conformance::EventLog>& log);
 
 // "after_claim_commit kill 3": arms `plan`; false: not understood.
 bool arm(conformance::FaultPlan& plan, const std::string& command);

@@ -4,8 +4,9 @@
 #include <carrel/conformance/faults.h>
 #include <carrel/memory.h>
 #include <gtest/gtest.h>
-#include <stdlib.h>
 
+#include <csignal>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <memory>

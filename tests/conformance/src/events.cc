@@ -72,7 +72,7 @@ EventLog::~EventLog() {
   if (fd_ >= 0) close(fd_);
 }
 
-void EventLog::append(Event event) noexcept {
+void EventLog::append(const Event& event) noexcept {
   char line[384];
   const int n = std::snprintf(
       line, sizeof line,

@@ -96,8 +96,8 @@ void Listener::expect_orderly() {
   EXPECT_EQ(after_end_, 0) << "a call came after on_end";
 }
 
-IsolationCase::IsolationCase(const IsolationHarness& harness)
-    : harness_(harness), handlers_(conformance_handlers()) {}
+IsolationCase::IsolationCase(IsolationHarness harness)
+    : harness_(std::move(harness)), handlers_(conformance_handlers()) {}
 
 IsolationCase::~IsolationCase() = default;
 

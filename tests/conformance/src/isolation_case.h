@@ -65,7 +65,7 @@ struct Started {
 
 class IsolationCase : public testing::Test {
  public:
-  explicit IsolationCase(const IsolationHarness& harness);
+  explicit IsolationCase(IsolationHarness harness);
   ~IsolationCase() override;
 
   void SetUp() override;

@@ -25,7 +25,7 @@ void add_output_cases(IsolationCases& cases) {
   cases.add("Program_LargeInputAndOutputDoNotBlockEachOther", [](IsolationCase& t) {
     Limits limits;
     limits.result_bytes = 4 << 20;
-    const std::string big = '"' + std::string(2 << 20, 'y') + '"';
+    const std::string big = Json(std::string(2 << 20, 'y')).dump();
     const Outcome out = t.run("conformance.cat", big, limits);
     EXPECT_EQ(out.klass, OutcomeClass::kOk) << out.error.message;
     EXPECT_TRUE(out.result == big);
@@ -110,6 +110,7 @@ void add_end_cases(IsolationCases& cases) {
 
   cases.add("Program_64AtOnce", [](IsolationCase& t) {
     std::vector<Started> runs;
+    runs.reserve(64);
     for (int i = 0; i < 64; ++i) {
       runs.push_back(t.start("conformance.cat", std::to_string(i)));
     }

@@ -35,7 +35,6 @@ void LittleEngine::publish(std::span<const Ticket> tickets) {
 
 void LittleEngine::start() {
   for (int i = 0; i < options_.workers; ++i) {
-    sources_.push_back(queue_ == nullptr ? store_.claim_source() : nullptr);
     threads_.emplace_back([this, i] { work(i); });
   }
 }
@@ -43,7 +42,6 @@ void LittleEngine::start() {
 void LittleEngine::stop() {
   stopping_ = true;
   threads_.clear();
-  sources_.clear();
 }
 
 bool LittleEngine::run_until(const std::function<bool()>& done) {
@@ -113,12 +111,12 @@ bool LittleEngine::run_all(std::span<const Claimed> runs) {
 
 void LittleEngine::work(int number) {
   const std::string name = "little-" + std::to_string(number);
-  ClaimSource* source = sources_[static_cast<std::size_t>(number)].get();
+  const auto source = queue_ == nullptr ? store_.claim_source() : nullptr;
   std::string worker = name;
   int lives = 0;
   std::uint64_t claims = 0;
   while (!stopping_) {
-    auto runs = claim(source, worker, ++claims);
+    auto runs = claim(source.get(), worker, ++claims);
     if (!runs) {
       EXPECT_EQ(runs.error().code, Code::kUnavailable) << runs.error().message;
       ++unavailable_;

@@ -9,7 +9,6 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
-#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -70,7 +69,6 @@ class LittleEngine {
   std::atomic<std::size_t> stale_{0};
   std::atomic<std::size_t> unavailable_{0};
   std::atomic<std::uint32_t> rounds_{0};
-  std::vector<std::unique_ptr<ClaimSource>> sources_;
   std::vector<std::jthread> threads_;
 };
 

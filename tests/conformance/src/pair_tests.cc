@@ -36,7 +36,7 @@ Finish finish_of(const Claimed& run, Verdict verdict = Verdict::kCompleted,
 
 class PairCase : public testing::Test {
  public:
-  explicit PairCase(const PairHarness& harness) : harness_(harness) {}
+  explicit PairCase(PairHarness harness) : harness_(std::move(harness)) {}
 
   void SetUp() override {
     options_.clock = &clock_;
@@ -171,9 +171,9 @@ void add_order_cases(PairCases& cases) {
       return t.run(c);
     });
     std::vector<NewJob> jobs;
-    for (std::int16_t p : {7, -3, 0, 99, -32'768, 5, 0, 32'767}) {
+    for (int p : {7, -3, 0, 99, -32'768, 5, 0, 32'767}) {
       jobs.push_back(job());
-      jobs.back().priority = p;
+      jobs.back().priority = static_cast<std::int16_t>(p);
     }
     engine.enqueue(jobs);
     ASSERT_TRUE(engine.run_until([&] { return engine.applied() == jobs.size(); }));
@@ -228,6 +228,7 @@ void add_time_cases(PairCases& cases) {
     const auto now = engine.enqueue(std::vector(20, job()));
     // A ticket that comes early only costs a refusal.
     std::vector<Ticket> tickets;
+    tickets.reserve(ids.size());
     for (JobId id : ids) tickets.push_back({id, "default", "work", 0});
     engine.publish(tickets);
     engine.start();

@@ -29,7 +29,7 @@ Ticket ticket(std::uint64_t id, std::string queue = "default", std::string kind 
 
 class QueueCase : public testing::Test {
  public:
-  explicit QueueCase(const QueueHarness& harness) : harness_(harness) {}
+  explicit QueueCase(QueueHarness harness) : harness_(std::move(harness)) {}
 
   void SetUp() override {
     options_.clock = &clock_;

@@ -18,7 +18,7 @@ void log_claim(EventLog& log, const Claimed& run, std::int64_t asked, Duration l
   Event event = of_run(Event::Kind::kClaim, run.lease);
   event.attempt = run.attempt;
   event.until = asked + lease.count();
-  log.append(std::move(event));
+  log.append(event);
 }
 
 class RecordingSource final : public ClaimSource {
@@ -81,7 +81,7 @@ Result<std::vector<Pulse>> RecordingStore::beat(std::string_view worker,
     Event event =
         of_run(stale ? Event::Kind::kBeatStale : Event::Kind::kRenew, beats[i].lease);
     if (!stale) event.until = asked + lease.count();
-    log_->append(std::move(event));
+    log_->append(event);
   }
   return pulses;
 }
@@ -103,7 +103,7 @@ std::vector<Result<Finished>> RecordingStore::finish(std::span<const Finish> run
         event = of_run(Event::Kind::kStale, runs[i].lease);
         break;
     }
-    log_->append(std::move(event));
+    log_->append(event);
   }
   return answers;
 }

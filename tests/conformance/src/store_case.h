@@ -11,6 +11,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "cases.h"
@@ -25,7 +26,7 @@ inline constexpr std::string_view kWorker = "worker-1";
 
 class StoreCase : public testing::Test {
  public:
-  explicit StoreCase(const StoreHarness& harness) : harness_(harness) {}
+  explicit StoreCase(StoreHarness harness) : harness_(std::move(harness)) {}
 
   void SetUp() override;
 

@@ -37,6 +37,7 @@ void expect_each_granted_once(const std::vector<Store*>& stores,
   std::map<JobId, int> granted;
   together(static_cast<int>(stores.size()), [&](int i) {
     std::vector<Ticket> tickets;
+    tickets.reserve(ids.size());
     for (JobId id : ids) tickets.push_back(StoreCase::ticket(id));
     std::shuffle(tickets.begin(), tickets.end(), std::mt19937(static_cast<unsigned>(i)));
     const std::string worker = "racer-" + std::to_string(i);

@@ -50,7 +50,7 @@ class EventLog {
   EventLog& operator=(EventLog&& other) noexcept;
   ~EventLog();
   // Aborts the process where the line cannot be written: a log with holes proves nothing.
-  void append(Event event) noexcept;
+  void append(const Event& event) noexcept;
 
  private:
   explicit EventLog(int fd) noexcept : fd_(fd) {}
