@@ -61,7 +61,7 @@ Result<void> check(const NewJob& job, std::uint64_t max_payload,
 }
 
 void append_log(std::string& log, std::string_view lines) {
-  constexpr std::size_t kMost = 16 * 1024;
+  constexpr std::size_t kMost = 16'384;
   if (lines.size() >= kMost) {
     log.clear();
     // One byte more than is kept shows whether a line begins there.

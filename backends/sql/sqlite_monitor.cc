@@ -92,10 +92,10 @@ struct SqliteMonitor::Statements {
   Statement paused;
 };
 
-SqliteMonitor::SqliteMonitor(const Settings& settings, const BackendOptions& options,
+SqliteMonitor::SqliteMonitor(const Settings& settings, BackendOptions options,
                              std::unique_ptr<Session> session)
     : path_(settings.path),
-      options_(options),
+      options_(std::move(options)),
       session_(std::move(session)),
       statements_(std::make_unique<Statements>(session_->soci())) {}
 

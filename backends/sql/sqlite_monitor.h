@@ -16,7 +16,7 @@ namespace carrel::sql::sqlite {
 // call at a time.
 class SqliteMonitor final : public Monitor {
  public:
-  SqliteMonitor(const Settings& settings, const BackendOptions& options,
+  SqliteMonitor(const Settings& settings, BackendOptions options,
                 std::unique_ptr<Session> session);
   ~SqliteMonitor() override;
 

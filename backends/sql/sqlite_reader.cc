@@ -12,10 +12,10 @@ namespace carrel::sql::sqlite {
 using soci::into;
 using soci::use;
 
-Reader::Reader(const Settings& settings, const BackendOptions& options,
+Reader::Reader(const Settings& settings, BackendOptions options,
                std::unique_ptr<Session> session)
     : path_(settings.path),
-      options_(options),
+      options_(std::move(options)),
       session_(std::move(session)),
       lanes_(session_->soci()),
       not_final_(session_->soci(), statements::kNotFinal, use(ids_, "ids"), into(id_)),

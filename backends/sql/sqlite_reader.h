@@ -18,7 +18,7 @@ namespace carrel::sql::sqlite {
 // open: one that is held keeps the log from being checkpointed.
 class Reader {
  public:
-  Reader(const Settings& settings, const BackendOptions& options,
+  Reader(const Settings& settings, BackendOptions options,
          std::unique_ptr<Session> session);
 
   Result<std::vector<Ticket>> peek(const Demand& demand);

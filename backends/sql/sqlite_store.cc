@@ -141,7 +141,7 @@ class Batch {
 
   std::span<const Row* const> good() const { return good_; }
 
-  std::vector<Result<Answer>> with(Result<std::vector<Answer>> answers) && {
+  std::vector<Result<Answer>> with(Result<std::vector<Answer>> answers) {
     for (std::size_t i = 0; i < places_.size(); ++i) {
       if (answers) {
         answers_[places_[i]] = std::move((*answers)[i]);
@@ -162,9 +162,8 @@ std::vector<Result<Inserted>> SqliteStore::insert(std::span<const NewJob> jobs,
                                                   Duration deadline) {
   Batch<NewJob, Inserted> batch(
       jobs, [](const NewJob& job) { return check(job, kMaxPayload, kOrigin); });
-  if (batch.good().empty()) return std::move(batch).with({});
-  return std::move(batch).with(
-      write([&] { return writer_->insert(batch.good()); }, deadline));
+  if (batch.good().empty()) return batch.with({});
+  return batch.with(write([&] { return writer_->insert(batch.good()); }, deadline));
 }
 
 std::vector<Result<Finished>> SqliteStore::finish(std::span<const Finish> runs) {
@@ -177,8 +176,8 @@ std::vector<Result<Finished>> SqliteStore::finish(std::span<const Finish> runs) 
     return check_size("the checkpoint" + of, run.checkpoint ? run.checkpoint->size() : 0,
                       kMaxPayload, kOrigin);
   });
-  if (batch.good().empty()) return std::move(batch).with({});
-  return std::move(batch).with(write([&] { return writer_->finish(batch.good()); }));
+  if (batch.good().empty()) return batch.with({});
+  return batch.with(write([&] { return writer_->finish(batch.good()); }));
 }
 
 std::vector<Result<Ticket>> SqliteStore::retry(std::span<const JobId> ids) {

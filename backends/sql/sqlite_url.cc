@@ -36,25 +36,27 @@ Result<Settings> settings_of(const Url& url) {
   Settings settings;
   settings.path = url.rest;
   if (settings.path.empty()) {
-    return bad(url, "there is no file in it; expected one such as \"sqlite:jobs.db\"");
+    return bad(url, R"(there is no file in it; expected one such as "sqlite:jobs.db")");
   }
   if (settings.path == ":memory:") {
     return bad(url,
-               "SQLite's own memory database cannot be shared by threads; \"memory:\" "
-               "keeps jobs in memory");
+               "SQLite's own memory database cannot be shared by threads; "
+               R"("memory:" keeps jobs in memory)");
   }
   // SQLite would read such a name as a URI with options of its own.
   if (settings.path.starts_with("file:")) {
-    return bad(url, "the file is named without \"file:\", such as \"sqlite:jobs.db\"");
+    return bad(url, R"(the file is named without "file:", such as "sqlite:jobs.db")");
   }
   if (settings.path.starts_with("//")) {
-    return bad(url, "a file has no host; expected \"sqlite:/path\" or \"sqlite:path\"");
+    return bad(url, R"(a file has no host; expected "sqlite:/path" or "sqlite:path")");
   }
   // SOCI has no way to write this character in its connection string.
   if (settings.path.find('"') != std::string::npos) {
-    return bad(url, "the file's name must not contain a '\"'");
+    return bad(url, R"(the file's name must not contain a '"')");
   }
-  for (const auto& [key, value] : url.query) {
+  for (const auto& option : url.query) {
+    const std::string& key = option.first;
+    const std::string& value = option.second;
     if (key == "synchronous") {
       constexpr std::array kAll{Synchronous::kFull, Synchronous::kNormal,
                                 Synchronous::kOff};

@@ -8,10 +8,10 @@
 
 namespace carrel::sql::sqlite {
 
-Writer::Writer(Settings settings, const BackendOptions& options, Waiters& waiters,
-               Gate& gate, std::unique_ptr<Session> session)
+Writer::Writer(Settings settings, BackendOptions options, Waiters& waiters, Gate& gate,
+               std::unique_ptr<Session> session)
     : settings_(std::move(settings)),
-      options_(options),
+      options_(std::move(options)),
       waiters_(waiters),
       gate_(gate),
       session_(std::move(session)),

@@ -36,7 +36,7 @@ inline constexpr std::uint64_t kMaxPayload = 64ULL << 20;
 
 class Writer final : public Transactor {
  public:
-  Writer(Settings settings, const BackendOptions& options, Waiters& waiters, Gate& gate,
+  Writer(Settings settings, BackendOptions options, Waiters& waiters, Gate& gate,
          std::unique_ptr<Session> session);
   ~Writer() override;
 
