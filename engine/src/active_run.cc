@@ -68,15 +68,16 @@ std::shared_ptr<Run> ActiveRun::handle() const {
   return run_;
 }
 
-void ActiveRun::stop(StopReason reason) noexcept {
+bool ActiveRun::stop(StopReason reason) noexcept {
   std::shared_ptr<Run> run;
   {
     std::lock_guard lock(mutex_);
-    if (stop_) return;
+    if (stop_) return false;
     stop_ = reason;
     run = run_;
   }
   if (run) run->request_stop(reason);
+  return true;
 }
 
 std::optional<StopReason> ActiveRun::stop_reason() const noexcept {

@@ -48,7 +48,8 @@ class ActiveRun final : public RunSink, public std::enable_shared_from_this<Acti
 
   // The isolation's handle; a stop that was asked for meanwhile is passed on.
   void attach(std::shared_ptr<Run> run) noexcept;
-  void stop(StopReason reason) noexcept;  // the first reason stays
+  // The first reason stays; false: it was asked before.
+  bool stop(StopReason reason) noexcept;
   std::optional<StopReason> stop_reason() const noexcept;
   bool terminate() noexcept;
   bool kill() noexcept;

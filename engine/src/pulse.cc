@@ -64,7 +64,10 @@ void PulseLoop::tick() {
     status_.failed("beat", answers.error());
     for (std::size_t i = 0; i < runs.size(); ++i)
       runs[i]->return_news(std::move(beats[i]));
-    if (boot_time() - last_renewal_ >= setup_.lease * 4 / 5) fence_self(runs);
+    if (boot_time() - last_renewal_ < setup_.lease * 4 / 5) return;
+    for (const auto& run : runs) {
+      if (!run->ended()) end_run(*run, "could not be renewed");
+    }
     return;
   }
   status_.answered();
@@ -73,24 +76,19 @@ void PulseLoop::tick() {
   for (std::size_t i = 0; i < runs.size(); ++i) {
     if (runs[i]->ended()) continue;
     if ((*answers)[i] == Pulse::kCancel) runner_.cancel(runs[i]->job.lease.id);
-    if ((*answers)[i] == Pulse::kStale) {
+    if ((*answers)[i] == Pulse::kStale && end_run(*runs[i], "was lost")) {
       totals_.stale.fetch_add(1);
-      log_(LogLevel::kWarn, "job " + std::to_string(value(runs[i]->job.lease.id)) +
-                                ": its lease was lost; the run is ended");
-      runs[i]->stop(StopReason::kShutdown);
-      runs[i]->kill();
     }
   }
 }
 
-void PulseLoop::fence_self(const std::vector<Runner::RunPtr>& runs) {
-  for (const auto& run : runs) {
-    if (run->ended() || run->stop_reason() == StopReason::kShutdown) continue;
-    log_(LogLevel::kWarn, "job " + std::to_string(value(run->job.lease.id)) +
-                              ": its lease could not be renewed; the run is ended");
-    run->stop(StopReason::kShutdown);
-    run->kill();
-  }
+// False: it had been asked to stop already, and is on its way.
+bool PulseLoop::end_run(ActiveRun& run, const char* why) {
+  if (!run.stop(StopReason::kShutdown)) return false;
+  log_(LogLevel::kWarn, "job " + std::to_string(value(run.job.lease.id)) +
+                            ": its lease " + why + "; the run is ended");
+  run.kill();
+  return true;
 }
 
 void PulseLoop::stop() {

@@ -36,7 +36,7 @@ class PulseLoop {
  private:
   void work();
   void tick();
-  void fence_self(const std::vector<Runner::RunPtr>& runs);
+  bool end_run(ActiveRun& run, const char* why);
 
   Store& store_;
   Feed& feed_;

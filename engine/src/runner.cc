@@ -159,8 +159,8 @@ bool Runner::cancel(JobId id) {
   for (const auto& run : leases()) {
     if (run->job.lease.id != id || run->ended()) continue;
     found = true;
-    run->stop(StopReason::kCancel);
-    ladder_.escalate(run);
+    // Every beat says it again until the run has ended: the ladder is climbed once.
+    if (run->stop(StopReason::kCancel)) ladder_.escalate(run);
   }
   return found;
 }

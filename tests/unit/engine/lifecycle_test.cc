@@ -54,7 +54,9 @@ TEST(Lifecycle, StopLetsTheRunningEndAndLeavesNothingRunning) {
     const auto job = engine.job(id).value();
     EXPECT_NE(job.state, State::kRunning);
     completed += job.state == State::kCompleted ? 1 : 0;
-    if (job.state == State::kAvailable) EXPECT_EQ(job.attempt, 0);
+    if (job.state == State::kAvailable) {
+      EXPECT_EQ(job.attempt, 0);
+    }
   }
   EXPECT_EQ(completed, 2U);
 }

@@ -1,0 +1,133 @@
+// The ladder where runs can be killed, and who climbs it.
+#include <algorithm>
+#include <vector>
+
+#include "fixture.h"
+
+namespace carrel {
+namespace {
+
+using namespace std::chrono_literals;
+
+// Runs that heed nothing but the last step, and note what is done to them.
+class Stubborn final : public Isolation {
+ public:
+  struct Notes {
+    std::mutex mutex;
+    std::condition_variable changed;
+    std::vector<std::string> steps;
+    void add(std::string step) {
+      std::lock_guard lock(mutex);
+      steps.push_back(std::move(step));
+      changed.notify_all();
+    }
+  };
+  class StubbornRun final : public Run {
+   public:
+    StubbornRun(Task task, Notes& notes) : task_(std::move(task)), notes_(notes) {}
+    void request_stop(StopReason reason) noexcept override {
+      reason_ = reason;
+      notes_.add("stop");
+    }
+    bool terminate() noexcept override {
+      notes_.add("terminate");
+      return true;
+    }
+    bool kill() noexcept override {
+      notes_.add("kill");
+      Outcome outcome;
+      outcome.klass = reason_ == StopReason::kTimeout ? OutcomeClass::kWallTimeout
+                                                      : OutcomeClass::kCancelled;
+      outcome.error = {Code::kCancelled, "killed"};
+      task_.sink->on_end(std::move(outcome));
+      return true;
+    }
+    void abandon() noexcept override { notes_.add("abandon"); }
+
+   private:
+    Task task_;
+    Notes& notes_;
+    StopReason reason_ = StopReason::kCancel;
+  };
+
+  explicit Stubborn(Notes& notes) : notes_(notes) {}
+  IsolationTraits traits() const noexcept override {
+    return {.contains_crash = true, .can_kill = true, .runs_handlers = true};
+  }
+  std::vector<Result<std::shared_ptr<Run>>> start(std::span<Task> tasks) override {
+    std::vector<Result<std::shared_ptr<Run>>> runs;
+    for (auto& task : tasks) {
+      runs.emplace_back(std::make_shared<StubbornRun>(std::move(task), notes_));
+      notes_.add("start");
+    }
+    return runs;
+  }
+
+ private:
+  Notes& notes_;
+};
+
+class LadderTest : public testing::Test {
+ protected:
+  Engine make(Config config) {
+    Registry registry = Registry::with_builtins();
+    registry.add_isolation(
+        "stubborn", {[this](const IsolationSetup&) -> Result<std::unique_ptr<Isolation>> {
+          return std::make_unique<Stubborn>(notes);
+        }});
+    config.defaults.isolation = "stubborn";
+    Engine engine = Engine::open(std::move(config), registry).value();
+    engine.handle("deaf", [](Context&) {});
+    return engine;
+  }
+  void wait_for(const std::string& step) {
+    std::unique_lock lock(notes.mutex);
+    notes.changed.wait(lock, [&] {
+      return std::find(notes.steps.begin(), notes.steps.end(), step) != notes.steps.end();
+    });
+  }
+  std::vector<std::string> steps() {
+    std::lock_guard lock(notes.mutex);
+    return notes.steps;
+  }
+  Stubborn::Notes notes;
+  const std::vector<std::string> all{"start", "stop", "terminate", "kill"};
+};
+
+TEST_F(LadderTest, OutOfTimeIsStopThenTermThenKill) {
+  Engine engine = make(memory_config());
+  const auto id = engine.enqueue("deaf", {}, {.timeout = 5ms, .max_attempts = 1}).value();
+  ASSERT_TRUE(engine.start());
+  EXPECT_FALSE(engine.wait(id, kLong));
+  EXPECT_EQ(engine.job(id)->attempts.at(0).klass, OutcomeClass::kWallTimeout);
+  EXPECT_EQ(steps(), all);
+}
+
+TEST_F(LadderTest, ACancelThatEveryBeatRepeatsClimbsOnce) {
+  Config config = memory_config();
+  config.worker.beat = 1ms;  // many beats on each rung
+  config.defaults.stop_grace = 50ms;
+  config.defaults.term_grace = 50ms;
+  Engine engine = make(config);
+  const auto id = engine.enqueue("deaf").value();
+  ASSERT_TRUE(engine.start());
+  wait_for("start");
+  // Through the store, as somebody elsewhere would.
+  ASSERT_EQ(engine.store().cancel({&id, 1})->front(), Cancelled::kRequested);
+  EXPECT_EQ(engine.wait(id, kLong).error().code, Code::kCancelled);
+  EXPECT_EQ(steps(), all);
+}
+
+TEST_F(LadderTest, AStopKillsWhatDoesNotEndInItsGraceAndReleasesIt) {
+  Engine engine = make(memory_config());
+  const auto id = engine.enqueue("deaf").value();
+  ASSERT_TRUE(engine.start());
+  wait_for("start");
+  engine.stop(1ms);
+  EXPECT_EQ(steps(), (std::vector<std::string>{"start", "stop", "kill"}));
+  EXPECT_EQ(engine.job(id)->state, State::kAvailable);
+  EXPECT_EQ(engine.job(id)->attempt, 0);
+}
+
+}  // namespace
+}  // namespace carrel
