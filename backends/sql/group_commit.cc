@@ -29,7 +29,10 @@ Result<void> GroupCommit::run(const std::function<void()>& work,
   queue_.push_back(&operation);
   if (queue_.size() == 1) wake_.notify_one();
   const auto done = [&] { return operation.done; };
-  if (deadline && !operation.heard.wait_for(lock, *deadline, done)) {
+  // A longer one would pass the end of the clock.
+  constexpr Duration kLongest = std::chrono::hours(24 * 365);
+  if (deadline && *deadline < kLongest &&
+      !operation.heard.wait_for(lock, *deadline, done)) {
     const auto waiting = std::find(queue_.begin(), queue_.end(), &operation);
     if (waiting != queue_.end()) {
       queue_.erase(waiting);

@@ -29,7 +29,8 @@ struct StoredRow {
 
 // kNever is NULL in columns that may say "never".
 inline std::optional<long long> to_column(Time t) {
-  return t == kNever ? std::nullopt : std::optional(t.time_since_epoch().count());
+  if (t == kNever) return std::nullopt;
+  return t.time_since_epoch().count();
 }
 inline Time to_time(long long column) { return Time(Duration(column)); }
 inline long long to_column(JobId id) { return static_cast<long long>(value(id)); }

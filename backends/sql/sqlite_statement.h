@@ -20,8 +20,10 @@ struct Nullable {
   soci::indicator indicator = soci::i_null;
 
   void set(std::optional<long long> v) {
-    value = v.value_or(0);
-    indicator = v ? soci::i_ok : soci::i_null;
+    indicator = soci::i_null;
+    if (!v) return;
+    value = *v;
+    indicator = soci::i_ok;
   }
   std::optional<long long> get() const {
     return indicator == soci::i_null ? std::nullopt : std::optional(value);

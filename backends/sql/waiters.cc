@@ -6,7 +6,9 @@ namespace carrel::sql {
 
 Waiters::Deadline Waiters::deadline_after(Duration wait) {
   const Deadline now = std::chrono::steady_clock::now();
-  return wait >= Deadline::max() - now ? Deadline::max() : now + wait;
+  // In the coarser unit, which cannot overflow.
+  const auto left = std::chrono::duration_cast<Duration>(Deadline::max() - now);
+  return wait >= left ? Deadline::max() : now + wait;
 }
 
 void Waiters::interrupt() noexcept {
