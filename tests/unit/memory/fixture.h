@@ -56,7 +56,8 @@ class StoreTest : public testing::Test {
   bool exists(JobId id) { return store_->monitor().job(id).has_value(); }
   std::size_t rows() {
     std::size_t sum = 0;
-    for (const auto n : store_->monitor().counts().value().total) sum += n;
+    const auto counts = store_->monitor().counts().value();
+    for (const auto n : counts.total) sum += n;
     return sum;
   }
 
