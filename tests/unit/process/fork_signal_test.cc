@@ -85,7 +85,6 @@ TEST_F(ForkSignalTest, Case15_StartedFromAThreadWithTermBlocked_TermWorks) {
 TEST_F(ForkSignalTest, Case16_StopsItself_Killed) {
   const auto job = ready("stop_self");
   job.run->request_stop(StopReason::kTimeout);
-  job.run->terminate();
   job.run->kill();
   const Outcome out = job.sink->wait();
   EXPECT_EQ(out.klass, OutcomeClass::kWallTimeout);
