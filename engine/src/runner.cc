@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <random>
+#include <thread>
 
 #include "completer.h"
 #include "finish.h"
@@ -19,6 +20,11 @@ double random_fraction() {
 
 Runner::Runner(const KindTable& kinds, Size size, Ladder& ladder, Completer& completer)
     : kinds_(kinds), size_(size), ladder_(ladder), completer_(completer) {}
+
+Runner::~Runner() {
+  // Its run is counted as ended already: what is left of the call is a few instructions.
+  while (reporting_.load() > 0) std::this_thread::yield();
+}
 
 std::size_t Runner::room() const noexcept {
   const std::size_t all = size_.concurrency + size_.prefetch;
@@ -121,6 +127,7 @@ void Runner::arm(ActiveRun& run) {
 }
 
 void Runner::ended(RunPtr run) noexcept {
+  reporting_.fetch_add(1);
   ladder_.disarm(*run);
   const Outcome& outcome = run->outcome;
   const Decision decision =
@@ -131,6 +138,7 @@ void Runner::ended(RunPtr run) noexcept {
   if (!kind.traits.queues) refill(kind);
   const std::size_t before = busy_.fetch_sub(1);
   if (waiters_.load() > 0 && before - 1 <= wake_at_busy_.load()) tell_waiters();
+  reporting_.fetch_sub(1);  // the last touch of this object
 }
 
 // A slot of a non-queueing isolation is free: the next that waits here takes it.

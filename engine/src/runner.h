@@ -32,6 +32,7 @@ class Runner {
     std::size_t prefetch = 0;
   };
   Runner(const KindTable& kinds, Size size, Ladder& ladder, Completer& completer);
+  ~Runner();  // no run is left; waits for the thread that is still reporting the last one
 
   // Blocks until jobs may be claimed, and says how many; 0: interrupted. One caller.
   std::size_t wait_for_room();
@@ -80,6 +81,7 @@ class Runner {
   Completer& completer_;
 
   std::atomic<std::size_t> busy_{0};
+  std::atomic<std::size_t> reporting_{0};  // threads inside ended()
   mutable std::mutex leases_mutex_;
   std::vector<RunPtr> leases_;
 
