@@ -21,7 +21,7 @@ struct Figure {
   double fixed_limit = 0;  // where the target is no ratio but an amount
   double target = 1;       // of ours / limit
   Better better = Better::kHigher;
-  std::size_t pairs = 3;      // ours, limit, ours, limit, …; medians are compared
+  std::size_t pairs = 5;      // odd: ours, limit, ours, limit, …; the middle one counts
   std::size_t memory_mb = 0;  // must be free; else the figure is not taken
 };
 

@@ -15,13 +15,6 @@
 namespace bench {
 namespace {
 
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  const std::size_t middle = values.size() / 2;
-  return values.size() % 2 == 1 ? values[middle]
-                                : (values[middle - 1] + values[middle]) / 2;
-}
-
 std::string read_all(int fd) {
   std::string text;
   std::array<char, 4096> bytes;
@@ -75,28 +68,26 @@ std::optional<double> run(const Command& command) {
 }  // namespace
 
 std::optional<Measured> measure(const Figure& figure, bool verbose) {
-  std::vector<double> ours;
-  std::vector<double> limit;
-  for (std::size_t pair = 0; pair < figure.pairs; ++pair) {
+  std::vector<Measured> pairs;
+  for (std::size_t i = 0; i < figure.pairs; ++i) {
     const std::optional<double> value = run(figure.ours);
     if (!value) return std::nullopt;
-    const std::optional<double> bound =
+    const std::optional<double> limit =
         figure.limit.empty() ? std::optional(figure.fixed_limit) : run(figure.limit);
-    if (!bound) return std::nullopt;
+    if (!limit) return std::nullopt;
+    const double ratio = *limit == 0 ? 0 : *value / *limit;
     if (verbose) {
       std::fprintf(stderr, "  %s %.6g / %.6g = %.3f\n", figure.name.c_str(), *value,
-                   *bound, *value / *bound);
+                   *limit, ratio);
     }
-    ours.push_back(*value);
-    limit.push_back(*bound);
+    pairs.push_back({*value, *limit, ratio, false});
   }
-  Measured result;
-  result.value = median(ours);
-  result.limit = median(limit);
-  result.ratio = result.limit == 0 ? 0 : result.value / result.limit;
-  result.pass = figure.better == Better::kHigher ? result.ratio >= figure.target
-                                                 : result.ratio <= figure.target;
-  return result;
+  std::sort(pairs.begin(), pairs.end(),
+            [](const Measured& a, const Measured& b) { return a.ratio < b.ratio; });
+  Measured middle = pairs[pairs.size() / 2];
+  middle.pass = figure.better == Better::kHigher ? middle.ratio >= figure.target
+                                                 : middle.ratio <= figure.target;
+  return middle;
 }
 
 }  // namespace bench
