@@ -8,6 +8,7 @@
 #include <boost/asio/post.hpp>
 #include <filesystem>
 #include <fstream>
+#include <sstream>
 #include <future>
 #include <stdexcept>
 #include <thread>
@@ -156,8 +157,17 @@ bool exists(pid_t pid) {
   std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
   std::string text;
   if (!std::getline(file, text)) return false;
-  const auto state = text.rfind(") ");
-  return state != std::string::npos && text[state + 2] != 'Z' && text[state + 2] != 'X';
+  const auto name_end = text.rfind(") ");
+  if (name_end == std::string::npos) return false;
+  std::istringstream fields(text.substr(name_end + 2));
+  char state = 0;
+  fields >> state;
+  std::string skipped;
+  for (int field = 4; field < 20; ++field) fields >> skipped;
+  int threads = 0;
+  fields >> threads;
+  // A first thread that has ended is shown as a zombie while others still hold its files.
+  return (state != 'Z' && state != 'X') || threads > 1;
 }
 
 std::uint64_t resident_bytes_of(pid_t pid) {

@@ -78,7 +78,7 @@ bool eventually(const std::function<bool()>& holds);
 std::size_t open_descriptors(pid_t pid);
 std::size_t threads_of(pid_t pid);
 std::vector<pid_t> children_of(pid_t pid);
-bool exists(pid_t pid);  // a zombie does not count
+bool exists(pid_t pid);  // one that ended but was not reaped does not count
 std::uint64_t resident_bytes_of(pid_t pid);
 
 }  // namespace carrel::test
