@@ -9,7 +9,9 @@ namespace carrel::memory {
 MemoryStore::MemoryStore(const BackendOptions& options)
     : clock_(*options.clock), jobs_(options.retention) {}
 
-StoreTraits MemoryStore::traits() const noexcept { return {.reach = Reach::kProcess}; }
+StoreTraits MemoryStore::traits() const noexcept {
+  return {.reach = Reach::kProcess, .blocks = false};
+}
 
 void MemoryStore::tell_waiters(Wakes& wakes) {
   for (Bucket* bucket : jobs_.fresh()) {

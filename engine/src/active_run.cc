@@ -17,16 +17,19 @@ void ActiveRun::on_progress(float fraction, std::string_view message) noexcept {
   // NaN compares false and becomes 0.
   const float clamped = fraction > 0 ? std::min(fraction, 1.0F) : 0.0F;
   std::lock_guard lock(mutex_);
+  has_news_ = true;
   progress_ = Progress{clamped, std::string(message.substr(0, kMaxMessage))};
 }
 
 void ActiveRun::on_checkpoint(std::string_view bytes) noexcept {
   std::lock_guard lock(mutex_);
+  has_news_ = true;
   checkpoint_ = std::string(bytes);
 }
 
 void ActiveRun::on_log(std::string_view line) noexcept {
   std::lock_guard lock(mutex_);
+  has_news_ = true;
   if (log_.size() > 2 * kMaxLogPending) {  // the newest lines are the ones to keep
     const auto cut = log_.find('\n', log_.size() - kMaxLogPending);
     log_.erase(0, cut == std::string::npos ? log_.size() : cut + 1);
@@ -57,7 +60,7 @@ void ActiveRun::attach(std::shared_ptr<Run> run) noexcept {
     std::lock_guard lock(mutex_);
     if (ended_.load()) return;
     run_ = run;
-    stop = stop_;
+    stop = stop_reason();
   }
   // It may have ended between the check and here: the handle is dropped then too.
   if (stop) run->request_stop(*stop);
@@ -72,8 +75,8 @@ bool ActiveRun::stop(StopReason reason) noexcept {
   std::shared_ptr<Run> run;
   {
     std::lock_guard lock(mutex_);
-    if (stop_) return false;
-    stop_ = reason;
+    if (stop_.load() >= 0) return false;
+    stop_ = static_cast<int>(reason);
     run = run_;
   }
   if (run) run->request_stop(reason);
@@ -81,8 +84,9 @@ bool ActiveRun::stop(StopReason reason) noexcept {
 }
 
 std::optional<StopReason> ActiveRun::stop_reason() const noexcept {
-  std::lock_guard lock(mutex_);
-  return stop_;
+  const int reason = stop_.load();
+  if (reason < 0) return std::nullopt;
+  return static_cast<StopReason>(reason);
 }
 
 bool ActiveRun::terminate() noexcept {
@@ -96,7 +100,9 @@ bool ActiveRun::kill() noexcept {
 }
 
 void ActiveRun::take_news(Beat& beat) {
+  if (!has_news_.load()) return;
   std::lock_guard lock(mutex_);
+  has_news_ = false;
   beat.progress = std::exchange(progress_, std::nullopt);
   beat.checkpoint = std::exchange(checkpoint_, std::nullopt);
   beat.log = std::exchange(log_, {});
@@ -104,6 +110,7 @@ void ActiveRun::take_news(Beat& beat) {
 
 void ActiveRun::return_news(Beat&& beat) {
   std::lock_guard lock(mutex_);
+  has_news_ = true;
   if (!progress_) progress_ = std::move(beat.progress);
   if (!checkpoint_) checkpoint_ = std::move(beat.checkpoint);
   log_.insert(0, beat.log);

@@ -33,6 +33,7 @@ class ActiveRun final : public RunSink, public std::enable_shared_from_this<Acti
   // Filled at the end, read by the completer.
   Outcome outcome;
   Finish finish;
+  bool more_ends = false;  // others follow at once
 
   // Places in tables of others, guarded by them.
   std::size_t index = 0;  // the Runner's
@@ -44,6 +45,7 @@ class ActiveRun final : public RunSink, public std::enable_shared_from_this<Acti
   void on_progress(float fraction, std::string_view message) noexcept override;
   void on_checkpoint(std::string_view bytes) noexcept override;
   void on_log(std::string_view line) noexcept override;
+  void expect_more_ends() noexcept override { more_ends = true; }
   void on_end(Outcome end) noexcept override;
 
   // The isolation's handle; a stop that was asked for meanwhile is passed on.
@@ -71,10 +73,11 @@ class ActiveRun final : public RunSink, public std::enable_shared_from_this<Acti
   Runner& runner_;
   mutable std::mutex mutex_;
   std::shared_ptr<Run> run_;
-  std::optional<StopReason> stop_;
+  std::atomic<int> stop_{-1};  // a StopReason once asked; written under the mutex
   std::optional<Progress> progress_;
   std::optional<std::string> checkpoint_;
   std::string log_;
+  std::atomic<bool> has_news_{false};  // without it there is nothing to lock for
   std::atomic<bool> ended_{false};
 };
 

@@ -22,7 +22,9 @@ Completer::Completer(Store& store, Hooks hooks, StoreStatus& status, Totals& tot
       status_(status),
       totals_(totals),
       log_(std::move(log)),
-      bound_(bound) {}
+      bound_(bound),
+      at_once_(!store.traits().blocks && hooks_.finished.empty() &&
+               hooks_.failed.empty()) {}
 
 Completer::~Completer() { stop(); }
 
@@ -31,49 +33,72 @@ void Completer::start(Runner& runner) {
   thread_ = named_thread("carrel-complete", [this] { work(); });
 }
 
-void Completer::push(std::shared_ptr<ActiveRun> run) noexcept {
+void Completer::push(std::shared_ptr<ActiveRun> run, bool more) noexcept {
   pending_.fetch_add(1);
   bool asleep = false;
   {
     std::lock_guard lock(mutex_);
     queue_.push_back(std::move(run));
-    asleep = std::exchange(sleeping_, false);
+    if (more || !at_once_) asleep = std::exchange(sleeping_, false);
   }
   if (asleep) wake_.notify_one();
 }
 
+void Completer::settle() noexcept {
+  if (!at_once_) return;
+  std::unique_lock lock(mutex_);
+  if (committing_) {
+    settle_again_ = true;
+  } else if (!failed_ && !stopping_) {
+    commit_queue(lock);
+  }
+}
+
+void Completer::commit_queue(std::unique_lock<std::mutex>& lock) {
+  committing_ = true;
+  failed_ = false;
+  do {
+    settle_again_ = false;
+    const auto end =
+        queue_.begin() + static_cast<std::ptrdiff_t>(std::min(kMaxBatch, queue_.size()));
+    batch_.assign(std::make_move_iterator(queue_.begin()), std::make_move_iterator(end));
+    queue_.erase(queue_.begin(), end);
+    lock.unlock();
+    commit(batch_);
+    lock.lock();
+    if (!batch_.empty()) {  // the store was away: the thread tries again
+      failed_ = true;
+      queue_.insert(queue_.begin(), std::make_move_iterator(batch_.begin()),
+                    std::make_move_iterator(batch_.end()));
+      if (std::exchange(sleeping_, false)) wake_.notify_one();
+    }
+  } while (settle_again_ && !failed_);
+  committing_ = false;
+  if (stopping_ || pending_.load() == 0) flushed_.notify_all();
+}
+
 void Completer::work() {
-  Batch batch;
+  // For how long an end may be put off in the hope of more.
+  constexpr Duration kTick = std::chrono::milliseconds(1);
   Duration backoff = kFirstBackoff;
   std::unique_lock lock(mutex_);
   while (true) {
-    if (batch.empty()) {
-      // Set anew before each wait: a push that woke it for nothing has cleared it.
-      wake_.wait(lock, [&] {
-        sleeping_ = !stopping_ && queue_.empty();
-        return !sleeping_;
-      });
-    } else {  // the store was away
+    // Set anew before each wait: a push that woke it for nothing has cleared it.
+    wake_.wait(lock, [&] {
+      sleeping_ = !stopping_ && queue_.empty();
+      return !sleeping_;
+    });
+    if (failed_) {
       wake_.wait_for(lock, backoff, [&] { return stopping_; });
       backoff = std::min<Duration>(backoff * 2, kLastBackoff);
+    } else if (at_once_) {
+      wake_.wait_for(lock, kTick, [&] { return stopping_; });
     }
-    if (stopping_) {
-      queue_.insert(queue_.begin(), batch.begin(), batch.end());
-      return;
-    }
-    while (!queue_.empty() && batch.size() < kMaxBatch) {
-      const auto take = std::min(kMaxBatch - batch.size(), queue_.size());
-      batch.insert(
-          batch.end(), std::make_move_iterator(queue_.begin()),
-          std::make_move_iterator(queue_.begin() + static_cast<std::ptrdiff_t>(take)));
-      queue_.erase(queue_.begin(), queue_.begin() + static_cast<std::ptrdiff_t>(take));
-    }
-    lock.unlock();
-    const auto before = batch.size();
-    commit(batch);
-    if (batch.size() < before) backoff = kFirstBackoff;
-    lock.lock();
-    if (pending_.load() == 0) flushed_.notify_all();
+    if (stopping_) return;
+    if (committing_ || queue_.empty()) continue;
+    const auto before = pending_.load();
+    commit_queue(lock);
+    if (!failed_ || pending_.load() < before) backoff = kFirstBackoff;
   }
 }
 
@@ -98,12 +123,14 @@ void Completer::commit(Batch& batch) {
   done.reserve(batch.size());
   for (std::size_t i = 0; i < batch.size(); ++i) {
     ActiveRun& run = *batch[i];
-    run.finish = std::move(finishes[i]);
     if (answers[i]) {
       status_.answered();
-      applied(run, std::move(*answers[i]), freed);
+      applied(run, std::move(finishes[i]), std::move(*answers[i]), freed);
       done.push_back(std::move(batch[i]));
-    } else if (answers[i].error().code == Code::kUnavailable) {
+      continue;
+    }
+    run.finish = std::move(finishes[i]);
+    if (answers[i].error().code == Code::kUnavailable) {
       status_.failed("finish", answers[i].error());
       run.outcome.result = std::move(run.finish.result);
       again.push_back(std::move(batch[i]));
@@ -124,7 +151,8 @@ void Completer::commit(Batch& batch) {
   if (!freed.empty() && hooks_.freed) hooks_.freed(std::move(freed));
 }
 
-void Completer::applied(ActiveRun& run, Finished&& finished, std::vector<Ticket>& freed) {
+void Completer::applied(ActiveRun& run, Finish&& finish, Finished&& finished,
+                        std::vector<Ticket>& freed) {
   if (finished.kind == Finished::Kind::kStale) {
     totals_.stale.fetch_add(1);
     log_(LogLevel::kWarn, "job " + std::to_string(value(run.job.lease.id)) +
@@ -132,17 +160,17 @@ void Completer::applied(ActiveRun& run, Finished&& finished, std::vector<Ticket>
     return;
   }
   for (auto& ticket : finished.freed) freed.push_back(std::move(ticket));
-  const Verdict verdict = run.finish.verdict;
+  const Verdict verdict = finish.verdict;
   if (verdict == Verdict::kCompleted) totals_.completed.fetch_add(1);
   if (verdict == Verdict::kCancelled) totals_.cancelled.fetch_add(1);
   if (verdict == Verdict::kRetry || verdict == Verdict::kDiscarded) {
     totals_.failed.fetch_add(1);
   }
   if (hooks_.due_in && (verdict == Verdict::kRetry || verdict == Verdict::kSnoozed)) {
-    hooks_.due_in(run.finish.retry_in);
+    hooks_.due_in(finish.retry_in);
   }
   if (hooks_.finished.empty() && hooks_.failed.empty()) return;
-  run.outcome.result = run.finish.result;
+  run.outcome.result = std::move(finish.result);
   const Event event{run.job, run.outcome, verdict, finished.state};
   const auto tell = [&](const std::vector<Hook>& hooks) {
     for (const auto& hook : hooks) {
@@ -195,6 +223,8 @@ void Completer::stop() {
   }
   wake_.notify_all();
   if (thread_.joinable()) thread_.join();
+  std::unique_lock lock(mutex_);
+  flushed_.wait(lock, [&] { return !committing_; });
   for (const auto& run : queue_) {
     log_(LogLevel::kError, "job " + std::to_string(value(run->job.lease.id)) +
                                ": its end was not stored; it will run again");

@@ -1,4 +1,8 @@
-// The completer: one thread that commits how runs ended, many at a time.
+// The completer: commits how runs ended, many at a time, and one batch at once.
+//
+// It has a thread that does so where the store may block, or hooks are to be called. Else
+// whoever reports an end commits it, together with all that others reported meanwhile;
+// the thread commits only what was put off for too long, or could not be stored at once.
 //
 // While the store is away the batch is kept and tried again; meanwhile the runs stay
 // named in the beats, so that their leases hold as long as the store can be told.
@@ -46,7 +50,10 @@ class Completer {
   ~Completer();  // stop() was called
 
   void start(Runner& runner);
-  void push(std::shared_ptr<ActiveRun> run) noexcept;
+  // An end. With `more` its commit may wait for a millisecond, or for the next settle().
+  void push(std::shared_ptr<ActiveRun> run, bool more) noexcept;
+  // Commits what was pushed, here or, if somebody is just committing, there.
+  void settle() noexcept;
   bool keeps_up() const noexcept { return pending_.load() < bound_; }
   std::size_t pending() const noexcept { return pending_.load(); }
   // Until all is committed, at most until then. True: all is.
@@ -57,9 +64,12 @@ class Completer {
  private:
   using Batch = std::vector<std::shared_ptr<ActiveRun>>;
   void work();
+  // With the lock held, which it gives up meanwhile.
+  void commit_queue(std::unique_lock<std::mutex>& lock);
   // Commits what it can; what is to be tried again stays in `batch`.
   void commit(Batch& batch);
-  void applied(ActiveRun& run, Finished&& finished, std::vector<Ticket>& freed);
+  void applied(ActiveRun& run, Finish&& finish, Finished&& finished,
+               std::vector<Ticket>& freed);
   void cannot_store(ActiveRun& run, const Error& error);
 
   Store& store_;
@@ -68,14 +78,19 @@ class Completer {
   Totals& totals_;
   LogFn log_;
   const std::size_t bound_;
+  const bool at_once_;  // whoever reports an end commits it
   Runner* runner_ = nullptr;
 
   std::mutex mutex_;
   std::condition_variable wake_;
   std::condition_variable flushed_;
   Batch queue_;
+  Batch batch_;  // whoever is committing has it
   bool stopping_ = false;
   bool sleeping_ = false;
+  bool committing_ = false;  // somebody is: one at a time
+  bool settle_again_ = false;
+  bool failed_ = false;  // the front of the queue waits for a further try
   std::atomic<std::size_t> pending_{0};
   std::thread thread_;
 };

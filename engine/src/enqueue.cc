@@ -34,6 +34,14 @@ Result<void> check_duration(std::string_view what, Duration d) {
   return {};
 }
 
+Result<void> check(const NewJob& job) {
+  if (auto ok = check_name("a kind", job.kind); !ok) return ok;
+  if (auto ok = check_name("a queue", job.queue); !ok) return ok;
+  if (auto ok = check_duration("delay", job.delay); !ok) return ok;
+  if (auto ok = check_duration("start_within", job.start_within); !ok) return ok;
+  return check_duration("timeout", job.timeout);
+}
+
 }  // namespace
 
 bool Engine::Impl::knows(std::string_view kind) const {
@@ -55,12 +63,7 @@ Result<NewJob> Engine::Impl::make_job(std::string_view kind, std::string payload
   job.priority = options.priority.value_or(defaults.priority);
   job.max_attempts =
       options.max_attempts != 0 ? options.max_attempts : defaults.max_attempts;
-  for (const auto& ok : {check_name("a kind", job.kind), check_name("a queue", job.queue),
-                         check_duration("delay", job.delay),
-                         check_duration("start_within", job.start_within),
-                         check_duration("timeout", job.timeout)}) {
-    if (!ok) return tl::unexpected<Error>(ok.error());
-  }
+  if (auto ok = check(job); !ok) return tl::unexpected<Error>(std::move(ok.error()));
   if (job.request_id.size() > kMaxRequestId) {
     return fail(Code::kInvalid, "a request_id has at most 512 bytes", "enqueue");
   }
@@ -93,6 +96,7 @@ std::vector<Result<JobId>> Engine::Impl::enqueue(std::vector<Result<NewJob>> job
     if (job) rows.push_back(std::move(*job));
   }
   auto inserted = store->insert(rows, kInsertDeadline);
+  const bool wants_tickets = config.mode == Mode::kInline || queue() != nullptr;
   std::vector<Ticket> tickets;
   Duration soonest = Duration::max();
   std::size_t row = 0;
@@ -108,7 +112,7 @@ std::vector<Result<JobId>> Engine::Impl::enqueue(std::vector<Result<NewJob>> job
       continue;
     }
     answers.emplace_back(answer->id);
-    if (answer->ticket) tickets.push_back(std::move(*answer->ticket));
+    if (answer->ticket && wants_tickets) tickets.push_back(std::move(*answer->ticket));
     if (stored.delay.count() > 0) soonest = std::min(soonest, stored.delay);
     if (stored.start_within.count() > 0) {
       soonest = std::min(soonest, stored.delay + stored.start_within);

@@ -6,13 +6,30 @@
 
 namespace carrel {
 
+namespace {
+constexpr Duration kFirstBackoff = std::chrono::milliseconds(50);
+constexpr Duration kLastBackoff = std::chrono::seconds(5);
+}  // namespace
+
 Feed::Feed(ClaimSource& source, Runner& runner, Setup setup, StoreStatus& status)
-    : source_(source), runner_(runner), setup_(std::move(setup)), status_(status) {}
+    : source_(source),
+      runner_(runner),
+      setup_(std::move(setup)),
+      status_(status),
+      serves_(!setup_.store_blocks),
+      backoff_(kFirstBackoff) {}
 
 Feed::~Feed() { stop(); }
 
 void Feed::start() {
-  thread_ = named_thread("carrel-feed", [this] { work(); });
+  if (serves_) runner_.on_room([this] { serve(); });
+  thread_ = named_thread("carrel-feed", [this] {
+    if (serves_) {
+      work_when_dry();
+    } else {
+      work();
+    }
+  });
 }
 
 Result<std::size_t> Feed::pull(std::size_t max, Duration wait) {
@@ -31,20 +48,64 @@ Result<std::size_t> Feed::pull(std::size_t max, Duration wait) {
 }
 
 void Feed::work() {
-  constexpr Duration kFirst = std::chrono::milliseconds(50);
-  constexpr Duration kLast = std::chrono::seconds(5);
-  Duration backoff = kFirst;
   while (const std::size_t room = runner_.wait_for_room()) {
     const auto pulled = pull(room, setup_.wait);
     if (pulled) {
       status_.answered();
-      backoff = kFirst;
+      backoff_ = kFirstBackoff;
       continue;
     }
-    status_.failed("claim", pulled.error());
     std::unique_lock lock(mutex_);
-    if (wake_.wait_for(lock, backoff, [&] { return stopping_; })) return;
-    backoff = std::min(backoff * 2, kLast);
+    if (!back_off(lock, pulled.error())) return;
+  }
+}
+
+bool Feed::back_off(std::unique_lock<std::mutex>& lock, const Error& error) {
+  status_.failed("claim", error);
+  wake_.wait_for(lock, backoff_, [&] { return stopping_; });
+  backoff_ = std::min(backoff_ * 2, kLastBackoff);
+  return !stopping_;
+}
+
+// Whoever makes room calls after it has made it, and whoever claims looks at the room
+// after it has claimed, both under the lock: room is never left unseen.
+void Feed::serve() noexcept {
+  if (!serves_) return;
+  std::unique_lock lock(mutex_);
+  while (!stopping_ && !claiming_ && !dry_ && runner_.has_room()) {
+    claiming_ = true;
+    lock.unlock();
+    const auto pulled = pull(runner_.room(), Duration{0});
+    lock.lock();
+    claiming_ = false;
+    dry_ = !pulled || *pulled == 0;
+    if (dry_ || stopping_) wake_.notify_all();
+  }
+}
+
+void Feed::work_when_dry() {
+  std::unique_lock lock(mutex_);
+  while (true) {
+    wake_.wait(lock, [&] { return stopping_ || (dry_ && !claiming_); });
+    if (stopping_) return;
+    const std::size_t room = runner_.room();
+    dry_ = false;
+    if (room == 0) continue;  // who makes some sees that it is not dry
+    claiming_ = true;
+    lock.unlock();
+    const auto pulled = pull(room, setup_.wait);
+    lock.lock();
+    claiming_ = false;
+    dry_ = !pulled || *pulled == 0;
+    if (!pulled) {
+      if (!back_off(lock, pulled.error())) return;
+      continue;
+    }
+    status_.answered();
+    backoff_ = kFirstBackoff;
+    lock.unlock();
+    serve();
+    lock.lock();
   }
 }
 
@@ -58,6 +119,8 @@ void Feed::stop() {
   runner_.interrupt();
   source_.interrupt();
   if (thread_.joinable()) thread_.join();
+  std::unique_lock lock(mutex_);
+  wake_.wait(lock, [&] { return !claiming_; });
 }
 
 }  // namespace carrel

@@ -1,4 +1,8 @@
-// The feed: one thread that claims as many jobs as there is room for, and launches them.
+// The feed: claims as many jobs as there is room for, and launches them.
+//
+// It has a thread that waits for room and then for jobs. Where the store does not block,
+// the threads that make the room claim too, and the feed's own waits only for jobs, once
+// there are none.
 #pragma once
 
 #include <carrel/store.h>
@@ -25,12 +29,15 @@ class Feed {
     std::string worker;
     Duration lease;
     Duration wait;  // of one claim
+    bool store_blocks;
   };
   Feed(ClaimSource& source, Runner& runner, Setup setup, StoreStatus& status);
   ~Feed();  // stop()
 
   void start();
   void stop();  // idempotent; returns when the last claim has been launched
+  // Claims what there is room for, if that needs no waiting and nobody else is claiming.
+  void serve() noexcept;
 
   // One claim on the caller's thread, for drain(): how many jobs were launched.
   Result<std::size_t> pull(std::size_t max, Duration wait);
@@ -42,17 +49,24 @@ class Feed {
 
  private:
   void work();
+  void work_when_dry();
+  // With the lock held, which it gives up meanwhile. False: interrupted.
+  bool back_off(std::unique_lock<std::mutex>& lock, const Error& error);
 
   ClaimSource& source_;
   Runner& runner_;
   const Setup setup_;
   StoreStatus& status_;
+  const bool serves_;  // whoever makes room claims
   std::uint64_t number_ = 0;
   std::atomic<std::uint64_t> settled_{0};
   std::atomic<bool> lost_{false};
   std::mutex mutex_;
   std::condition_variable wake_;
   bool stopping_ = false;
+  bool claiming_ = false;  // somebody is, or will at once
+  bool dry_ = true;        // the last claim found nothing: the thread's turn
+  Duration backoff_;
   std::thread thread_;
 };
 

@@ -7,6 +7,7 @@
 #include "completer.h"
 #include "finish.h"
 #include "outcome.h"
+#include "recycling_allocator.h"
 
 namespace carrel {
 namespace {
@@ -19,7 +20,11 @@ double random_fraction() {
 }  // namespace
 
 Runner::Runner(const KindTable& kinds, Size size, Ladder& ladder, Completer& completer)
-    : kinds_(kinds), size_(size), ladder_(ladder), completer_(completer) {}
+    : kinds_(kinds),
+      size_(size),
+      batch_(std::max<std::size_t>(1, size.prefetch / 2)),
+      ladder_(ladder),
+      completer_(completer) {}
 
 Runner::~Runner() {
   // Its run is counted as ended already: what is left of the call is a few instructions.
@@ -33,13 +38,10 @@ std::size_t Runner::room() const noexcept {
 }
 
 std::size_t Runner::wait_for_room() {
-  // With a prefetch, claims are made in halves of it rather than one by one.
-  const std::size_t all = size_.concurrency + size_.prefetch;
-  const std::size_t batch = std::max<std::size_t>(1, size_.prefetch / 2);
   std::unique_lock lock(wait_mutex_);
   ++waiters_;
-  wake_at_busy_ = all - batch;
-  changed_.wait(lock, [&] { return interrupted_ || room() >= batch; });
+  wake_at_busy_ = size_.concurrency + size_.prefetch - batch_;
+  changed_.wait(lock, [&] { return interrupted_ || has_room(); });
   --waiters_;
   return interrupted_ ? 0 : room();
 }
@@ -56,7 +58,8 @@ void Runner::launch(std::vector<Claimed> jobs) {
   for (auto& job : jobs) {
     // A source hands out only kinds that were demanded, and those are in the table.
     const Kind* kind = kinds_.find(job.kind);
-    runs.push_back(std::make_shared<ActiveRun>(std::move(job), *kind, *this));
+    runs.push_back(std::allocate_shared<ActiveRun>(RecyclingAllocator<ActiveRun>(),
+                                                   std::move(job), *kind, *this));
   }
   busy_ += runs.size();
   {
@@ -134,10 +137,12 @@ void Runner::ended(RunPtr run) noexcept {
       decide(run->kind.retry, run->job, outcome, run->stop_reason(), random_fraction());
   run->finish = make_finish(run->job, outcome, decision);
   const Kind& kind = run->kind;
-  completer_.push(std::move(run));
+  const bool more = run->more_ends;
+  completer_.push(std::move(run), more);
   if (!kind.traits.queues) refill(kind);
   const std::size_t before = busy_.fetch_sub(1);
   if (waiters_.load() > 0 && before - 1 <= wake_at_busy_.load()) tell_waiters();
+  if (!more) completer_.settle();
   reporting_.fetch_sub(1);  // the last touch of this object
 }
 
@@ -248,6 +253,7 @@ void Runner::retire(const std::vector<RunPtr>& runs) {
     }
   }
   if (waiters_.load() > 0) tell_waiters();
+  if (on_room_) on_room_();
 }
 
 }  // namespace carrel

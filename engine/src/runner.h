@@ -11,6 +11,7 @@
 #include <condition_variable>
 #include <cstddef>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -32,11 +33,17 @@ class Runner {
     std::size_t prefetch = 0;
   };
   Runner(const KindTable& kinds, Size size, Ladder& ladder, Completer& completer);
+  // `told` hears, on the thread that made it, of room that finishes have made; it is
+  // called with no lock held, and set before the first launch.
+  void on_room(std::function<void()> told) { on_room_ = std::move(told); }
   ~Runner();  // no run is left; waits for the thread that is still reporting the last one
 
   // Blocks until jobs may be claimed, and says how many; 0: interrupted. One caller.
   std::size_t wait_for_room();
   std::size_t room() const noexcept;
+  // Enough room for a claim to be worth while: with a prefetch, claims are made in halves
+  // of it rather than one by one.
+  bool has_room() const noexcept { return room() >= batch_; }
   void interrupt();
 
   // Registers the jobs, so that the next beat names them, and starts them.
@@ -77,6 +84,8 @@ class Runner {
 
   const KindTable& kinds_;
   const Size size_;
+  const std::size_t batch_;
+  std::function<void()> on_room_;
   Ladder& ladder_;
   Completer& completer_;
 

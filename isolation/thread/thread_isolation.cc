@@ -3,6 +3,7 @@
 #include <carrel/thread.h>
 
 #include "mutex_isolation.h"
+#include "recycling_allocator.h"
 
 namespace carrel {
 
@@ -32,7 +33,8 @@ std::vector<Result<std::shared_ptr<Run>>> ThreadIsolation::start(std::span<Task>
           fail(Code::kNotFound, "no handler for \"" + task.job->kind + "\"", "thread"));
       continue;
     }
-    runs.push_back(std::make_shared<ThreadRun>(std::move(task), kind->second, pool_));
+    runs.push_back(std::allocate_shared<ThreadRun>(RecyclingAllocator<ThreadRun>(),
+                                                   std::move(task), kind->second, pool_));
     answers.emplace_back(runs.back());
   }
   pool_.post(runs);

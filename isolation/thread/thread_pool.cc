@@ -114,7 +114,7 @@ void ThreadPool::work(std::shared_ptr<State> state,
     for (std::size_t i = 0; (i = self->next.fetch_add(1)) < take;) {
       const RunPtr run = std::move(self->batch[i]);
       self->current = run.get();
-      run->execute();
+      run->execute(i + 1 < take);
       self->current = nullptr;
       if (state->released) state->released(*run);
       if (run->abandoned() && recovered(*state, self, *run)) return;

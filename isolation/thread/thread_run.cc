@@ -5,7 +5,7 @@
 
 namespace carrel {
 
-void ThreadRun::execute() noexcept {
+void ThreadRun::execute(bool more) noexcept {
   int expected = kQueued;
   if (!phase_.compare_exchange_strong(expected, kRunning)) return;
   sink_->on_start();
@@ -21,7 +21,10 @@ void ThreadRun::execute() noexcept {
   }
   outcome.usage.wall = std::chrono::duration_cast<Duration>(Steady::now() - started);
   expected = kRunning;
-  if (phase_.compare_exchange_strong(expected, kEnded)) sink_->on_end(std::move(outcome));
+  if (phase_.compare_exchange_strong(expected, kEnded)) {
+    if (more) sink_->expect_more_ends();
+    sink_->on_end(std::move(outcome));
+  }
   sink_.reset();  // the sink holds this run: the circle ends here
 }
 

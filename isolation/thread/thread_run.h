@@ -25,7 +25,9 @@ class ThreadRun final : public Run, public ContextSink {
         kind_(std::move(kind)),
         pool_(pool) {}
 
-  void execute() noexcept;  // on a pool thread; returns at once if it ended while queued
+  // On a pool thread; returns at once if it ended while queued. `more`: the thread has
+  // another run at hand.
+  void execute(bool more) noexcept;
   bool abandoned() const noexcept { return phase_.load() == kAbandoned; }
   bool try_abandon() noexcept;  // true: it ran, and nobody waits for it any more
 

@@ -49,8 +49,8 @@ struct IsolationTraits {
   bool can_kill = false;        // kill() ends the run, whatever it does
   bool runs_handlers = false;
   bool runs_programs = false;
-  // A task may wait inside after start() (for a thread, for a key); then sink->on_start() tells
-  // when it begins. Where this is false, a run has begun when start() returns.
+  // A task may wait inside after start() (for a thread, for a key); then sink->on_start()
+  // tells when it begins. Where this is false, a run has begun when start() returns.
   bool queues = false;
 };
 
@@ -68,10 +68,14 @@ struct Outcome {
 class RunSink {
  public:
   virtual ~RunSink() = default;
-  virtual void on_start() noexcept {}  // see IsolationTraits::queues; time counts from here
+  virtual void on_start() noexcept {
+  }  // see IsolationTraits::queues; time counts from here
   virtual void on_progress(float fraction, std::string_view message) noexcept = 0;
   virtual void on_checkpoint(std::string_view bytes) noexcept = 0;
   virtual void on_log(std::string_view line) noexcept = 0;
+  // A hint, before on_end: the ends of other runs follow from this thread at once, so
+  // that this one may be stored together with them.
+  virtual void expect_more_ends() noexcept {}
   virtual void on_end(Outcome outcome) noexcept = 0;
 };
 

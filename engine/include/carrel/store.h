@@ -53,7 +53,10 @@ struct StoreTraits {
   Reach reach = Reach::kProcess;
   bool durable = false;            // rows outlive the process
   bool host_transactions = false;  // enqueue can join the host's own transaction
-  std::size_t max_batch = 1024;    // more rows than this in a call are split by the store
+  // A call may wait for a disk or a server. Where it does not, the engine makes claims
+  // and finishes on whatever thread has them at hand, and hands them to no other.
+  bool blocks = true;
+  std::size_t max_batch = 1024;   // more rows than this in a call are split by the store
   std::uint64_t max_payload = 0;  // bytes of a payload, result or checkpoint; 0: no bound
 };
 

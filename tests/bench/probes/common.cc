@@ -30,8 +30,9 @@ void enqueue(carrel::Engine& engine, const std::string& kind, const carrel::Json
 }
 
 void Countdown::one() {
+  if (left_.fetch_sub(1) > wake_below_.load()) return;
   const std::lock_guard lock(mutex_);
-  if (--left_ < wake_below_) changed_.notify_all();
+  changed_.notify_all();
 }
 
 void Countdown::wait() { wait_below(1); }

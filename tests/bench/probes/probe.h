@@ -4,6 +4,7 @@
 
 #include <carrel/engine.h>
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstddef>
@@ -56,8 +57,8 @@ class Countdown {
  private:
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::size_t left_;
-  std::size_t wake_below_ = 0;
+  std::atomic<std::size_t> left_;
+  std::atomic<std::size_t> wake_below_{0};
 };
 
 // Of a started engine: the median time from before an enqueue to the first statement of
