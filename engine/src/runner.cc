@@ -26,8 +26,10 @@ Runner::Runner(const KindTable& kinds, Size size, Ladder& ladder, Completer& com
       ladder_(ladder),
       completer_(completer) {}
 
-Runner::~Runner() {
-  // Its run is counted as ended already: what is left of the call is a few instructions.
+Runner::~Runner() { wait_reported(); }
+
+void Runner::wait_reported() const noexcept {
+  // Their runs are counted as ended already: what is left of the calls is soon done.
   while (reporting_.load() > 0) std::this_thread::yield();
 }
 
@@ -142,7 +144,11 @@ void Runner::ended(RunPtr run) noexcept {
   if (!kind.traits.queues) refill(kind);
   const std::size_t before = busy_.fetch_sub(1);
   if (waiters_.load() > 0 && before - 1 <= wake_at_busy_.load()) tell_waiters();
-  if (!more) completer_.settle();
+  if (!more) {
+    completer_.settle();
+    // Its commit may have been quicker than the count of the busy.
+    if (on_room_) on_room_();
+  }
   reporting_.fetch_sub(1);  // the last touch of this object
 }
 

@@ -36,7 +36,7 @@ class Runner {
   // `told` hears, on the thread that made it, of room that finishes have made; it is
   // called with no lock held, and set before the first launch.
   void on_room(std::function<void()> told) { on_room_ = std::move(told); }
-  ~Runner();  // no run is left; waits for the thread that is still reporting the last one
+  ~Runner();  // no run is left
 
   // Blocks until jobs may be claimed, and says how many; 0: interrupted. One caller.
   std::size_t wait_for_room();
@@ -60,6 +60,9 @@ class Runner {
   bool wait_idle(std::chrono::steady_clock::time_point until);
   // Likewise, but for runs that cannot be killed.
   bool wait_killed(std::chrono::steady_clock::time_point until);
+  // Until the threads that reported an end are out of here and of what they call. No run
+  // is left.
+  void wait_reported() const noexcept;
   // Until fewer than `busy` runs are left.
   void wait_below(std::size_t busy);
 

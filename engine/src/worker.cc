@@ -117,6 +117,7 @@ void Worker::stop(Duration grace) {
     }
     runner_.abandon_all();
   }
+  runner_.wait_reported();
   if (!completer_.flush(Steady::now() + kLastWords)) {
     log_(LogLevel::kError, "the store was away while stopping");
   }
