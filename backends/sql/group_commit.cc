@@ -106,7 +106,8 @@ void GroupCommit::transact(std::vector<Operation*>& operations) noexcept {
     transactor_.rollback();
     return;
   }
-  if (try_together(operations) || operations.size() == 1) return;
+  if (insist(operations)) return;
+  if (operations.size() == 1 || transactor_.redo() != Transactor::Redo::kAlone) return;
   // One of them cannot be done, and took the others' work with it: each by itself, so
   // that only that one fails.
   for (Operation* operation : operations) {
@@ -116,7 +117,21 @@ void GroupCommit::transact(std::vector<Operation*>& operations) noexcept {
       continue;
     }
     std::vector<Operation*> alone{operation};
-    try_together(alone);
+    insist(alone);
+  }
+}
+
+bool GroupCommit::insist(std::vector<Operation*>& operations) noexcept {
+  // Who loses a conflict loses to somebody who goes on: this many in a row are a defect.
+  constexpr int kMost = 20;
+  for (int lost = 0;; ++lost) {
+    if (try_together(operations)) return true;
+    if (transactor_.redo() != Transactor::Redo::kTogether || lost == kMost) return false;
+    if (auto begun = transactor_.begin(); !begun) {
+      for (Operation* operation : operations) operation->error = begun.error();
+      return false;
+    }
+    for (Operation* operation : operations) operation->error.reset();
   }
 }
 

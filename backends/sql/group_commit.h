@@ -10,6 +10,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <cstdint>
 #include <deque>
 #include <functional>
 #include <mutex>
@@ -31,6 +32,13 @@ class Transactor {
   // After the last transaction of a turn, which may have been rolled back.
   virtual void end() noexcept = 0;
   virtual Error current_error() noexcept = 0;  // of the exception being handled
+  // After rollback(): what may be done again.
+  enum class Redo : std::uint8_t {
+    kAlone,     // each operation by itself: one of them cannot be done
+    kTogether,  // all of it at once: it lost a conflict with another transaction
+    kNothing,   // nothing: the connection is gone, or it is not known what was stored
+  };
+  virtual Redo redo() noexcept { return Redo::kAlone; }
   // Between transactions, about every `tick` while wants_ticks().
   virtual void tick() noexcept = 0;
   virtual bool wants_ticks() noexcept = 0;
@@ -67,7 +75,10 @@ class GroupCommit {
   void loop() noexcept;
   std::vector<Operation*> take();  // mutex_ held
   void transact(std::vector<Operation*>& operations) noexcept;
+  // All in the transaction that is open; false: each has its error.
   bool try_together(std::vector<Operation*>& operations) noexcept;
+  // The same, and again while it only lost a conflict.
+  bool insist(std::vector<Operation*>& operations) noexcept;
 
   Transactor& transactor_;
   const Duration tick_;

@@ -1,11 +1,13 @@
 #include <carrel/sql.h>
 
-#include "sqlite_store.h"
+#include "postgresql/store.h"
+#include "sqlite/store.h"
 
 namespace carrel {
 
 void register_sql(Registry& registry) {
   registry.add_store("sqlite", sql::sqlite::open_store);
+  registry.add_store("postgresql", sql::postgresql::open_store);
 }
 
 }  // namespace carrel

@@ -4,8 +4,8 @@
 
 #include <string>
 
+#include "sqlite/statements.h"
 #include "sqlite_files.h"
-#include "sqlite_statements.h"
 
 namespace carrel::test {
 namespace {

@@ -9,8 +9,8 @@
 #include <chrono>
 #include <future>
 
+#include "sqlite/gate.h"
 #include "sqlite_files.h"
-#include "sqlite_gate.h"
 
 namespace carrel::test {
 namespace {

@@ -1,0 +1,196 @@
+#include "postgresql/schema.h"
+
+#include <array>
+
+#include "postgresql/session.h"
+
+namespace carrel::sql::postgresql {
+namespace {
+
+// Names are compared byte by byte. What is small and changes comes first in a row.
+const char* const kVersion1 = R"sql(
+CREATE TABLE carrel_schema (
+  version     integer PRIMARY KEY,
+  usable_from integer NOT NULL,  -- by libraries that know this version or a later one
+  applied_at  timestamptz NOT NULL DEFAULT now()
+);
+
+-- The one clock: microseconds since 1970 UTC.
+CREATE VIEW carrel_clock AS
+  SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now_us;
+
+CREATE SEQUENCE carrel_job_id;
+
+-- Jobs that are not final. Rows change often and leave soon: room for new versions of
+-- them on their pages, and a vacuum that does not wait until there are many.
+CREATE TABLE carrel_jobs (
+  id               bigint PRIMARY KEY,
+  fence            bigint NOT NULL DEFAULT 0,
+  finished_fence   bigint NOT NULL DEFAULT 0,
+  wake_at          bigint,  -- null: available, and never expires
+  expires_at       bigint,
+  enqueued_at      bigint NOT NULL,
+  run_at           bigint NOT NULL,
+  started_at       bigint,
+  timeout_us       bigint NOT NULL,
+  claim_number     bigint NOT NULL DEFAULT 0,
+  attempt          integer NOT NULL DEFAULT 0,
+  max_attempts     integer NOT NULL,
+  crashes          integer NOT NULL DEFAULT 0,
+  state            smallint NOT NULL,
+  priority         smallint NOT NULL,
+  cancel_requested smallint NOT NULL DEFAULT 0,
+  queue            text COLLATE "C" NOT NULL,
+  kind             text COLLATE "C" NOT NULL,
+  worker           text COLLATE "C" NOT NULL DEFAULT '',
+  request_id       bytea,
+  payload          bytea    -- null: in carrel_payloads
+) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.01,
+        autovacuum_vacuum_cost_delay = 0, autovacuum_analyze_scale_factor = 0.05);
+
+-- What may be claimed, by lane, best first.
+CREATE INDEX carrel_jobs_available
+    ON carrel_jobs (queue, kind, priority, run_at, id) WHERE state = 2;
+
+-- What the sweep must look at, and when.
+CREATE INDEX carrel_jobs_wake ON carrel_jobs (wake_at) WHERE wake_at IS NOT NULL;
+
+-- What a worker runs, for its beats.
+CREATE INDEX carrel_jobs_worker ON carrel_jobs (worker, claim_number) WHERE state = 3;
+
+-- Jobs that are final: written once, so that however many there are, no claim sees them.
+CREATE TABLE carrel_history (
+  id               bigint PRIMARY KEY,
+  fence            bigint NOT NULL,
+  finished_fence   bigint NOT NULL,
+  wake_at          bigint NOT NULL,  -- when it is to be purged
+  expires_at       bigint,
+  enqueued_at      bigint NOT NULL,
+  run_at           bigint NOT NULL,
+  started_at       bigint,
+  ended_at         bigint NOT NULL,
+  timeout_us       bigint NOT NULL,
+  claim_number     bigint NOT NULL,
+  attempt          integer NOT NULL,
+  max_attempts     integer NOT NULL,
+  crashes          integer NOT NULL,
+  state            smallint NOT NULL,
+  priority         smallint NOT NULL,
+  cancel_requested smallint NOT NULL,
+  queue            text COLLATE "C" NOT NULL,
+  kind             text COLLATE "C" NOT NULL,
+  worker           text COLLATE "C" NOT NULL,
+  request_id       bytea,
+  payload          bytea,
+  result           bytea
+);
+
+CREATE INDEX carrel_history_wake ON carrel_history (state, wake_at);
+
+-- Request ids, of jobs in either table.
+CREATE TABLE carrel_requests (
+  request_id bytea PRIMARY KEY,
+  job        bigint NOT NULL UNIQUE
+);
+
+-- Payloads that are too long to be written again at every step of their job.
+CREATE TABLE carrel_payloads (
+  job   bigint PRIMARY KEY,
+  bytes bytea NOT NULL
+);
+
+-- What a run says on its way.
+CREATE TABLE carrel_notes (
+  job        bigint PRIMARY KEY,
+  fraction   double precision,  -- null: no progress said
+  message    bytea NOT NULL,
+  checkpoint bytea NOT NULL,
+  log        bytea NOT NULL
+) WITH (fillfactor = 70);
+
+-- How the attempts ended. The key makes a second end of one run an error.
+CREATE TABLE carrel_attempts (
+  job         bigint NOT NULL,
+  fence       bigint NOT NULL,
+  wall_us     bigint NOT NULL,
+  cpu_us      bigint NOT NULL DEFAULT 0,
+  max_rss     bigint NOT NULL DEFAULT 0,
+  started_at  bigint,
+  ended_at    bigint NOT NULL,
+  attempt     integer NOT NULL,
+  native      integer NOT NULL DEFAULT 0,
+  exit_code   integer NOT NULL DEFAULT 0,
+  signal      integer NOT NULL DEFAULT 0,
+  class       smallint NOT NULL,
+  code        smallint NOT NULL DEFAULT 11,  -- Code::kFailed
+  message     bytea NOT NULL DEFAULT '',
+  stderr_tail bytea NOT NULL DEFAULT '',
+  worker      text COLLATE "C" NOT NULL,
+  PRIMARY KEY (job, fence)
+);
+
+CREATE TABLE carrel_paused (
+  queue text COLLATE "C" PRIMARY KEY
+);
+
+-- How many final rows there are: the sum of what each transaction has added or taken.
+CREATE TABLE carrel_tally (
+  id    bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  queue text COLLATE "C" NOT NULL,
+  state smallint NOT NULL,
+  jobs  bigint NOT NULL
+);
+
+INSERT INTO carrel_schema (version, usable_from) VALUES (1, 1);
+)sql";
+
+constexpr std::array<const char* const*, kSchemaVersion> kSteps{&kVersion1};
+
+int number(const std::string& text) { return text.empty() ? 0 : std::stoi(text); }
+
+}  // namespace
+
+int version_of(PostgresSession& session) {
+  if (session.execute("SELECT to_regclass('carrel_schema')").empty()) return 0;
+  return number(session.execute("SELECT max(version) FROM carrel_schema"));
+}
+
+std::string_view step_from(int version) {
+  return *kSteps.at(static_cast<std::size_t>(version));
+}
+
+void prepare_schema(PostgresSession& session, Migrate migrate) {
+  const auto check = [&](int version) {
+    if (version <= kSchemaVersion) return;
+    const int usable_from =
+        number(session.execute("SELECT usable_from FROM carrel_schema "
+                               "ORDER BY version DESC LIMIT 1"));
+    if (usable_from <= kSchemaVersion) return;
+    throw SchemaProblem{Code::kUnsupported,
+                        "its schema has version " + std::to_string(version) +
+                            ", which needs a carrel that knows version " +
+                            std::to_string(usable_from) + "; this one knows " +
+                            std::to_string(kSchemaVersion) + ": use a newer carrel"};
+  };
+  int version = version_of(session);
+  check(version);
+  if (version >= kSchemaVersion) return;
+  if (migrate == Migrate::kOff || (migrate == Migrate::kNew && version > 0)) {
+    throw SchemaProblem{
+        Code::kUnsupported,
+        (version == 0
+             ? std::string("it has no tables of carrel's")
+             : "its schema has version " + std::to_string(version) +
+                   ", this program needs version " + std::to_string(kSchemaVersion)) +
+            ": run \"carrel migrate\""};
+  }
+  // One at a time, until the end of the transaction; the others then find it done.
+  session.execute("BEGIN; SELECT pg_advisory_xact_lock(7161674165118018668)");
+  version = version_of(session);
+  check(version);
+  while (version < kSchemaVersion)
+    session.execute(std::string(step_from(version++)).c_str());
+  session.commit();
+}
+
+}  // namespace carrel::sql::postgresql

@@ -1,0 +1,77 @@
+#include "postgresql/session.h"
+
+#include <soci/postgresql/soci-postgresql.h>
+
+#include <stdexcept>
+#include <string_view>
+
+namespace carrel::sql::postgresql {
+namespace {
+
+Time to_instant(const std::string& microseconds) {
+  if (microseconds.empty()) throw std::runtime_error("the server did not say its time");
+  return Time(Duration(std::stoll(microseconds)));
+}
+
+}  // namespace
+
+PostgresSession::PostgresSession(const std::string& connect, bool prepare,
+                                 server::Watchdog& dog)
+    : Session(std::make_unique<soci::session>(soci::postgresql, connect), prepare) {
+  watch(dog, PQsocket(native()));
+  // What a server has to say beside its answers would go to stderr.
+  PQsetNoticeProcessor(
+      native(), [](void*, const char*) {}, nullptr);
+}
+
+PGconn* PostgresSession::native() {
+  return static_cast<soci::postgresql_session_backend*>(soci().get_backend())->conn_;
+}
+
+PostgresSession::PgResult PostgresSession::run(const char* sql) {
+  const Call call(*this);
+  PgResult result(PQexec(native(), sql), &PQclear);
+  const ExecStatusType status = PQresultStatus(result.get());
+  if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK) return result;
+  const char* state = PQresultErrorField(result.get(), PG_DIAG_SQLSTATE);
+  const bool lost = PQstatus(native()) == CONNECTION_BAD;
+  throw soci::postgresql_soci_error(PQerrorMessage(native()), state != nullptr ? state
+                                                              : lost           ? "08006"
+                                                                               : "XX000");
+}
+
+std::string PostgresSession::execute(const char* sql) {
+  const PgResult result = run(sql);
+  if (PQntuples(result.get()) == 0 || PQnfields(result.get()) == 0) return {};
+  return PQgetvalue(result.get(), 0, 0);
+}
+
+// The isolation is said: a server may have another default, under which two claimers
+// fail where they should pass each other by.
+Time PostgresSession::begin() {
+  return to_instant(
+      execute("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;"
+              "SELECT now_us FROM carrel_clock"));
+}
+
+void PostgresSession::begin_reading() {
+  execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
+}
+
+Time PostgresSession::now() {
+  return to_instant(execute("SELECT now_us FROM carrel_clock"));
+}
+
+void PostgresSession::commit() {
+  const PgResult result = run("COMMIT");
+  // A transaction that has failed is rolled back by COMMIT, which is no error to it.
+  if (std::string_view(PQcmdStatus(result.get())) != "COMMIT") {
+    throw soci::postgresql_soci_error("the transaction was rolled back", "40000");
+  }
+}
+
+void PostgresSession::rollback() {
+  if (PQtransactionStatus(native()) != PQTRANS_IDLE) run("ROLLBACK");
+}
+
+}  // namespace carrel::sql::postgresql

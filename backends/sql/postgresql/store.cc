@@ -1,0 +1,30 @@
+#include "postgresql/store.h"
+
+#include "postgresql/driver.h"
+#include "postgresql/listener.h"
+#include "postgresql/schema.h"
+#include "server/store.h"
+
+namespace carrel::sql::postgresql {
+
+Result<std::unique_ptr<Store>> open_store(const Url& url, const BackendOptions& options) {
+  auto settings = settings_of(url);
+  if (!settings) return tl::unexpected(std::move(settings.error()));
+  const Migrate migrate = settings->migrate;
+  const auto driver = std::make_shared<PostgresDriver>(std::move(*settings));
+  std::unique_ptr<PostgresSession> session;
+  try {
+    session = driver->connect_plainly();
+    prepare_schema(*session, migrate);
+    session.reset();
+    return server::make_store(
+        driver, options,
+        [&](Waiters& waiters, std::function<Result<std::vector<Lane>>()> lanes) {
+          return std::make_unique<Listener>(driver, options, waiters, std::move(lanes));
+        });
+  } catch (...) {
+    return tl::unexpected(driver->failure(session.get()).error);
+  }
+}
+
+}  // namespace carrel::sql::postgresql

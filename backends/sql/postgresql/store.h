@@ -1,0 +1,15 @@
+// The store of the scheme "postgresql".
+#pragma once
+
+#include <carrel/registry.h>
+#include <carrel/store.h>
+
+#include <memory>
+
+namespace carrel::sql::postgresql {
+
+// Connects, and sees to the tables as far as the URL allows. Errors name the place and
+// the cause.
+Result<std::unique_ptr<Store>> open_store(const Url& url, const BackendOptions& options);
+
+}  // namespace carrel::sql::postgresql

@@ -1,0 +1,130 @@
+#include "postgresql/url.h"
+
+#include <carrel/config.h>
+#include <libpq-fe.h>
+
+#include <map>
+#include <memory>
+
+namespace carrel::sql::postgresql {
+namespace {
+
+tl::unexpected<Error> bad(const Url& url, const std::string& why) {
+  return fail(Code::kInvalid, "\"" + url.redacted() + "\": " + why, "postgresql");
+}
+
+std::string percent_encoded(const std::string& text) {
+  static constexpr char kDigits[] = "0123456789ABCDEF";
+  std::string out;
+  for (const char c : text) {
+    if ((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z')) {
+      out += c;
+    } else {
+      const auto byte = static_cast<unsigned char>(c);
+      out += '%';
+      out += kDigits[byte >> 4];
+      out += kDigits[byte & 15];
+    }
+  }
+  return out;
+}
+
+std::string quoted(const std::string& text) {
+  std::string out = "'";
+  for (const char c : text) {
+    if (c == '\'' || c == '\\') out += '\\';
+    out += c;
+  }
+  return out + "'";
+}
+
+// "key='value' …" of a URI, with what carrel asks of every connection.
+Result<std::string> connect_string(const Url& url, const std::string& uri,
+                                   Duration call_timeout) {
+  char* message = nullptr;
+  const std::unique_ptr<PQconninfoOption, decltype(&PQconninfoFree)> options(
+      PQconninfoParse(uri.c_str(), &message), &PQconninfoFree);
+  if (!options) {
+    std::string why = message != nullptr ? message : "it cannot be understood";
+    PQfreemem(message);
+    // libpq quotes what it does not understand, which may be a password.
+    if (url.redacted() != url.text) why = "libpq cannot understand it";
+    while (!why.empty() && why.back() == '\n') why.pop_back();
+    return bad(url, why);
+  }
+  const auto milliseconds =
+      std::chrono::ceil<std::chrono::milliseconds>(call_timeout).count();
+  std::map<std::string, std::string> all = {
+      {"application_name", "carrel"},
+      {"client_encoding", "UTF8"},
+      {"connect_timeout", "5"},
+      {"keepalives_idle", "5"},
+      {"keepalives_interval", "2"},
+      {"keepalives_count", "3"},
+      {"tcp_user_timeout", std::to_string(milliseconds)},
+  };
+  for (const PQconninfoOption* o = options.get(); o->keyword != nullptr; ++o) {
+    if (o->val != nullptr) all[o->keyword] = o->val;
+  }
+  std::string text;
+  for (const auto& [key, value] : all) text += key + "=" + quoted(value) + " ";
+  return text;
+}
+
+}  // namespace
+
+Result<Settings> settings_of(const Url& url) {
+  Settings settings;
+  settings.place = url.redacted().substr(0, url.redacted().find('?'));
+  std::string uri = "postgresql:" + url.rest;
+  std::string listen = "on";
+  char joint = '?';
+  for (const auto& option : url.query) {
+    const std::string& key = option.first;
+    const std::string& value = option.second;
+    if (key == "prepare") {
+      if (value != "on" && value != "off") {
+        return bad(url, "prepare: expected on or off, got \"" + value + "\"");
+      }
+      settings.prepare = value == "on";
+    } else if (key == "listen") {
+      listen = value;
+    } else if (key == "migrate") {
+      if (value != "new" && value != "on" && value != "off") {
+        return bad(url, "migrate: expected new, on or off, got \"" + value + "\"");
+      }
+      settings.migrate = value == "on"    ? Migrate::kOn
+                         : value == "off" ? Migrate::kOff
+                                          : Migrate::kNew;
+    } else if (key == "call_timeout") {
+      const auto duration = parse_duration(value);
+      if (!duration) return bad(url, "call_timeout: " + duration.error().message);
+      if (*duration < std::chrono::milliseconds(100) ||
+          *duration > std::chrono::hours(1)) {
+        return bad(url, "call_timeout: expected 100ms to 1h, got \"" + value + "\"");
+      }
+      settings.call_timeout = *duration;
+    } else {
+      uri += joint + percent_encoded(key) + "=" + percent_encoded(value);
+      joint = '&';
+    }
+  }
+  auto connect = connect_string(url, uri, settings.call_timeout);
+  if (!connect) return tl::unexpected(std::move(connect.error()));
+  settings.connect = std::move(*connect);
+  if (listen == "on") {
+    settings.listen = settings.connect;
+  } else if (listen != "off") {
+    if (!listen.starts_with("postgresql://")) {
+      return bad(url, "listen: expected on, off or a postgresql:// URL of its own");
+    }
+    auto other = Url::parse(listen);
+    if (!other) return tl::unexpected(std::move(other.error()));
+    auto string = connect_string(*other, listen, settings.call_timeout);
+    if (!string) return tl::unexpected(std::move(string.error()));
+    settings.listen = std::move(*string);
+  }
+  return settings;
+}
+
+}  // namespace carrel::sql::postgresql

@@ -1,0 +1,185 @@
+#include <algorithm>
+#include <tuple>
+#include <unordered_map>
+
+#include "server/writer_tables.h"
+
+namespace carrel::sql::server {
+
+void Writer::begin_claim(const Claiming& claiming) {
+  auto& t = *tables_;
+  t.worker = claiming.worker;
+  t.claim_number = static_cast<long long>(claiming.number);
+  t.lease_end = end_of_lease(claiming.lease, now_).time_since_epoch().count();
+}
+
+Claimed Writer::claimed_row() {
+  auto& t = *tables_;
+  Claimed c;
+  c.lease = {to_id(t.id), to_fence(t.fence)};
+  c.queue = t.queue;
+  c.kind = t.kind;
+  if (t.has_bytes == soci::i_ok) c.payload = from_hex(t.bytes);
+  c.timeout = Duration(t.timeout);
+  c.priority = static_cast<std::int16_t>(t.priority);
+  c.attempt = static_cast<std::uint16_t>(t.attempt);
+  c.max_attempts = static_cast<std::uint16_t>(t.max_attempts);
+  c.crashes = static_cast<std::uint16_t>(t.crashes);
+  return c;
+}
+
+std::vector<Claimed> Writer::claim_lanes(
+    const Claiming& claiming, std::span<const std::pair<Lane, std::size_t>> shares) {
+  auto& t = *tables_;
+  begin_claim(claiming);
+  if (!t.claim_lanes) {
+    std::vector<JobId> ids;
+    for (const auto& [lane, take] : shares) {
+      t.queue = lane.queue;
+      t.kind = lane.kind;
+      t.most = static_cast<long long>(take);
+      t.pick_lane.rows([&] { ids.push_back(to_id(t.id)); });
+    }
+    return claim_ids(claiming, ids);
+  }
+  JsonRows rows;
+  for (const auto& [lane, take] : shares) {
+    rows.row()
+        .add_text("queue", lane.queue)
+        .add_text("kind", lane.kind)
+        .add("most", static_cast<long long>(take));
+  }
+  t.rows = rows.take();
+  std::vector<std::tuple<int, long long, long long, std::size_t>> order;
+  std::vector<Claimed> claimed;
+  t.claim_lanes.rows([&] {
+    order.emplace_back(t.priority, t.run_at, t.id, claimed.size());
+    claimed.push_back(claimed_row());
+  });
+  complete_claim(claimed);
+  std::sort(order.begin(), order.end());
+  std::vector<Claimed> best_first;
+  best_first.reserve(claimed.size());
+  for (const auto& place : order) {
+    best_first.push_back(std::move(claimed[std::get<3>(place)]));
+  }
+  return best_first;
+}
+
+// In the order of `ids`.
+std::vector<Claimed> Writer::claim_ids(const Claiming& claiming,
+                                       std::span<const JobId> ids) {
+  auto& t = *tables_;
+  std::vector<Claimed> claimed;
+  if (ids.empty()) return claimed;
+  begin_claim(claiming);
+  std::unordered_map<JobId, Claimed> granted;
+  const auto add = [&] { granted.emplace(to_id(t.id), claimed_row()); };
+  t.ids = json_array(ids);
+  if (t.claim_ids) {
+    t.claim_ids.rows(add);
+  } else {
+    std::vector<JobId> picked;
+    t.pick_ids.rows([&] { picked.push_back(to_id(t.id)); });
+    if (picked.empty()) return claimed;
+    t.ids = json_array(picked);
+    t.mark.run();
+    t.read_claimed.rows(add);
+  }
+  claimed.reserve(granted.size());
+  for (const JobId id : ids) {
+    if (auto found = granted.find(id); found != granted.end()) {
+      claimed.push_back(std::move(found->second));
+      granted.erase(found);
+    }
+  }
+  complete_claim(claimed);
+  return claimed;
+}
+
+// What most rows do not have: a payload beside the row, a checkpoint.
+void Writer::complete_claim(std::vector<Claimed>& claimed) {
+  auto& t = *tables_;
+  std::unordered_map<JobId, Claimed*> by_id;
+  std::vector<JobId> beside;
+  std::vector<JobId> again;
+  for (Claimed& c : claimed) {
+    by_id.emplace(c.lease.id, &c);
+    if (c.payload.empty()) beside.push_back(c.lease.id);
+    if (value(c.lease.fence) > 1) again.push_back(c.lease.id);
+  }
+  if (!beside.empty()) {
+    t.ids = json_array(beside);
+    t.read_payloads.rows([&] { by_id.at(to_id(t.id))->payload = from_hex(t.bytes); });
+  }
+  for (auto& [id, notes] : t.notes.read(again)) {
+    by_id.at(id)->checkpoint = std::move(notes.checkpoint);
+  }
+}
+
+std::vector<ClaimAnswer> Writer::claim(std::span<const Ticket> tickets,
+                                       std::string_view worker,
+                                       std::uint64_t claim_number, Duration lease) {
+  std::vector<JobId> ids;
+  ids.reserve(tickets.size());
+  for (const Ticket& ticket : tickets) ids.push_back(ticket.id);
+  std::unordered_map<JobId, Claimed> granted;
+  for (Claimed& c : claim_ids({worker, claim_number, lease}, ids)) {
+    granted.emplace(c.lease.id, std::move(c));
+  }
+  std::vector<JobId> refused;
+  for (const JobId id : ids) {
+    if (!granted.contains(id)) refused.push_back(id);
+  }
+  auto rows = tables_->rows_of.lock(refused);
+  std::vector<ClaimAnswer> answers;
+  answers.reserve(ids.size());
+  for (const JobId id : ids) {
+    if (auto found = granted.find(id); found != granted.end()) {
+      answers.emplace_back(std::move(found->second));
+      granted.erase(found);  // the same ticket again is refused
+      continue;
+    }
+    Refusal why = Refusal::kGone;
+    if (auto row = rows.find(id); row != rows.end()) {
+      rules::Row tried = row->second.rule;
+      why = rules::claim(tried, worker, claim_number, lease, now_)
+                .value_or(Refusal::kPaused);
+    }
+    answers.emplace_back(tl::unexpected(why));
+  }
+  return answers;
+}
+
+Writer::Taken Writer::take(const Demand& demand, std::string_view worker,
+                           std::uint64_t claim_number, Duration lease) {
+  Taken taken;
+  if (demand.kinds.empty() || demand.max == 0) return taken;
+  const std::size_t max = std::min<std::size_t>(demand.max, 1U << 20);
+  std::vector<std::pair<Lane, std::size_t>> shares;
+  if (demand.queues.size() == 1 && demand.kinds.size() == 1) {
+    // The one lane there may be: what is in it and whether it is paused, the claim sees.
+    shares.push_back({{demand.queues[0], demand.kinds[0]}, max});
+  } else {
+    std::vector<Lane> lanes = tables_->lanes.find(&demand);
+    if (lanes.empty()) return taken;
+    if (lanes.size() == 1) {
+      shares.push_back({std::move(lanes[0]), max});
+    } else {
+      const Lanes::Best best = tables_->lanes.best(lanes, max, now_);
+      for (std::size_t i = 0; i < lanes.size(); ++i) {
+        if (best.shares[i].more) taken.leftover.push_back(lanes[i]);
+        if (best.shares[i].take == 0) continue;
+        shares.push_back({std::move(lanes[i]), best.shares[i].take});
+      }
+    }
+  }
+  if (shares.empty()) return taken;
+  taken.jobs = claim_lanes({worker, claim_number, lease}, shares);
+  if (shares.size() == 1 && taken.jobs.size() == max) {
+    taken.leftover.push_back(shares[0].first);  // perhaps
+  }
+  return taken;
+}
+
+}  // namespace carrel::sql::server

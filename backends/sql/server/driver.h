@@ -1,0 +1,55 @@
+// What a store over a database server needs to know of the kind of server.
+#pragma once
+
+#include <carrel/store.h>
+
+#include <memory>
+#include <span>
+#include <string>
+
+#include "server/session.h"
+#include "server/statements.h"
+#include "waiters.h"
+
+namespace carrel::sql::server {
+
+// Why a call of the database failed.
+struct Failure {
+  Error error;
+  bool lost = false;      // the session is of no more use
+  bool conflict = false;  // with another transaction: the same again may succeed
+};
+
+// No connection, and it is too early to try again.
+struct Away {
+  Error error;
+};
+
+// Hints to and from other processes that share the database: they may come late, doubled
+// or not at all.
+class News {
+ public:
+  virtual ~News() = default;
+  // Jobs became available, or ended. Does not block; safe from any thread.
+  virtual void tell(std::span<const Lane> lanes, bool ended) noexcept = 0;
+  // Somebody waits in this process: from now on, listen.
+  virtual void listen() noexcept = 0;
+};
+
+// Threads: safe, but for failure(), which is about a session of its caller's.
+class Driver {
+ public:
+  virtual ~Driver() = default;
+  virtual const Statements& statements() const noexcept = 0;
+  virtual const char* origin() const noexcept = 0;  // of errors: "postgresql"
+  virtual std::uint64_t max_payload() const noexcept = 0;
+  // Throws soci::soci_error.
+  virtual std::unique_ptr<Session> connect() = 0;
+  // Of the exception that is being handled; `session` may be null.
+  virtual Failure failure(Session* session) noexcept = 0;
+};
+
+// What every driver says of exceptions that are not its database's.
+Failure common_failure(const std::string& place, const char* origin) noexcept;
+
+}  // namespace carrel::sql::server

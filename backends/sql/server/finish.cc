@@ -1,0 +1,172 @@
+// What a worker says about its runs: beats and finishes. Both check (id, fence, running)
+// first.
+#include <algorithm>
+#include <set>
+#include <unordered_map>
+#include <utility>
+
+#include "check.h"
+#include "server/writer_tables.h"
+
+namespace carrel::sql::server {
+namespace {
+
+// An attempt of which there is nothing more to say.
+bool is_plain(const Attempt& a) {
+  return a.klass == OutcomeClass::kOk && a.message.empty() && a.code == Code::kFailed &&
+         a.native == 0 && a.exit_code == 0 && a.signal == 0 && a.usage.cpu.count() == 0 &&
+         a.usage.max_rss_bytes == 0 && a.stderr_tail.empty();
+}
+
+bool is_plain(const Finish& run) {
+  return run.verdict == Verdict::kCompleted && !run.crashed &&
+         (!run.attempt || is_plain(*run.attempt)) &&
+         !is_news(run.progress, run.checkpoint, run.log) &&
+         value(run.lease.fence) <= kKeptAttempts;
+}
+
+}  // namespace
+
+// Most finishes: what they write does not depend on what the row says beside its fence.
+void Writer::complete(std::span<const Finish* const> runs, std::span<Finished> answers,
+                      std::vector<std::size_t>& others) {
+  auto& t = *tables_;
+  rules::Row end;
+  end.state = State::kRunning;
+  end.fence = Fence{1};
+  rules::finish(end, end.fence, Verdict::kCompleted, {}, false, options_.retention, now_);
+  const bool keep = end.wake_at > now_;
+  std::unordered_map<JobId, std::size_t> asked;
+  JsonRows rows;
+  for (std::size_t i = 0; i < runs.size(); ++i) {
+    const Finish& run = *runs[i];
+    if (!t.complete || !is_plain(run) || !asked.emplace(run.lease.id, i).second) {
+      others.push_back(i);
+      continue;
+    }
+    rows.row()
+        .add("id", to_column(run.lease.id))
+        .add("fence", to_column(run.lease.fence));
+    if (!keep) continue;
+    rows.add_bytes("result", run.result);
+    if (!run.attempt) continue;
+    rows.add("attempt", run.attempt->attempt)
+        .add("wall_us", run.attempt->usage.wall.count());
+  }
+  if (asked.empty()) return;
+  t.rows = rows.take();
+  t.wake_at.set(end.wake_at.time_since_epoch().count());
+  (keep ? t.complete : t.complete_and_forget).rows([&] {
+    const auto found = asked.find(to_id(t.id));
+    if (found == asked.end()) return;
+    ended_.push_back(found->first);
+    answers[found->second] = Finished{};
+    asked.erase(found);
+  });
+  if (keep) ++tallied_;
+  for (const auto& [id, place] : asked) others.push_back(place);
+}
+
+std::vector<Finished> Writer::finish(std::span<const Finish* const> runs) {
+  auto& t = *tables_;
+  std::vector<Finished> answers(runs.size());
+  std::vector<std::size_t> others;
+  complete(runs, answers, others);
+  if (others.empty()) return answers;
+  std::sort(others.begin(), others.end());
+  std::vector<JobId> ids;
+  for (const std::size_t i : others) ids.push_back(runs[i]->lease.id);
+  auto rows = t.rows_of.lock(ids);
+  std::vector<NotesTable::News> news;
+  for (const std::size_t i : others) {
+    const Finish& run = *runs[i];
+    const auto found = rows.find(run.lease.id);
+    if (found == rows.end()) {
+      answers[i].kind = Finished::Kind::kStale;
+      continue;
+    }
+    StoredRow& row = found->second;
+    answers[i].kind = rules::finish(row.rule, run.lease.fence, run.verdict, run.retry_in,
+                                    run.crashed, options_.retention, now_);
+    answers[i].state = row.rule.state;
+    if (answers[i].kind != Finished::Kind::kApplied) continue;
+    if (run.attempt) t.attempts.add(row, run.lease.fence, *run.attempt);
+    news.push_back({row.id, run.progress, run.checkpoint, run.log});
+    moved(row, State::kRunning,
+          run.verdict == Verdict::kCompleted ? &run.result : nullptr);
+  }
+  t.notes.add(news);
+  flush();
+  return answers;
+}
+
+std::vector<Pulse> Writer::beat(std::string_view worker, std::uint64_t settled_claim,
+                                std::span<const Beat> beats, bool renew, Duration lease) {
+  auto& t = *tables_;
+  std::vector<JobId> ids;
+  ids.reserve(beats.size());
+  for (const Beat& beat : beats) ids.push_back(beat.lease.id);
+  auto rows = t.rows_of.lock(ids);
+  std::vector<Pulse> pulses;
+  pulses.reserve(beats.size());
+  std::vector<JobId> renewed;
+  std::vector<NotesTable::News> news;
+  static const std::optional<std::string> kNoCheckpoint;
+  for (const Beat& beat : beats) {
+    const auto found = rows.find(beat.lease.id);
+    if (found == rows.end()) {
+      pulses.push_back(Pulse::kStale);
+      continue;
+    }
+    rules::Row& rule = found->second.rule;
+    pulses.push_back(rules::beat(rule, beat.lease.fence, renew, lease, now_));
+    if (pulses.back() == Pulse::kStale) continue;
+    t.lease_end = rule.wake_at.time_since_epoch().count();
+    renewed.push_back(beat.lease.id);
+    const bool fits =
+        !beat.checkpoint || beat.checkpoint->size() <= driver_.max_payload();
+    if (!fits) {
+      // The lease matters more: the other leases of this worker hang on this call.
+      options_.log(LogLevel::kWarn, "the checkpoint of job " +
+                                        std::to_string(value(beat.lease.id)) +
+                                        " is too large and was not stored");
+    }
+    news.push_back(
+        {beat.lease.id, beat.progress, fits ? beat.checkpoint : kNoCheckpoint, beat.log});
+  }
+  t.notes.add(news);
+  if (renew && !renewed.empty()) {
+    t.ids = json_array(renewed);
+    t.renew.run();
+  }
+  free_unnamed(worker, settled_claim, beats);
+  return pulses;
+}
+
+void Writer::free_unnamed(std::string_view worker, std::uint64_t settled_claim,
+                          std::span<const Beat> beats) {
+  if (settled_claim == 0) return;  // claims are numbered from 1
+  auto& t = *tables_;
+  std::set<std::pair<long long, long long>> named;
+  for (const Beat& beat : beats) {
+    named.emplace(to_column(beat.lease.id), to_column(beat.lease.fence));
+  }
+  t.worker = worker;
+  t.claim_number = static_cast<long long>(settled_claim);
+  std::vector<JobId> lost;
+  t.running.rows([&] {
+    if (!named.contains({t.id, t.fence})) lost.push_back(to_id(t.id));
+  });
+  if (lost.empty()) return;
+  for (auto& [id, row] : t.rows_of.lock(lost)) {
+    // As it is now, under the lock: it may have moved on.
+    if (named.contains({to_column(id), to_column(row.rule.fence)})) continue;
+    if (rules::release_unnamed(row.rule, worker, settled_claim, options_.retention,
+                               now_)) {
+      moved(row, State::kRunning);
+    }
+  }
+  flush();
+}
+
+}  // namespace carrel::sql::server

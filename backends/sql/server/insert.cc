@@ -1,0 +1,149 @@
+#include <algorithm>
+#include <map>
+#include <stdexcept>
+#include <unordered_set>
+
+#include "server/writer_tables.h"
+
+namespace carrel::sql::server {
+namespace {
+
+// What one statement carries at most: a server has a limit, and others wait meanwhile.
+constexpr std::size_t kRowsAStatement = 1000;
+constexpr std::size_t kBytesAStatement = 4U << 20;
+
+}  // namespace
+
+std::vector<Inserted> Writer::insert(std::span<const NewJob* const> jobs) {
+  std::vector<Inserted> answers(jobs.size());
+  std::vector<std::optional<JobId>> ids(jobs.size());
+  find_requests(jobs, answers, ids);
+  insert_rows(jobs, answers, ids);
+  return answers;
+}
+
+// Whose request_id is known is answered; whose is new gets its id.
+void Writer::find_requests(std::span<const NewJob* const> jobs,
+                           std::span<Inserted> answers,
+                           std::vector<std::optional<JobId>>& ids) {
+  auto& t = *tables_;
+  std::map<std::string, std::vector<std::size_t>> asked;
+  for (std::size_t i = 0; i < jobs.size(); ++i) {
+    if (!jobs[i]->request_id.empty()) asked[jobs[i]->request_id].push_back(i);
+  }
+  // A request that is neither new nor known was purged in between, or is being purged.
+  for (int round = 0; !asked.empty(); ++round) {
+    if (round == 10) throw std::runtime_error("a request id neither exists nor can be");
+    JsonRows rows;
+    for (const auto& [request, places] : asked) {
+      rows.row().add_bytes("request_id", request);
+    }
+    t.rows = rows.take();
+    t.claim_requests.rows([&] {
+      const auto found = asked.find(from_hex(t.bytes));
+      if (found == asked.end()) return;
+      ids[found->second.front()] = to_id(t.id);
+      // The same again in this batch: the first is its job.
+      const NewJob& first = *jobs[found->second.front()];
+      for (std::size_t n = 1; n < found->second.size(); ++n) {
+        Inserted& twin = answers[found->second[n]];
+        twin.id = to_id(t.id);
+        twin.existed = true;
+        if (first.delay <= Duration::zero()) {
+          twin.ticket = {twin.id, first.queue, first.kind, first.priority};
+        }
+      }
+      asked.erase(found);
+    });
+    if (asked.empty()) return;
+    for (const auto& [request, places] : asked) {
+      rows.row().add_bytes("request_id", request);
+    }
+    t.rows = rows.take();
+    t.find_requests.rows([&] {
+      const auto found = asked.find(from_hex(t.bytes));
+      if (found == asked.end()) return;
+      for (const std::size_t place : found->second) {
+        Inserted& answer = answers[place];
+        answer.id = to_id(t.id);
+        answer.existed = true;
+        if (static_cast<State>(t.state) == State::kAvailable) {
+          answer.ticket = {answer.id, t.queue, t.kind,
+                           static_cast<std::int16_t>(t.priority)};
+        }
+      }
+      asked.erase(found);
+    });
+  }
+}
+
+void Writer::insert_rows(std::span<const NewJob* const> jobs, std::span<Inserted> answers,
+                         std::vector<std::optional<JobId>>& ids) {
+  auto& t = *tables_;
+  JsonRows rows;
+  std::vector<std::size_t> nameless;  // of `rows`: their ids come from the statement
+  std::unordered_set<JobId> named;
+  std::size_t count = 0;
+  const auto flush_rows = [&] {
+    if (count == 0) return;
+    t.rows = rows.take();
+    count = 0;
+    std::vector<JobId> made;
+    t.insert_jobs.rows([&] { made.push_back(to_id(t.id)); });
+    // In the order of their numbers, in which they were handed out. Those that had one
+    // are not among the new.
+    std::sort(made.begin(), made.end());
+    std::erase_if(made, [&](JobId id) { return named.contains(id); });
+    if (made.size() != nameless.size()) throw std::runtime_error("rows without ids");
+    for (std::size_t n = 0; n < made.size(); ++n) answers[nameless[n]].id = made[n];
+    nameless.clear();
+  };
+  for (std::size_t i = 0; i < jobs.size(); ++i) {
+    if (answers[i].existed) continue;
+    const NewJob& job = *jobs[i];
+    const rules::Row row =
+        rules::admit(now_, job.delay, job.start_within, job.max_attempts);
+    const bool available = row.state == State::kAvailable;
+    rows.row()
+        .add("n", static_cast<long long>(i))
+        .add("state", static_cast<int>(row.state))
+        .add_text("queue", job.queue)
+        .add_text("kind", job.kind)
+        .add("priority", job.priority)
+        .add("max_attempts", row.max_attempts)
+        .add("wake_at", wake_column(row))
+        .add("expires_at", to_column(row.expires_at))
+        .add("run_at", (available ? now_ : row.wake_at).time_since_epoch().count())
+        .add("timeout_us", job.timeout.count());
+    if (ids[i]) {
+      rows.add("id", to_column(*ids[i])).add_bytes("request_id", job.request_id);
+      answers[i].id = *ids[i];
+      named.insert(*ids[i]);
+    } else {
+      nameless.push_back(i);
+    }
+    if (job.payload.size() <= kInlinePayload) rows.add_bytes("payload", job.payload);
+    if (++count == kRowsAStatement || rows.size() >= kBytesAStatement) flush_rows();
+  }
+  flush_rows();
+
+  const auto flush_payloads = [&] {
+    if (rows.empty()) return;
+    t.rows = rows.take();
+    t.insert_payloads.run();
+  };
+  for (std::size_t i = 0; i < jobs.size(); ++i) {
+    if (answers[i].existed) continue;
+    const NewJob& job = *jobs[i];
+    if (job.payload.size() > kInlinePayload) {
+      rows.row().add("job", to_column(answers[i].id)).add_bytes("bytes", job.payload);
+    }
+    if (rows.size() >= kBytesAStatement) flush_payloads();
+    if (job.delay > Duration::zero()) continue;
+    answers[i].ticket = {answers[i].id, job.queue, job.kind, job.priority};
+    add_work(job.queue, job.kind);
+  }
+  flush_payloads();
+}
+
+}  // namespace carrel::sql::server

@@ -1,0 +1,144 @@
+#include "server/json_rows.h"
+
+#include <array>
+#include <charconv>
+#include <cstdint>
+#include <cstdio>
+#include <stdexcept>
+
+namespace carrel::sql::server {
+namespace {
+
+constexpr std::array kDigits{'0', '1', '2', '3', '4', '5', '6', '7',
+                             '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'};
+
+constexpr std::array<std::uint8_t, 256> values_of_digits() {
+  std::array<std::uint8_t, 256> values{};
+  values.fill(0xff);
+  for (std::uint8_t n = 0; n < 16; ++n) {
+    values[static_cast<unsigned char>(kDigits[n])] = n;
+    if (n >= 10) values[static_cast<std::size_t>('A' + n - 10)] = n;
+  }
+  return values;
+}
+constexpr auto kValues = values_of_digits();
+
+}  // namespace
+
+JsonRows& JsonRows::row() {
+  text_ += text_.empty() ? "[{" : "},{";
+  first_ = true;
+  return *this;
+}
+
+void JsonRows::name(std::string_view name) {
+  if (!first_) text_ += ',';
+  first_ = false;
+  text_ += '"';
+  text_ += name;
+  text_ += "\":";
+}
+
+JsonRows& JsonRows::add(std::string_view key, long long number) {
+  name(key);
+  std::array<char, 24> digits;
+  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), number);
+  text_.append(digits.data(), end.ptr);
+  return *this;
+}
+
+JsonRows& JsonRows::add(std::string_view key, std::optional<long long> number) {
+  return number ? add(key, *number) : *this;
+}
+
+JsonRows& JsonRows::add_real(std::string_view key, double number) {
+  name(key);
+  std::array<char, 32> digits;
+  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), number);
+  text_.append(digits.data(), end.ptr);
+  return *this;
+}
+
+JsonRows& JsonRows::add_text(std::string_view key, std::string_view text) {
+  name(key);
+  text_ += '"';
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (c == '"' || c == '\\') {
+      text_ += '\\';
+      text_ += c;
+    } else if (byte < 0x20) {
+      text_ += "\\u00";
+      text_ += kDigits[byte >> 4];
+      text_ += kDigits[byte & 15];
+    } else {
+      text_ += c;
+    }
+  }
+  text_ += '"';
+  return *this;
+}
+
+JsonRows& JsonRows::add_bytes(std::string_view key, std::string_view bytes) {
+  name(key);
+  text_ += '"';
+  std::size_t at = text_.size();
+  text_.resize(at + 2 * bytes.size());
+  for (const char c : bytes) {
+    const auto byte = static_cast<unsigned char>(c);
+    text_[at++] = kDigits[byte >> 4];
+    text_[at++] = kDigits[byte & 15];
+  }
+  text_ += '"';
+  return *this;
+}
+
+std::string JsonRows::take() {
+  std::string text = std::move(text_);
+  text += text.empty() ? "[]" : "}]";
+  text_.clear();
+  first_ = true;
+  return text;
+}
+
+bool is_text(std::string_view bytes) noexcept {
+  std::size_t i = 0;
+  const auto at = [&](std::size_t n) { return static_cast<unsigned char>(bytes[n]); };
+  while (i < bytes.size()) {
+    const unsigned lead = at(i);
+    if (lead == 0) return false;
+    if (lead < 0x80) {
+      ++i;
+      continue;
+    }
+    const std::size_t more = lead >= 0xf0 ? 3 : lead >= 0xe0 ? 2 : 1;
+    if (lead < 0xc2 || lead > 0xf4 || i + more >= bytes.size()) return false;
+    std::uint32_t code = lead & (0x3fU >> more);
+    for (std::size_t n = 1; n <= more; ++n) {
+      if ((at(i + n) & 0xc0U) != 0x80) return false;
+      code = code << 6 | (at(i + n) & 0x3fU);
+    }
+    constexpr std::array<std::uint32_t, 4> kLeast{0, 0x80, 0x800, 0x10000};
+    if (code < kLeast[more] || code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff)) {
+      return false;
+    }
+    i += more + 1;
+  }
+  return true;
+}
+
+std::string from_hex(std::string_view digits) {
+  std::string bytes;
+  bytes.resize(digits.size() / 2);
+  std::uint8_t wrong = digits.size() % 2;
+  for (std::size_t i = 0; i < bytes.size(); ++i) {
+    const std::uint8_t high = kValues[static_cast<unsigned char>(digits[2 * i])];
+    const std::uint8_t low = kValues[static_cast<unsigned char>(digits[2 * i + 1])];
+    wrong |= (high | low) & 0xf0U;
+    bytes[i] = static_cast<char>(high << 4 | (low & 15));
+  }
+  if (wrong != 0) throw std::runtime_error("stored bytes are not hexadecimal");
+  return bytes;
+}
+
+}  // namespace carrel::sql::server

@@ -1,0 +1,42 @@
+// Many rows as one parameter of a statement: a JSON array of objects.
+#pragma once
+
+#include <carrel/result.h>
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace carrel::sql::server {
+
+// Names are written as they are; a member that is not added is NULL in its row.
+class JsonRows {
+ public:
+  JsonRows& row();  // begins the next
+  JsonRows& add(std::string_view name, long long number);
+  JsonRows& add(std::string_view name, std::optional<long long> number);
+  JsonRows& add_real(std::string_view name, double number);
+  // UTF-8 without a NUL, and nothing else: the databases take no other text.
+  JsonRows& add_text(std::string_view name, std::string_view text);
+  // Any bytes, as two hexadecimal digits each.
+  JsonRows& add_bytes(std::string_view name, std::string_view bytes);
+
+  bool empty() const noexcept { return text_.empty(); }
+  std::size_t size() const noexcept { return text_.size(); }
+  // The array; begins anew.
+  std::string take();
+
+ private:
+  void name(std::string_view name);
+  std::string text_;
+  bool first_ = true;  // of this row's members
+};
+
+// Whether a database can store it as text.
+bool is_text(std::string_view bytes) noexcept;
+
+// What add_bytes() writes, back to bytes. Throws std::runtime_error on anything else.
+std::string from_hex(std::string_view digits);
+
+}  // namespace carrel::sql::server

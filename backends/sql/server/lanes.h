@@ -1,0 +1,60 @@
+// Which jobs may be claimed next, found by index seeks alone.
+#pragma once
+
+#include <carrel/queue.h>
+
+#include <string>
+#include <vector>
+
+#include "server/statement.h"
+#include "server/statements.h"
+#include "waiters.h"
+
+namespace carrel::sql::server {
+
+// The statements belong to one session, and are used as it is.
+class Lanes {
+ public:
+  Lanes(Session& session, const Statements& statements);
+
+  // The lanes with available jobs that `demand` names and that are not paused; a null
+  // demand names all.
+  std::vector<Lane> find(const Demand* demand);
+
+  // Of `lanes`, how many of the `max` best of all are in each, and whether it holds more.
+  struct Share {
+    std::size_t take = 0;
+    bool more = false;
+  };
+  struct Best {
+    std::vector<Ticket> tickets;  // best first
+    std::vector<Share> shares;    // aligned with the lanes
+  };
+  Best best(const std::vector<Lane>& lanes, std::size_t max, Time now);
+
+ private:
+  struct Candidate {
+    long long priority;
+    long long run_at;
+    long long id;
+    std::size_t lane;
+    auto operator<=>(const Candidate&) const = default;
+  };
+  std::vector<Candidate> candidates(const std::vector<Lane>& lanes, std::size_t max,
+                                    Time now);
+
+  std::string queue_;
+  std::string kind_;
+  std::string rows_;
+  long long now_ = 0;
+  long long most_ = 0;
+  long long n_ = 0;
+  long long id_ = 0;
+  long long priority_ = 0;
+  long long run_at_ = 0;
+  Statement find_;
+  Statement best_of_lane_;
+  Statement best_of_lanes_;
+};
+
+}  // namespace carrel::sql::server

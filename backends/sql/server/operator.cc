@@ -1,0 +1,133 @@
+// What people do to jobs and queues, and what time does: cancel, retry, pause, sweep.
+#include <algorithm>
+
+#include "server/writer_tables.h"
+
+namespace carrel::sql::server {
+
+std::vector<Cancelled> Writer::cancel(std::span<const JobId> ids) {
+  auto rows = tables_->rows_of.lock(ids);
+  std::vector<Cancelled> answers;
+  answers.reserve(ids.size());
+  for (const JobId id : ids) {
+    const auto found = rows.find(id);
+    if (found == rows.end()) {
+      answers.push_back(Cancelled::kNotFound);
+      continue;
+    }
+    StoredRow& row = found->second;
+    const State before = row.rule.state;
+    const bool asked_before = row.rule.cancel_requested;
+    answers.push_back(rules::cancel(row.rule, options_.retention, now_));
+    if (answers.back() == Cancelled::kCancelled) {
+      moved(row, before);
+    } else if (answers.back() == Cancelled::kRequested && !asked_before) {
+      tables_->saver.add(row, before, nullptr);
+    }
+  }
+  flush();
+  return answers;
+}
+
+std::vector<Result<Ticket>> Writer::retry(std::span<const JobId> ids) {
+  auto rows = tables_->rows_of.lock(ids);
+  std::vector<Result<Ticket>> answers;
+  answers.reserve(ids.size());
+  for (const JobId id : ids) {
+    const auto found = rows.find(id);
+    const std::string name = "job " + std::to_string(value(id));
+    if (found == rows.end()) {
+      answers.emplace_back(
+          fail(Code::kNotFound, "there is no " + name, driver_.origin()));
+      continue;
+    }
+    StoredRow& row = found->second;
+    const State before = row.rule.state;
+    if (!rules::retry(row.rule, now_)) {
+      answers.emplace_back(fail(
+          Code::kInvalid, name + " is " + std::string(to_string(before)) + " already",
+          driver_.origin()));
+      continue;
+    }
+    row.run_at = now_;
+    moved(row, before);
+    answers.emplace_back(row.ticket());
+  }
+  flush();
+  return answers;
+}
+
+std::vector<Ticket> Writer::set_paused(std::string_view queue, bool paused) {
+  auto& t = *tables_;
+  t.queue = queue;
+  if (paused) {
+    t.pause.run();
+    return {};
+  }
+  t.resume.run();
+  constexpr std::size_t kSome = 1024;
+  std::vector<Lane> lanes = t.lanes.find(nullptr);
+  std::erase_if(lanes, [&](const Lane& lane) { return lane.queue != queue; });
+  Lanes::Best best = t.lanes.best(lanes, kSome, now_);
+  for (const Ticket& ticket : best.tickets) add_work(ticket.queue, ticket.kind);
+  return std::move(best.tickets);
+}
+
+bool Writer::advance(StoredRow& row, Swept& swept) {
+  const State before = row.rule.state;
+  switch (rules::sweep(row.rule, options_.retention, now_)) {
+    case rules::SweepAct::kNothing:
+    case rules::SweepAct::kPurge:
+      return false;
+    case rules::SweepAct::kDue:
+      swept.due.push_back(row.ticket());
+      break;
+    case rules::SweepAct::kRescued:
+      swept.due.push_back(row.ticket());
+      ++swept.rescued;
+      break;
+    case rules::SweepAct::kExhausted:
+      ++swept.rescued;
+      ++swept.discarded;
+      break;
+    case rules::SweepAct::kCancelled:
+      ++swept.rescued;
+      break;
+    case rules::SweepAct::kExpired:
+      ++swept.discarded;
+      break;
+  }
+  moved(row, before);
+  return true;
+}
+
+Swept Writer::sweep(std::size_t max) {
+  auto& t = *tables_;
+  Swept swept;
+  std::size_t left = max;
+  const auto due = [&](Statement& statement) {
+    std::vector<JobId> ids;
+    t.most = static_cast<long long>(std::min<std::size_t>(left, 1000));
+    if (t.most > 0) statement.rows([&] { ids.push_back(to_id(t.id)); });
+    return ids;
+  };
+  const std::vector<JobId> ids = due(t.due_jobs);
+  auto rows = t.rows_of.lock(ids);
+  for (const JobId id : ids) {
+    const auto found = rows.find(id);
+    if (found != rows.end() && advance(found->second, swept)) --left;
+  }
+  flush();
+  swept.purged = purge(due(t.due_history));
+  left -= std::min(left, swept.purged);
+  swept.purged += trim(std::min<std::size_t>(left, 1000));
+  constexpr std::size_t kMany = 100;
+  if (tallied_ > kMany) fold_tally();
+  t.next_wake.run();
+  if (const auto next = t.wake_at.get(); next && to_time(*next) != kNever) {
+    swept.next = std::max(to_time(*next) - now_, Duration::zero());
+  }
+  return swept;
+}
+
+}  // namespace carrel::sql::server

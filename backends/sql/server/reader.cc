@@ -1,0 +1,75 @@
+#include "server/reader.h"
+
+#include <algorithm>
+#include <unordered_set>
+
+#include "stored_row.h"
+
+namespace carrel::sql::server {
+
+using soci::into;
+using soci::use;
+
+struct Reader::Tables {
+  Tables(Session& s, const Statements& sql)
+      : lanes(s, sql),
+        not_final(s, sql.not_final, use(ids, "ids"), into(id)),
+        next_wake(s, sql.next_wake, into(now), into(wake_at.value, wake_at.indicator)),
+        final_rows(s, sql.final_rows, into(id)) {}
+
+  std::string ids;
+  long long id = 0;
+  long long now = 0;
+  Nullable wake_at;
+  Lanes lanes;
+  Statement not_final;
+  Statement next_wake;
+  Statement final_rows;
+};
+
+Reader::Reader(Driver& driver, const BackendOptions& options)
+    : max_rows_(options.retention.max_rows), reading_(driver) {}
+
+Reader::~Reader() = default;
+
+Result<std::vector<Ticket>> Reader::peek(const Demand& demand) {
+  if (demand.kinds.empty() || demand.max == 0) return std::vector<Ticket>{};
+  return reading_.run([&](Tables& t) {
+    const Time now = reading_.session().now();
+    return t.lanes.best(t.lanes.find(&demand), demand.max, now).tickets;
+  });
+}
+
+Result<std::vector<JobId>> Reader::ended(std::span<const JobId> ids) {
+  return reading_.run([&](Tables& t) {
+    std::unordered_set<JobId> open;
+    t.ids = json_array(ids);
+    t.not_final.rows([&] { open.insert(to_id(t.id)); });
+    std::vector<JobId> ended;
+    for (const JobId id : ids) {
+      if (!open.contains(id)) ended.push_back(id);
+    }
+    return ended;
+  });
+}
+
+Result<Duration> Reader::next_due() {
+  return reading_.run([&](Tables& t) {
+    Duration next = Duration::max();
+    t.next_wake.run();
+    if (const auto wake = t.wake_at.get(); wake && to_time(*wake) != kNever) {
+      next = std::max(Duration(*wake - t.now), Duration::zero());
+    }
+    if (max_rows_ != 0 && t.final_rows.run() &&
+        t.id > static_cast<long long>(max_rows_)) {
+      next = Duration::zero();
+    }
+    return next;
+  });
+}
+
+Result<std::vector<Lane>> Reader::lanes() {
+  return reading_.run([&](Tables& t) { return t.lanes.find(nullptr); });
+}
+
+}  // namespace carrel::sql::server

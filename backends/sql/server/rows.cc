@@ -1,0 +1,215 @@
+#include "server/rows.h"
+
+#include "check.h"
+
+namespace carrel::sql::server {
+
+using soci::into;
+using soci::use;
+
+RowLocker::RowLocker(Session& session, const Statements& statements)
+    : lock_jobs_(session, statements.lock_jobs, use(ids_, "ids"), into(id_), into(state_),
+                 into(queue_), into(kind_), into(priority_), into(cancel_requested_),
+                 into(attempt_), into(max_attempts_), into(crashes_), into(fence_),
+                 into(finished_fence_), into(wake_at_.value, wake_at_.indicator),
+                 into(expires_at_.value, expires_at_.indicator), into(run_at_),
+                 into(started_at_.value, started_at_.indicator),
+                 into(ended_at_.value, ended_at_.indicator), into(claim_number_),
+                 into(worker_)),
+      lock_history_(session, statements.lock_history, use(ids_, "ids"), into(id_),
+                    into(state_), into(queue_), into(kind_), into(priority_),
+                    into(cancel_requested_), into(attempt_), into(max_attempts_),
+                    into(crashes_), into(fence_), into(finished_fence_),
+                    into(wake_at_.value, wake_at_.indicator),
+                    into(expires_at_.value, expires_at_.indicator), into(run_at_),
+                    into(started_at_.value, started_at_.indicator),
+                    into(ended_at_.value, ended_at_.indicator), into(claim_number_),
+                    into(worker_)) {}
+
+std::unordered_map<JobId, StoredRow> RowLocker::lock(std::span<const JobId> ids) {
+  std::unordered_map<JobId, StoredRow> rows;
+  const auto add = [&] { rows.emplace(to_id(id_), current()); };
+  std::vector<JobId> missing(ids.begin(), ids.end());
+  // What ends while this looks goes from jobs to history, and is found there; what is
+  // retried while this looks goes the other way, and is found by looking once more.
+  for (Statement* table : {&lock_jobs_, &lock_history_, &lock_jobs_}) {
+    std::erase_if(missing, [&](JobId id) { return rows.contains(id); });
+    if (missing.empty()) break;
+    ids_ = json_array(missing);
+    table->rows(add);
+  }
+  return rows;
+}
+
+StoredRow RowLocker::current() const {
+  StoredRow row;
+  row.id = to_id(id_);
+  row.rule.state = static_cast<State>(state_);
+  row.rule.cancel_requested = cancel_requested_ != 0;
+  row.rule.attempt = static_cast<std::uint16_t>(attempt_);
+  row.rule.max_attempts = static_cast<std::uint16_t>(max_attempts_);
+  row.rule.crashes = static_cast<std::uint16_t>(crashes_);
+  row.rule.fence = to_fence(fence_);
+  row.rule.finished_fence = to_fence(finished_fence_);
+  row.rule.wake_at = to_time(wake_at_.get());
+  row.rule.expires_at = to_time(expires_at_.get());
+  row.rule.claim_number = static_cast<std::uint64_t>(claim_number_);
+  row.rule.worker = worker_;
+  row.queue = queue_;
+  row.kind = kind_;
+  row.priority = static_cast<std::int16_t>(priority_);
+  row.run_at = to_time(run_at_);
+  row.started = to_optional_time(started_at_.get());
+  row.ended = to_optional_time(ended_at_.get());
+  return row;
+}
+
+Sequence::Sequence(Session& session, const Steps& steps, std::string& parameter,
+                   const char* name) {
+  for (const char* text :
+       {steps.first, steps.second, steps.third, steps.fourth, steps.fifth, steps.sixth}) {
+    if (text != nullptr) statements_.emplace_back(session, text, use(parameter, name));
+  }
+}
+
+void Sequence::run() {
+  for (Statement& statement : statements_) statement.run();
+}
+
+RowSaver::RowSaver(Session& session, const Statements& statements)
+    : save_(session, statements.save_jobs, use(rows_, "rows")),
+      to_history_(session, statements.to_history, rows_, "rows"),
+      to_jobs_(session, statements.to_jobs, rows_, "rows") {}
+
+void RowSaver::add(const StoredRow& row, State before, const std::string* result) {
+  const bool was_final = is_final(before);
+  const bool is_final_now = is_final(row.rule.state);
+  JsonRows& rows = is_final_now ? to_history_rows_
+                   : was_final  ? to_jobs_rows_
+                                : save_rows_;
+  rows.row()
+      .add("id", to_column(row.id))
+      .add("state", static_cast<int>(row.rule.state))
+      .add("cancel_requested", row.rule.cancel_requested ? 1 : 0)
+      .add("attempt", row.rule.attempt)
+      .add("max_attempts", row.rule.max_attempts)
+      .add("crashes", row.rule.crashes)
+      .add("finished_fence", to_column(row.rule.finished_fence))
+      .add("wake_at", wake_column(row.rule))
+      .add("expires_at", to_column(row.rule.expires_at))
+      .add("run_at", row.run_at.time_since_epoch().count());
+  if (!is_final_now) return;
+  if (row.ended) rows.add("ended_at", row.ended->time_since_epoch().count());
+  if (result != nullptr) rows.add_bytes("result", *result);
+}
+
+void RowSaver::flush() {
+  if (!save_rows_.empty()) {
+    rows_ = save_rows_.take();
+    save_.run();
+  }
+  if (!to_history_rows_.empty()) {
+    rows_ = to_history_rows_.take();
+    to_history_.run();
+  }
+  if (!to_jobs_rows_.empty()) {
+    rows_ = to_jobs_rows_.take();
+    to_jobs_.run();
+  }
+}
+
+void RowSaver::forget() {
+  save_rows_.take();
+  to_history_rows_.take();
+  to_jobs_rows_.take();
+}
+
+AttemptSaver::AttemptSaver(Session& session, const Statements& statements)
+    : keep_(kKeptAttempts),
+      add_(session, statements.add_attempts, use(rows_, "rows"), use(now_, "now")),
+      trim_(session, statements.trim_attempts, use(job_, "job"), use(keep_, "keep")) {}
+
+void AttemptSaver::add(const StoredRow& row, Fence fence, const Attempt& attempt) {
+  adding_.row()
+      .add("job", to_column(row.id))
+      .add("fence", to_column(fence))
+      .add("attempt", attempt.attempt)
+      .add("class", static_cast<int>(attempt.klass))
+      .add_bytes("message", attempt.message)
+      .add("code", static_cast<int>(attempt.code))
+      .add("native", attempt.native)
+      .add("exit_code", attempt.exit_code)
+      .add("signal", attempt.signal)
+      .add("wall_us", attempt.usage.wall.count())
+      .add("cpu_us", attempt.usage.cpu.count())
+      .add("max_rss", static_cast<long long>(attempt.usage.max_rss_bytes))
+      .add_bytes("stderr_tail", attempt.stderr_tail)
+      .add_text("worker", row.rule.worker);
+  if (row.started) adding_.add("started_at", row.started->time_since_epoch().count());
+  // There cannot be more attempts than fences.
+  if (value(fence) > static_cast<std::uint64_t>(keep_)) long_histories_.push_back(row.id);
+}
+
+void AttemptSaver::flush(Time now) {
+  if (adding_.empty()) return;
+  rows_ = adding_.take();
+  now_ = now.time_since_epoch().count();
+  add_.run();
+  for (const JobId id : long_histories_) {
+    job_ = to_column(id);
+    trim_.run();
+  }
+  long_histories_.clear();
+}
+
+void AttemptSaver::forget() {
+  adding_.take();
+  long_histories_.clear();
+}
+
+NotesTable::NotesTable(Session& session, const Statements& statements)
+    : read_(session, statements.read_notes, use(ids_, "ids"), into(job_),
+            into(fraction_, has_fraction_), into(message_), into(checkpoint_),
+            into(log_)),
+      save_(session, statements.save_notes, use(rows_, "rows")) {}
+
+std::unordered_map<JobId, Notes> NotesTable::read(std::span<const JobId> ids) {
+  std::unordered_map<JobId, Notes> all;
+  if (ids.empty()) return all;
+  ids_ = json_array(ids);
+  read_.rows([&] {
+    Notes& notes = all[to_id(job_)];
+    if (has_fraction_ == soci::i_ok) {
+      notes.progress = Progress{static_cast<float>(fraction_), from_hex(message_)};
+    }
+    notes.checkpoint = from_hex(checkpoint_);
+    notes.log = from_hex(log_);
+  });
+  return all;
+}
+
+void NotesTable::add(std::span<const News> news) {
+  std::vector<JobId> ids;
+  for (const News& n : news) {
+    if (is_news(n.progress, n.checkpoint, n.log)) ids.push_back(n.job);
+  }
+  if (ids.empty()) return;
+  auto all = read(ids);
+  for (const News& n : news) {
+    if (is_news(n.progress, n.checkpoint, n.log)) {
+      add_news(all[n.job], n.progress, n.checkpoint, n.log);
+    }
+  }
+  JsonRows rows;
+  for (const auto& [job, notes] : all) {
+    rows.row().add("job", to_column(job));
+    if (notes.progress) rows.add_real("fraction", notes.progress->fraction);
+    rows.add_bytes("message", notes.progress ? notes.progress->message : std::string())
+        .add_bytes("checkpoint", notes.checkpoint)
+        .add_bytes("log", notes.log);
+  }
+  rows_ = rows.take();
+  save_.run();
+}
+
+}  // namespace carrel::sql::server

@@ -1,0 +1,128 @@
+// Rows of jobs and what hangs on them: read, and written back, a batch a statement.
+#pragma once
+
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "server/json_rows.h"
+#include "server/statement.h"
+#include "server/statements.h"
+#include "stored_row.h"
+
+namespace carrel::sql::server {
+
+// The statements below belong to one session, and are used within its transaction. They
+// throw soci::soci_error.
+
+class RowLocker {
+ public:
+  RowLocker(Session& session, const Statements& statements);
+  // Those of `ids` that there are; nobody else changes them before the transaction ends.
+  std::unordered_map<JobId, StoredRow> lock(std::span<const JobId> ids);
+
+ private:
+  StoredRow current() const;
+
+  std::string ids_;
+  long long id_ = 0;
+  int state_ = 0;
+  std::string queue_;
+  std::string kind_;
+  int priority_ = 0;
+  int cancel_requested_ = 0;
+  int attempt_ = 0;
+  int max_attempts_ = 0;
+  int crashes_ = 0;
+  long long fence_ = 0;
+  long long finished_fence_ = 0;
+  Nullable wake_at_;
+  Nullable expires_at_;
+  long long run_at_ = 0;
+  Nullable started_at_;
+  Nullable ended_at_;
+  long long claim_number_ = 0;
+  std::string worker_;
+  Statement lock_jobs_;
+  Statement lock_history_;
+};
+
+// Runs Steps with one parameter.
+class Sequence {
+ public:
+  Sequence(Session& session, const Steps& steps, std::string& parameter,
+           const char* name);
+  void run();
+
+ private:
+  std::vector<Statement> statements_;
+};
+
+// Gathers rows that moved, and writes them together.
+class RowSaver {
+ public:
+  RowSaver(Session& session, const Statements& statements);
+  // All but what only a claim writes: fence, worker, claim_number, started_at. `before`:
+  // the state it is stored in.
+  void add(const StoredRow& row, State before, const std::string* result);
+  void flush();
+  void forget();
+
+ private:
+  JsonRows save_rows_;
+  JsonRows to_history_rows_;
+  JsonRows to_jobs_rows_;
+  std::string rows_;
+  Statement save_;
+  Sequence to_history_;
+  Sequence to_jobs_;
+};
+
+class AttemptSaver {
+ public:
+  AttemptSaver(Session& session, const Statements& statements);
+  // Keeps the last kKeptAttempts.
+  void add(const StoredRow& row, Fence fence, const Attempt& attempt);
+  void flush(Time now);
+  void forget();
+
+ private:
+  JsonRows adding_;
+  std::vector<JobId> long_histories_;
+  std::string rows_;
+  long long now_ = 0;
+  long long job_ = 0;
+  int keep_;
+  Statement add_;
+  Statement trim_;
+};
+
+class NotesTable {
+ public:
+  NotesTable(Session& session, const Statements& statements);
+  std::unordered_map<JobId, Notes> read(std::span<const JobId> ids);
+
+  struct News {
+    JobId job;
+    const std::optional<Progress>& progress;
+    const std::optional<std::string>& checkpoint;
+    std::string_view log;
+  };
+  // Adds what is new to what there is, within the bounds. The jobs' rows are locked.
+  void add(std::span<const News> news);
+
+ private:
+  std::string ids_;
+  std::string rows_;
+  long long job_ = 0;
+  double fraction_ = 0;
+  soci::indicator has_fraction_ = soci::i_null;
+  std::string message_;
+  std::string checkpoint_;
+  std::string log_;
+  Statement read_;
+  Statement save_;
+};
+
+}  // namespace carrel::sql::server

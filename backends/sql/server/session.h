@@ -1,0 +1,69 @@
+// One connection to a database server.
+#pragma once
+
+#include <carrel/types.h>
+#include <soci/soci.h>
+
+#include <memory>
+
+#include "server/watchdog.h"
+
+namespace carrel::sql::server {
+
+// Used by one thread at a time. Nothing of it may be touched, or destroyed, in the child
+// of a fork: the connection is the parent's. Calls throw soci::soci_error.
+//
+// A session that has failed once is thrown away, and what was prepared on it: there is no
+// reconnecting, so nothing of a transaction can be lost between its statements.
+class Session {
+ public:
+  virtual ~Session() = default;
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  soci::session& soci() { return *session_; }
+  // Statements are prepared on the server, once a session; if not (a pooler may hand the
+  // next transaction to another connection), every run carries its text.
+  bool prepares() const noexcept { return prepares_; }
+
+  // Begins a transaction, and says what time it is at the server.
+  virtual Time begin() = 0;
+  virtual void commit() = 0;
+  virtual void rollback() = 0;
+  // Begins one that sees one snapshot and writes nothing.
+  virtual void begin_reading() = 0;
+  virtual Time now() = 0;
+
+  // Around every call that waits for the server.
+  class Call {
+   public:
+    explicit Call(Session& session) noexcept : watched_(*session.watched_) {
+      watched_.begin();
+    }
+    ~Call() { watched_.end(); }
+    Call(const Call&) = delete;
+    Call& operator=(const Call&) = delete;
+
+   private:
+    Watchdog::Watched& watched_;
+  };
+
+  bool timed_out() const noexcept { return watched_->bitten(); }
+  // Nothing waits for the server any more, also not the end of this session.
+  void cut() noexcept { watched_->cut(); }
+
+ protected:
+  Session(std::unique_ptr<soci::session> session, bool prepares)
+      : session_(std::move(session)), prepares_(prepares) {}
+  // By the constructors of those that know the socket.
+  void watch(Watchdog& dog, int socket) {
+    watched_ = std::make_unique<Watchdog::Watched>(dog, socket);
+  }
+
+ private:
+  std::unique_ptr<soci::session> session_;
+  const bool prepares_;
+  std::unique_ptr<Watchdog::Watched> watched_;  // ends before the session closes
+};
+
+}  // namespace carrel::sql::server

@@ -1,0 +1,59 @@
+// One statement of a server's session, bound once to variables that it reads from and
+// writes to at every run, and prepared when it first runs.
+//
+// Not thread-safe, like its session. The variables must stay where they are for as long
+// as the statement lives: declare them before it, in the same object. Every call may
+// throw soci::soci_error, and waits for the server.
+#pragma once
+
+#include <soci/soci.h>
+
+#include "nullable.h"
+#include "server/session.h"
+
+namespace carrel::sql::server {
+
+class Statement {
+ public:
+  // `exchange`: soci::use(variable, "name") and soci::into(variable), which borrow. Only
+  // scalars: a vector is one round trip an element, or keeps its length where there are
+  // no rows. `text` may be null where the dialect has no such statement.
+  template <class... Exchange>
+  Statement(Session& session, const char* text, const Exchange&... exchange)
+      : session_(session), text_(text), statement_(session.soci()) {
+    (statement_.exchange(exchange), ...);
+  }
+
+  explicit operator bool() const noexcept { return text_ != nullptr; }
+
+  // Runs it. True: there was a row, and the first is in the variables.
+  bool run() {
+    const Session::Call call(session_);
+    return ready().execute(true);
+  }
+
+  // Runs it and calls each() for every row.
+  template <class Each>
+  void rows(Each each) {
+    bool row = run();  // all rows come at once: what follows does not wait
+    for (; row; row = statement_.fetch()) each();
+  }
+
+ private:
+  soci::statement& ready() {
+    if (ready_) return statement_;
+    statement_.alloc();
+    statement_.prepare(text_, session_.prepares() ? soci::details::st_repeatable_query
+                                                  : soci::details::st_one_time_query);
+    statement_.define_and_bind();
+    ready_ = true;
+    return statement_;
+  }
+
+  Session& session_;
+  const char* text_;
+  bool ready_ = false;
+  soci::statement statement_;
+};
+
+}  // namespace carrel::sql::server

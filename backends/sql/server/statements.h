@@ -1,0 +1,94 @@
+// The statements of a store over a database server, by name. Each dialect writes them in
+// its own SQL, in one file; the code that runs them is the same.
+//
+// States are written as their stored numbers (carrel/types.h): 1 scheduled, 2 available,
+// 3 running, 4 retryable, 5 completed, 6 cancelled, 7 discarded. Instants are
+// microseconds since 1970 UTC on the server's clock. A job that is not final stands in
+// carrel_jobs, one that is in carrel_history, never in both.
+//
+// Parameters: :ids is a JSON array of numbers, :rows one of objects (json_rows.h). What
+// is not text comes and goes as hexadecimal digits. Statements that lock rows do so in
+// the order of their ids, or pass over what is locked.
+#pragma once
+
+namespace carrel::sql::server {
+
+// One after the other, with the same parameters; null at the end.
+struct Steps {
+  const char* first = nullptr;
+  const char* second = nullptr;
+  const char* third = nullptr;
+  const char* fourth = nullptr;
+  const char* fifth = nullptr;
+  const char* sixth = nullptr;
+};
+
+struct Statements {
+  // Inserting. claim_requests gives those of :rows (request_id, digits) that are new
+  // their ids; find_requests tells of those that are not.
+  const char* claim_requests;
+  const char* find_requests;
+  const char* insert_jobs;  // ids, rising in the order of the rows that name none
+  const char* insert_payloads;
+
+  // Claiming. lanes: the (queue, kind) that have available jobs and are not paused.
+  const char* lanes;
+  const char* best_of_lane;  // of one: :queue, :kind, :now, :most
+  // The same of many at once (:rows of n, queue, kind); null: one by one.
+  const char* best_of_lanes;
+  // Claims :most of each of :rows (queue, kind, most), or of :ids, in one statement;
+  // null: pick, mark, read.
+  const char* claim_lanes;
+  const char* claim_ids;
+  const char* pick_lane;  // locks
+  const char* pick_ids;   // locks
+  const char* mark;
+  const char* read_claimed;
+
+  // Rows as the rules see them, locked.
+  const char* lock_jobs;
+  const char* lock_history;
+  const char* save_jobs;
+  Steps to_history;
+  Steps to_jobs;
+  // Ends those of :rows that run under their fences as completed, with all that goes with
+  // it; answers with ids and queues. Null: by the general way.
+  const char* complete;
+  const char* complete_and_forget;  // where completed jobs are not kept
+  const char* add_attempts;
+  const char* trim_attempts;
+
+  // Beats.
+  const char* renew;
+  const char* running_of_worker;
+  const char* read_notes;
+  const char* save_notes;
+  const char* read_payloads;
+
+  // Sweeping and purging.
+  const char* due_jobs;        // locks
+  const char* due_history;     // locks
+  const char* next_wake;       // what time it is, and when the next falls due
+  const char* oldest_history;  // locks
+  Steps purge;
+  const char* add_tally;
+  const char* final_rows;
+  const char* read_tally;  // locks
+  const char* delete_tally;
+
+  // Queues.
+  const char* pause;
+  const char* resume;
+  const char* paused;
+
+  // Reading.
+  const char* not_final;
+  const char* read_jobs;
+  const char* read_attempts;
+  const char* list;
+  const char* count_available;
+  const char* count_waiting;
+  const char* count_final;
+};
+
+}  // namespace carrel::sql::server

@@ -1,0 +1,233 @@
+#include "server/store.h"
+
+#include "batch.h"
+#include "check.h"
+#include "group_commit.h"
+#include "server/json_rows.h"
+#include "server/monitor.h"
+#include "server/reader.h"
+#include "server/writer.h"
+
+namespace carrel::sql::server {
+namespace {
+
+class ServerStore final : public Store {
+ public:
+  ServerStore(std::shared_ptr<Driver> driver, const BackendOptions& options,
+              const MakeNews& make_news)
+      : driver_(std::move(driver)),
+        waiters_([this] { news_->listen(); }),
+        reader_(*driver_, options),
+        monitor_(*driver_),
+        news_(make_news(waiters_, [this] { return reader_.lanes(); })),
+        producer_(*driver_, options, waiters_, *news_),
+        worker_(*driver_, options, waiters_, *news_) {}
+
+  StoreTraits traits() const noexcept override {
+    StoreTraits traits;
+    traits.reach = Reach::kNetwork;
+    traits.durable = true;
+    traits.max_payload = driver_->max_payload();
+    return traits;
+  }
+
+  std::unique_ptr<ClaimSource> claim_source() override;
+
+  std::vector<Result<Inserted>> insert(std::span<const NewJob> jobs,
+                                       Duration deadline) override {
+    Batch<NewJob, Inserted> batch(jobs,
+                                  [&](const NewJob& job) { return check_job(job); });
+    if (batch.good().empty()) return batch.with({});
+    return batch.with(producer_.write(
+        [&](Writer& writer) { return writer.insert(batch.good()); }, deadline));
+  }
+  Result<std::vector<ClaimAnswer>> claim(std::span<const Ticket> tickets,
+                                         std::string_view worker,
+                                         std::uint64_t claim_number,
+                                         Duration lease) override {
+    if (tickets.empty()) return std::vector<ClaimAnswer>{};
+    return worker_.write([&](Writer& writer) {
+      return writer.claim(tickets, worker, claim_number, lease);
+    });
+  }
+  Result<std::vector<Pulse>> beat(std::string_view worker, std::uint64_t settled_claim,
+                                  std::span<const Beat> beats, bool renew,
+                                  Duration lease) override {
+    return worker_.write([&](Writer& writer) {
+      return writer.beat(worker, settled_claim, beats, renew, lease);
+    });
+  }
+  std::vector<Result<Finished>> finish(std::span<const Finish> runs) override {
+    Batch<Finish, Finished> batch(runs,
+                                  [&](const Finish& run) { return check_run(run); });
+    if (batch.good().empty()) return batch.with({});
+    return batch.with(
+        worker_.write([&](Writer& writer) { return writer.finish(batch.good()); }));
+  }
+  Result<std::vector<Cancelled>> cancel(std::span<const JobId> ids) override {
+    if (ids.empty()) return std::vector<Cancelled>{};
+    return producer_.write([&](Writer& writer) { return writer.cancel(ids); });
+  }
+  std::vector<Result<Ticket>> retry(std::span<const JobId> ids) override {
+    if (ids.empty()) return {};
+    auto answers = producer_.write([&](Writer& writer) { return writer.retry(ids); });
+    if (answers) return std::move(*answers);
+    return std::vector<Result<Ticket>>(ids.size(), tl::unexpected(answers.error()));
+  }
+  Result<std::vector<Ticket>> peek(const Demand& demand) override {
+    return reader_.peek(demand);
+  }
+  Result<Swept> sweep(std::size_t max) override {
+    constexpr std::size_t kManyTallies = 1000;
+    if (worker_.writer.tallied() < kManyTallies) {
+      auto next = reader_.next_due();
+      if (!next) return tl::unexpected(std::move(next.error()));
+      if (*next > Duration::zero()) {
+        Swept nothing;
+        nothing.next = *next;
+        return nothing;
+      }
+    }
+    return worker_.write([&](Writer& writer) { return writer.sweep(max); });
+  }
+  Result<std::vector<Ticket>> set_paused(std::string_view queue, bool paused) override {
+    if (auto ok = check_queue(queue, driver_->origin()); !ok) {
+      return tl::unexpected(ok.error());
+    }
+    if (auto ok = check_text("the queue's name", queue); !ok) {
+      return tl::unexpected(ok.error());
+    }
+    return producer_.write(
+        [&](Writer& writer) { return writer.set_paused(queue, paused); });
+  }
+  Result<std::vector<JobId>> await_final(std::span<const JobId> ids,
+                                         Duration wait) override {
+    if (ids.empty()) return std::vector<JobId>{};
+    const auto until = Waiters::deadline_after(wait);
+    Waiters::EndWaiter waiter(waiters_, ids);
+    for (;;) {
+      waiter.looking();
+      auto ended = reader_.ended(ids);
+      if (!ended || !ended->empty()) return ended;
+      if (!waiter.wait(until)) return std::vector<JobId>{};
+    }
+  }
+  void interrupt() noexcept override { waiters_.interrupt(); }
+  Monitor& monitor() noexcept override { return monitor_; }
+
+ private:
+  class Source;
+
+  // A connection that writes, and the thread that owns it.
+  struct Half {
+    Half(Driver& driver, const BackendOptions& options, Waiters& waiters, News& news)
+        : writer(driver, options, waiters, news), group(writer, options.poll) {}
+
+    // Runs `work` in the next transaction; its answer, after the commit.
+    template <class Work>
+    auto write(Work work, std::optional<Duration> deadline = std::nullopt)
+        -> Result<decltype(work(std::declval<Writer&>()))> {
+      std::optional<decltype(work(writer))> answer;
+      auto done = group.run([&] { answer.emplace(work(writer)); }, deadline);
+      if (!done) return tl::unexpected(std::move(done.error()));
+      return std::move(*answer);
+    }
+
+    Writer writer;
+    GroupCommit group;
+  };
+
+  Result<void> check_text(std::string_view what, std::string_view text) const {
+    if (is_text(text)) return {};
+    return fail(Code::kInvalid,
+                std::string(what) + " is not UTF-8, which this store needs",
+                driver_->origin());
+  }
+  Result<void> check_job(const NewJob& job) const {
+    if (auto ok = check(job, driver_->max_payload(), driver_->origin()); !ok) return ok;
+    if (auto ok = check_text("the queue's name", job.queue); !ok) return ok;
+    if (auto ok = check_text("the job's kind", job.kind); !ok) return ok;
+    return check_size("the request id", job.request_id.size(), kLongestRequest,
+                      driver_->origin());
+  }
+  Result<void> check_run(const Finish& run) const {
+    const std::string of = " of job " + std::to_string(value(run.lease.id));
+    if (auto ok = check_size("the result" + of, run.result.size(), driver_->max_payload(),
+                             driver_->origin());
+        !ok) {
+      return ok;
+    }
+    return check_size("the checkpoint" + of, run.checkpoint ? run.checkpoint->size() : 0,
+                      driver_->max_payload(), driver_->origin());
+  }
+
+  // An index holds it.
+  static constexpr std::uint64_t kLongestRequest = 512;
+
+  const std::shared_ptr<Driver> driver_;
+  Waiters waiters_;
+  Reader reader_;
+  ServerMonitor monitor_;
+  std::unique_ptr<News> news_;
+  // Those who bring jobs and those who take them do not wait for each other.
+  Half producer_;
+  Half worker_;
+};
+
+class ServerStore::Source final : public ClaimSource {
+ public:
+  explicit Source(ServerStore& store) : store_(store), waiter_(store.waiters_) {}
+
+  Result<std::vector<Claimed>> claim(const Demand& demand, std::string_view worker,
+                                     std::uint64_t claim_number, Duration lease,
+                                     Duration wait) override {
+    const auto until = Waiters::deadline_after(wait);
+    waiter_.enter(demand);
+    std::vector<Lane> leftover;
+    auto answer = look(demand, worker, claim_number, lease, until, leftover);
+    waiter_.leave(std::move(leftover));
+    return answer;
+  }
+
+  void interrupt() noexcept override { waiter_.interrupt(); }
+
+ private:
+  Result<std::vector<Claimed>> look(const Demand& demand, std::string_view worker,
+                                    std::uint64_t claim_number, Duration lease,
+                                    Waiters::Deadline until,
+                                    std::vector<Lane>& leftover) {
+    const bool takes_any = demand.max > 0 && !demand.kinds.empty();
+    while (!waiter_.interrupted()) {
+      waiter_.looking();
+      if (takes_any) {
+        auto taken = store_.worker_.write([&](Writer& writer) {
+          return writer.take(demand, worker, claim_number, lease);
+        });
+        if (!taken) return tl::unexpected(std::move(taken.error()));
+        if (!taken->jobs.empty()) {
+          leftover = std::move(taken->leftover);
+          return std::move(taken->jobs);
+        }
+      }
+      if (!waiter_.wait(until)) break;
+    }
+    return std::vector<Claimed>{};
+  }
+
+  ServerStore& store_;
+  Waiters::ClaimWaiter waiter_;
+};
+
+std::unique_ptr<ClaimSource> ServerStore::claim_source() {
+  return std::make_unique<Source>(*this);
+}
+
+}  // namespace
+
+std::unique_ptr<Store> make_store(std::shared_ptr<Driver> driver,
+                                  const BackendOptions& options,
+                                  const MakeNews& make_news) {
+  return std::make_unique<ServerStore>(std::move(driver), options, make_news);
+}
+
+}  // namespace carrel::sql::server

@@ -1,0 +1,24 @@
+// A store over a database server, whatever the dialect.
+#pragma once
+
+#include <carrel/store.h>
+
+#include <functional>
+#include <memory>
+
+#include "server/driver.h"
+#include "waiters.h"
+
+namespace carrel::sql::server {
+
+// What a store has of the news of other processes. `look`: there may be work in any lane,
+// or the end of any job.
+using MakeNews = std::function<std::unique_ptr<News>(
+    Waiters& waiters, std::function<Result<std::vector<Lane>>()> lanes)>;
+
+// The schema is there already. `driver` outlives the store.
+std::unique_ptr<Store> make_store(std::shared_ptr<Driver> driver,
+                                  const BackendOptions& options,
+                                  const MakeNews& make_news);
+
+}  // namespace carrel::sql::server

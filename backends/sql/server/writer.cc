@@ -1,0 +1,199 @@
+// The writer's transactions, and what every move of a row brings with it.
+#include "server/writer.h"
+
+#include <algorithm>
+
+#include "server/writer_tables.h"
+
+namespace carrel::sql::server {
+
+Writer::Writer(Driver& driver, const BackendOptions& options, Waiters& waiters,
+               News& news)
+    : driver_(driver),
+      options_(options),
+      waiters_(waiters),
+      news_(news),
+      connection_(driver) {}
+
+Writer::~Writer() = default;
+
+Result<void> Writer::begin() noexcept {
+  // A connection that lay idle may have died unheard; a new one tells whether the server
+  // is there. Nothing was written yet, so nothing is done twice.
+  for (bool fresh = false;;) {
+    fresh = !connection_.is_open();
+    try {
+      tables_ = &connection_.tables();
+      now_ = connection_.session().begin();
+      tables_->now = now_.time_since_epoch().count();
+      committing_ = false;
+      return {};
+    } catch (...) {
+      tables_ = nullptr;
+      Failure failure = connection_.failure();
+      redo_ = Redo::kNothing;
+      if (!failure.lost || fresh) return tl::unexpected(std::move(failure.error));
+    }
+  }
+}
+
+void Writer::commit() {
+  auto& t = *tables_;
+  JsonRows rows;
+  for (const auto& [key, change] : tally_) {
+    if (change == 0) continue;
+    rows.row()
+        .add_text("queue", key.first)
+        .add("state", static_cast<int>(key.second))
+        .add("jobs", change);
+  }
+  tally_.clear();
+  if (!rows.empty()) {
+    t.rows = rows.take();
+    t.add_tally.run();
+    ++tallied_;
+  }
+  committing_ = true;
+  connection_.session().commit();
+}
+
+void Writer::committed() noexcept {
+  if (!work_.empty()) waiters_.work(work_);
+  if (!ended_.empty()) waiters_.ended(ended_);
+  if (!work_.empty() || !ended_.empty()) news_.tell(work_, !ended_.empty());
+  work_.clear();
+  ended_.clear();
+  tables_ = nullptr;
+}
+
+Error Writer::current_error() noexcept {
+  Failure failure = connection_.failure();
+  // After a loss nothing is done again here: some of it may have been stored, and whoever
+  // asked knows better what asking twice means.
+  redo_ = failure.lost       ? Redo::kNothing
+          : failure.conflict ? Redo::kTogether
+                             : Redo::kAlone;
+  if (failure.lost && committing_) {
+    failure.error.message += " (it may or may not have been stored)";
+  }
+  return failure.error;
+}
+
+void Writer::rollback() noexcept {
+  work_.clear();
+  ended_.clear();
+  tally_.clear();
+  doomed_.clear();
+  if (!connection_.is_open()) {
+    tables_ = nullptr;
+    return;
+  }
+  tables_->saver.forget();
+  tables_->attempts.forget();
+  tables_ = nullptr;
+  try {
+    connection_.session().rollback();
+  } catch (...) {
+    const Failure failure = connection_.failure();
+    options_.log(LogLevel::kWarn, failure.error.message);
+    if (!failure.lost) connection_.close();
+  }
+}
+
+void Writer::add_work(const std::string& queue, const std::string& kind) {
+  for (Lane& lane : work_) {
+    if (lane.queue == queue && lane.kind == kind) {
+      ++lane.jobs;
+      return;
+    }
+  }
+  work_.push_back({queue, kind});
+}
+
+void Writer::moved(StoredRow& row, State before, const std::string* result) {
+  const State after = row.rule.state;
+  if (is_final(before)) --tally_[{row.queue, before}];
+  row.ended.reset();
+  if (is_final(after)) {
+    row.ended = now_;
+    ended_.push_back(row.id);
+    if (row.rule.wake_at <= now_) {
+      doomed_.push_back(row.id);
+      return;
+    }
+    ++tally_[{row.queue, after}];
+  }
+  if (after == State::kScheduled || after == State::kRetryable) {
+    row.run_at = row.rule.wake_at;
+  }
+  if (after == State::kAvailable) add_work(row.queue, row.kind);
+  tables_->saver.add(row, before, result);
+}
+
+void Writer::flush() {
+  auto& t = *tables_;
+  t.saver.flush();
+  t.attempts.flush(now_);
+  if (doomed_.empty()) return;
+  t.ids = json_array(doomed_);
+  t.purge.run();
+  doomed_.clear();
+}
+
+std::size_t Writer::purge(std::span<const JobId> ids) {
+  if (ids.empty()) return 0;
+  auto& t = *tables_;
+  std::vector<JobId> gone;
+  for (const auto& [id, row] : t.rows_of.lock(ids)) {
+    if (!is_final(row.rule.state)) continue;
+    --tally_[{row.queue, row.rule.state}];
+    gone.push_back(id);
+    ended_.push_back(id);
+  }
+  t.ids = json_array(gone);
+  t.purge.run();
+  return gone.size();
+}
+
+std::size_t Writer::trim(std::size_t most) {
+  auto& t = *tables_;
+  if (options_.retention.max_rows == 0 || most == 0) return 0;
+  t.final_rows.run();
+  long long rows = t.number;
+  for (const auto& [key, change] : tally_) rows += change;
+  const auto kept = static_cast<long long>(options_.retention.max_rows);
+  if (rows <= kept) return 0;
+  const auto excess = static_cast<std::size_t>(rows - kept);
+  // Each state's rows come oldest first; the oldest of all are among the oldest of each.
+  std::vector<std::pair<long long, JobId>> oldest;
+  t.most = static_cast<long long>(std::min(excess, most));
+  for (const State state : {State::kCompleted, State::kCancelled, State::kDiscarded}) {
+    t.state = static_cast<int>(state);
+    t.oldest.rows([&] { oldest.emplace_back(t.wake_at.value, to_id(t.id)); });
+  }
+  std::sort(oldest.begin(), oldest.end());
+  oldest.resize(std::min({oldest.size(), excess, most}));
+  std::vector<JobId> ids;
+  ids.reserve(oldest.size());
+  for (const auto& [ended, id] : oldest) ids.push_back(id);
+  return purge(ids);
+}
+
+// Every transaction that ends jobs adds rows of its own to the tally: none waits for
+// another. Here they become one a queue and state.
+void Writer::fold_tally() {
+  auto& t = *tables_;
+  std::vector<JobId> ids;
+  std::map<std::pair<std::string, State>, long long> sums;
+  t.read_tally.rows([&] {
+    ids.push_back(to_id(t.id));
+    sums[{t.queue, static_cast<State>(t.state)}] += t.number;
+  });
+  tallied_ = 0;
+  if (ids.size() <= sums.size()) return;
+  t.ids = json_array(ids);
+  t.delete_tally.run();
+  for (const auto& [key, jobs] : sums) tally_[key] += jobs;
+}
+
+}  // namespace carrel::sql::server

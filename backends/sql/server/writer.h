@@ -1,0 +1,123 @@
+// A writing half of a store over a database server: a connection, and what is done to
+// rows there.
+//
+// All of it runs on the writer's thread of GroupCommit, within the transaction that is
+// open. The calls throw; GroupCommit then rolls the transaction back, so each may be run
+// again. Answers align with inputs. The rows that a call changes are locked by it, and
+// written when the call has seen all of them.
+#pragma once
+
+#include <carrel/store.h>
+
+#include <atomic>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "group_commit.h"
+#include "server/connection.h"
+#include "server/rows.h"
+#include "waiters.h"
+
+namespace carrel::sql::server {
+
+// A payload up to this many bytes is kept in its row, which is written again by every
+// claim and finish; a longer one is kept beside it and written once.
+inline constexpr std::size_t kInlinePayload = 1024;
+
+class Writer final : public Transactor {
+ public:
+  Writer(Driver& driver, const BackendOptions& options, Waiters& waiters, News& news);
+  ~Writer() override;
+
+  // Only jobs that passed check() and are text where they must be.
+  std::vector<Inserted> insert(std::span<const NewJob* const> jobs);
+  std::vector<ClaimAnswer> claim(std::span<const Ticket> tickets, std::string_view worker,
+                                 std::uint64_t claim_number, Duration lease);
+  struct Taken {
+    std::vector<Claimed> jobs;   // best first
+    std::vector<Lane> leftover;  // lanes that hold more
+  };
+  Taken take(const Demand& demand, std::string_view worker, std::uint64_t claim_number,
+             Duration lease);
+  std::vector<Pulse> beat(std::string_view worker, std::uint64_t settled_claim,
+                          std::span<const Beat> beats, bool renew, Duration lease);
+  std::vector<Finished> finish(std::span<const Finish* const> runs);
+  std::vector<Cancelled> cancel(std::span<const JobId> ids);
+  std::vector<Result<Ticket>> retry(std::span<const JobId> ids);
+  std::vector<Ticket> set_paused(std::string_view queue, bool paused);
+  Swept sweep(std::size_t max);
+
+  // How many rows this store has added to the tally since it was last folded.
+  std::size_t tallied() const noexcept { return tallied_; }
+
+ private:
+  struct Tables;
+  struct Claiming;
+
+  Result<void> begin() noexcept override;
+  void commit() override;
+  void committed() noexcept override;
+  void rollback() noexcept override;
+  void end() noexcept override {}
+  Error current_error() noexcept override;
+  Redo redo() noexcept override { return redo_; }
+  void tick() noexcept override {}
+  bool wants_ticks() noexcept override { return false; }
+
+  // Inserting. `ids`: of the jobs whose request_id is new.
+  void find_requests(std::span<const NewJob* const> jobs, std::span<Inserted> answers,
+                     std::vector<std::optional<JobId>>& ids);
+  void insert_rows(std::span<const NewJob* const> jobs, std::span<Inserted> answers,
+                   std::vector<std::optional<JobId>>& ids);
+
+  // Claiming.
+  std::vector<Claimed> claim_lanes(const Claiming& claiming,
+                                   std::span<const std::pair<Lane, std::size_t>> shares);
+  std::vector<Claimed> claim_ids(const Claiming& claiming, std::span<const JobId> ids);
+  void begin_claim(const Claiming& claiming);
+  Claimed claimed_row();
+  void complete_claim(std::vector<Claimed>& claimed);
+  // Sorted as the lanes are: best first.
+  std::vector<Claimed> sorted(std::vector<Claimed> claimed);
+
+  // Ending.
+  void complete(std::span<const Finish* const> runs, std::span<Finished> answers,
+                std::vector<std::size_t>& others);
+  void free_unnamed(std::string_view worker, std::uint64_t settled_claim,
+                    std::span<const Beat> beats);
+  bool advance(StoredRow& row, Swept& swept);
+  std::size_t purge(std::span<const JobId> ids);
+  std::size_t trim(std::size_t most);
+  void fold_tally();
+
+  // Notes that a rule moved `row` out of `before`, with all that goes with it.
+  void moved(StoredRow& row, State before, const std::string* result = nullptr);
+  void add_work(const std::string& queue, const std::string& kind);
+  // Writes what the call so far has moved.
+  void flush();
+
+  Driver& driver_;
+  const BackendOptions options_;
+  Waiters& waiters_;
+  News& news_;
+  Connection<Tables> connection_;
+  Tables* tables_ = nullptr;  // of the open transaction
+  Time now_{};                // when it began, at the server
+  bool committing_ = false;
+  Redo redo_ = Redo::kNothing;
+  std::atomic<std::size_t> tallied_{0};
+
+  // Of the open transaction: what its commit makes known, or writes at its end.
+  std::vector<Lane> work_;
+  std::vector<JobId> ended_;
+  std::map<std::pair<std::string, State>, long long> tally_;
+  std::vector<JobId> doomed_;  // final rows that are not kept at all
+};
+
+}  // namespace carrel::sql::server

@@ -1,0 +1,141 @@
+// The statements of the writer that have variables of their own. Private to the writer.
+#pragma once
+
+#include "server/lanes.h"
+#include "server/writer.h"
+
+namespace carrel::sql::server {
+
+struct Writer::Claiming {
+  std::string_view worker;
+  std::uint64_t number;
+  Duration lease;
+};
+
+struct Writer::Tables {
+  Tables(Session& s, const Statements& sql)
+      : claim_requests(s, sql.claim_requests, soci::use(rows, "rows"), soci::into(bytes),
+                       soci::into(id)),
+        find_requests(s, sql.find_requests, soci::use(rows, "rows"), soci::into(bytes),
+                      soci::into(id), soci::into(state), soci::into(queue),
+                      soci::into(kind), soci::into(priority)),
+        insert_jobs(s, sql.insert_jobs, soci::use(rows, "rows"), soci::use(now, "now"),
+                    soci::into(id)),
+        insert_payloads(s, sql.insert_payloads, soci::use(rows, "rows")),
+        claim_lanes(s, sql.claim_lanes, soci::use(lease_end, "lease_end"),
+                    soci::use(claim_number, "claim_number"), soci::use(worker, "worker"),
+                    soci::use(now, "now"), soci::use(rows, "rows"), soci::into(id),
+                    soci::into(fence), soci::into(queue), soci::into(kind),
+                    soci::into(bytes, has_bytes), soci::into(timeout),
+                    soci::into(priority), soci::into(run_at), soci::into(attempt),
+                    soci::into(max_attempts), soci::into(crashes)),
+        claim_ids(s, sql.claim_ids, soci::use(lease_end, "lease_end"),
+                  soci::use(claim_number, "claim_number"), soci::use(worker, "worker"),
+                  soci::use(now, "now"), soci::use(ids, "ids"), soci::into(id),
+                  soci::into(fence), soci::into(queue), soci::into(kind),
+                  soci::into(bytes, has_bytes), soci::into(timeout), soci::into(priority),
+                  soci::into(run_at), soci::into(attempt), soci::into(max_attempts),
+                  soci::into(crashes)),
+        pick_lane(s, sql.pick_lane, soci::use(queue, "queue"), soci::use(kind, "kind"),
+                  soci::use(now, "now"), soci::use(most, "most"), soci::into(id)),
+        pick_ids(s, sql.pick_ids, soci::use(ids, "ids"), soci::use(now, "now"),
+                 soci::into(id)),
+        mark(s, sql.mark, soci::use(lease_end, "lease_end"),
+             soci::use(claim_number, "claim_number"), soci::use(worker, "worker"),
+             soci::use(now, "now"), soci::use(ids, "ids")),
+        read_claimed(s, sql.read_claimed, soci::use(ids, "ids"), soci::into(id),
+                     soci::into(fence), soci::into(queue), soci::into(kind),
+                     soci::into(bytes, has_bytes), soci::into(timeout),
+                     soci::into(priority), soci::into(run_at), soci::into(attempt),
+                     soci::into(max_attempts), soci::into(crashes)),
+        complete(s, sql.complete, soci::use(rows, "rows"),
+                 soci::use(wake_at.value, wake_at.indicator, "wake_at"),
+                 soci::use(now, "now"), soci::into(id), soci::into(queue)),
+        complete_and_forget(s, sql.complete_and_forget, soci::use(rows, "rows"),
+                            soci::into(id), soci::into(queue)),
+        renew(s, sql.renew, soci::use(lease_end, "lease_end"), soci::use(ids, "ids")),
+        running(s, sql.running_of_worker, soci::use(worker, "worker"),
+                soci::use(claim_number, "settled"), soci::into(id), soci::into(fence)),
+        read_payloads(s, sql.read_payloads, soci::use(ids, "ids"), soci::into(id),
+                      soci::into(bytes)),
+        due_jobs(s, sql.due_jobs, soci::use(now, "now"), soci::use(most, "most"),
+                 soci::into(id)),
+        due_history(s, sql.due_history, soci::use(now, "now"), soci::use(most, "most"),
+                    soci::into(id)),
+        next_wake(s, sql.next_wake, soci::into(number),
+                  soci::into(wake_at.value, wake_at.indicator)),
+        oldest(s, sql.oldest_history, soci::use(state, "state"), soci::use(most, "most"),
+               soci::into(id), soci::into(wake_at.value, wake_at.indicator)),
+        purge(s, sql.purge, ids, "ids"),
+        add_tally(s, sql.add_tally, soci::use(rows, "rows")),
+        final_rows(s, sql.final_rows, soci::into(number)),
+        read_tally(s, sql.read_tally, soci::into(id), soci::into(queue),
+                   soci::into(state), soci::into(number)),
+        delete_tally(s, sql.delete_tally, soci::use(ids, "ids")),
+        pause(s, sql.pause, soci::use(queue, "queue")),
+        resume(s, sql.resume, soci::use(queue, "queue")),
+        rows_of(s, sql),
+        saver(s, sql),
+        attempts(s, sql),
+        notes(s, sql),
+        lanes(s, sql) {}
+
+  // Before the statements, which borrow them.
+  long long id = 0;
+  long long fence = 0;
+  long long number = 0;
+  int state = 0;
+  std::string queue;
+  std::string kind;
+  int priority = 0;
+  int attempt = 0;
+  int max_attempts = 0;
+  int crashes = 0;
+  Nullable wake_at;
+  long long now = 0;
+  long long run_at = 0;
+  long long timeout = 0;
+  long long lease_end = 0;
+  long long claim_number = 0;
+  long long most = 0;
+  std::string worker;
+  std::string bytes;
+  soci::indicator has_bytes = soci::i_ok;
+  std::string ids;
+  std::string rows;
+
+  Statement claim_requests;
+  Statement find_requests;
+  Statement insert_jobs;
+  Statement insert_payloads;
+  Statement claim_lanes;
+  Statement claim_ids;
+  Statement pick_lane;
+  Statement pick_ids;
+  Statement mark;
+  Statement read_claimed;
+  Statement complete;
+  Statement complete_and_forget;
+  Statement renew;
+  Statement running;
+  Statement read_payloads;
+  Statement due_jobs;
+  Statement due_history;
+  Statement next_wake;
+  Statement oldest;
+  Sequence purge;
+  Statement add_tally;
+  Statement final_rows;
+  Statement read_tally;
+  Statement delete_tally;
+  Statement pause;
+  Statement resume;
+
+  RowLocker rows_of;
+  RowSaver saver;
+  AttemptSaver attempts;
+  NotesTable notes;
+  Lanes lanes;
+};
+
+}  // namespace carrel::sql::server

@@ -1,0 +1,145 @@
+#include <algorithm>
+#include <tuple>
+
+#include "writer_statements.h"
+
+namespace carrel::sql::sqlite {
+void Writer::begin_claim(std::string_view worker, std::uint64_t claim_number,
+                         Duration lease, Time at) {
+  auto& s = *statements_;
+  s.worker = worker;
+  s.claim_number = static_cast<long long>(claim_number);
+  s.now = at.time_since_epoch().count();
+  s.lease_end = end_of_lease(lease, at).time_since_epoch().count();
+  grant_.reset();
+}
+
+Claimed Writer::claimed_row() {
+  auto& s = *statements_;
+  Claimed c;
+  c.lease = {JobId{static_cast<std::uint64_t>(s.id)},
+             Fence{static_cast<std::uint64_t>(s.fence)}};
+  c.queue = s.queue;
+  c.kind = s.kind;
+  if (s.has_bytes == soci::i_ok) c.payload = s.bytes;
+  c.timeout = Duration(s.timeout);
+  c.priority = static_cast<std::int16_t>(s.priority);
+  c.attempt = static_cast<std::uint16_t>(s.attempt);
+  c.max_attempts = static_cast<std::uint16_t>(s.max_attempts);
+  c.crashes = static_cast<std::uint16_t>(s.crashes);
+  if (!grant_ || grant_->queue != s.queue) {
+    grant_ = std::make_shared<Grant>(Grant{s.queue, s.worker, to_time(s.now)});
+  }
+  granting_.emplace_back(c.lease.id, Granted{c.lease.fence, grant_});
+  return c;
+}
+
+std::vector<Claimed> Writer::claim_ids(std::span<const JobId> ids) {
+  auto& s = *statements_;
+  std::vector<Claimed> claimed;
+  if (ids.empty()) return claimed;
+  claimed.reserve(ids.size());
+  s.ids = json_array(ids);
+  s.claim.rows([&] { claimed.push_back(claimed_row()); });
+  complete_claim(claimed);
+  return claimed;
+}
+
+std::vector<Claimed> Writer::claim_lane(const Lane& lane, std::size_t most) {
+  auto& s = *statements_;
+  s.queue = lane.queue;
+  s.kind = lane.kind;
+  s.most = static_cast<long long>(std::min<std::size_t>(most, 1U << 20));
+  std::vector<std::pair<std::tuple<int, long long, long long>, std::size_t>> order;
+  std::vector<Claimed> claimed;
+  s.claim_lane.rows([&] {
+    order.emplace_back(std::tuple(s.priority, s.run_at, s.id), claimed.size());
+    claimed.push_back(claimed_row());
+  });
+  complete_claim(claimed);
+  // SQLite returns rows in no order that it promises.
+  if (std::is_sorted(order.begin(), order.end())) return claimed;
+  std::sort(order.begin(), order.end());
+  std::vector<Claimed> sorted;
+  sorted.reserve(claimed.size());
+  for (const auto& [key, place] : order) sorted.push_back(std::move(claimed[place]));
+  return sorted;
+}
+
+// What most rows do not have: a payload beside the row, a checkpoint.
+void Writer::complete_claim(std::vector<Claimed>& claimed) {
+  auto& s = *statements_;
+  for (Claimed& c : claimed) {
+    if (c.payload.empty()) {  // in its row, that is
+      s.id = to_column(c.lease.id);
+      if (s.read_payload.run()) c.payload = s.bytes;
+    }
+    if (value(c.lease.fence) == 1) continue;  // nothing ran before
+    if (auto notes = notes_.read(c.lease.id)) c.checkpoint = std::move(notes->checkpoint);
+  }
+}
+
+std::vector<ClaimAnswer> Writer::claim(std::span<const Ticket> tickets,
+                                       std::string_view worker,
+                                       std::uint64_t claim_number, Duration lease) {
+  const Time at = now();
+  std::vector<JobId> ids;
+  ids.reserve(tickets.size());
+  for (const Ticket& ticket : tickets) ids.push_back(ticket.id);
+  begin_claim(worker, claim_number, lease, at);
+  std::unordered_map<JobId, Claimed> granted;
+  for (Claimed& c : claim_ids(ids)) granted.emplace(c.lease.id, std::move(c));
+  std::vector<JobId> refused;
+  for (const JobId id : ids) {
+    if (!granted.contains(id)) refused.push_back(id);
+  }
+  auto rows = loader_.load(refused);
+  std::vector<ClaimAnswer> answers;
+  answers.reserve(ids.size());
+  for (const JobId id : ids) {
+    if (auto found = granted.find(id); found != granted.end()) {
+      answers.emplace_back(std::move(found->second));
+      granted.erase(found);  // the same ticket again is refused
+      continue;
+    }
+    Refusal why = Refusal::kGone;
+    if (auto row = rows.find(id); row != rows.end()) {
+      rules::Row tried = row->second.rule;
+      why =
+          rules::claim(tried, worker, claim_number, lease, at).value_or(Refusal::kPaused);
+    }
+    answers.emplace_back(tl::unexpected(why));
+  }
+  return answers;
+}
+
+Writer::Taken Writer::take(const Demand& demand, std::string_view worker,
+                           std::uint64_t claim_number, Duration lease) {
+  const Time at = now();
+  Taken taken;
+  if (demand.kinds.empty() || demand.max == 0) return taken;
+  begin_claim(worker, claim_number, lease, at);
+  const std::vector<Lane> lanes = lanes_.find(&demand);
+  if (lanes.empty()) return taken;
+  if (lanes.size() == 1) {
+    taken.jobs = claim_lane(lanes[0], demand.max);
+    if (taken.jobs.size() == demand.max) taken.leftover = lanes;  // perhaps
+    return taken;
+  }
+  Lanes::Best best = lanes_.best(lanes, demand.max, at);
+  taken.leftover = std::move(best.leftover);
+  std::vector<JobId> ids;
+  ids.reserve(best.tickets.size());
+  for (const Ticket& ticket : best.tickets) ids.push_back(ticket.id);
+  std::unordered_map<JobId, Claimed> granted;
+  for (Claimed& c : claim_ids(ids)) granted.emplace(c.lease.id, std::move(c));
+  taken.jobs.reserve(ids.size());
+  for (const JobId id : ids) {
+    if (auto found = granted.find(id); found != granted.end()) {
+      taken.jobs.push_back(std::move(found->second));
+    }
+  }
+  return taken;
+}
+
+}  // namespace carrel::sql::sqlite

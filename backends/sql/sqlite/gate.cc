@@ -1,0 +1,123 @@
+#include "gate.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <condition_variable>
+#include <cstring>
+#include <mutex>
+#include <system_error>
+
+#include "threads.h"
+
+namespace carrel::sql::sqlite {
+namespace {
+
+// 0 or errno.
+int take(int fd, int flags) noexcept {
+  int result = 0;
+  do {
+    result = ::flock(fd, LOCK_EX | flags);
+  } while (result != 0 && errno == EINTR);
+  return result == 0 ? 0 : errno;
+}
+
+}  // namespace
+
+// flock has no time-out, so where the gate is closed a helper thread stands in the line,
+// and the owner can go away from it. The helper may outlive the gate: it holds the line.
+struct Gate::Line {
+  enum class Helper : std::uint8_t {
+    kNone,    // no thread
+    kInLine,  // waits in flock
+    kDone,    // has the lock for the owner, who has not noticed yet
+  };
+
+  Line(std::string p, int f) : path(std::move(p)), fd(f) {}
+  ~Line() { ::close(fd); }
+  Line(const Line&) = delete;
+  Line& operator=(const Line&) = delete;
+
+  const std::string path;
+  const int fd;
+  std::mutex mutex;
+  std::condition_variable changed;
+  Helper helper = Helper::kNone;
+  bool wanted = false;  // the owner still waits for the helper
+  int error = 0;        // errno of the helper's flock
+};
+
+Result<Gate> Gate::open(std::string path) {
+  int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  if (fd < 0 && errno == EACCES) fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) {
+    const int error = errno;
+    return fail(Code::kInvalid, path + ": cannot be opened: " + std::strerror(error),
+                "sqlite", error);
+  }
+  return Gate(std::make_shared<Line>(std::move(path), fd));
+}
+
+Gate::Gate(std::shared_ptr<Line> line) : line_(std::move(line)) {}
+Gate::Gate(Gate&&) noexcept = default;
+
+Gate::~Gate() {
+  if (!line_) return;
+  const std::lock_guard lock(line_->mutex);
+  line_->wanted = false;
+}
+
+void Gate::wait_in(const std::shared_ptr<Line>& line) noexcept {
+  const int error = take(line->fd, 0);
+  const std::lock_guard lock(line->mutex);
+  line->error = error;
+  if (line->wanted) {
+    line->helper = Line::Helper::kDone;
+    line->changed.notify_all();
+    return;
+  }
+  line->helper = Line::Helper::kNone;
+  if (error == 0) ::flock(line->fd, LOCK_UN);
+}
+
+Result<void> Gate::lock(Duration patience) {
+  Line& line = *line_;
+  std::unique_lock lock(line.mutex);
+  const auto broken = [&](int error) {
+    return fail(Code::kUnavailable, line.path + ": flock: " + std::strerror(error),
+                "sqlite", error);
+  };
+  // A helper of an earlier call may still stand in line. The lock is one for both: taken
+  // past the helper, it would be given back by it.
+  if (line.helper == Line::Helper::kNone) {
+    const int error = take(line.fd, LOCK_NB);
+    if (error == 0) return {};
+    if (error != EWOULDBLOCK) return broken(error);
+    try {
+      named_thread("carrel-gate", [held = line_] { wait_in(held); }).detach();
+    } catch (const std::system_error& e) {
+      return broken(e.code().value());
+    }
+    line.helper = Line::Helper::kInLine;
+  }
+  line.wanted = true;
+  line.changed.wait_for(lock, patience,
+                        [&] { return line.helper == Line::Helper::kDone; });
+  line.wanted = false;
+  if (line.helper != Line::Helper::kDone) {
+    return fail(Code::kUnavailable,
+                line.path +
+                    ": another process has been writing for longer than "
+                    "busy_timeout",
+                "sqlite", EWOULDBLOCK);
+  }
+  line.helper = Line::Helper::kNone;
+  if (line.error != 0) return broken(line.error);
+  return {};
+}
+
+void Gate::unlock() noexcept { ::flock(line_->fd, LOCK_UN); }
+
+}  // namespace carrel::sql::sqlite

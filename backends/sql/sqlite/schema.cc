@@ -1,0 +1,130 @@
+#include "schema.h"
+
+#include <array>
+
+#include "session.h"
+#include "statement.h"
+
+namespace carrel::sql::sqlite {
+namespace {
+
+const char* const kVersionTable = R"sql(
+CREATE TABLE IF NOT EXISTS carrel_schema (
+  version    BIGINT NOT NULL,
+  applied_at BIGINT NOT NULL  -- seconds since 1970 UTC
+))sql";
+
+const char* const kReadVersion = "SELECT coalesce(max(version), 0) FROM carrel_schema";
+
+const char* const kWriteVersion = R"sql(
+INSERT INTO carrel_schema (version, applied_at)
+VALUES (:version, CAST(strftime('%s', 'now') AS BIGINT)))sql";
+
+// Numbers are BIGINT, so that nothing reads them as 32 bits; only a rowid must be called
+// INTEGER. What is small and changes comes first in a row, bytes come last.
+const char* const kVersion1 = R"sql(
+CREATE TABLE carrel_jobs (
+  id               INTEGER PRIMARY KEY AUTOINCREMENT,
+  state            BIGINT NOT NULL,
+  queue            TEXT NOT NULL,
+  kind             TEXT NOT NULL,
+  priority         BIGINT NOT NULL,
+  attempt          BIGINT NOT NULL DEFAULT 0,
+  max_attempts     BIGINT NOT NULL,
+  crashes          BIGINT NOT NULL DEFAULT 0,
+  cancel_requested BIGINT NOT NULL DEFAULT 0,
+  fence            BIGINT NOT NULL DEFAULT 0,
+  finished_fence   BIGINT NOT NULL DEFAULT 0,
+  wake_at          BIGINT,  -- NULL: available, and never expires
+  expires_at       BIGINT,
+  enqueued_at      BIGINT NOT NULL,
+  run_at           BIGINT NOT NULL,
+  started_at       BIGINT,
+  ended_at         BIGINT,
+  timeout_us       BIGINT NOT NULL,
+  claim_number     BIGINT NOT NULL DEFAULT 0,
+  worker           TEXT NOT NULL DEFAULT '',
+  request_id       TEXT,
+  payload          BLOB,    -- NULL: in carrel_payloads
+  result           BLOB
+);
+
+-- What may be claimed, by lane, best first. It holds available rows only, so neither
+-- waiting, running nor finished jobs slow a claim down.
+CREATE INDEX carrel_jobs_available
+    ON carrel_jobs (state, queue, kind, priority, run_at) WHERE state = 2;
+
+-- What the sweep must look at, and when.
+CREATE INDEX carrel_jobs_wake
+    ON carrel_jobs (state, wake_at) WHERE wake_at IS NOT NULL;
+
+CREATE UNIQUE INDEX carrel_jobs_request
+    ON carrel_jobs (request_id) WHERE request_id IS NOT NULL;
+
+-- Payloads that are too long to be written again at every step of their job.
+CREATE TABLE carrel_payloads (
+  job   INTEGER PRIMARY KEY,
+  bytes BLOB NOT NULL
+);
+
+-- What a run says on its way.
+CREATE TABLE carrel_notes (
+  job        INTEGER PRIMARY KEY,
+  fraction   REAL,          -- NULL: no progress said
+  message    BLOB,
+  checkpoint BLOB,
+  log        BLOB
+);
+
+-- How the attempts ended. The key makes a second end of one run an error.
+CREATE TABLE carrel_attempts (
+  job         BIGINT NOT NULL,
+  fence       BIGINT NOT NULL,
+  attempt     BIGINT NOT NULL,
+  class       BIGINT NOT NULL,
+  message     TEXT NOT NULL DEFAULT '',
+  code        BIGINT NOT NULL DEFAULT 11,  -- Code::kFailed
+  native      BIGINT NOT NULL DEFAULT 0,
+  exit_code   BIGINT NOT NULL DEFAULT 0,
+  signal      BIGINT NOT NULL DEFAULT 0,
+  wall_us     BIGINT NOT NULL,
+  cpu_us      BIGINT NOT NULL DEFAULT 0,
+  max_rss     BIGINT NOT NULL DEFAULT 0,
+  stderr_tail TEXT NOT NULL DEFAULT '',
+  worker      TEXT NOT NULL,
+  started_at  BIGINT,
+  ended_at    BIGINT NOT NULL,
+  PRIMARY KEY (job, fence)
+) WITHOUT ROWID;
+
+CREATE TABLE carrel_paused (
+  queue TEXT NOT NULL PRIMARY KEY
+) WITHOUT ROWID;
+
+-- How many final rows there are: written in the transaction that makes or deletes them.
+CREATE TABLE carrel_tally (
+  queue TEXT NOT NULL,
+  state BIGINT NOT NULL,
+  jobs  BIGINT NOT NULL,
+  PRIMARY KEY (queue, state)
+) WITHOUT ROWID;
+)sql";
+
+// kSteps[n] leads from version n to n + 1.
+constexpr std::array<const char* const*, kSchemaVersion> kSteps{&kVersion1};
+
+}  // namespace
+
+void migrate(Session& session) {
+  session.execute(kVersionTable);
+  int version = 0;
+  Statement(session.soci(), kReadVersion, soci::into(version)).run();
+  if (version > kSchemaVersion) throw SchemaTooNew{version};
+  while (version < kSchemaVersion) {
+    session.execute(*kSteps[static_cast<std::size_t>(version)]);
+    ++version;
+    Statement(session.soci(), kWriteVersion, soci::use(version, "version")).run();
+  }
+}
+
+}  // namespace carrel::sql::sqlite

@@ -1,0 +1,205 @@
+// The writer's transactions, and what every move of a row brings with it.
+#include "writer.h"
+
+#include <algorithm>
+
+#include "error.h"
+#include "writer_statements.h"
+
+namespace carrel::sql::sqlite {
+
+Writer::Writer(Settings settings, BackendOptions options, Waiters& waiters, Gate& gate,
+               std::unique_ptr<Session> session)
+    : settings_(std::move(settings)),
+      options_(std::move(options)),
+      waiters_(waiters),
+      gate_(gate),
+      session_(std::move(session)),
+      statements_(std::make_unique<Statements>(session_->soci())),
+      loader_(session_->soci()),
+      saver_(session_->soci()),
+      attempts_(session_->soci()),
+      notes_(session_->soci()),
+      lanes_(session_->soci()) {
+  statements_->data_version.run();
+  seen_version_ = statements_->number;
+}
+
+Writer::~Writer() = default;
+
+Result<void> Writer::begin() noexcept {
+  if (!gate_held_) {
+    if (auto turn = gate_.lock(settings_.busy_timeout); !turn) return turn;
+    gate_held_ = true;
+  }
+  try {
+    statements_->begin.run();
+    return {};
+  } catch (...) {
+    end();
+    return tl::unexpected(current_error());
+  }
+}
+
+void Writer::commit() {
+  auto& s = *statements_;
+  const std::size_t most = options_.retention.max_rows;
+  if (most != 0 && finals_ > most / 16) {
+    trim(2 * finals_ + 16);
+    finals_ = 0;
+  }
+  for (const auto& [key, change] : tally_) {
+    if (change == 0) continue;
+    s.queue = key.first;
+    s.state = static_cast<int>(key.second);
+    s.number = change;
+    s.add_tally.run();
+  }
+  tally_.clear();
+  s.commit.run();
+}
+
+void Writer::committed() noexcept {
+  if (!work_.empty()) waiters_.work(work_);
+  if (!ended_.empty()) waiters_.ended(ended_);
+  work_.clear();
+  ended_.clear();
+  constexpr std::size_t kMost = 100'000;
+  if (granted_.size() + granting_.size() > kMost) granted_.clear();
+  for (auto& [id, granted] : granting_) granted_.insert_or_assign(id, std::move(granted));
+  granting_.clear();
+}
+
+void Writer::rollback() noexcept {
+  work_.clear();
+  ended_.clear();
+  tally_.clear();
+  doomed_.clear();
+  granting_.clear();
+  try {
+    // After some errors, a full disk among them, SQLite has done it already.
+    if (session_->in_transaction()) statements_->rollback.run();
+  } catch (...) {
+    options_.log(LogLevel::kError, current_error().message);
+  }
+}
+
+void Writer::end() noexcept {
+  if (!gate_held_) return;
+  gate_.unlock();
+  gate_held_ = false;
+}
+
+Error Writer::current_error() noexcept { return sqlite::current_error(settings_.path); }
+
+void Writer::tick() noexcept {
+  try {
+    // Counts the commits of others: this session's own do not change it.
+    statements_->data_version.run();
+    if (statements_->number == seen_version_) return;
+    seen_version_ = statements_->number;
+    waiters_.work(lanes_.find(nullptr));
+    waiters_.look_again();
+  } catch (...) {
+    options_.log(LogLevel::kWarn, current_error().message);
+  }
+}
+
+void Writer::tally(const std::string& queue, State state, long long change) {
+  tally_[{queue, state}] += change;
+}
+
+void Writer::add_work(const std::string& queue, const std::string& kind) {
+  for (Lane& lane : work_) {
+    if (lane.queue == queue && lane.kind == kind) {
+      ++lane.jobs;
+      return;
+    }
+  }
+  work_.push_back({queue, kind});
+}
+
+void Writer::became_final(JobId id, const std::string& queue, const rules::Row& row,
+                          Time at) {
+  ended_.push_back(id);
+  tally(queue, row.state, 1);
+  ++finals_;
+  if (row.wake_at <= at) doomed_.push_back(id);
+}
+
+void Writer::moved(StoredRow& row, State before, Time at, const std::string* result) {
+  const State after = row.rule.state;
+  if (is_final(before)) tally(row.queue, before, -1);
+  if (is_final(after)) {
+    row.ended = at;
+    became_final(row.id, row.queue, row.rule, at);
+  } else {
+    row.ended.reset();
+  }
+  if (after == State::kScheduled || after == State::kRetryable) {
+    row.run_at = row.rule.wake_at;
+  }
+  if (after == State::kAvailable) add_work(row.queue, row.kind);
+  if (result != nullptr) {
+    saver_.save_finished(row, *result);
+  } else {
+    saver_.save(row);
+  }
+}
+
+void Writer::remove_doomed() {
+  if (doomed_.empty()) return;
+  purge(doomed_);
+  doomed_.clear();
+}
+
+std::size_t Writer::purge(std::span<const JobId> ids) {
+  if (ids.empty()) return 0;
+  const auto rows = loader_.load(ids);
+  std::vector<JobId> gone;
+  for (const auto& [id, row] : rows) {
+    if (!is_final(row.rule.state)) continue;
+    tally(row.queue, row.rule.state, -1);
+    gone.push_back(id);
+    ended_.push_back(id);
+  }
+  auto& s = *statements_;
+  s.ids = json_array(gone);
+  s.delete_jobs.run();
+  s.delete_payloads.run();
+  s.delete_notes.run();
+  s.delete_attempts.run();
+  return gone.size();
+}
+
+std::size_t Writer::trim(std::size_t most) {
+  auto& s = *statements_;
+  if (options_.retention.max_rows == 0 || most == 0) return 0;
+  s.final_rows.run();
+  long long rows = s.number;
+  for (const auto& [key, change] : tally_) rows += change;
+  const auto kept = static_cast<long long>(options_.retention.max_rows);
+  if (rows <= kept) {
+    too_many_ = false;
+    return 0;
+  }
+  const auto excess = static_cast<std::size_t>(rows - kept);
+  // Each state's rows come oldest first; the oldest of all are among the oldest of each.
+  std::vector<std::pair<long long, JobId>> oldest;
+  s.most = static_cast<long long>(std::min(excess, most));
+  for (const State state : {State::kCompleted, State::kCancelled, State::kDiscarded}) {
+    s.state = static_cast<int>(state);
+    s.oldest.rows([&] {
+      oldest.emplace_back(s.ended_at.value, JobId{static_cast<std::uint64_t>(s.id)});
+    });
+  }
+  std::sort(oldest.begin(), oldest.end());
+  oldest.resize(std::min({oldest.size(), excess, most}));
+  std::vector<JobId> ids;
+  ids.reserve(oldest.size());
+  for (const auto& [ended, id] : oldest) ids.push_back(id);
+  too_many_ = excess > ids.size();
+  return purge(ids);
+}
+
+}  // namespace carrel::sql::sqlite
