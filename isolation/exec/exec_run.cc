@@ -1,11 +1,14 @@
 #include "exec_run.h"
 
 #include <signal.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
 
+#include "files_out.h"
 #include "frame.h"
+#include "stage.h"
 
 namespace carrel::process {
 namespace {
@@ -19,13 +22,16 @@ bool out_of_resources(int error) {
 }  // namespace
 
 ExecRun::ExecRun(Task task, const std::shared_ptr<Channel>& channel, std::string program,
-                 ExecPipes pipes, std::size_t written)
+                 ExecPipes pipes, std::size_t written,
+                 std::shared_ptr<const SandboxTerms> sandbox)
     : ChildRun(std::move(task), channel),
       program_(std::move(program)),
+      sandbox_(std::move(sandbox)),
       input_(std::move(pipes.input)),
       output_(std::move(pipes.output)),
       error_(std::move(pipes.error)),
       notes_(std::move(pipes.notes)),
+      folder_(std::move(pipes.folder)),
       written_(written) {}
 
 void ExecRun::watch() {
@@ -87,6 +93,13 @@ void ExecRun::take_output(std::string_view bytes) {
 }
 
 void ExecRun::take_error(std::string_view bytes) {
+  error_bytes_ += bytes.size();
+  if (sandbox_ && sandbox_->stderr_limit > 0 && error_bytes_ > sandbox_->stderr_limit) {
+    return kill_for(OutcomeClass::kOutputLimit,
+                    {Code::kTooLarge, program_ + " wrote more than the limit of " +
+                                          std::to_string(sandbox_->stderr_limit) +
+                                          " bytes to its stderr"});
+  }
   tail_.feed(bytes);
   error_lines_.feed(bytes, [this](std::string_view line) { say(line); });
 }
@@ -123,6 +136,7 @@ void ExecRun::release() {
   output_.close();
   error_.close();
   notes_.close();
+  folder_.reset();
 }
 
 void ExecRun::ended(const Reply& reply) {
@@ -150,15 +164,31 @@ void ExecRun::drain() {
 }
 
 void ExecRun::not_spawned(const Reply& reply) {
+  if (sandbox::of_sandbox(reply.stage)) {
+    return refuse(OutcomeClass::kSandboxUnavailable,
+                  sandbox::unavailable(reply.stage, reply.error, {}));
+  }
   const bool poor =
       reply.what == Reply::What::kNotForked || out_of_resources(reply.error);
   const std::string what =
       reply.stage == Reply::Stage::kChangeFolder
           ? "the working folder of " + program_ + " cannot be entered: "
           : program_ + " cannot be started: ";
+  const bool not_seen = sandbox_ != nullptr && reply.error == ENOENT;
   refuse(poor ? OutcomeClass::kResourceError : OutcomeClass::kSpawnError,
-         {poor ? Code::kUnavailable : Code::kFailed, what + errno_text(reply.error),
+         {poor ? Code::kUnavailable : Code::kFailed,
+          what + errno_text(reply.error) +
+              (not_seen ? "; its sandbox sees /usr and the mounts of its profile" : ""),
           "exec", reply.error});
+}
+
+std::optional<OutcomeClass> ExecRun::forced_class() const {
+  if ((reply_->force & Reply::kMemory) != 0) return OutcomeClass::kMemoryLimit;
+  if ((reply_->force & Reply::kCpuTime) != 0) return OutcomeClass::kCpuTimeout;
+  if (sandbox_ && WIFSIGNALED(reply_->status) && WTERMSIG(reply_->status) == SIGXFSZ) {
+    return OutcomeClass::kFsizeLimit;
+  }
+  return std::nullopt;
 }
 
 void ExecRun::conclude() {
@@ -168,6 +198,8 @@ void ExecRun::conclude() {
   Outcome outcome = outcome_from(*reply_);
   outcome.stderr_tail = tail_.take();
   outcome.error = {Code::kFailed, "", "exec"};
+  if (sandbox_) outcome.enforced = sandbox_->enforced;
+  outcome.leftover_killed = (reply_->force & Reply::kLeftovers) != 0;
   if (verdict()) {
     outcome.klass = verdict()->klass;
     outcome.error = std::move(verdict()->error);
@@ -177,6 +209,12 @@ void ExecRun::conclude() {
     outcome.error.code =
         *asked == OutcomeClass::kWallTimeout ? Code::kTimeout : Code::kCancelled;
     outcome.error.message = program_ + " " + asked_text();
+  } else if (const auto forced = forced_class()) {
+    outcome.klass = *forced;
+    outcome.error.message =
+        program_ + (*forced == OutcomeClass::kCpuTimeout    ? " used up its CPU time"
+                    : *forced == OutcomeClass::kMemoryLimit ? " used up its memory"
+                                                            : " wrote too large a file");
   } else if (outcome.signal != 0) {
     outcome.klass = OutcomeClass::kSignaled;
     outcome.error.message = program_ + " died: " + signal_text(outcome.signal);
@@ -185,20 +223,38 @@ void ExecRun::conclude() {
     outcome.error.message =
         program_ + " ended with exit code " + std::to_string(outcome.exit_code);
   } else {
-    outcome.result = result_of_output(text_);
-    if (outcome.result.size() > limits_.result_bytes) {
-      outcome.klass = OutcomeClass::kOutputLimit;
-      outcome.error = {Code::kTooLarge,
-                       "the output of " + program_ + " as a JSON string has " +
-                           std::to_string(outcome.result.size()) +
-                           " bytes; the limit is " + std::to_string(limits_.result_bytes),
-                       "exec"};
-      outcome.result.clear();
-    } else {
-      outcome.error = {};
-    }
+    succeed(outcome);
   }
   finish(std::move(outcome));
+}
+
+void ExecRun::succeed(Outcome& outcome) {
+  outcome.result = result_of_output(text_);
+  std::uint64_t size = outcome.result.size();
+  if (folder_ && size <= limits_.result_bytes) {
+    auto files =
+        collect_files(folder_.get(), sandbox_->files_out, limits_.result_bytes - size);
+    if (!files) {
+      const bool large = files.error().code == Code::kTooLarge;
+      outcome.klass = large ? OutcomeClass::kOutputLimit : OutcomeClass::kFailed;
+      outcome.error = std::move(files.error());
+      outcome.result.clear();
+      return;
+    }
+    outcome.result = "{\"files\":" + *files +
+                     ",\"output\":" + (outcome.result.empty() ? "null" : outcome.result) +
+                     "}";
+  } else if (size > limits_.result_bytes) {
+    outcome.klass = OutcomeClass::kOutputLimit;
+    outcome.error = {Code::kTooLarge,
+                     "the output of " + program_ + " as a JSON string has " +
+                         std::to_string(size) + " bytes; the limit is " +
+                         std::to_string(limits_.result_bytes),
+                     "exec"};
+    outcome.result.clear();
+    return;
+  }
+  outcome.error = {};
 }
 
 }  // namespace carrel::process

@@ -16,14 +16,23 @@ struct ExecPipes {
   UniqueFd output;
   UniqueFd error;
   UniqueFd notes;
+  UniqueFd folder;  // a socket, on which a sandbox sends its folder; empty: not asked for
+};
+
+// What holds for the runs of a kind in a sandbox.
+struct SandboxTerms {
+  std::uint64_t stderr_limit = 0;  // 0: none
+  std::vector<std::string> files_out;
+  std::shared_ptr<const std::vector<std::string>> enforced;
 };
 
 class ExecRun final : public ChildRun {
  public:
   // `written`: how much of the payload is in the input pipe already; once it is all
-  // there, `pipes.input` is empty.
+  // there, `pipes.input` is empty. `sandbox`: nullptr: it has none.
   ExecRun(Task task, const std::shared_ptr<Channel>& channel, std::string program,
-          ExecPipes pipes, std::size_t written);
+          ExecPipes pipes, std::size_t written,
+          std::shared_ptr<const SandboxTerms> sandbox);
 
   void watch() override;
   void ended(const Reply& reply) override;
@@ -45,14 +54,20 @@ class ExecRun final : public ChildRun {
   bool all_read() const { return !output_.open() && !error_.open() && !notes_.open(); }
   void drain();  // after the end
   void not_spawned(const Reply& reply);
+  // The sandbox ended it, or a limit did. Empty: neither.
+  std::optional<OutcomeClass> forced_class() const;
+  void succeed(Outcome& outcome);
   void conclude();
 
   const std::string program_;
+  const std::shared_ptr<const SandboxTerms> sandbox_;
   Port input_;
   Port output_;
   Port error_;
   Port notes_;
+  UniqueFd folder_;
   std::size_t written_;
+  std::uint64_t error_bytes_ = 0;
   bool watched_ = false;
   bool complained_ = false;  // about a line on descriptor 3
   std::string text_;

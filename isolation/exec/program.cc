@@ -5,6 +5,7 @@
 
 #include <cstdlib>
 
+#include "blueprint.h"
 #include "wire.h"
 
 namespace carrel::process {
@@ -56,9 +57,12 @@ Result<Program> Program::make(const KindSpec& kind) {
   program.argv_ = kind.command;
   program.cwd_ = kind.cwd;
   std::string search = kDefaultSearch;
+  const bool sandboxed = kind.sandbox.has_value();
   for (const auto& name : kind.pass_env) {
     const char* value = std::getenv(name.c_str());
     if (value == nullptr || kind.env.contains(name)) continue;
+    // Folders of the host; a sandbox has its own.
+    if (sandboxed && (name == "HOME" || name == "TMPDIR")) continue;
     program.env_.push_back(variable(name, value));
     if (name == "PATH") search = value;
   }
@@ -72,6 +76,12 @@ Result<Program> Program::make(const KindSpec& kind) {
   }
   program.env_.push_back(variable("CARREL_KIND", kind.kind));
   program.env_.push_back("CARREL_PROGRESS_FD=3");
+  if (sandboxed && kind.sandbox->tier != SandboxTier::kRestricted) {
+    for (const auto& [name, value] : {std::pair{"HOME", sandbox::kWorkFolder},
+                                      std::pair{"TMPDIR", sandbox::kTemporary}}) {
+      if (!kind.env.contains(name)) program.env_.push_back(variable(name, value));
+    }
+  }
   if (kind.command[0].find('/') == std::string::npos) {
     program.search_ = search;
     program.found_ = find_program(kind.command[0], search);

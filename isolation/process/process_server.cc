@@ -109,7 +109,7 @@ Result<void> ignite(const Handlers& fork_handlers, bool needed_by_exec_only,
   return take(s, fork_server([&](Handlers& h) { h = fork_handlers; }));
 }
 
-Result<UniqueFd> connect() {
+Result<UniqueFd> connect(std::string_view message) {
   FdPair pair = socket_pair(SOCK_SEQPACKET);
   if (!pair.first)
     return os_error(Code::kUnavailable, "no channel to the process server", errno);
@@ -123,7 +123,7 @@ Result<UniqueFd> connect() {
         return tl::unexpected<Error>(std::move(made.error()));
       }
     }
-    const int error = send_message(s.server->control.get(), "c", {&theirs, 1});
+    const int error = send_message(s.server->control.get(), message, {&theirs, 1});
     if (error == 0) return std::move(pair.first);
     if (error != EPIPE && error != ECONNRESET) {
       return os_error(Code::kUnavailable, "no channel to the process server", error);

@@ -10,6 +10,7 @@
 #include <functional>
 
 #include "os.h"
+#include "wire.h"
 
 namespace carrel::process {
 
@@ -22,10 +23,10 @@ namespace carrel::process {
 Result<void> ignite(const Handlers& fork_handlers, bool needed_by_exec_only,
                     const LogFn& log);
 
-// A new channel to the server (wire.h). If the server has died for good, it is made
-// again where that is possible: after main_hook(); else kUnavailable names the way out.
-// kUnavailable also: no descriptor is left.
-Result<UniqueFd> connect();
+// A new channel to the server, or to a room of it (`message`, see wire.h). If the server
+// has died for good, it is made again where that is possible: after main_hook(); else
+// kUnavailable names the way out. kUnavailable also: no descriptor is left.
+Result<UniqueFd> connect(std::string_view message = kChannelMark);
 
 // In the server itself: a handler may open an engine, which must find neither the host's
 // server nor the lock that the host held while it forked.

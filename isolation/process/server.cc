@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "../sandbox/room.h"
 #include "fork_child.h"
 #include "spawner.h"
 
@@ -30,6 +31,12 @@ UniqueFd child_signals() {
 std::uint64_t microseconds(const timeval& t) {
   return static_cast<std::uint64_t>(t.tv_sec) * 1'000'000 +
          static_cast<std::uint64_t>(t.tv_usec);
+}
+
+// Beside stdio.
+void close_all_but(int fd) {
+  close_range(3, static_cast<unsigned>(fd) - 1, 0);
+  close_range(static_cast<unsigned>(fd) + 1, ~0U, 0);
 }
 
 }  // namespace
@@ -80,11 +87,26 @@ void Server::accept_client() {
   receive_message(control_.get(), buffer_, received_);
   if (received_.size == 0) end_all();
   if (received_.size < 0) return;
+  const std::string_view what(buffer_.data(), static_cast<std::size_t>(received_.size));
   for (std::size_t i = 0; i < received_.fd_count; ++i) {
+    if (what.starts_with(kRoomMark)) {
+      make_room(received_.fds[i], what.substr(kRoomMark.size()));
+      continue;
+    }
     Client& client = clients_.emplace_back();
     client.socket.reset(received_.fds[i]);
     client.number = ++last_client_;
   }
+}
+
+void Server::make_room(int socket, std::string_view blueprint) {
+  UniqueFd channel(socket);
+  const pid_t pid = fork();
+  if (pid > 0) rooms_.insert(pid);
+  if (pid != 0) return;  // without a room the host finds its channel closed
+  become_leader(pid_);
+  close_all_but(socket);
+  sandbox::keep_room(std::move(channel), blueprint);
 }
 
 void Server::serve(Client& client) {
@@ -143,8 +165,7 @@ void Server::fork_job(Client& client, const RequestHead& head, std::string_view 
       if (!read_memory_file(fds.back().get(), file_body)) _exit(125);
       body = file_body;
     }
-    close_range(3, static_cast<unsigned>(socket) - 1, 0);
-    close_range(static_cast<unsigned>(socket) + 1, ~0U, 0);
+    close_all_but(socket);
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, nullptr);
@@ -221,7 +242,10 @@ void Server::reap() {
 
 void Server::ended(pid_t pid, int status, const rusage& used) {
   const auto it = children_.find(pid);
-  if (it == children_.end()) return;  // what a job left behind
+  if (it == children_.end()) {
+    rooms_.erase(pid);  // or something that a job left behind
+    return;
+  }
   const Child child = it->second;
   children_.erase(it);
   leaders_.erase(child.run);
@@ -244,7 +268,7 @@ void Server::survey() {
   list_.read(listed_);
   bool lingering = false;
   for (const pid_t pid : listed_) {
-    if (children_.contains(pid)) continue;
+    if (children_.contains(pid) || rooms_.contains(pid)) continue;
     const pid_t session = getsid(pid);
     if (children_.contains(session)) continue;  // its job is still running
     if (may_linger(session)) {

@@ -11,6 +11,7 @@
 #include <deque>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "children.h"
@@ -48,6 +49,8 @@ class Server {
 
   int poll_timeout() const;
   void accept_client();
+  // A process that makes sandboxes, and then talks with the host itself.
+  void make_room(int socket, std::string_view blueprint);
   void serve(Client& client);
   void fork_job(Client& client, const RequestHead& head, std::string_view body,
                 std::vector<UniqueFd>& fds);
@@ -76,6 +79,7 @@ class Server {
   std::uint32_t last_client_ = 0;
   std::unordered_map<pid_t, Child> children_;         // by leader, which is its session
   std::unordered_map<std::uint64_t, pid_t> leaders_;  // by run
+  std::unordered_set<pid_t> rooms_;
   std::unordered_map<pid_t, Clock::time_point> linger_;  // ended sessions, until when
   std::vector<pid_t> listed_;
   std::vector<char> buffer_;

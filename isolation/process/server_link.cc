@@ -19,6 +19,7 @@ class Unstarted final : public Run {
 
 struct Link::State {
   boost::asio::io_context& context;
+  Dial dial;
   std::mutex mutex;
   std::shared_ptr<Channel> channel;
 };
@@ -29,8 +30,10 @@ Link::~Link() {
   if (state_ && state_->channel) state_->channel->close();
 }
 
-Result<Link> Link::open(const IsolationSetup& setup) {
-  Link link(std::unique_ptr<State>(new State{setup.reactor->context(), {}, {}}));
+Result<Link> Link::open(const IsolationSetup& setup, Dial dial) {
+  if (!dial) dial = [] { return connect(); };
+  Link link(std::unique_ptr<State>(
+      new State{setup.reactor->context(), std::move(dial), {}, {}}));
   if (auto channel = link.channel(); !channel) {
     return tl::unexpected<Error>(std::move(channel.error()));
   }
@@ -40,7 +43,7 @@ Result<Link> Link::open(const IsolationSetup& setup) {
 Result<std::shared_ptr<Channel>> Link::channel() {
   std::lock_guard lock(state_->mutex);
   if (state_->channel && !state_->channel->dead()) return state_->channel;
-  auto socket = connect();
+  auto socket = state_->dial();
   if (!socket) return tl::unexpected<Error>(std::move(socket.error()));
   if (state_->channel) state_->channel->close();
   state_->channel = Channel::open(state_->context, std::move(*socket));

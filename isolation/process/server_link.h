@@ -22,8 +22,11 @@ class Link {
   // kUnavailable: there is none left of some resource.
   using Prepare = std::function<Result<Launch>(Task&, const std::shared_ptr<Channel>&)>;
 
+  // Opens a channel: connect(), if nothing else is said.
+  using Dial = std::function<Result<UniqueFd>()>;
+
   // The process server must run: ignite().
-  static Result<Link> open(const IsolationSetup& setup);
+  static Result<Link> open(const IsolationSetup& setup, Dial dial = {});
   Link(Link&&) noexcept;
   ~Link();  // every run has ended
 

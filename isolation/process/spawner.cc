@@ -1,7 +1,5 @@
 #include "spawner.h"
 
-#include <sched.h>
-#include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -13,13 +11,6 @@
 
 namespace carrel::process {
 namespace {
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-// Sanitizers keep state of each process in its memory, so a child must not share it.
-constexpr int kCloneFlags = CLONE_VFORK | SIGCHLD;
-#else
-constexpr int kCloneFlags = CLONE_VM | CLONE_VFORK | SIGCHLD;
-#endif
 
 // In memory that parent and child share, however the child was made.
 struct Launch {
@@ -85,7 +76,7 @@ Spawned spawn(const SpawnJob& job, std::span<const int, 4> fds) {
   }
   Launch& launch = *workspace.launch;
   launch = {&job, {fds[0], fds[1], fds[2], fds[3]}, getpid(), 0, Reply::Stage::kNone};
-  out.pid = clone(launch_child, workspace.stack_top, kCloneFlags, &launch);
+  out.pid = clone(launch_child, workspace.stack_top, kLaunchFlags, &launch);
   if (out.pid < 0) {
     out.error = errno;
     return out;

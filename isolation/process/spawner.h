@@ -5,6 +5,8 @@
 // the default: the process server.
 #pragma once
 
+#include <sched.h>
+#include <signal.h>
 #include <sys/types.h>
 
 #include <span>
@@ -12,6 +14,15 @@
 #include "wire.h"
 
 namespace carrel::process {
+
+// For clone(): the child runs on the caller's memory, which waits until it has executed a
+// program or ended. Sanitizers keep state of each process in its memory, so under them a
+// child must not share it.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+inline constexpr int kLaunchFlags = CLONE_VFORK | SIGCHLD;
+#else
+inline constexpr int kLaunchFlags = CLONE_VM | CLONE_VFORK | SIGCHLD;
+#endif
 
 struct Spawned {
   pid_t pid = -1;  // > 0: it runs; otherwise `error` and `stage`

@@ -22,6 +22,11 @@
 
 namespace carrel::process {
 
+// On the control socket, each message brings the server's end of a new channel. One that
+// begins with this is for a room of sandboxes; its blueprint follows (sandbox/room.h).
+inline constexpr std::string_view kChannelMark = "c";
+inline constexpr std::string_view kRoomMark = "r";
+
 enum class Ask : std::uint8_t {
   kFork = 1,  // fds: the job's socket
   kSpawn,     // fds: stdin, stdout, stderr, progress
@@ -50,10 +55,38 @@ struct Reply {
     kNotForked,   // error: no process, memory or descriptor for it
     kNotSpawned,  // error, stage: the program could not be executed
   };
-  enum class Stage : std::uint8_t { kNone, kChangeFolder, kExecute };
+  // Where a start failed. Those after kExecute belong to sandboxes (sandbox/stage.h).
+  enum class Stage : std::uint8_t {
+    kNone,
+    kChangeFolder,
+    kExecute,
+    kIdentity,
+    kNamespaces,
+    kRoot,
+    kProc,
+    kTemporary,
+    kLandlock,
+    kCgroup,
+    kMemoryCgroup,
+    kPidsCgroup,
+    kCpuCgroup,
+    kFiles,
+    kLimits,
+    kCapabilities,
+    kSeccomp,
+    kSelfCheck,
+  };
+  // What a sandbox did to it.
+  enum Force : std::uint8_t {
+    kLeftovers = 1,  // killed what the program had left behind
+    kCpuTime = 2,    // killed it for its CPU time
+    kMemory = 4,     // the kernel did, for its group's memory
+    kNproc = 8,      // its group was refused a process
+  };
   std::uint64_t run = 0;
   What what = What::kEnded;
   Stage stage = Stage::kNone;
+  std::uint8_t force = 0;
   std::int32_t status = 0;  // as from wait()
   std::int32_t error = 0;   // errno
   std::uint64_t cpu_us = 0;

@@ -5,12 +5,14 @@
 
 #include <carrel/context.h>
 #include <carrel/job.h>
+#include <carrel/sandbox.h>
 #include <carrel/store.h>
 
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -40,7 +42,8 @@ struct KindSpec {
   std::vector<std::string> command;        // exec: argv
   std::map<std::string, std::string> env;  // exec: added to the environment
   std::vector<std::string> pass_env;       // exec: names passed on from the host's
-  std::string cwd;                         // exec: empty: the host's
+  std::string cwd;                         // exec: empty: the host's, or the sandbox's
+  std::optional<SandboxProfile> sandbox;   // exec: empty: none
   Json settings;  // what a plugin's isolation reads; the config's table as it stands
 };
 
@@ -62,6 +65,9 @@ struct Outcome {
   int signal = 0;
   Usage usage;
   std::string stderr_tail;  // at most 4 KiB
+  // exec in a sandbox: what was enforced, "namespaces", "seccomp", …
+  std::shared_ptr<const std::vector<std::string>> enforced;
+  bool leftover_killed = false;  // it left processes behind
 };
 
 // Hears of one run. The calls come from any thread, never two at once, on_end last.

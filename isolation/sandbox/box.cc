@@ -1,0 +1,286 @@
+#include "box.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+
+#include "children.h"
+#include "landlock.h"
+#include "quarters.h"
+#include "target.h"
+#include "wire.h"
+
+namespace carrel::sandbox {
+namespace {
+
+using process::Reader;
+using process::Reply;
+using process::RequestHead;
+using process::UniqueFd;
+using Stage = Reply::Stage;
+
+UniqueFd child_signals() {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGCHLD);
+  return UniqueFd(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+}
+
+std::uint64_t microseconds(const rusage& used) {
+  const auto of = [](const timeval& t) {
+    return static_cast<std::uint64_t>(t.tv_sec) * 1'000'000 +
+           static_cast<std::uint64_t>(t.tv_usec);
+  };
+  return of(used.ru_utime) + of(used.ru_stime);
+}
+
+class Box {
+ public:
+  Box(const Blueprint& blueprint, UniqueFd socket)
+      : blueprint_(blueprint), plan_(blueprint.plan), socket_(std::move(socket)) {}
+
+  [[noreturn]] void run() {
+    signals_ = child_signals();
+    quarters_.furnish(blueprint_);
+    // Only now: before, the maps of its user namespace could not have been written.
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    receive();
+    if (quarters_.failed()) {
+      report_.stage = quarters_.stage();
+      report_.error = quarters_.error();
+    } else if (start()) {
+      supervise();
+      bury();
+    }
+    quarters_.clear();
+    process::send_message(socket_.get(),
+                          {reinterpret_cast<const char*>(&report_), sizeof report_}, {});
+    _exit(0);
+  }
+
+ private:
+  // Sleeps until there is a job; without one there is nothing to do.
+  void receive() {
+    bytes_.resize(sizeof(RequestHead) + process::kMaxInline);
+    for (;;) {
+      pollfd polled{socket_.get(), POLLIN, 0};
+      if (poll(&polled, 1, -1) < 0) continue;
+      process::receive_message(socket_.get(), bytes_, received_);
+      if (received_.size > 0) break;
+      if (received_.size == 0 || received_.error != EAGAIN) {
+        quarters_.clear();
+        _exit(0);
+      }
+    }
+    for (std::size_t i = 0; i < received_.fd_count; ++i) {
+      fds_.emplace_back(received_.fds[i]);
+    }
+  }
+
+  // False: nothing runs, and the report says why.
+  bool start() {
+    Reader in({bytes_.data(), static_cast<std::size_t>(received_.size)});
+    const auto head = in.get<RequestHead>();
+    Target target;
+    target.plan = &plan_;
+    target.filter = blueprint_.filter;
+    target.ruleset = quarters_.ruleset();
+    target.drop_user = quarters_.drops_user();
+    process::SpawnJob job;
+    if (head.fds > 0) {
+      report_.what = Reply::What::kNotForked;
+      if (fds_.size() < head.fds || fds_.size() < 4) return refuse(Stage::kNone, EMFILE);
+      std::string_view body = in.get_bytes(head.inline_bytes);
+      if (head.body_in_file) {
+        if (!process::read_memory_file(fds_.back().get(), file_)) {
+          return refuse(Stage::kNone, EIO);
+        }
+        body = file_;
+        fds_.pop_back();
+      }
+      Reader whole(body);
+      Reader spawn(whole.get_text());
+      if (!process::decode(spawn, job)) return refuse(Stage::kNone, EPROTO);
+      report_.what = Reply::What::kNotSpawned;
+      const auto count = whole.get<std::uint32_t>();
+      for (std::uint32_t i = 0; i < count && whole.ok(); ++i) {
+        const auto name = whole.get_text();
+        const auto text = whole.get_text();
+        if (!whole.ok()) return refuse(Stage::kNone, EPROTO);
+        if (const int error = quarters_.put(name.data(), text)) {
+          return refuse(Stage::kFiles, error);
+        }
+      }
+      if (job.cwd == nullptr) job.cwd = quarters_.folder();
+      target.job = &job;
+      for (std::size_t i = 0; i < 4; ++i) target.fds[i] = fds_[i].get();
+    } else {
+      report_.what = Reply::What::kNotSpawned;
+    }
+    program_ = launch(target);
+    if (fds_.size() > 4) files_ = std::move(fds_[4]);
+    fds_.clear();
+    if (program_ > 0) return true;
+    if (target.stage == Stage::kNone) report_.what = Reply::What::kNotForked;
+    return refuse(target.stage, target.error);
+  }
+
+  bool refuse(Stage stage, int error) {
+    report_.stage = stage;
+    report_.error = error;
+    return false;
+  }
+
+  // Until the program has ended.
+  void supervise() {
+    report_.what = Reply::What::kEnded;
+    while (program_ > 0) {
+      pollfd polled[2] = {{signals_.get(), POLLIN, 0}, {socket_.get(), POLLIN, 0}};
+      if (poll(polled, 2, -1) < 0) continue;
+      if (polled[1].revents != 0) obey();
+      if (polled[0].revents != 0) reap();
+    }
+  }
+
+  // The room is gone, and nobody hears of the end.
+  [[noreturn]] void give_up() {
+    kill_all();
+    bury();
+    quarters_.clear();
+    _exit(1);
+  }
+
+  void obey() {
+    char order = 0;
+    const ssize_t n = recv(socket_.get(), &order, 1, MSG_DONTWAIT);
+    if (n < 0 && errno == EAGAIN) return;
+    if (n <= 0) give_up();
+    switch (static_cast<Order>(order)) {
+      case Order::kTerminate:
+        kill(program_, SIGTERM);
+        break;
+      case Order::kTerminateAll:
+        if (plan_.namespaces) {
+          kill(-1, SIGTERM);
+        } else if (kill(-program_, SIGTERM) != 0) {
+          kill(program_, SIGTERM);
+        }
+        break;
+      case Order::kKill:
+        kill_all();
+        break;
+    }
+  }
+
+  // In its namespace the first process reaches all others, and itself not.
+  void kill_all() {
+    if (plan_.namespaces) {
+      kill(-1, SIGKILL);
+    } else {
+      kill(-program_, SIGKILL);
+      kill(program_, SIGKILL);
+    }
+  }
+
+  void reap() {
+    signalfd_siginfo info[4];
+    while (read(signals_.get(), info, sizeof info) > 0) {
+    }
+    int status = 0;
+    rusage used{};
+    for (pid_t pid; (pid = wait4(-1, &status, WNOHANG | __WALL, &used)) > 0;) {
+      if (pid != program_) continue;
+      program_ = -1;
+      report_.status = status;
+      const bool killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+      const bool out_of_time = plan_.limits.cpu_seconds > 0 &&
+                               microseconds(used) >= plan_.limits.cpu_seconds * 1'000'000;
+      // The second signal of its limit, for one that ignores the first.
+      if (killed && out_of_time) report_.force |= Reply::kCpuTime;
+      if (WIFSIGNALED(status) && WTERMSIG(status) == SIGXCPU) {
+        report_.force |= Reply::kCpuTime;
+      }
+    }
+    if (program_ > 0) check_time();
+  }
+
+  // A program that burns its time in one child after the other is past no limit of any;
+  // the sum of those that have ended is.
+  void check_time() {
+    if (plan_.limits.cpu_seconds == 0) return;
+    rusage used{};
+    getrusage(RUSAGE_CHILDREN, &used);
+    if (microseconds(used) < plan_.limits.cpu_seconds * 1'000'000) return;
+    report_.force |= Reply::kCpuTime;
+    kill_all();
+  }
+
+  // Ends what the program left. Afterwards there is no process in here but this one.
+  void bury() {
+    if (waitpid(-1, nullptr, WNOHANG | __WALL) == 0) {
+      report_.force |= Reply::kLeftovers;
+      if (plan_.namespaces) {
+        while (kill(-1, SIGKILL), waitpid(-1, nullptr, __WALL) > 0 || errno == EINTR) {
+        }
+      } else {
+        process::ChildList list;
+        process::kill_all_children(list);
+      }
+    }
+    rusage used{};
+    getrusage(RUSAGE_CHILDREN, &used);
+    report_.cpu_us = microseconds(used);
+    report_.max_rss_kib = static_cast<std::uint64_t>(used.ru_maxrss);
+    if (files_) {
+      const int folder = quarters_.folder_fd();
+      process::send_message(files_.get(), "w", {&folder, 1});
+      files_.reset();
+    }
+  }
+
+  const Blueprint& blueprint_;
+  const Plan& plan_;
+  UniqueFd socket_;
+  UniqueFd signals_;
+  UniqueFd files_;  // where the host waits for the folder
+  Quarters quarters_;
+  process::Received received_;
+  std::vector<char> bytes_;
+  std::string file_;
+  std::vector<UniqueFd> fds_;
+  pid_t program_ = -1;
+  Reply report_;
+};
+
+}  // namespace
+
+void run_box(const Blueprint& blueprint, UniqueFd socket) {
+  Box(blueprint, std::move(socket)).run();
+}
+
+std::string box_request(std::string_view spawn,
+                        const std::vector<std::pair<std::string, std::string>>& files) {
+  std::string out;
+  process::Writer writer(out);
+  writer.put_text(spawn);
+  writer.put(static_cast<std::uint32_t>(files.size()));
+  for (const auto& [name, text] : files) {
+    writer.put_text(name);
+    writer.put_text(text);
+  }
+  return out;
+}
+
+}  // namespace carrel::sandbox

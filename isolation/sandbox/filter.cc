@@ -1,0 +1,206 @@
+#include "filter.h"
+
+#include <asm/termbits.h>
+#include <linux/sched.h>
+#include <seccomp.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <initializer_list>
+#include <memory>
+
+#include "os.h"
+
+namespace carrel::sandbox {
+namespace {
+
+using Context = std::unique_ptr<void, void (*)(scmp_filter_ctx)>;
+
+#ifndef TIOCSTI
+constexpr unsigned TIOCSTI = 0x5412;
+#endif
+#ifndef TIOCLINUX
+constexpr unsigned TIOCLINUX = 0x541C;
+#endif
+
+// Answered as an old kernel would: programs then take another way. A filter cannot look
+// at the flags of clone3, which are in memory.
+constexpr int kUnknown[] = {
+    SCMP_SYS(clone3),         SCMP_SYS(io_uring_setup),
+    SCMP_SYS(io_uring_enter), SCMP_SYS(io_uring_register),
+    SCMP_SYS(keyctl),         SCMP_SYS(add_key),
+    SCMP_SYS(request_key),
+};
+
+// What changes the machine, looks into other processes, or has a long history of holes
+// and no use for a program that computes.
+constexpr int kRefused[] = {
+    SCMP_SYS(mount),
+    SCMP_SYS(umount),
+    SCMP_SYS(umount2),
+    SCMP_SYS(pivot_root),
+    SCMP_SYS(chroot),
+    SCMP_SYS(move_mount),
+    SCMP_SYS(open_tree),
+    SCMP_SYS(fsopen),
+    SCMP_SYS(fsconfig),
+    SCMP_SYS(fsmount),
+    SCMP_SYS(fspick),
+    SCMP_SYS(mount_setattr),
+    SCMP_SYS(setns),
+    SCMP_SYS(ptrace),
+    SCMP_SYS(process_vm_readv),
+    SCMP_SYS(process_vm_writev),
+    SCMP_SYS(process_madvise),
+    SCMP_SYS(pidfd_getfd),
+    SCMP_SYS(kcmp),
+    SCMP_SYS(bpf),
+    SCMP_SYS(userfaultfd),
+    SCMP_SYS(perf_event_open),
+    SCMP_SYS(fanotify_init),
+    SCMP_SYS(name_to_handle_at),
+    SCMP_SYS(open_by_handle_at),
+    SCMP_SYS(quotactl),
+    SCMP_SYS(quotactl_fd),
+    SCMP_SYS(swapon),
+    SCMP_SYS(swapoff),
+    SCMP_SYS(reboot),
+    SCMP_SYS(kexec_load),
+    SCMP_SYS(kexec_file_load),
+    SCMP_SYS(init_module),
+    SCMP_SYS(finit_module),
+    SCMP_SYS(delete_module),
+    SCMP_SYS(acct),
+    SCMP_SYS(syslog),
+    SCMP_SYS(settimeofday),
+    SCMP_SYS(clock_settime),
+    SCMP_SYS(stime),
+    SCMP_SYS(sethostname),
+    SCMP_SYS(setdomainname),
+    SCMP_SYS(iopl),
+    SCMP_SYS(ioperm),
+    SCMP_SYS(vhangup),
+    SCMP_SYS(lookup_dcookie),
+    SCMP_SYS(vm86),
+    SCMP_SYS(vm86old),
+    SCMP_SYS(modify_ldt),
+    SCMP_SYS(uselib),
+    SCMP_SYS(ustat),
+    SCMP_SYS(sysfs),
+    SCMP_SYS(_sysctl),
+    SCMP_SYS(nfsservctl),
+    SCMP_SYS(move_pages),
+    SCMP_SYS(migrate_pages),
+    SCMP_SYS(mbind),
+};
+
+constexpr int kRefusedIfStrict[] = {
+    SCMP_SYS(personality),  SCMP_SYS(memfd_create),  SCMP_SYS(memfd_secret),
+    SCMP_SYS(shmget),       SCMP_SYS(shmat),         SCMP_SYS(shmctl),
+    SCMP_SYS(msgget),       SCMP_SYS(semget),        SCMP_SYS(mq_open),
+    SCMP_SYS(inotify_init), SCMP_SYS(inotify_init1), SCMP_SYS(seccomp),
+    SCMP_SYS(mlockall),
+};
+
+constexpr unsigned long kNewNamespaces[] = {
+    CLONE_NEWNS,   CLONE_NEWCGROUP, CLONE_NEWUTS, CLONE_NEWIPC,
+    CLONE_NEWUSER, CLONE_NEWPID,    CLONE_NEWNET, 0x80 /* CLONE_NEWTIME */,
+};
+
+class Compiler {
+ public:
+  explicit Compiler(Context context) : context_(std::move(context)) {}
+
+  template <std::size_t N>
+  void refuse(const int (&calls)[N], int error) {
+    for (const int call : calls) add(call, error, {});
+  }
+  void refuse_namespaces() {
+    for (const unsigned long flag : kNewNamespaces) {
+      // In the flags of clone that bit is part of the exit signal.
+      if (flag != 0x80)
+        add(SCMP_SYS(clone), EPERM, {SCMP_A0(SCMP_CMP_MASKED_EQ, flag, flag)});
+      add(SCMP_SYS(unshare), EPERM, {SCMP_A0(SCMP_CMP_MASKED_EQ, flag, flag)});
+    }
+  }
+  // Typing into a terminal that the host may share.
+  void refuse_terminal_tricks() {
+    for (const unsigned request : {unsigned{TIOCSTI}, unsigned{TIOCLINUX}}) {
+      add(SCMP_SYS(ioctl), EPERM, {SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffffUL, request)});
+    }
+  }
+  // A socket of a family that nobody thought of may reach out of its namespace (AF_VSOCK
+  // does), so there are only those that are named here.
+  void sockets(SandboxSyscalls syscalls, SandboxNetwork network) {
+    const bool strict = syscalls == SandboxSyscalls::kStrict;
+    if (network == SandboxNetwork::kHost) {
+      for (int family = 0; family < AF_MAX; ++family) {
+        if (family == AF_UNIX || family == AF_INET || family == AF_INET6) continue;
+        family_is(family, EAFNOSUPPORT);
+      }
+    } else {
+      for (int family = 0; family < AF_MAX; ++family) {
+        if (family == AF_UNIX) continue;
+        family_is(family,
+                  family == AF_INET || family == AF_INET6 ? ENETUNREACH : EAFNOSUPPORT);
+      }
+      if (strict) family_is(AF_UNIX, EACCES);
+    }
+    add(SCMP_SYS(socket), EAFNOSUPPORT, {SCMP_A0(SCMP_CMP_GE, AF_MAX)});
+  }
+
+  Result<std::string> finish() {
+    if (error_ == 0) {
+      const process::UniqueFd file(memfd_create("carrel-filter", MFD_CLOEXEC));
+      error_ = !file ? -errno : seccomp_export_bpf(context_.get(), file.get());
+      std::string program;
+      if (error_ == 0 && process::read_memory_file(file.get(), program)) return program;
+    }
+    return fail(
+        Code::kUnsupported,
+        "the filter of system calls cannot be compiled: " + process::errno_text(-error_),
+        "sandbox", -error_);
+  }
+
+ private:
+  void family_is(int family, int error) {
+    // The kernel looks at 32 bits only, so the filter must not look at more.
+    add(SCMP_SYS(socket), error,
+        {SCMP_A0(SCMP_CMP_MASKED_EQ, 0xffffffffUL, static_cast<scmp_datum_t>(family))});
+  }
+  void add(int call, int error, std::initializer_list<scmp_arg_cmp> arguments) {
+    if (error_ != 0 || call == __NR_SCMP_ERROR) return;
+    error_ = seccomp_rule_add_array(
+        context_.get(), SCMP_ACT_ERRNO(static_cast<std::uint16_t>(error)), call,
+        static_cast<unsigned>(arguments.size()), arguments.begin());
+    // A call that this processor never had.
+    if (error_ == -EDOM || (error_ == -EINVAL && call < 0)) error_ = 0;
+  }
+
+  Context context_;
+  int error_ = 0;
+};
+
+}  // namespace
+
+Result<std::string> compile_filter(SandboxSyscalls syscalls, SandboxNetwork network) {
+  if (syscalls == SandboxSyscalls::kOff) return std::string();
+  Context context(seccomp_init(SCMP_ACT_ALLOW), seccomp_release);
+  if (!context) return fail(Code::kUnsupported, "no filter of system calls", "sandbox");
+  // Calls of another architecture, and of x32, would go around every rule below.
+  seccomp_attr_set(context.get(), SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
+  seccomp_attr_set(context.get(), SCMP_FLTATR_CTL_OPTIMIZE, 2);  // a binary search
+  Compiler compiler(std::move(context));
+  compiler.refuse(kUnknown, ENOSYS);
+  compiler.refuse(kRefused, EPERM);
+  if (syscalls == SandboxSyscalls::kStrict) compiler.refuse(kRefusedIfStrict, EPERM);
+  compiler.refuse_namespaces();
+  compiler.refuse_terminal_tricks();
+  compiler.sockets(syscalls, network);
+  return compiler.finish();
+}
+
+}  // namespace carrel::sandbox

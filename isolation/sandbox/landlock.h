@@ -1,0 +1,38 @@
+// Landlock: what a process may do with files and sockets, by the kernel's own rules.
+//
+// Raw system calls: none of these allocates or locks.
+#pragma once
+
+#include <cstdint>
+
+#include "os.h"
+
+namespace carrel::sandbox {
+
+// The version of the kernel's interface; 0: it has none.
+int landlock_version() noexcept;
+
+enum class Access : std::uint8_t {
+  kRead,    // also to execute
+  kWrite,   // files and folders too, but no devices
+  kDevice,  // read and write, nothing made
+};
+
+class Ruleset {
+ public:
+  // Empty, with errno set: there is no Landlock. `network`: TCP may be used.
+  explicit Ruleset(bool network) noexcept;
+  explicit operator bool() const noexcept { return static_cast<bool>(fd_); }
+  int fd() const noexcept { return fd_.get(); }
+  // What is at or below `path`; 0, or errno. A path that is not there needs no rule.
+  int allow(const char* path, Access access) const noexcept;
+
+ private:
+  process::UniqueFd fd_;
+  std::uint64_t handled_ = 0;
+};
+
+// For this process and all that it will start; needs no_new_privs. 0, or errno.
+int restrict_self(int ruleset) noexcept;
+
+}  // namespace carrel::sandbox

@@ -1,0 +1,42 @@
+#include "room_link.h"
+
+#include <poll.h>
+
+#include <cerrno>
+
+#include "process_server.h"
+#include "room.h"
+#include "stage.h"
+
+namespace carrel::sandbox {
+
+Result<RoomLink> open_room(const std::string& blueprint) {
+  auto channel = process::connect(std::string(process::kRoomMark) + blueprint);
+  if (!channel) return tl::unexpected<Error>(std::move(channel.error()));
+  constexpr int kPatienceMs = 60'000;
+  pollfd heard{channel->get(), POLLIN, 0};
+  int ready = 0;
+  do {
+    ready = poll(&heard, 1, kPatienceMs);
+  } while (ready < 0 && errno == EINTR);
+  std::vector<char> buffer(16 * 1024);
+  process::Received received;
+  received.size = 0;
+  if (ready > 0) process::receive_message(channel->get(), buffer, received);
+  if (received.size <= 0) {
+    return fail(Code::kUnavailable,
+                "the process that makes sandboxes ended before one "
+                "was made",
+                "sandbox");
+  }
+  auto greeting =
+      decode_greeting({buffer.data(), static_cast<std::size_t>(received.size)});
+  if (!greeting) return fail(Code::kInternal, "a room spoke nonsense", "sandbox");
+  if (greeting->stage != process::Reply::Stage::kNone) {
+    return tl::unexpected<Error>(
+        unavailable(greeting->stage, greeting->error, greeting->what));
+  }
+  return RoomLink{std::move(*channel), std::move(greeting->enforced)};
+}
+
+}  // namespace carrel::sandbox
