@@ -1,5 +1,7 @@
 #include <carrel/config.h>
 
+#include "config_types.h"
+
 namespace carrel {
 
 Limits KindConfig::limits() const {
@@ -9,6 +11,19 @@ Limits KindConfig::limits() const {
 const KindConfig& Config::kind(std::string_view name) const {
   const auto it = jobs.find(std::string(name));
   return it == jobs.end() ? defaults : it->second;
+}
+
+std::optional<SandboxProfile> Config::sandbox(std::string_view name) const {
+  if (const auto it = sandboxes.find(std::string(name)); it != sandboxes.end()) {
+    return it->second;
+  }
+  for (const auto& [tier, of_tier] : config::kTiers) {
+    if (of_tier != name) continue;
+    SandboxProfile profile;
+    profile.tier = tier;
+    return profile;
+  }
+  return std::nullopt;
 }
 
 std::string Config::where(std::string_view key) const {

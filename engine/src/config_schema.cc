@@ -126,15 +126,86 @@ const KindKey kKindKeys[] = {
      "Isolation `exec`: names of the host's variables that the program sees."},
     {"cwd", &at<KindConfig, &KindConfig::cwd>,
      "Isolation `exec`: its working directory, relative to this file; empty: the "
-     "host's."},
+     "host's. In a sandbox: a folder there; empty: its own."},
+    {"sandbox", &at<KindConfig, &KindConfig::sandbox>,
+     "Isolation `exec`: what the program runs inside: `none`, `restricted`, `standard`, "
+     "`full`, or the name of a `[sandbox.NAME]`."},
     {"settings", &at<KindConfig, &KindConfig::settings>,
      "A table for an isolation from a plugin, handed on as it stands."},
+};
+
+constexpr Bounds kBytes{0, 1ULL << 50};
+
+const SandboxKey kSandboxKeys[] = {
+    {"tier", &at<SandboxProfile, &SandboxProfile::tier>,
+     "What surrounds the program; each has all that the one before it has."},
+    {"allow_missing", &at<SandboxProfile, &SandboxProfile::allow_missing>,
+     "What this machine may lack: `proc`, `landlock`, `cgroup`, `memory_cgroup`, "
+     "`pids_cgroup`, `cpu_cgroup`. Anything else that is missing is an error at start."},
+    {"cpu_time", &at<SandboxProfile, &SandboxProfile::cpu_time>,
+     "CPU time of each process, and of all that have ended together; in whole seconds, "
+     "rounded up; `0s`: no limit.",
+     kSpan},
+    {"address_space", &at<SandboxProfile, &SandboxProfile::address_space>,
+     "Of each process; 0: no limit.", kBytes, true},
+    {"memory", &at<SandboxProfile, &SandboxProfile::memory>,
+     "Tier `full`: of all its processes and files together; 0: no limit.", kBytes, true},
+    {"stack", &at<SandboxProfile, &SandboxProfile::stack>,
+     "Of each process's first thread; 0: no limit.", kBytes, true},
+    {"nproc", &at<SandboxProfile, &SandboxProfile::nproc>,
+     "Processes and threads at once; 0: no limit.", kCount},
+    {"open_files", &at<SandboxProfile, &SandboxProfile::open_files>,
+     "Descriptors of each process; 0: no limit.", kCount},
+    {"fsize", &at<SandboxProfile, &SandboxProfile::fsize>,
+     "Of each file that it writes; 0: no limit.", kBytes, true},
+    {"stderr_limit", &at<SandboxProfile, &SandboxProfile::stderr_limit>,
+     "What it may write to stderr before it is killed; 0: no limit. For stdout there is "
+     "`result_limit`.",
+     kBytes, true},
+    {"tmpfs_size", &at<SandboxProfile, &SandboxProfile::tmpfs_size>,
+     "Of its `/tmp`, in memory, with its working folder; 0: half of the memory.", kBytes,
+     true},
+    {"tmpfs_files", &at<SandboxProfile, &SandboxProfile::tmpfs_files>,
+     "Files and folders in there; 0: as many as the kernel likes.", kCount},
+    {"cpus",
+     &at<SandboxProfile, &SandboxProfile::cpus>,
+     "Tier `full`: processors' worth of time; 0: no limit.",
+     {0, 10'000}},
+    {"mounts", &at<SandboxProfile, &SandboxProfile::mounts>,
+     "Files and folders of the host that it sees beside `/usr`: `src`, relative to this "
+     "file, `dst` (as `src` if left out) and `ro` (true if left out)."},
+    {"network", &at<SandboxProfile, &SandboxProfile::network>,
+     "`host`: it can reach what the host can."},
+    {"seccomp", &at<SandboxProfile, &SandboxProfile::seccomp>,
+     "Which system calls are refused; see isolation/README.md."},
+    {"landlock", &at<SandboxProfile, &SandboxProfile::landlock>,
+     "Bounds files, TCP and signals a second time."},
+    {"cgroup_parent", &at<SandboxProfile, &SandboxProfile::cgroup_parent>,
+     "Tier `full`: a folder of cgroup v2 that is delegated to this user; empty: the "
+     "host's own group."},
+    {"user",
+     &at<SandboxProfile, &SandboxProfile::user>,
+     "The user that a host which is root gives its programs.",
+     {1, 4294967294}},
+    {"warm",
+     &at<SandboxProfile, &SandboxProfile::warm>,
+     "Sandboxes made ahead of jobs.",
+     {0, 10'000}},
+    {"files_in", &at<SandboxProfile, &SandboxProfile::files_in>,
+     "A member of the arguments, `{\"name\": \"text\" or {\"base64\": …}}`: files that "
+     "are "
+     "in its folder when it starts; empty: none."},
+    {"files_out", &at<SandboxProfile, &SandboxProfile::files_out>,
+     "Files of its folder that its result takes along: it is then `{\"output\": …, "
+     "\"files\": {…}}`."},
 };
 
 }  // namespace
 
 std::span<const EngineKey> engine_keys() { return kEngineKeys; }
 std::span<const KindKey> kind_keys() { return kKindKeys; }
+
+std::span<const SandboxKey> sandbox_keys() { return kSandboxKeys; }
 
 std::string variable_name(std::string_view key) {
   std::string name = "CARREL_";

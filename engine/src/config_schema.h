@@ -15,13 +15,14 @@ namespace carrel::config {
 
 // Finds the member that a key sets; its type is the key's type.
 template <class Root>
-using Member =
-    std::variant<bool& (*)(Root&), std::string& (*)(Root&), Duration& (*)(Root&),
-                 std::int16_t& (*)(Root&), std::uint16_t& (*)(Root&),
-                 std::uint64_t& (*)(Root&), double& (*)(Root&),
-                 std::vector<std::string>& (*)(Root&),
-                 std::map<std::string, std::string>& (*)(Root&), Json& (*)(Root&),
-                 Role& (*)(Root&), Mode& (*)(Root&), LogLevel& (*)(Root&)>;
+using Member = std::variant<
+    bool& (*)(Root&), std::string& (*)(Root&), Duration& (*)(Root&),
+    std::int16_t& (*)(Root&), std::uint16_t& (*)(Root&), std::uint64_t& (*)(Root&),
+    double& (*)(Root&), std::vector<std::string>& (*)(Root&),
+    std::map<std::string, std::string>& (*)(Root&), Json& (*)(Root&), Role& (*)(Root&),
+    Mode& (*)(Root&), LogLevel& (*)(Root&), std::uint32_t& (*)(Root&),
+    std::vector<SandboxMount>& (*)(Root&), SandboxTier& (*)(Root&),
+    SandboxNetwork& (*)(Root&), SandboxSyscalls& (*)(Root&)>;
 
 // What a number must keep to, both ends included; a duration counts in microseconds.
 struct Bounds {
@@ -39,9 +40,11 @@ struct Key {
 };
 using EngineKey = Key<Config>;
 using KindKey = Key<KindConfig>;
+using SandboxKey = Key<SandboxProfile>;
 
-std::span<const EngineKey> engine_keys();  // at the top, [worker], [retention], [log]
-std::span<const KindKey> kind_keys();      // in [defaults] and each [jobs.NAME]
+std::span<const EngineKey> engine_keys();    // at the top, [worker], [retention], [log]
+std::span<const KindKey> kind_keys();        // in [defaults] and each [jobs.NAME]
+std::span<const SandboxKey> sandbox_keys();  // in each [sandbox.NAME]
 
 // The longest duration that any key takes.
 inline constexpr Duration kLongest = std::chrono::hours(24) * 36'500;

@@ -30,6 +30,15 @@ std::string as_toml(const StringMap& v, bool) {
   }
   return "{" + text + (text.empty() ? "}" : " }");
 }
+std::string as_toml(const Mounts& v, bool) {
+  std::string text;
+  for (const auto& mount : v) {
+    text += (text.empty() ? "" : ", ") + std::string("{ src = ") +
+            brief(Json(mount.src)) + ", dst = " + brief(Json(mount.dst)) +
+            ", ro = " + (mount.ro ? "true" : "false") + " }";
+  }
+  return "[" + text + "]";
+}
 std::string as_toml(const Json& v, bool) { return v.empty() ? "{}" : brief(v); }
 template <class E>
 requires std::is_enum_v<E> std::string as_toml(E v, bool) {
@@ -84,6 +93,8 @@ std::string type_name(const Key<Root>& key) {
       return "array of strings";
     } else if constexpr (std::is_same_v<T, StringMap>) {
       return "table of strings";
+    } else if constexpr (std::is_same_v<T, Mounts>) {
+      return "array of tables";
     } else if constexpr (std::is_same_v<T, Json>) {
       return "table";
     } else {
@@ -109,10 +120,13 @@ std::string documentation(const Key<Root>& key) {
 
 template std::string type_name(const EngineKey&);
 template std::string type_name(const KindKey&);
+template std::string type_name(const SandboxKey&);
 template std::string shown(const EngineKey&, const Config&);
 template std::string shown(const KindKey&, const KindConfig&);
+template std::string shown(const SandboxKey&, const SandboxProfile&);
 template std::string documentation(const EngineKey&);
 template std::string documentation(const KindKey&);
+template std::string documentation(const SandboxKey&);
 
 Result<std::uint64_t> parse_size(std::string_view text) {
   std::uint64_t whole = 0;

@@ -52,7 +52,9 @@ class Reader {
 
   Result<void> read(const toml::table& root) {
     for (const auto& [key, node] : root) {
-      if (key.str() == "defaults" || key.str() == "jobs") continue;
+      if (key.str() == "defaults" || key.str() == "jobs" || key.str() == "sandbox") {
+        continue;
+      }
       walk(config::engine_keys(), config_, "", "", key, node);
     }
     // Jobs begin as a copy of the defaults, so these come first, wherever they stand.
@@ -61,6 +63,11 @@ class Reader {
         for (const auto& [key, node] : *table) {
           walk(config::kind_keys(), config_.defaults, "defaults.", "", key, node);
         }
+      }
+    }
+    if (const auto at = root.find("sandbox"); at != root.end()) {
+      if (const auto* sandboxes = as_table("sandbox", at->second)) {
+        for (const auto& [name, node] : *sandboxes) sandbox(name, node);
       }
     }
     if (const auto at = root.find("jobs"); at != root.end()) {
@@ -89,6 +96,20 @@ class Reader {
     for (const auto& [k, n] : *table) {
       walk(config::kind_keys(), kind, prefix + ".", "", k, n);
     }
+  }
+
+  void sandbox(const toml::key& key, const toml::node& node) {
+    const std::string name(key.str());
+    const std::string prefix = "sandbox." + name;
+    const auto* table = as_table(prefix, node);
+    if (table == nullptr) return;
+    config_.places[prefix] = place(key.source().begin);
+    // A table with the name of a tier changes that tier.
+    SandboxProfile profile = config_.sandbox(name).value_or(SandboxProfile{});
+    for (const auto& [k, n] : *table) {
+      walk(config::sandbox_keys(), profile, prefix + ".", "", k, n);
+    }
+    config_.sandboxes[name] = std::move(profile);
   }
 
   // `prefix`: what messages put before the name; `parent`: tables within the key list.
@@ -122,7 +143,7 @@ class Reader {
       known.emplace_back(k.name);
       known.emplace_back(k.name.substr(0, k.name.find('.')));
     }
-    if (prefix.empty()) known.insert(known.end(), {"defaults", "jobs"});
+    if (prefix.empty()) known.insert(known.end(), {"defaults", "jobs", "sandbox"});
     auto guess = nearest(name, known);
     const std::string leaf = name.substr(name.rfind('.') + 1);
     for (const auto& k : keys) {

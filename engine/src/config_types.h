@@ -14,6 +14,7 @@ namespace carrel::config {
 
 using Strings = std::vector<std::string>;
 using StringMap = std::map<std::string, std::string>;
+using Mounts = std::vector<SandboxMount>;
 
 template <class T>
 inline constexpr bool kIsInteger = std::is_integral_v<T> && !std::is_same_v<T, bool>;
@@ -33,6 +34,20 @@ inline constexpr std::array<Choice<LogLevel>, 5> kLevels{{{LogLevel::kDebug, "de
                                                           {LogLevel::kWarn, "warn"},
                                                           {LogLevel::kError, "error"},
                                                           {LogLevel::kOff, "off"}}};
+inline constexpr std::array<Choice<SandboxTier>, 4> kTiers{
+    {{SandboxTier::kNone, "none"},
+     {SandboxTier::kRestricted, "restricted"},
+     {SandboxTier::kStandard, "standard"},
+     {SandboxTier::kFull, "full"}}};
+inline constexpr std::array<Choice<SandboxNetwork>, 2> kNetworks{
+    {{SandboxNetwork::kNone, "none"}, {SandboxNetwork::kHost, "host"}}};
+inline constexpr std::array<Choice<SandboxSyscalls>, 3> kSyscalls{
+    {{SandboxSyscalls::kDefault, "default"},
+     {SandboxSyscalls::kStrict, "strict"},
+     {SandboxSyscalls::kOff, "off"}}};
+constexpr const auto& choices(SandboxTier) { return kTiers; }
+constexpr const auto& choices(SandboxNetwork) { return kNetworks; }
+constexpr const auto& choices(SandboxSyscalls) { return kSyscalls; }
 constexpr const auto& choices(Role) { return kRoles; }
 constexpr const auto& choices(Mode) { return kModes; }
 constexpr const auto& choices(LogLevel) { return kLevels; }

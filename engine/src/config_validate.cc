@@ -7,6 +7,7 @@
 #include <set>
 
 #include "config_schema.h"
+#include "files_out.h"
 #include "wording.h"
 
 namespace carrel {
@@ -27,6 +28,11 @@ class Validator {
       const std::string table = "jobs." + name;
       if (const auto why = bad_name(name)) refuse(table, "the name of a kind " + *why);
       kind(table, job);
+    }
+    for (const auto& [name, profile] : config_.sandboxes) {
+      const std::string table = "sandbox." + name;
+      if (const auto why = bad_name(name)) refuse(table, "the name of a sandbox " + *why);
+      sandbox(table + ".", profile);
     }
     if (error_) return tl::unexpected<Error>(*error_);
     return {};
@@ -140,7 +146,7 @@ class Validator {
              "isolation \"exec\" needs a command, such as command = [\"prog\", \"-x\"]");
     }
     if (!runs_handlers || table == "defaults") return;
-    for (const char* key : {"env", "pass_env", "cwd"}) {
+    for (const char* key : {"env", "pass_env", "cwd", "sandbox"}) {
       if (said(prefix + key)) {
         refuse(prefix + key, "is for programs, and " + named + " runs none");
       }
@@ -172,6 +178,60 @@ class Validator {
       }
     }
     if (has_nul(kind.cwd)) refuse(prefix + "cwd", "holds a NUL byte");
+    if (config_.sandbox(kind.sandbox)) return;
+    std::vector<std::string> known = {"none", "restricted", "standard", "full"};
+    for (const auto& [name, profile] : config_.sandboxes) known.push_back(name);
+    refuse(prefix + "sandbox", "there is no [sandbox." + kind.sandbox + "]" +
+                                   did_you_mean(kind.sandbox, known));
+  }
+
+  void sandbox(const std::string& prefix, const SandboxProfile& profile) {
+    bounds(config::sandbox_keys(), profile, prefix);
+    const bool full = profile.tier == SandboxTier::kFull;
+    const auto& features = sandbox_features();
+    for (const auto& name : profile.allow_missing) {
+      if (std::find(features.begin(), features.end(), name) != features.end()) continue;
+      refuse(prefix + "allow_missing", quote(name) + " is nothing that may be missing" +
+                                           did_you_mean(name, features));
+    }
+    if (!full && profile.memory > 0) {
+      refuse(prefix + "memory",
+             "needs tier = \"full\"; address_space bounds each process");
+    }
+    if (!full && profile.cpus > 0) refuse(prefix + "cpus", "needs tier = \"full\"");
+    if (!full && !profile.cgroup_parent.empty()) {
+      refuse(prefix + "cgroup_parent", "needs tier = \"full\"");
+    }
+    for (const auto& mount : profile.mounts) {
+      if (const auto why = bad_mount(profile.tier, mount)) {
+        refuse(prefix + "mounts", quote(mount.src) + " " + *why);
+      }
+    }
+    for (const auto& name : profile.files_out) {
+      if (process::stays_inside(name)) continue;
+      refuse(prefix + "files_out", quote(name) + " is no file of its folder");
+    }
+  }
+
+  static std::optional<std::string> bad_mount(SandboxTier tier,
+                                              const SandboxMount& mount) {
+    if (mount.src.empty()) return "is empty";
+    if (mount.dst.empty() && mount.src.front() != '/') {
+      return "is relative, and there is no dst";
+    }
+    const std::string dst = mount.dst.empty() ? mount.src : mount.dst;
+    if (dst.front() != '/' || !process::stays_inside(std::string_view(dst).substr(1))) {
+      return "must appear at an absolute path, without . or .., and not at /";
+    }
+    if (tier == SandboxTier::kRestricted && dst != mount.src) {
+      return "cannot appear elsewhere: tier \"restricted\" has the host's folders";
+    }
+    for (const std::string own : {"/proc", "/dev", "/tmp"}) {
+      if (tier != SandboxTier::kRestricted && (dst + "/").starts_with(own + "/")) {
+        return "cannot appear in " + own + ", which is the sandbox's own";
+      }
+    }
+    return std::nullopt;
   }
 
   const Config& config_;

@@ -104,6 +104,30 @@ Result<void> assign(StringMap& out, const Json& v, const Bounds&, bool) {
   return {};
 }
 
+Result<void> assign(Mounts& out, const Json& v, const Bounds&, bool) {
+  constexpr std::string_view kShape =
+      "an array of tables such as { src = \"/srv/data\", dst = \"/data\", ro = true }";
+  if (!v.is_array()) return expected(kShape, v);
+  Mounts mounts;
+  for (const Json& item : v) {
+    SandboxMount& mount = mounts.emplace_back();
+    if (!item.is_object() || !item.contains("src")) return expected(kShape, item);
+    for (const auto& [name, part] : item.items()) {
+      if (name == "ro" && part.is_boolean()) {
+        mount.ro = part.get<bool>();
+      } else if (name == "src" && part.is_string()) {
+        mount.src = part.get<std::string>();
+      } else if (name == "dst" && part.is_string()) {
+        mount.dst = part.get<std::string>();
+      } else {
+        return expected(kShape, item);
+      }
+    }
+  }
+  out = std::move(mounts);
+  return {};
+}
+
 Result<void> assign(Json& out, const Json& v, const Bounds&, bool) {
   if (!v.is_object()) return expected("a table", v);
   out = v;
@@ -177,14 +201,16 @@ template <class Root>
 bool is_scalar(const Key<Root>& key) {
   return with_type(key, []<class T>(std::type_identity<T>) {
     return !std::is_same_v<T, Strings> && !std::is_same_v<T, StringMap> &&
-           !std::is_same_v<T, Json>;
+           !std::is_same_v<T, Mounts> && !std::is_same_v<T, Json>;
   });
 }
 
 template Result<void> set(const EngineKey&, Config&, const Json&);
 template Result<void> set(const KindKey&, KindConfig&, const Json&);
+template Result<void> set(const SandboxKey&, SandboxProfile&, const Json&);
 template Result<void> check(const EngineKey&, const Config&);
 template Result<void> check(const KindKey&, const KindConfig&);
+template Result<void> check(const SandboxKey&, const SandboxProfile&);
 template Json from_text(const EngineKey&, std::string_view);
 template Json from_text(const KindKey&, std::string_view);
 template bool is_scalar(const EngineKey&);

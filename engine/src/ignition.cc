@@ -16,8 +16,8 @@ tl::unexpected<Error> unexpected(Error error) {
   return tl::unexpected<Error>(std::move(error));
 }
 
-KindSpec spec_of(const std::string& name, const KindConfig& config,
-                 const std::filesystem::path& directory) {
+KindSpec spec_of(const std::string& name, const Config& all) {
+  const KindConfig& config = all.kind(name);
   KindSpec spec;
   spec.kind = name;
   spec.limits = config.limits();
@@ -25,7 +25,16 @@ KindSpec spec_of(const std::string& name, const KindConfig& config,
   spec.command = config.command;
   spec.env = config.env;
   spec.pass_env = config.pass_env;
-  if (!config.cwd.empty()) spec.cwd = (directory / config.cwd).string();
+  if (config.isolation == "exec") spec.sandbox = all.sandbox(config.sandbox);
+  if (spec.sandbox && spec.sandbox->tier == SandboxTier::kNone) spec.sandbox.reset();
+  if (spec.sandbox) {
+    spec.cwd = config.cwd;
+    for (auto& mount : spec.sandbox->mounts) {
+      mount.src = (all.directory / mount.src).string();
+    }
+  } else if (!config.cwd.empty()) {
+    spec.cwd = (all.directory / config.cwd).string();
+  }
   spec.settings = config.settings;
   return spec;
 }
@@ -95,11 +104,11 @@ Result<void> Engine::Impl::ignite_locked() {
 std::vector<KindSpec> Engine::Impl::specs() const {
   std::vector<KindSpec> specs;
   for (const auto& [name, handler] : handlers_.all()) {
-    specs.push_back(spec_of(name, config.kind(name), config.directory));
+    specs.push_back(spec_of(name, config));
     specs.back().handler = handler;
   }
   for (const auto& [name, job] : config.jobs) {
-    if (!job.command.empty()) specs.push_back(spec_of(name, job, config.directory));
+    if (!job.command.empty()) specs.push_back(spec_of(name, config));
   }
   return specs;
 }

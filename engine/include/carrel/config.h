@@ -38,6 +38,8 @@ struct KindConfig {
   std::map<std::string, std::string> env;
   std::vector<std::string> pass_env = {"PATH", "HOME", "LANG", "TMPDIR"};
   std::string cwd;
+  std::string sandbox =
+      "none";  // exec: "none" "restricted" "standard" "full", [sandbox.NAME]
   Json settings = Json::object();  // [jobs.NAME.settings], for an isolation from a plugin
 
   Limits limits() const;
@@ -79,6 +81,7 @@ struct Config {
   LogConfig log;
   KindConfig defaults;
   std::map<std::string, KindConfig> jobs;
+  std::map<std::string, SandboxProfile> sandboxes;  // [sandbox.NAME]
   std::filesystem::path directory;  // relative plugin, sqlite and cwd paths start here
   // Where a key was set: "worker.lease" → "carrel.toml:12:3", or the variable's name. For
   // messages, and to tell what was said from what is a default; a Config made by code has
@@ -86,6 +89,8 @@ struct Config {
   std::map<std::string, std::string> places;
 
   const KindConfig& kind(std::string_view name) const;  // jobs[name], or defaults
+  // The profile of that name: of `sandboxes`, or one of the tiers with its defaults.
+  std::optional<SandboxProfile> sandbox(std::string_view name) const;
   // "carrel.toml:12:3: worker.lease: ", as messages begin; "worker.lease: " where the
   // place is not known. A key of a kind is "defaults.timeout" or "jobs.NAME.timeout".
   std::string where(std::string_view key) const;

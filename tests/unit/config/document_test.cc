@@ -34,6 +34,7 @@ TEST(Document, HasEveryKeyWithItsTypeDefaultAndMeaning) {
   ASSERT_FALSE(text.empty());
   expect_documented(engine_keys(), text, lines);
   expect_documented(kind_keys(), text, lines);
+  expect_documented(sandbox_keys(), text, lines);
 
   std::istringstream stream(text);
   for (std::string line; std::getline(stream, line);) {
@@ -61,6 +62,8 @@ void expect_defaults_read_back(std::span<const Key<Root>> keys, const char* tabl
     if (!config) continue;
     if constexpr (std::is_same_v<Root, Config>) {
       EXPECT_EQ(shown(key, *config), shown(key, Root{}));
+    } else if constexpr (std::is_same_v<Root, SandboxProfile>) {
+      EXPECT_EQ(shown(key, config->sandboxes.at("x")), shown(key, Root{}));
     } else {
       EXPECT_EQ(shown(key, config->defaults), shown(key, Root{}));
     }
@@ -70,6 +73,7 @@ void expect_defaults_read_back(std::span<const Key<Root>> keys, const char* tabl
 TEST(Document, DefaultsReadBack) {
   expect_defaults_read_back(engine_keys(), "");
   expect_defaults_read_back(kind_keys(), "defaults");
+  expect_defaults_read_back(sandbox_keys(), "sandbox.x");
 }
 
 }  // namespace

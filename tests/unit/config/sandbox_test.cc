@@ -1,0 +1,89 @@
+// [sandbox.NAME]: what is read, what is refused and where.
+#include <carrel/config.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace carrel {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::HasSubstr;
+using testing::StartsWith;
+
+std::string error_of(std::string_view toml) {
+  const auto config = Config::parse(toml, "c.toml");
+  return config ? "no error" : config.error().message;
+}
+
+TEST(Sandbox, ATierIsAProfileOfThatName) {
+  const Config config;
+  EXPECT_EQ(config.sandbox("standard")->tier, SandboxTier::kStandard);
+  EXPECT_EQ(config.sandbox("full")->tier, SandboxTier::kFull);
+  EXPECT_EQ(config.sandbox("none")->tier, SandboxTier::kNone);
+  EXPECT_FALSE(config.sandbox("students"));
+}
+
+TEST(Sandbox, ATableIsStandardUnlessItSaysOrIsNamedOtherwise) {
+  const auto config = Config::parse(R"(
+    [sandbox.students]
+    cpu_time = "5s"
+    memory = 0
+    address_space = "512MiB"
+    mounts = [{ src = "tests", dst = "/tests" }, { src = "/srv/out", ro = false }]
+    files_out = ["a/report.json"]
+    [sandbox.restricted]
+    nproc = 3
+    [jobs.grade]
+    isolation = "exec"
+    command = ["x"]
+    sandbox = "students"
+  )",
+                                    "c.toml");
+  ASSERT_TRUE(config) << config.error().message;
+  const auto students = config->sandbox("students");
+  ASSERT_TRUE(students);
+  EXPECT_EQ(students->tier, SandboxTier::kStandard);
+  EXPECT_EQ(students->cpu_time, 5s);
+  EXPECT_EQ(students->address_space, 512U << 20);
+  ASSERT_EQ(students->mounts.size(), 2U);
+  EXPECT_EQ(students->mounts[0], (SandboxMount{"tests", "/tests", true}));
+  EXPECT_EQ(students->mounts[1], (SandboxMount{"/srv/out", "", false}));
+  EXPECT_EQ(config->sandbox("restricted")->tier, SandboxTier::kRestricted);
+  EXPECT_EQ(config->sandbox("restricted")->nproc, 3U);
+  EXPECT_EQ(config->kind("grade").sandbox, "students");
+}
+
+TEST(Sandbox, RefusesWhatCannotBe) {
+  const std::string job = "[jobs.x]\nisolation = \"exec\"\ncommand = [\"a\"]\n";
+  EXPECT_THAT(error_of(job + "sandbox = \"standrad\""),
+              StartsWith("c.toml:4:1: jobs.x.sandbox: there is no [sandbox.standrad]; did "
+                         "you mean \"standard\"?"));
+  EXPECT_THAT(error_of("[jobs.x]\nsandbox = \"standard\""),
+              HasSubstr("jobs.x.sandbox: is for programs"));
+  EXPECT_THAT(error_of("[sandbox.s]\nmemory = \"1MiB\""),
+              HasSubstr("sandbox.s.memory: needs tier = \"full\""));
+  EXPECT_THAT(error_of("[sandbox.s]\ntire = \"full\""),
+              HasSubstr("did you mean \"sandbox.s.tier\"?"));
+  EXPECT_THAT(error_of("[sandbox.s]\ntier = \"fool\""), HasSubstr("\"full\""));
+  EXPECT_THAT(error_of("[sandbox.s]\nallow_missing = [\"seccomp\"]"),
+              HasSubstr("\"seccomp\" is nothing that may be missing"));
+  EXPECT_THAT(error_of("[sandbox.s]\nuser = 0"), HasSubstr("sandbox.s.user: expected"));
+  EXPECT_THAT(error_of("[sandbox.s]\nfiles_out = [\"../x\"]"),
+              HasSubstr("\"../x\" is no file of its folder"));
+}
+
+TEST(Sandbox, RefusesMountsThatCannotBe) {
+  const auto mounts = [](const std::string& table) {
+    return error_of("[sandbox.s]\nmounts = [" + table + "]");
+  };
+  EXPECT_THAT(mounts("{ dst = \"/a\" }"), HasSubstr("expected an array of tables"));
+  EXPECT_THAT(mounts("{ src = \"/a\", mode = \"ro\" }"), HasSubstr("expected an array"));
+  EXPECT_THAT(mounts("{ src = \"a\" }"), HasSubstr("is relative, and there is no dst"));
+  EXPECT_THAT(mounts("{ src = \"/a\", dst = \"/\" }"), HasSubstr("must appear at"));
+  EXPECT_THAT(mounts("{ src = \"/a\", dst = \"/b/../c\" }"), HasSubstr("must appear at"));
+  EXPECT_THAT(mounts("{ src = \"/a\", dst = \"/tmp/a\" }"), HasSubstr("in /tmp"));
+  EXPECT_EQ(mounts("{ src = \"/a\", dst = \"/temporary\" }"), "no error");
+}
+
+}  // namespace
+}  // namespace carrel
