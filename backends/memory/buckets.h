@@ -66,8 +66,8 @@ class Buckets {
     std::span<const std::string> queues;
     std::optional<std::span<const std::string>> kinds;
   };
-  // Calls f for up to `max` rows that may be claimed at `now`, best first: priority, then
-  // age. f may take the row it is given out of its bucket.
+  // Calls f for rows that may be claimed at `now`, best first (priority, then age), until
+  // it has said true `max` times. f may take the row it is given out of its bucket.
   template <class F>
   void best(const Wanted& wanted, std::size_t max, Time now, F f) {
     gather(wanted);
@@ -75,8 +75,7 @@ class Buckets {
       Row* row = next();
       if (row == nullptr) return;
       if (row->rule.expires_at <= now) continue;  // the sweep will discard it
-      f(*row);
-      --max;
+      if (f(*row)) --max;
     }
   }
 

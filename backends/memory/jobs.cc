@@ -24,6 +24,11 @@ Row& Jobs::insert(const NewJob& job, Time now) {
   row.run_at = row.rule.state == State::kScheduled ? row.rule.wake_at : now;
   row.timeout = job.timeout;
   row.payload = job.payload;
+  if (job.limit) {
+    row.limit = job.limit->running;
+    lines_.join(row, job.limit->key);
+    if (row.line->crowded_for(row)) rules::hold(row.rule);
+  }
   if (!job.request_id.empty()) {
     row.more().request_id = job.request_id;
     requests_.emplace(row.details->request_id, &row);
@@ -38,11 +43,31 @@ void Jobs::remove(Row& row) {
     requests_.erase(row.details->request_id);
   }
   --row.bucket->live;
+  lines_.part(row);
   table_.remove(row);
+}
+
+// The row is where its rule put it, and in none of the orders.
+void Jobs::move_keyed(Row& row, Time now) {
+  KeyLine& line = *row.line;
+  if (line.crowded_for(row)) rules::hold(row.rule);
+  index(row, now);
+  free_pending(line, now);
+  if (is_final(row.rule.state)) retire(row, now);
+}
+
+void Jobs::free_pending(KeyLine& line, Time now) {
+  while (Row* next = line.next()) {
+    unindex(*next);
+    rules::free(next->rule);
+    index(*next, now);
+    freed_.push_back(ticket_of(*next));
+  }
 }
 
 void Jobs::unindex(Row& row) {
   const State state = row.rule.state;
+  if (row.line != nullptr) row.line->leave(row);
   --row.bucket->count(state);
   timers(state).erase(row);
   if (state == State::kAvailable) buckets_.remove_ready(row);
@@ -51,6 +76,7 @@ void Jobs::unindex(Row& row) {
 
 void Jobs::index(Row& row, Time now) {
   const State state = row.rule.state;
+  if (row.line != nullptr) row.line->enter(row);
   Bucket& bucket = *row.bucket;
   ++bucket.count(state);
   if (row.rule.wake_at != kNever || is_final(state)) timers(state).insert(row);
@@ -121,6 +147,19 @@ Result<void> check(const NewJob& job, const NewJob* checked) {
     return fail(Code::kInvalid, "max_attempts of \"" + job.kind + "\" is 0; at least 1",
                 "memory");
   }
+  if (job.limit) {
+    if (job.limit->key.empty() || job.limit->key.size() > 256) {
+      return fail(Code::kInvalid,
+                  "the limit's key of \"" + job.kind + "\" has " +
+                      std::to_string(job.limit->key.size()) +
+                      " bytes; 1 to 256 are allowed",
+                  "memory");
+    }
+    if (job.limit->running == 0) {
+      return fail(Code::kInvalid, "the limit of \"" + job.kind + "\" is 0; at least 1",
+                  "memory");
+    }
+  }
   for (const auto& [what, d] :
        {std::pair("delay", job.delay), std::pair("start_within", job.start_within),
         std::pair("timeout", job.timeout)}) {
@@ -166,6 +205,7 @@ JobRecord record_of(const Row& row) {
   r.max_attempts = row.rule.max_attempts;
   r.crashes = row.rule.crashes;
   r.cancel_requested = row.rule.cancel_requested;
+  if (row.line != nullptr) r.limit = Limit{row.line->key(), row.limit};
   if (row.details) {
     r.request_id = row.details->request_id;
     r.checkpoint = row.details->checkpoint;

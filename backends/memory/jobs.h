@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "buckets.h"
+#include "key_lines.h"
 #include "row.h"
 #include "row_order.h"
 #include "row_table.h"
@@ -45,10 +46,15 @@ class Jobs {
   Row& insert(const NewJob& job, Time now);
 
   // rule(Row&) changes the row. After it the row may be gone: retention 0, or too many.
+  // If it makes room for others of its key, they become available.
   template <class Rule>
   void move(Row& row, Time now, Rule rule) {
     unindex(row);
     rule(row);
+    if (row.line != nullptr) {
+      move_keyed(row, now);
+      return;
+    }
     index(row, now);
     if (is_final(row.rule.state)) retire(row, now);
   }
@@ -58,6 +64,8 @@ class Jobs {
   // The buckets in which rows became available since the caller cleared this; their
   // `fresh` says how many, and is the caller's to clear too.
   std::vector<Bucket*>& fresh() { return fresh_; }
+  // The jobs that others of their key no longer hold back, since the caller cleared this.
+  std::vector<Ticket>& freed() { return freed_; }
   // The watched jobs that became final since the caller cleared this.
   std::vector<JobId>& ended() { return ended_; }
 
@@ -65,6 +73,8 @@ class Jobs {
   void index(Row& row, Time now);
   void unindex(Row& row);
   void retire(Row& row, Time now);
+  void move_keyed(Row& row, Time now);
+  void free_pending(KeyLine& line, Time now);
   Row* oldest_final() const;
 
   Retention keep_;
@@ -77,6 +87,8 @@ class Jobs {
   std::unordered_map<std::string_view, Row*> requests_;
   std::vector<Bucket*> fresh_;
   std::vector<JobId> ended_;
+  KeyLines lines_;
+  std::vector<Ticket> freed_;
 };
 
 // kInvalid: the job cannot be stored, and why. `checked`: one that passed, whose names

@@ -10,7 +10,7 @@ MemoryStore::MemoryStore(const BackendOptions& options)
     : clock_(*options.clock), jobs_(options.retention) {}
 
 StoreTraits MemoryStore::traits() const noexcept {
-  return {.reach = Reach::kProcess, .blocks = false};
+  return {.reach = Reach::kProcess, .limits = true, .blocks = false};
 }
 
 void MemoryStore::tell_waiters(Wakes& wakes) {
@@ -21,6 +21,7 @@ void MemoryStore::tell_waiters(Wakes& wakes) {
     }
   }
   jobs_.fresh().clear();
+  jobs_.freed().clear();  // those of calls that cannot answer with them
   for (const JobId id : jobs_.ended()) {
     const auto [from, to] = watchers_.equal_range(value(id));
     for (auto it = from; it != to; ++it) {
@@ -69,6 +70,10 @@ Result<std::vector<ClaimAnswer>> MemoryStore::claim(std::span<const Ticket> tick
       answers.emplace_back(tl::unexpect, Refusal::kGone);
     } else if (row->rule.state == State::kAvailable && row->bucket->paused) {
       answers.emplace_back(tl::unexpect, Refusal::kPaused);
+    } else if (row->line != nullptr && row->rule.state == State::kAvailable &&
+               row->line->full_for(*row)) {
+      jobs_.move(*row, access.now(), [](Row& r) { rules::hold(r.rule); });
+      answers.emplace_back(tl::unexpect, Refusal::kLimited);
     } else if (const auto refusal =
                    start(*row, worker, claim_number, lease, access.now())) {
       answers.emplace_back(tl::unexpect, *refusal);
@@ -94,9 +99,21 @@ std::vector<Claimed> MemoryStore::take(const Demand& demand, std::string_view wo
                                        std::uint64_t claim_number, Duration lease,
                                        Time now) {
   std::vector<Claimed> taken;
+  std::vector<Row*> full;
+  // At its key's limit a row is passed over, and stays where it is while the others are
+  // walked.
   jobs_.buckets().best({demand.queues, demand.kinds}, demand.max, now, [&](Row& row) {
-    if (!start(row, worker, claim_number, lease, now)) taken.push_back(claimed_of(row));
+    if (row.line != nullptr && row.line->full_for(row)) {
+      full.push_back(&row);
+      return false;
+    }
+    if (start(row, worker, claim_number, lease, now)) return false;
+    taken.push_back(claimed_of(row));
+    return true;
   });
+  for (Row* row : full) {
+    jobs_.move(*row, now, [](Row& r) { rules::hold(r.rule); });
+  }
   return taken;
 }
 
@@ -168,6 +185,7 @@ std::vector<Result<Finished>> MemoryStore::finish(std::span<const Finish> runs) 
       answer.state = r.rule.state;
       if (answer.kind == Finished::Kind::kApplied) keep_outcome(r, run, now);
     });
+    answer.freed = std::exchange(jobs_.freed(), {});
   }
   return answers;
 }
@@ -235,7 +253,10 @@ Result<std::vector<Ticket>> MemoryStore::peek(const Demand& demand) {
   std::vector<Ticket> tickets;
   Access access(*this);
   jobs_.buckets().best({demand.queues, demand.kinds}, demand.max, access.now(),
-                       [&](const Row& row) { tickets.push_back(ticket_of(row)); });
+                       [&](const Row& row) {
+                         tickets.push_back(ticket_of(row));
+                         return true;
+                       });
   return tickets;
 }
 
@@ -249,8 +270,10 @@ Result<std::vector<Ticket>> MemoryStore::set_paused(std::string_view queue, bool
   Access access(*this);
   jobs_.buckets().set_paused(name, paused);
   if (paused) return tickets;
-  jobs_.buckets().best({{&name, 1}, {}}, kMostTickets, access.now(),
-                       [&](const Row& row) { tickets.push_back(ticket_of(row)); });
+  jobs_.buckets().best({{&name, 1}, {}}, kMostTickets, access.now(), [&](const Row& row) {
+    tickets.push_back(ticket_of(row));
+    return true;
+  });
   jobs_.buckets().for_each([&](const Bucket& bucket) {
     if (bucket.queue == name && !bucket.ready.empty()) access.call(bucket);
   });

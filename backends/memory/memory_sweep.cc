@@ -23,8 +23,8 @@ Attempt lost(const Row& row) {
 Result<Swept> MemoryStore::sweep(std::size_t max) {
   // What holds jobs up comes first, and purges last.
   constexpr std::array kOrder = {State::kRunning,   State::kRetryable, State::kScheduled,
-                                 State::kAvailable, State::kCompleted, State::kCancelled,
-                                 State::kDiscarded};
+                                 State::kAvailable, State::kPending,   State::kCompleted,
+                                 State::kCancelled, State::kDiscarded};
   Swept swept;
   Access access(*this);
   const Time now = access.now();
@@ -37,6 +37,8 @@ Result<Swept> MemoryStore::sweep(std::size_t max) {
       --max;
     }
   }
+  for (Ticket& ticket : jobs_.freed()) swept.due.push_back(std::move(ticket));
+  jobs_.freed().clear();
   for (const State state : kOrder) {
     const Row* row = jobs_.timers(state).front();
     if (row == nullptr || row->rule.wake_at == kNever) continue;

@@ -13,6 +13,7 @@
 namespace carrel::memory {
 
 struct Bucket;
+class KeyLine;
 struct Row;
 
 // A row's place in one RowOrder (row_order.h).
@@ -36,8 +37,10 @@ struct Row {
   rules::Row rule;
   JobId id{};
   Bucket* bucket = nullptr;  // its queue, kind and priority
-  Link ready;                // in the bucket's order, while it is available
-  Link timer;                // in its state's order by wake_at
+  KeyLine* line = nullptr;   // of those with its limit's key; null: no limit
+  std::uint32_t limit = 0;
+  Link ready;  // in the order of its bucket or key: available or pending
+  Link timer;  // in its state's order by wake_at
   Time enqueued{};
   Time run_at{};
   Time started = kNever;  // of the current or last run; kNever: none

@@ -106,6 +106,9 @@ void to_json(Json& j, const JobRecord& r) {
   j["started"] = optional_time(r.started);
   j["ended"] = optional_time(r.ended);
   j["request_id"] = r.request_id.empty() ? Json() : Json(printable(r.request_id));
+  j["limit"] = r.limit
+                   ? Json{{"key", printable(r.limit->key)}, {"running", r.limit->running}}
+                   : Json();
   j["progress"] = r.progress ? Json{{"fraction", r.progress->fraction},
                                     {"message", printable(r.progress->message)}}
                              : Json();

@@ -63,10 +63,23 @@ Row admit(Time now, Duration delay, Duration start_within, std::uint16_t max_att
   return row;
 }
 
+bool hold(Row& row) {
+  if (row.state != State::kAvailable) return false;
+  row.state = State::kPending;
+  return true;
+}
+
+bool free(Row& row) {
+  if (row.state != State::kPending) return false;
+  become_available(row);
+  return true;
+}
+
 std::optional<Refusal> claim(Row& row, std::string_view worker,
                              std::uint64_t claim_number, Duration lease, Time now) {
   switch (row.state) {
     case State::kPending:
+      return Refusal::kLimited;
     case State::kScheduled:
     case State::kRetryable:
       return Refusal::kEarly;  // also when due: only the sweep makes a row available
@@ -152,7 +165,10 @@ Cancelled cancel(Row& row, const Retention& keep, Time now) {
 }
 
 bool retry(Row& row, Time /*now*/) {
-  if (row.state == State::kRunning || row.state == State::kAvailable) return false;
+  if (row.state == State::kRunning || row.state == State::kAvailable ||
+      row.state == State::kPending) {
+    return false;
+  }
   row.cancel_requested = false;
   row.crashes = 0;
   // The count goes on, so that the history names each attempt once.
@@ -170,14 +186,13 @@ bool retry(Row& row, Time /*now*/) {
 SweepAct sweep(Row& row, const Retention& keep, Time now) {
   if (row.wake_at > now) return SweepAct::kNothing;
   switch (row.state) {
-    case State::kPending:
-      return SweepAct::kNothing;
     case State::kScheduled:
     case State::kRetryable:
       if (row.expires_at <= now) break;
       become_available(row);
       return SweepAct::kDue;
     case State::kAvailable:
+    case State::kPending:
       break;
     case State::kRunning:
       if (row.cancel_requested) {

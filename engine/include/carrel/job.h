@@ -11,6 +11,14 @@
 
 namespace carrel {
 
+// A limit that jobs share: of those with this key, no more than `running` run at once,
+// wherever their workers are. It is counted over the rows, so that no crash can leave it
+// wrong. Jobs of one key may name different numbers; each is held to its own.
+struct Limit {
+  std::string key;            // 1–256 bytes
+  std::uint32_t running = 1;  // ≥ 1
+};
+
 // A job to insert.
 struct NewJob {
   std::string queue = "default";  // 1–128 bytes, no control characters
@@ -25,6 +33,7 @@ struct NewJob {
   Duration timeout{0};  // of one attempt; 0: the kind's
   std::int16_t priority = 0;        // lower runs first
   std::uint16_t max_attempts = 25;  // ≥ 1
+  std::optional<Limit> limit;       // needs StoreTraits::limits
 };
 
 // "Look at job 7." A hint that a queue carries; it grants nothing.
@@ -64,9 +73,10 @@ struct Claimed {
 
 // Why a ticket was not claimed. None is an error, and in none is the job lost.
 enum class Refusal : std::uint8_t {
-  kGone,    // final, running elsewhere, expired or purged: forget the ticket
-  kEarly,   // not due yet: the sweep will find it
-  kPaused,  // its queue is paused: resume finds it
+  kGone,     // final, running elsewhere, expired or purged: forget the ticket
+  kEarly,    // not due yet: the sweep will find it
+  kPaused,   // its queue is paused: resume finds it
+  kLimited,  // its key is at its limit: pending until a run of that key ends
 };
 using ClaimAnswer = tl::expected<Claimed, Refusal>;
 
@@ -209,6 +219,7 @@ struct JobRecord {
   std::uint16_t max_attempts = 0;
   std::uint16_t crashes = 0;
   bool cancel_requested = false;
+  std::optional<Limit> limit;
   std::optional<Progress> progress;
   std::vector<Attempt> attempts;  // oldest first; the last 100
   Duration timeout{0};

@@ -25,7 +25,7 @@ struct Row {
   // The fence whose finish was applied last: its repetition is kAlready, not kStale.
   Fence finished_fence{};
   // When the sweep must look: scheduled and retryable: due; running: end of lease;
-  // available: expiry, or kNever; final: purge.
+  // available and pending: expiry, or kNever; final: purge.
   Time wake_at = kNever;
   Time expires_at = kNever;
   std::uint64_t claim_number = 0;  // of `worker`, while running
@@ -33,6 +33,11 @@ struct Row {
 };
 
 Row admit(Time now, Duration delay, Duration start_within, std::uint16_t max_attempts);
+
+// available→pending: its key is at its limit. False: it is not available.
+bool hold(Row& row);
+// pending→available: there is room again. False: it is not pending.
+bool free(Row& row);
 
 // available→running. Raises fence and attempt. On a refusal the row is unchanged.
 std::optional<Refusal> claim(Row& row, std::string_view worker,

@@ -53,6 +53,7 @@ struct StoreTraits {
   Reach reach = Reach::kProcess;
   bool durable = false;            // rows outlive the process
   bool host_transactions = false;  // enqueue can join the host's own transaction
+  bool limits = false;             // honours NewJob::limit; else insert refuses one
   // A call may wait for a disk or a server. Where it does not, the engine makes claims
   // and finishes on whatever thread has them at hand, and hands them to no other.
   bool blocks = true;
@@ -105,7 +106,9 @@ class Store {
   virtual std::vector<Result<Inserted>> insert(std::span<const NewJob> jobs,
                                                Duration deadline) = 0;
 
-  // available→running for those still claimable.
+  // available→running for those still claimable. One whose key is at its limit becomes
+  // pending instead; as soon as a job of that key stops running, or one that could have
+  // run goes otherwise, the best of those it held back become available.
   virtual Result<std::vector<ClaimAnswer>> claim(std::span<const Ticket> tickets,
                                                  std::string_view worker,
                                                  std::uint64_t claim_number,

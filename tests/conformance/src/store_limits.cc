@@ -1,0 +1,287 @@
+#include <gmock/gmock.h>
+
+#include <array>
+#include <atomic>
+#include <functional>
+#include <thread>
+
+#include "store_case.h"
+
+namespace carrel::conformance {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+using testing::UnorderedElementsAre;
+
+NewJob keyed(std::string key, std::uint32_t running = 1) {
+  NewJob job = StoreCase::job();
+  job.limit = Limit{std::move(key), running};
+  return job;
+}
+
+std::vector<JobId> claim_best(ClaimSource& source, std::size_t max,
+                              std::uint64_t number) {
+  static const std::vector<std::string> kKinds = {"work"};
+  std::vector<JobId> ids;
+  for (const Claimed& run :
+       must(source.claim({{}, kKinds, max}, kWorker, 1000 + number, kLease, 0s))) {
+    ids.push_back(run.lease.id);
+  }
+  return ids;
+}
+
+using Add = std::function<void(const char*, StoreCases::Body)>;
+
+void add_ticket_cases(const Add& add) {
+  add("Limit_NoMoreRunThanItSays", [](StoreCase& t) {
+    const auto ids = t.insert_many(4, keyed("community:7", 2));
+    const Claimed first = t.claim(ids[0]);
+    t.claim(ids[1]);
+    EXPECT_EQ(t.claim_answer(ids[2]).error(), Refusal::kLimited);
+    EXPECT_EQ(t.state(ids[2]), State::kPending);
+    const Finished end = t.finish(first);
+    EXPECT_THAT(ids_of(end.freed), ElementsAre(ids[2]));
+    EXPECT_EQ(t.state(ids[2]), State::kAvailable);
+    t.claim(ids[2]);
+    EXPECT_EQ(t.claim_answer(ids[3]).error(), Refusal::kLimited);
+  });
+
+  add("Limit_WhatCannotRunIsPendingAndNotPeeked", [](StoreCase& t) {
+    const auto ids = t.insert_many(3, keyed("k"));
+    EXPECT_THAT(ids_of(t.peek()), ElementsAre(ids[0]));
+    EXPECT_EQ(t.state(ids[1]), State::kPending);
+    EXPECT_EQ(t.state(ids[2]), State::kPending);
+    const auto counts = must(t.store().monitor().counts());
+    EXPECT_EQ(counts.total[static_cast<std::size_t>(State::kPending)], 2U);
+  });
+
+  add("Limit_TheTicketComesWithTheInsertOnlyWhereItCanRun", [](StoreCase& t) {
+    const std::vector<NewJob> jobs(2, keyed("k"));
+    auto answers = t.store().insert(jobs, kPatience);
+    EXPECT_TRUE(must(std::move(answers[0])).ticket.has_value());
+    EXPECT_FALSE(must(std::move(answers[1])).ticket.has_value());
+  });
+
+  add("Limit_OneKeyHoldsUpNoOther", [](StoreCase& t) {
+    const auto mine = t.insert_many(2, keyed("a"));
+    const JobId other = t.insert(keyed("b"));
+    const JobId plain = t.insert(t.job());
+    t.claim(mine[0]);
+    t.claim(other);
+    t.claim(plain);
+    EXPECT_EQ(t.claim_answer(mine[1]).error(), Refusal::kLimited);
+  });
+
+  add("Limit_TheBestOfThoseHeldBackIsNext", [](StoreCase& t) {
+    const Claimed run = t.insert_and_claim(keyed("k"));
+    const auto later = t.insert_many(2, keyed("k"));
+    EXPECT_THAT(ids_of(t.finish(run).freed), ElementsAre(later[0]));
+    EXPECT_EQ(t.state(later[1]), State::kPending);
+  });
+
+  add("Limit_EachJobIsHeldToItsOwnNumber", [](StoreCase& t) {
+    t.insert_and_claim(keyed("k", 3));
+    NewJob strict = keyed("k", 1);
+    strict.queue = "strict";
+    const JobId one = t.insert(strict);
+    const JobId three = t.insert(keyed("k", 3));
+    EXPECT_EQ(t.claim_answer(one).error(), Refusal::kLimited);
+    EXPECT_TRUE(t.claim_answer(three).has_value());
+  });
+
+  add("Limit_EveryEndOfARunGivesWay", [](StoreCase& t) {
+    for (const Verdict verdict :
+         {Verdict::kCompleted, Verdict::kRetry, Verdict::kDiscarded, Verdict::kSnoozed}) {
+      const Claimed run = t.insert_and_claim(keyed("k"));
+      const JobId next = t.insert(keyed("k"));
+      t.finish(run, verdict, 1h);
+      EXPECT_EQ(t.state(next), State::kAvailable) << static_cast<int>(verdict);
+      t.finish(t.claim(next));
+    }
+  });
+
+  add("Limit_AJobThatIsCancelledBeforeItsTurnGivesWay", [](StoreCase& t) {
+    const auto ids = t.insert_many(3, keyed("k"));
+    EXPECT_EQ(t.cancel(ids[0]), Cancelled::kCancelled);
+    EXPECT_EQ(t.state(ids[1]), State::kAvailable);
+    EXPECT_EQ(t.cancel(ids[2]), Cancelled::kCancelled) << "a pending one too";
+    EXPECT_EQ(t.state(ids[2]), State::kCancelled);
+  });
+
+  add("Limit_ALeaseThatEndedMakesRoom", [](StoreCase& t) {
+    NewJob once = keyed("k");
+    once.max_attempts = 1;
+    t.insert_and_claim(once);
+    const JobId next = t.insert(keyed("k"));
+    t.advance(kLease + 1s);
+    EXPECT_THAT(ids_of(t.sweep_all().due), testing::Contains(next));
+    EXPECT_TRUE(t.claim_answer(next).has_value());
+  });
+
+  add("Limit_ARunThatNobodyNamesAnyMoreMakesRoom", [](StoreCase& t) {
+    NewJob job = keyed("k");
+    const JobId lost = t.insert(job);
+    const Claimed run = t.claim(lost);
+    const JobId next = t.insert(job);
+    must(t.store().beat(kWorker, t.last_claim_number(), {}, true, kLease));
+    EXPECT_EQ(t.state(lost), State::kAvailable);
+    t.claim(lost);
+    EXPECT_EQ(t.claim_answer(next).error(), Refusal::kLimited);
+    EXPECT_EQ(t.finish(run).kind, Finished::Kind::kStale);
+    EXPECT_EQ(t.state(next), State::kPending) << "a stale finish makes no room";
+  });
+
+  add("Limit_RetryAndRescueKeepTheLimit", [](StoreCase& t) {
+    const Claimed run = t.insert_and_claim(keyed("k"));
+    const JobId next = t.insert(keyed("k"));
+    t.finish(run, Verdict::kRetry, 1s);
+    t.claim(next);
+    t.advance(1s);
+    t.sweep_all();
+    EXPECT_EQ(t.claim_answer(run.lease.id).error(), Refusal::kLimited);
+  });
+
+  add("Limit_APausedQueueHoldsUpNoOther", [](StoreCase& t) {
+    NewJob paused = keyed("k");
+    paused.queue = "paused";
+    const JobId waits = t.insert(paused);
+    t.pause("paused");
+    const JobId runs = t.insert(keyed("k"));
+    t.finish(t.claim(runs));
+    t.resume("paused");
+    EXPECT_TRUE(t.claim_answer(waits).has_value());
+  });
+
+  add("Limit_APendingJobExpiresToo", [](StoreCase& t) {
+    t.insert_and_claim(keyed("k"));
+    NewJob job = keyed("k");
+    job.start_within = 5s;
+    const JobId id = t.insert(job);
+    EXPECT_EQ(t.state(id), State::kPending);
+    t.advance(6s);
+    EXPECT_EQ(t.sweep_all().discarded, 1U);
+    EXPECT_EQ(t.state(id), State::kDiscarded);
+  });
+
+  add("Limit_IsShown", [](StoreCase& t) {
+    const JobRecord record = t.record(t.insert(keyed("user:9", 4)));
+    ASSERT_TRUE(record.limit.has_value());
+    EXPECT_EQ(record.limit->key, "user:9");
+    EXPECT_EQ(record.limit->running, 4U);
+    EXPECT_FALSE(t.record(t.insert(t.job())).limit.has_value());
+  });
+
+  add("Limit_ABadOneIsRefusedAlone", [](StoreCase& t) {
+    const std::vector<NewJob> jobs = {keyed(""), keyed("k", 0),
+                                      keyed(std::string(257, 'x')), keyed("k")};
+    const auto answers = t.store().insert(jobs, kPatience);
+    ASSERT_EQ(answers.size(), 4U);
+    for (int i = 0; i < 3; ++i) {
+      ASSERT_FALSE(answers[static_cast<std::size_t>(i)].has_value()) << i;
+      EXPECT_EQ(answers[static_cast<std::size_t>(i)].error().code, Code::kInvalid);
+    }
+    EXPECT_TRUE(answers[3].has_value());
+  });
+}
+
+void add_claim_source_cases(const Add& add) {
+  add("Limit_TheFusedClaimTakesOthersInstead", [](StoreCase& t) {
+    auto source = t.store().claim_source();
+    if (!source) GTEST_SKIP() << "the store is no queue";
+    const auto a = t.insert_many(3, keyed("a"));
+    NewJob low = keyed("a");
+    low.priority = 5;
+    const JobId lane = t.insert(low);  // a lane of its own, and so available
+    const JobId b = t.insert(keyed("b"));
+    EXPECT_THAT(claim_best(*source, 10, 1), UnorderedElementsAre(a[0], b));
+    EXPECT_EQ(t.state(lane), State::kPending);
+    EXPECT_THAT(claim_best(*source, 10, 2), IsEmpty());
+  });
+
+  add("Invariant9_LimitsHoldAmongManyWorkers", [](StoreCase& t) {
+    constexpr int kWorkers = 4;
+    constexpr std::size_t kKeys = 3;
+    constexpr std::size_t kJobs = 40;
+    constexpr int kLimit = 2;
+    std::vector<NewJob> jobs;
+    for (std::size_t i = 0; i < kKeys * kJobs; ++i) {
+      jobs.push_back(keyed("key-" + std::to_string(i % kKeys), kLimit));
+      jobs.back().payload = std::to_string(i % kKeys);
+    }
+    for (auto& answer : t.store().insert(jobs, kPatience)) must(std::move(answer));
+    std::array<std::atomic<int>, kKeys> running{};
+    std::atomic<std::size_t> done{0};
+    std::atomic<int> most{0};
+    const std::vector<std::string> kinds = {"work"};
+    std::vector<std::jthread> workers;
+    for (int w = 0; w < kWorkers; ++w) {
+      workers.emplace_back([&, w] {
+        const std::string name = "limited-" + std::to_string(w);
+        auto source = t.store().claim_source();
+        if (!source) return;
+        std::uint64_t number = 0;
+        while (done.load() < jobs.size()) {
+          const auto runs =
+              must(source->claim({{}, kinds, 3}, name, ++number, kLease, 10ms));
+          for (const Claimed& run : runs) {
+            const int now = ++running[std::stoul(run.payload)];
+            int seen = most.load();
+            while (seen < now && !most.compare_exchange_weak(seen, now)) {
+            }
+          }
+          for (const Claimed& run : runs) {
+            --running[std::stoul(run.payload)];  // before the store says so
+            const Finish end = StoreCase::finish_of(run.lease);
+            for (auto& answer : t.store().finish({&end, 1})) must(std::move(answer));
+            ++done;
+          }
+        }
+      });
+    }
+    const bool source = t.store().claim_source() != nullptr;
+    workers.clear();
+    if (!source) GTEST_SKIP() << "the store is no queue";
+    EXPECT_EQ(done.load(), jobs.size());
+    EXPECT_LE(most.load(), kLimit);
+  });
+}
+
+void add_crash_cases(const Add& add) {
+  add("Invariant9_LimitsAreCountedOverRowsAfterACrash", [](StoreCase& t) {
+    if (!t.traits().durable) GTEST_SKIP() << "the rows go with the process";
+    const Claimed run = t.insert_and_claim(keyed("k"));
+    const auto ids = t.insert_many(2, keyed("k"));
+    t.reopen();
+    EXPECT_EQ(t.claim_answer(ids[0]).error(), Refusal::kLimited);
+    EXPECT_THAT(ids_of(t.finish(run).freed), ElementsAre(ids[0]));
+    EXPECT_TRUE(t.claim_answer(ids[0]).has_value());
+    EXPECT_EQ(t.claim_answer(ids[1]).error(), Refusal::kLimited);
+  });
+}
+
+}  // namespace
+
+void add_limit_cases(StoreCases& cases) {
+  // Each says of itself that the store has no limits, rather than being left out.
+  const Add add = [&](const char* name, StoreCases::Body body) {
+    cases.add(name, [body = std::move(body)](StoreCase& t) {
+      if (!t.traits().limits) GTEST_SKIP() << "the store has no limits";
+      body(t);
+    });
+  };
+  add_ticket_cases(add);
+  add_claim_source_cases(add);
+  add_crash_cases(add);
+
+  cases.add("Limit_IsRefusedWhereTheStoreHasNone", [](StoreCase& t) {
+    if (t.traits().limits) GTEST_SKIP() << "the store has limits";
+    const NewJob job = keyed("k");
+    const auto answers = t.store().insert({&job, 1}, kPatience);
+    ASSERT_EQ(answers.size(), 1U);
+    ASSERT_FALSE(answers[0].has_value());
+    EXPECT_EQ(answers[0].error().code, Code::kUnsupported);
+  });
+}
+
+}  // namespace carrel::conformance
