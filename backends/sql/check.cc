@@ -51,6 +51,15 @@ Result<void> check(const NewJob& job, std::uint64_t max_payload,
                 std::string(origin));
   };
   if (job.max_attempts == 0) return bad("max_attempts", "\" is 0; at least 1");
+  if (job.limit) {
+    constexpr std::size_t kLongestKey = 256;
+    const std::size_t bytes = job.limit->key.size();
+    if (bytes == 0 || bytes > kLongestKey) {
+      return bad("the limit's key",
+                 "\" has " + std::to_string(bytes) + " bytes; 1 to 256 are allowed");
+    }
+    if (job.limit->running == 0) return bad("the limit", "\" is 0; at least 1");
+  }
   for (const auto& [field, duration] :
        {std::pair("delay", job.delay), std::pair("start_within", job.start_within),
         std::pair("timeout", job.timeout)}) {

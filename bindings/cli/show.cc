@@ -48,6 +48,9 @@ void print(const JobRecord& job) {
         std::to_string(job.attempt) + " of " + std::to_string(job.max_attempts));
   if (job.crashes != 0) field("crashes", std::to_string(job.crashes));
   if (job.cancel_requested && !is_final(job.state)) field("cancel", "requested");
+  if (job.limit) {
+    field("limit", std::to_string(job.limit->running) + " at once of " + job.limit->key);
+  }
   field("enqueued", when(job.enqueued));
   if (!is_final(job.state) && job.state != State::kRunning)
     field("due", when(job.run_at));

@@ -15,7 +15,6 @@ std::vector<Cell> row(const std::string& name, const Row& counts, bool paused) {
   std::vector<Cell> cells{{name, Colour::kNone}};
   for (std::size_t i = 0; i < kStateCount; ++i) {
     const auto state = static_cast<State>(i);
-    if (state == State::kPending) continue;  // nothing enters it yet
     cells.push_back({counts[i] == 0 ? "·" : grouped(counts[i]),
                      counts[i] == 0 ? Colour::kFaint : colour_of(state)});
   }
@@ -44,7 +43,6 @@ int status(const Global& global) {
   std::vector<Table::Column> columns{{"QUEUE"}};
   for (std::size_t i = 0; i < kStateCount; ++i) {
     const auto state = static_cast<State>(i);
-    if (state == State::kPending) continue;
     std::string head(to_string(state));
     std::transform(head.begin(), head.end(), head.begin(),
                    [](unsigned char c) { return static_cast<char>(std::toupper(c)); });

@@ -31,7 +31,7 @@ std::vector<std::string> variable_names() {
     if (config::is_scalar(key)) names.push_back(config::variable_name(key.name));
   }
   for (const auto& key : config::kind_keys()) {
-    if (config::is_scalar(key) && !key.name.starts_with("retry.")) {
+    if (config::is_scalar(key) && key.name.find('.') == std::string_view::npos) {
       names.push_back(config::variable_name("defaults." + std::string(key.name)));
     }
   }
@@ -83,7 +83,7 @@ class Overrides {
     }
     for (const auto& key : config::kind_keys()) {
       const std::string full = "defaults." + std::string(key.name);
-      if (!config::is_scalar(key) || key.name.starts_with("retry.") ||
+      if (!config::is_scalar(key) || key.name.find('.') != std::string_view::npos ||
           name != config::variable_name(full)) {
         continue;
       }

@@ -101,6 +101,16 @@ const KindKey kKindKeys[] = {
      "Discard a job that crashed its own child this often; 0: never.",
      {0, 65'535}},
 
+    {"concurrency.limit",
+     &at<KindConfig, &KindConfig::concurrency, &ConcurrencyConfig::limit>,
+     "At most this many jobs of one key run at once, in all workers of the store "
+     "together; 0: no limit.",
+     kCount},
+    {"concurrency.key",
+     &at<KindConfig, &KindConfig::concurrency, &ConcurrencyConfig::key>,
+     "What they share: a template over the arguments, `community:{community}`; empty: "
+     "the kind."},
+
     {"stop_grace", &at<KindConfig, &KindConfig::stop_grace>,
      "After a stop request, how long until SIGTERM.", kSpan},
     {"term_grace", &at<KindConfig, &KindConfig::term_grace>,

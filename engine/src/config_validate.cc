@@ -8,6 +8,7 @@
 
 #include "config_schema.h"
 #include "files_out.h"
+#include "key_template.h"
 #include "wording.h"
 
 namespace carrel {
@@ -121,6 +122,15 @@ class Validator {
       refuse(prefix + "retry.cap", to_text(kind.retry.cap) +
                                        " is less than retry.base (" +
                                        to_text(kind.retry.base) + ")");
+    }
+    if (!kind.concurrency.key.empty()) {
+      if (auto key = KeyTemplate::parse(kind.concurrency.key); !key) {
+        refuse(prefix + "concurrency.key", key.error().message);
+      }
+      if (kind.concurrency.limit == 0) {
+        refuse(prefix + "concurrency.key",
+               "needs concurrency.limit: how many jobs of one key may run at once");
+      }
     }
     isolation(table, kind);
     program(prefix, kind);

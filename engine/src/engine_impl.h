@@ -26,6 +26,8 @@ class Engine::Impl {
   Result<void> ignite();
 
   std::vector<Result<JobId>> enqueue(std::vector<Result<NewJob>> jobs);
+  Result<std::optional<Limit>> limit_of(std::string_view kind,
+                                        const std::string& payload) const;
   Result<NewJob> make_job(std::string_view kind, std::string payload,
                           const EnqueueOptions& options) const;
 
@@ -52,6 +54,7 @@ class Engine::Impl {
   Result<void> ignite_locked();
   std::vector<KindSpec> specs() const;
   Result<void> ignite_server(const std::vector<KindSpec>& specs);
+  Result<void> check_limits() const;
   Result<void> open_backends();
   Result<std::unique_ptr<Queue>> open_queue();
   void renew_queue();

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "engine_impl.h"
+#include "key_template.h"
 
 namespace carrel {
 namespace {
@@ -48,6 +49,28 @@ bool Engine::Impl::knows(std::string_view kind) const {
   return handlers_.find(kind) != nullptr || config.jobs.count(std::string(kind)) > 0;
 }
 
+// What the configuration limits: the kind, or what a template makes of the arguments.
+Result<std::optional<Limit>> Engine::Impl::limit_of(std::string_view kind,
+                                                    const std::string& payload) const {
+  const ConcurrencyConfig& shared = config.kind(kind).concurrency;
+  if (shared.limit == 0) return std::nullopt;
+  if (shared.key.empty()) return Limit{"kind:" + std::string(kind), shared.limit};
+  const auto bad = [&](const std::string& why) {
+    return fail(
+        Code::kInvalid,
+        "the limit of \"" + std::string(kind) + "\", key \"" + shared.key + "\": " + why,
+        "enqueue");
+  };
+  auto key = KeyTemplate::parse(shared.key);
+  if (!key) return bad(key.error().message);
+  Json args;
+  if (!key->constant()) args = Json::parse(payload, nullptr, false);
+  if (args.is_discarded()) return bad("it needs arguments in JSON, and these are none");
+  auto rendered = key->render(args);
+  if (!rendered) return bad(rendered.error().message);
+  return Limit{std::move(*rendered), shared.limit};
+}
+
 Result<NewJob> Engine::Impl::make_job(std::string_view kind, std::string payload,
                                       const EnqueueOptions& options) const {
   const KindConfig& defaults = config.kind(kind);
@@ -63,6 +86,13 @@ Result<NewJob> Engine::Impl::make_job(std::string_view kind, std::string payload
   job.priority = options.priority.value_or(defaults.priority);
   job.max_attempts =
       options.max_attempts != 0 ? options.max_attempts : defaults.max_attempts;
+  if (options.limit) {
+    job.limit = options.limit;
+  } else {
+    auto limit = limit_of(kind, job.payload);
+    if (!limit) return tl::unexpected<Error>(std::move(limit.error()));
+    job.limit = std::move(*limit);
+  }
   if (auto ok = check(job); !ok) return tl::unexpected<Error>(std::move(ok.error()));
   if (job.request_id.size() > kMaxRequestId) {
     return fail(Code::kInvalid, "a request_id has at most 512 bytes", "enqueue");

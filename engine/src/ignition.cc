@@ -153,9 +153,25 @@ Result<void> Engine::Impl::open_backends() {
   auto opened = (**make)(*url, backend_options());
   if (!opened) return unexpected(std::move(opened.error()));
   store = std::move(*opened);
+  if (auto ok = check_limits(); !ok) return ok;
   auto opened_queue = open_queue();
   if (!opened_queue) return unexpected(std::move(opened_queue.error()));
   queue_ = std::move(*opened_queue);
+  return {};
+}
+
+Result<void> Engine::Impl::check_limits() const {
+  if (store->traits().limits) return {};
+  const auto refuse = [&](const std::string& table) {
+    return fail(Code::kUnsupported,
+                config.where(table + ".concurrency.limit") +
+                    "this store counts no limits; memory: and sqlite: do",
+                "engine");
+  };
+  if (config.defaults.concurrency.limit > 0) return refuse("defaults");
+  for (const auto& [name, kind] : config.jobs) {
+    if (kind.concurrency.limit > 0) return refuse("jobs." + name);
+  }
   return {};
 }
 

@@ -145,6 +145,11 @@ class ServerStore final : public Store {
   }
   Result<void> check_job(const NewJob& job) const {
     if (auto ok = check(job, driver_->max_payload(), driver_->origin()); !ok) return ok;
+    if (job.limit) {
+      return fail(Code::kUnsupported,
+                  "\"" + job.kind + "\" has a limit, which this store does not know yet",
+                  driver_->origin());
+    }
     if (auto ok = check_text("the queue's name", job.queue); !ok) return ok;
     if (auto ok = check_text("the job's kind", job.kind); !ok) return ok;
     return check_size("the request id", job.request_id.size(), kLongestRequest,

@@ -88,7 +88,10 @@ std::vector<ClaimAnswer> Writer::claim(std::span<const Ticket> tickets,
   for (const Ticket& ticket : tickets) ids.push_back(ticket.id);
   begin_claim(worker, claim_number, lease, at);
   std::unordered_map<JobId, Claimed> granted;
-  for (Claimed& c : claim_ids(ids)) granted.emplace(c.lease.id, std::move(c));
+  auto claimed = claim_ids(limits_.any() ? limits_.admit(ids) : ids);
+  if (limits_.any()) limits_.started(claimed);
+  for (Claimed& c : claimed) granted.emplace(c.lease.id, std::move(c));
+  freed();
   std::vector<JobId> refused;
   for (const JobId id : ids) {
     if (!granted.contains(id)) refused.push_back(id);
@@ -121,25 +124,41 @@ Writer::Taken Writer::take(const Demand& demand, std::string_view worker,
   begin_claim(worker, claim_number, lease, at);
   const std::vector<Lane> lanes = lanes_.find(&demand);
   if (lanes.empty()) return taken;
-  if (lanes.size() == 1) {
+  if (lanes.size() == 1 && !limits_.any()) {
     taken.jobs = claim_lane(lanes[0], demand.max);
     if (taken.jobs.size() == demand.max) taken.leftover = lanes;  // perhaps
     return taken;
   }
-  Lanes::Best best = lanes_.best(lanes, demand.max, at);
-  taken.leftover = std::move(best.leftover);
-  std::vector<JobId> ids;
-  ids.reserve(best.tickets.size());
-  for (const Ticket& ticket : best.tickets) ids.push_back(ticket.id);
-  std::unordered_map<JobId, Claimed> granted;
-  for (Claimed& c : claim_ids(ids)) granted.emplace(c.lease.id, std::move(c));
-  taken.jobs.reserve(ids.size());
-  for (const JobId id : ids) {
-    if (auto found = granted.find(id); found != granted.end()) {
-      taken.jobs.push_back(std::move(found->second));
+  taken.jobs.reserve(demand.max);
+  take_best(lanes, demand.max, at, taken);
+  if (limits_.any()) freed();
+  return taken;
+}
+
+void Writer::take_best(const std::vector<Lane>& lanes, std::size_t max, Time at,
+                       Taken& taken) {
+  for (bool again = true; again && taken.jobs.size() < max;) {
+    Lanes::Best best = lanes_.best(lanes, max - taken.jobs.size(), at);
+    taken.leftover = std::move(best.leftover);
+    std::vector<JobId> ids;
+    ids.reserve(best.tickets.size());
+    for (const Ticket& ticket : best.tickets) ids.push_back(ticket.id);
+    again = false;
+    if (limits_.any()) {
+      auto admitted = limits_.admit(ids);
+      again = admitted.size() < ids.size();  // those are out of the way now
+      ids = std::move(admitted);
+    }
+    std::unordered_map<JobId, Claimed> granted;
+    auto claimed = claim_ids(ids);
+    if (limits_.any()) limits_.started(claimed);
+    for (Claimed& c : claimed) granted.emplace(c.lease.id, std::move(c));
+    for (const JobId id : ids) {
+      if (auto found = granted.find(id); found != granted.end()) {
+        taken.jobs.push_back(std::move(found->second));
+      }
     }
   }
-  return taken;
 }
 
 }  // namespace carrel::sql::sqlite

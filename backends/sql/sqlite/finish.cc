@@ -33,6 +33,7 @@ bool Writer::finish_granted(const Finish& run, Time at) {
     attempts_.add({run.lease, grant->worker, grant->started}, *run.attempt, at);
   }
   notes_.add(run.lease.id, run.progress, run.checkpoint, run.log);
+  if (limits_.any()) limits_.finished(run.lease.id);
   became_final(run.lease.id, grant->queue, row, at);
   return true;
 }
@@ -72,6 +73,7 @@ std::vector<Finished> Writer::finish(std::span<const Finish* const> runs) {
     }
   }
   remove_doomed();
+  if (!answers.empty()) answers.back().freed = freed();
   return answers;
 }
 
@@ -136,6 +138,7 @@ void Writer::free_unnamed(std::string_view worker, std::uint64_t settled_claim,
     }
   }
   remove_doomed();
+  freed();
 }
 
 }  // namespace carrel::sql::sqlite

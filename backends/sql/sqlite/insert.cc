@@ -20,8 +20,9 @@ std::vector<Inserted> Writer::insert(std::span<const NewJob* const> jobs) {
       }
       continue;
     }
-    const rules::Row row =
-        rules::admit(at, job->delay, job->start_within, job->max_attempts);
+    rules::Row row = rules::admit(at, job->delay, job->start_within, job->max_attempts);
+    const bool due = row.state == State::kAvailable;
+    if (job->limit) limits_.place(*job, row);
     const bool available = row.state == State::kAvailable;
     s.state = static_cast<int>(row.state);
     s.queue = job->queue;
@@ -31,7 +32,7 @@ std::vector<Inserted> Writer::insert(std::span<const NewJob* const> jobs) {
     s.wake_at.set(wake_column(row));
     s.expires_at.set(to_column(row.expires_at));
     s.now = at.time_since_epoch().count();
-    s.run_at = available ? s.now : row.wake_at.time_since_epoch().count();
+    s.run_at = due ? s.now : row.wake_at.time_since_epoch().count();
     s.timeout = job->timeout.count();
     s.bytes = job->payload;
     const bool beside = job->payload.size() > kInlinePayload;
@@ -40,6 +41,7 @@ std::vector<Inserted> Writer::insert(std::span<const NewJob* const> jobs) {
     s.id = sqlite_api::sqlite3_last_insert_rowid(session_->native());
     if (beside) s.insert_payload.run();
     answer.id = JobId{static_cast<std::uint64_t>(s.id)};
+    if (job->limit) limits_.add(answer.id, *job, row, s.run_at);
     if (!available) continue;
     answer.ticket = {answer.id, job->queue, job->kind, job->priority};
     add_work(job->queue, job->kind);

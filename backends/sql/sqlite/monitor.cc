@@ -24,6 +24,8 @@ struct SqliteMonitor::Statements {
                  into(request_id, has_request_id), into(payload, has_payload),
                  into(result, has_result)),
         read_payload(s, statements::kReadPayload, use(id, "job"), into(payload)),
+        read_limit(s, statements::kReadLimit, use(id, "id"), into(limit_key),
+                   into(limit_running)),
         read_attempts(s, statements::kReadAttempts, use(id, "job"), into(fence),
                       into(attempt), into(klass), into(message), into(code), into(native),
                       into(exit_code), into(signal), into(wall), into(cpu), into(max_rss),
@@ -79,10 +81,13 @@ struct SqliteMonitor::Statements {
   long long cpu = 0;
   long long max_rss = 0;
   std::string stderr_tail;
+  std::string limit_key;
+  long long limit_running = 0;
 
   NotesTable notes;
   Statement read_job;
   Statement read_payload;
+  Statement read_limit;
   Statement read_attempts;
   Statement list;
   Statement list_few;
@@ -163,6 +168,9 @@ std::optional<JobRecord> SqliteMonitor::record(JobId id) {
     r.progress = std::move(notes->progress);
     r.checkpoint = std::move(notes->checkpoint);
     r.log = std::move(notes->log);
+  }
+  if (s.read_limit.run()) {
+    r.limit = Limit{s.limit_key, static_cast<std::uint32_t>(s.limit_running)};
   }
   r.attempts = attempts(id);
   return r;

@@ -32,6 +32,7 @@ std::vector<Cancelled> Writer::cancel(std::span<const JobId> ids) {
     }
   }
   remove_doomed();
+  freed();
   return answers;
 }
 
@@ -64,6 +65,7 @@ std::vector<Result<Ticket>> Writer::retry(std::span<const JobId> ids) {
     moved(row, before, at);
     answers.emplace_back(row.ticket());
   }
+  freed();
   return answers;
 }
 
@@ -128,8 +130,8 @@ Swept Writer::sweep(std::size_t max) {
     s.due.rows([&] { ids.push_back(JobId{static_cast<std::uint64_t>(s.id)}); });
     return ids;
   };
-  for (const State state :
-       {State::kRunning, State::kRetryable, State::kScheduled, State::kAvailable}) {
+  for (const State state : {State::kRunning, State::kRetryable, State::kScheduled,
+                            State::kAvailable, State::kPending}) {
     if (left == 0) break;
     const auto ids = due(state);
     auto rows = loader_.load(ids);
@@ -139,6 +141,7 @@ Swept Writer::sweep(std::size_t max) {
     }
   }
   remove_doomed();
+  for (Ticket& ticket : freed()) swept.due.push_back(std::move(ticket));
   for (const State state : {State::kCompleted, State::kCancelled, State::kDiscarded}) {
     if (left == 0) break;
     const std::size_t purged = purge(due(state));

@@ -110,8 +110,27 @@ CREATE TABLE carrel_tally (
 ) WITHOUT ROWID;
 )sql";
 
+// Jobs with limits, beside their rows; what takes no part now has no state. The index
+// holds what waits or runs, in the order in which a key lets its jobs go.
+const char* const kVersion2 = R"sql(
+CREATE TABLE carrel_limits (
+  job      INTEGER PRIMARY KEY,
+  key      TEXT NOT NULL,
+  running  BIGINT NOT NULL,
+  state    BIGINT,
+  queue    TEXT NOT NULL,
+  kind     TEXT NOT NULL,
+  priority BIGINT NOT NULL,
+  run_at   BIGINT NOT NULL
+);
+
+CREATE INDEX carrel_limits_line
+    ON carrel_limits (key, state, queue, kind, priority, run_at)
+ WHERE state IS NOT NULL;
+)sql";
+
 // kSteps[n] leads from version n to n + 1.
-constexpr std::array<const char* const*, kSchemaVersion> kSteps{&kVersion1};
+constexpr std::array<const char* const*, kSchemaVersion> kSteps{&kVersion1, &kVersion2};
 
 }  // namespace
 

@@ -81,6 +81,69 @@ UPDATE carrel_jobs
 RETURNING id, fence, payload, timeout_us, priority, run_at, attempt, max_attempts,
           crashes)sql";
 
+const char* const kAnyLimited = R"sql(
+SELECT EXISTS (SELECT 1 FROM carrel_limits WHERE state IS NOT NULL))sql";
+
+const char* const kAddLimited = R"sql(
+INSERT INTO carrel_limits (job, key, running, state, queue, kind, priority, run_at)
+VALUES (:job, :key, :running, :state, :queue, :kind, :priority, :run_at))sql";
+
+const char* const kFindLimited = R"sql(
+SELECT key, running FROM carrel_limits WHERE job = :job)sql";
+
+const char* const kFindAvailableLimited = R"sql(
+SELECT job, key, running
+  FROM carrel_limits
+ WHERE job IN (SELECT value FROM json_each(:ids)) AND +state = 2)sql";
+
+const char* const kSetLimited = R"sql(
+UPDATE carrel_limits SET state = :state, run_at = :run_at WHERE job = :job)sql";
+
+const char* const kCountRunningOfKey = R"sql(
+SELECT count(*) FROM carrel_limits WHERE key = :key AND state = 3)sql";
+
+const char* const kCountAvailableOfKey = R"sql(
+SELECT count(*)
+  FROM carrel_limits
+ WHERE key = :key AND state = 2
+   AND queue = :queue AND kind = :kind AND priority = :priority)sql";
+
+const char* const kNextPriorityOfKey = R"sql(
+SELECT priority
+  FROM carrel_limits
+ WHERE key = :key AND state = 0 AND queue = :queue AND kind = :kind
+   AND priority > :priority
+ ORDER BY priority
+ LIMIT 1)sql";
+
+const char* const kNextKindOfKey = R"sql(
+SELECT kind, priority
+  FROM carrel_limits
+ WHERE key = :key AND state = 0 AND queue = :queue AND kind > :kind
+ ORDER BY kind, priority
+ LIMIT 1)sql";
+
+const char* const kNextQueueOfKey = R"sql(
+SELECT queue, kind, priority
+  FROM carrel_limits
+ WHERE key = :key AND state = 0 AND queue > :queue
+ ORDER BY queue, kind, priority
+ LIMIT 1)sql";
+
+const char* const kPendingOfKey = R"sql(
+SELECT job, running
+  FROM carrel_limits
+ WHERE key = :key AND state = 0
+   AND queue = :queue AND kind = :kind AND priority = :priority
+ ORDER BY run_at, job
+ LIMIT :most)sql";
+
+const char* const kDeleteLimits = R"sql(
+DELETE FROM carrel_limits WHERE job IN (SELECT value FROM json_each(:ids)))sql";
+
+const char* const kReadLimit = R"sql(
+SELECT key, running FROM carrel_limits WHERE job = :id)sql";
+
 const char* const kLoadRows = R"sql(
 SELECT id, state, queue, kind, priority, cancel_requested, attempt, max_attempts,
        crashes, fence, finished_fence, wake_at, expires_at, run_at, started_at,
@@ -258,7 +321,7 @@ const char* const kListFewJobs = R"sql(
 SELECT id
   FROM carrel_jobs INDEXED BY carrel_jobs_wake
  WHERE id < :before
-   AND state IN (1, 3, 4, 6, 7) AND wake_at IS NOT NULL
+   AND state IN (0, 1, 3, 4, 6, 7) AND wake_at IS NOT NULL
    AND (:states >> state) & 1
    AND (:queue = '' OR queue = :queue)
    AND (:kind = '' OR kind = :kind)
@@ -275,7 +338,7 @@ SELECT queue, kind, count(*), min(run_at)
 const char* const kCountWaiting = R"sql(
 SELECT queue, state, count(*)
   FROM carrel_jobs INDEXED BY carrel_jobs_wake
- WHERE state IN (1, 3, 4) AND wake_at IS NOT NULL
+ WHERE state IN (0, 1, 3, 4) AND wake_at IS NOT NULL
  GROUP BY queue, state)sql";
 
 const char* const kCountFinal = R"sql(

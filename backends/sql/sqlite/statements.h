@@ -1,9 +1,9 @@
 // Every statement that the SQLite store runs, as SQL, by name.
 //
-// States are written as their stored numbers (carrel/types.h): 1 scheduled, 2 available,
-// 3 running, 4 retryable, 5 completed, 6 cancelled, 7 discarded. Instants are
-// microseconds since 1970 UTC on the store's clock. Bytes that are not text go in as CAST
-// (… AS BLOB), so that NULs and whatever is not UTF-8 stay what they are.
+// States are written as their stored numbers (carrel/types.h): 0 pending, 1 scheduled,
+// 2 available, 3 running, 4 retryable, 5 completed, 6 cancelled, 7 discarded. Instants
+// are microseconds since 1970 UTC on the store's clock. Bytes that are not text go in as
+// CAST (… AS BLOB), so that NULs and whatever is not UTF-8 stay what they are.
 //
 // A list of ids is one parameter, a JSON array: one statement a batch, and its plan is
 // the same for any number of rows.
@@ -29,6 +29,22 @@ extern const char* const kNextKind;
 extern const char* const kBestOfLane;
 extern const char* const kClaim;
 extern const char* const kClaimLane;
+
+// Jobs with limits: carrel_limits. The three kNext… walk the lanes of a key that have
+// pending jobs, one index seek a lane.
+extern const char* const kAnyLimited;
+extern const char* const kAddLimited;
+extern const char* const kFindLimited;
+extern const char* const kFindAvailableLimited;
+extern const char* const kSetLimited;
+extern const char* const kCountRunningOfKey;
+extern const char* const kCountAvailableOfKey;
+extern const char* const kNextPriorityOfKey;
+extern const char* const kNextKindOfKey;
+extern const char* const kNextQueueOfKey;
+extern const char* const kPendingOfKey;
+extern const char* const kDeleteLimits;
+extern const char* const kReadLimit;
 
 // Rows as the rules see them.
 extern const char* const kLoadRows;

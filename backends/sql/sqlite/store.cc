@@ -60,6 +60,7 @@ class SqliteStore final : public Store {
     StoreTraits traits;
     traits.reach = Reach::kHost;
     traits.durable = true;
+    traits.limits = true;
     traits.max_payload = kMaxPayload;
     return traits;
   }

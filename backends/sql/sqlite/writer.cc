@@ -20,7 +20,8 @@ Writer::Writer(Settings settings, BackendOptions options, Waiters& waiters, Gate
       saver_(session_->soci()),
       attempts_(session_->soci()),
       notes_(session_->soci()),
-      lanes_(session_->soci()) {
+      lanes_(session_->soci()),
+      limits_(session_->soci(), loader_, saver_) {
   statements_->data_version.run();
   seen_version_ = statements_->number;
 }
@@ -34,6 +35,7 @@ Result<void> Writer::begin() noexcept {
   }
   try {
     statements_->begin.run();
+    limits_.begin();
     return {};
   } catch (...) {
     end();
@@ -76,6 +78,7 @@ void Writer::rollback() noexcept {
   tally_.clear();
   doomed_.clear();
   granting_.clear();
+  limits_.rollback();
   try {
     // After some errors, a full disk among them, SQLite has done it already.
     if (session_->in_transaction()) statements_->rollback.run();
@@ -139,12 +142,23 @@ void Writer::moved(StoredRow& row, State before, Time at, const std::string* res
   if (after == State::kScheduled || after == State::kRetryable) {
     row.run_at = row.rule.wake_at;
   }
-  if (after == State::kAvailable) add_work(row.queue, row.kind);
+  if (limits_.any()) limits_.moving(row);
+  if (row.rule.state == State::kAvailable) add_work(row.queue, row.kind);
   if (result != nullptr) {
     saver_.save_finished(row, *result);
   } else {
     saver_.save(row);
   }
+}
+
+std::vector<Ticket> Writer::freed() {
+  std::vector<Ticket> tickets;
+  if (!limits_.any()) return tickets;
+  for (const StoredRow& row : limits_.settle()) {
+    add_work(row.queue, row.kind);
+    tickets.push_back(row.ticket());
+  }
+  return tickets;
 }
 
 void Writer::remove_doomed() {
@@ -169,6 +183,7 @@ std::size_t Writer::purge(std::span<const JobId> ids) {
   s.delete_payloads.run();
   s.delete_notes.run();
   s.delete_attempts.run();
+  s.delete_limits.run();
   return gone.size();
 }
 

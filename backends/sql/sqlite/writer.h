@@ -21,6 +21,7 @@
 #include "gate.h"
 #include "group_commit.h"
 #include "lanes.h"
+#include "limits.h"
 #include "rows.h"
 #include "session.h"
 #include "waiters.h"
@@ -80,6 +81,8 @@ class Writer final : public Transactor {
   Claimed claimed_row();
   std::vector<Claimed> claim_ids(std::span<const JobId> ids);
   std::vector<Claimed> claim_lane(const Lane& lane, std::size_t most);
+  // Of the best of these lanes; taken.leftover is what they hold more.
+  void take_best(const std::vector<Lane>& lanes, std::size_t max, Time at, Taken& taken);
   void complete_claim(std::vector<Claimed>& claimed);
   bool finish_granted(const Finish& run, Time at);
   Finished finish_row(StoredRow& row, const Finish& run, Time at);
@@ -95,6 +98,8 @@ class Writer final : public Transactor {
   void add_work(const std::string& queue, const std::string& kind);
   void tally(const std::string& queue, State state, long long change);
   void remove_doomed();
+  // Those that others of their key no longer hold back.
+  std::vector<Ticket> freed();
 
   const Settings settings_;
   const BackendOptions options_;
@@ -135,6 +140,7 @@ class Writer final : public Transactor {
   AttemptSaver attempts_;
   NotesTable notes_;
   Lanes lanes_;
+  Limits limits_;
 };
 
 }  // namespace carrel::sql::sqlite

@@ -19,15 +19,22 @@
 
 namespace carrel {
 
+// How many jobs of one key may run at once, in all workers of the store together.
+struct ConcurrencyConfig {
+  std::string key;          // a template, "community:{community}"; empty: the kind
+  std::uint32_t limit = 0;  // 0: no limit
+};
+
 // What holds for one kind of job: [jobs.NAME]; for all others: [defaults].
 struct KindConfig {
   std::string isolation = "thread";
   std::string queue = "default";  // where it is enqueued unless said otherwise
   std::int16_t priority = 0;
   std::uint16_t max_attempts = 25;
-  Duration timeout{0};       // of one attempt; 0: no limit
-  Duration start_within{0};  // 0: never expires
-  RetryPolicy retry;         // retry = { base, power, cap, jitter, max_crashes }
+  Duration timeout{0};            // of one attempt; 0: no limit
+  Duration start_within{0};       // 0: never expires
+  RetryPolicy retry;              // retry = { base, power, cap, jitter, max_crashes }
+  ConcurrencyConfig concurrency;  // concurrency = { key, limit }
   // Steps of the ladder, and bounds; see Limits.
   Duration stop_grace = Limits{}.stop_grace;
   Duration term_grace = Limits{}.term_grace;
@@ -104,10 +111,11 @@ struct Config {
   static Result<Config> load(const std::filesystem::path& file);
 
   // CARREL_STORE, CARREL_QUEUE, CARREL_ROLE, CARREL_LOG_LEVEL, CARREL_WORKER_LEASE, …:
-  // every scalar key outside [jobs] and [defaults.retry], table and key joined by '_', in
-  // capitals. Refused with the right name: one of a table that has no such key, or a near
-  // miss. Other CARREL_ names are left alone: programs and jobs have some of their own.
-  // A default so set reaches the jobs of the file that do not say otherwise. Validates.
+  // every scalar key outside [jobs] and the tables in [defaults], table and key joined by
+  // '_', in capitals. Refused with the right name: one of a table that has no such key,
+  // or a near miss. Other CARREL_ names are left alone: programs and jobs have some of
+  // their own. A default so set reaches the jobs of the file that do not say otherwise.
+  // Validates.
   Result<void> apply_environment();
 
   // Every combination that cannot hold, whatever made the Config.

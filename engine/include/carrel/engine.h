@@ -37,6 +37,7 @@ struct EnqueueOptions {
   std::optional<std::int16_t> priority = {};  // lower runs first
   std::uint16_t max_attempts = 0;             // 0: the kind's
   std::string request_id = {};                // the same again answers with the first job
+  std::optional<Limit> limit = {};  // jobs that may run at once; else the kind's
 };
 
 struct Request {
