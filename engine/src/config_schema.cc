@@ -40,6 +40,12 @@ const EngineKey kEngineKeys[] = {
      "Take jobs from these queues only; empty: from all."},
     {"worker.prefetch", &at<Config, &Config::worker, &WorkerConfig::prefetch>,
      "Jobs claimed beyond the free slots, for very short jobs.", kCount},
+    {"worker.warm",
+     &at<Config, &Config::worker, &WorkerConfig::warm>,
+     "Isolation `fork`: idle children that are kept, so that a job need not wait for "
+     "one; "
+     "0: none.",
+     {0, 10'000}},
     {"worker.lease", &at<Config, &Config::worker, &WorkerConfig::lease>,
      "How long a claimed job is this worker's without a sign of life; then another may "
      "run it. Renewed every third of it.",
@@ -123,6 +129,17 @@ const KindKey kKindKeys[] = {
      &at<KindConfig, &KindConfig::result_limit>,
      "A result larger than this fails the job for good.",
      {1, 1 << 30},
+     true},
+
+    {"recycle",
+     &at<KindConfig, &KindConfig::recycle>,
+     "Isolation `fork`: how many jobs of this kind one child runs, one after the other. "
+     "Above 1, a job finds what the ones before it left in memory.",
+     {1, 65'535}},
+    {"recycle_memory",
+     &at<KindConfig, &KindConfig::recycle_memory>,
+     "Isolation `fork`: a child that has grown by more than this is not used again.",
+     {0, 1e15},
      true},
 
     {"key", &at<KindConfig, &KindConfig::key>,

@@ -31,6 +31,13 @@ Result<Engine> Engine::open(Config config, Registry registry) {
   return engine;
 }
 
+Result<void> Engine::preload(std::function<void()> load) {
+  return impl_->add_fork_hook([&](Handlers& h) { h.preload(std::move(load)); });
+}
+Result<void> Engine::after_fork_child(std::function<void()> hook) {
+  return impl_->add_fork_hook([&](Handlers& h) { h.after_fork_child(std::move(hook)); });
+}
+
 Result<void> Engine::add_handler(std::string_view kind, Handler handler) {
   return impl_->add_handler(kind, std::move(handler));
 }

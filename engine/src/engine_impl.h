@@ -23,6 +23,7 @@ class Engine::Impl {
   ~Impl();
 
   Result<void> add_handler(std::string_view kind, Handler handler);
+  Result<void> add_fork_hook(const std::function<void(Handlers&)>& add);
   Result<void> ignite();
 
   std::vector<Result<JobId>> enqueue(std::vector<Result<NewJob>> jobs);

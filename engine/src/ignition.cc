@@ -21,6 +21,8 @@ KindSpec spec_of(const std::string& name, const Config& all) {
   KindSpec spec;
   spec.kind = name;
   spec.limits = config.limits();
+  spec.recycle = config.recycle;
+  spec.recycle_memory = config.recycle_memory;
   spec.key = config.key;
   spec.command = config.command;
   spec.env = config.env;
@@ -65,6 +67,17 @@ Result<void> Engine::Impl::add_handler(std::string_view kind, Handler handler) {
     return {};
   }
   handlers_.handle(kind, std::move(handler));
+  return {};
+}
+
+Result<void> Engine::Impl::add_fork_hook(const std::function<void(Handlers&)>& add) {
+  if (ignited_.load()) {
+    return fail(Code::kInvalid,
+                "the engine has started, and its process server with it: say what forked "
+                "children need before",
+                "engine");
+  }
+  add(handlers_);
   return {};
 }
 
@@ -115,6 +128,8 @@ std::vector<KindSpec> Engine::Impl::specs() const {
 
 Result<void> Engine::Impl::ignite_server(const std::vector<KindSpec>& specs) {
   Handlers forked;
+  for (const auto& load : handlers_.preloads()) forked.preload(load);
+  for (const auto& hook : handlers_.after_fork_hooks()) forked.after_fork_child(hook);
   bool needed = false;
   for (const auto& spec : specs) {
     const auto entry = registry.isolation(config.kind(spec.kind).isolation);
@@ -214,6 +229,7 @@ Result<void> Engine::Impl::make_isolations(std::vector<KindSpec> specs) {
     IsolationSetup setup;
     setup.kinds = members;
     setup.concurrency = concurrency();
+    setup.warm = config.worker.warm;
     setup.reactor = reactor_.get();
     setup.log = log;
     auto isolation = (*entry)->make(setup);

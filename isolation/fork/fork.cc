@@ -1,11 +1,10 @@
 #include <carrel/fork.h>
-#include <sys/socket.h>
 
-#include <cerrno>
+#include <map>
+#include <mutex>
 
-#include "channel.h"
+#include "child_pool.h"
 #include "fork_run.h"
-#include "outcome.h"
 #include "server_link.h"
 
 namespace carrel {
@@ -15,37 +14,70 @@ using namespace process;
 
 class ForkIsolation final : public Isolation {
  public:
-  explicit ForkIsolation(Link link) : link_(std::move(link)) {}
+  ForkIsolation(Link link, const IsolationSetup& setup)
+      : link_(std::move(link)), warm_(setup.warm), concurrency_(setup.concurrency) {
+    for (const auto& spec : setup.kinds) {
+      recycling_[spec.kind] = {spec.recycle, spec.recycle_memory};
+    }
+  }
+  ~ForkIsolation() override {
+    if (pool_) pool_->close();
+  }
 
   IsolationTraits traits() const noexcept override {
     return {.contains_crash = true, .can_kill = true, .runs_handlers = true};
   }
 
+  // The first children are there before the first job.
+  Result<void> begin() {
+    auto channel = link_.channel();
+    if (!channel) return tl::unexpected<Error>(std::move(channel.error()));
+    pool_of(*channel);
+    return {};
+  }
+
   std::vector<Result<std::shared_ptr<Run>>> start(std::span<Task> tasks) override {
-    return link_.start(tasks, [](Task& task, const std::shared_ptr<Channel>& channel) {
-      return launch(task, channel);
-    });
+    std::vector<Result<std::shared_ptr<Run>>> answers;
+    answers.reserve(tasks.size());
+    const auto channel = link_.channel();
+    if (!channel) {
+      for (std::size_t i = 0; i < tasks.size(); ++i)
+        answers.push_back(tl::unexpected<Error>(channel.error()));
+      return answers;
+    }
+    const auto pool = pool_of(*channel);
+    std::vector<std::shared_ptr<ForkRun>> runs;
+    runs.reserve(tasks.size());
+    for (Task& task : tasks) {
+      const auto recycling = recycling_.find(task.job->kind);
+      runs.push_back(std::make_shared<ForkRun>(
+          std::move(task), *channel, pool,
+          recycling == recycling_.end() ? Recycling{} : recycling->second));
+      answers.emplace_back(runs.back());
+    }
+    pool->start(runs);
+    return answers;
   }
 
  private:
-  static Result<Launch> launch(Task& task, const std::shared_ptr<Channel>& channel) {
-    FdPair ends = socket_pair(SOCK_STREAM);
-    if (!ends.first) return os_error(Code::kUnavailable, "no socket for the job", errno);
-    Launch launch;
-    launch.head.ask = Ask::kFork;
-    std::optional<std::chrono::steady_clock::time_point> deadline;
-    if (task.limits.wall.count() > 0) {
-      deadline = std::chrono::steady_clock::now() + task.limits.wall;
+  // A channel whose server has died takes its children with it.
+  std::shared_ptr<ChildPool> pool_of(const std::shared_ptr<Channel>& channel) {
+    std::lock_guard lock(mutex_);
+    if (channel_.lock() != channel) {
+      if (pool_) pool_->close();
+      pool_ = ChildPool::open(channel, warm_, concurrency_);
+      channel_ = channel;
     }
-    Writer writer(launch.body);
-    encode(writer, *task.job, deadline, task.limits.result_bytes);
-    launch.fds.push_back(std::move(ends.second));
-    launch.run =
-        std::make_shared<ForkRun>(std::move(task), channel, std::move(ends.first));
-    return launch;
+    return pool_;
   }
 
   Link link_;
+  const std::size_t warm_;
+  const std::size_t concurrency_;
+  std::map<std::string, Recycling> recycling_;
+  std::mutex mutex_;
+  std::weak_ptr<Channel> channel_;  // of the pool
+  std::shared_ptr<ChildPool> pool_;
 };
 
 }  // namespace
@@ -56,7 +88,11 @@ void register_fork(Registry& registry) {
   entry.make = [](const IsolationSetup& setup) -> Result<std::unique_ptr<Isolation>> {
     auto link = Link::open(setup);
     if (!link) return tl::unexpected<Error>(std::move(link.error()));
-    return std::make_unique<ForkIsolation>(std::move(*link));
+    auto isolation = std::make_unique<ForkIsolation>(std::move(*link), setup);
+    if (auto begun = isolation->begin(); !begun) {
+      return tl::unexpected<Error>(std::move(begun.error()));
+    }
+    return isolation;
   };
   registry.add_isolation("fork", std::move(entry));
 }

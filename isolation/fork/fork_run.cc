@@ -3,7 +3,9 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
+#include <boost/asio/post.hpp>
 #include <cerrno>
+#include <cstring>
 
 #include "outcome.h"
 
@@ -14,29 +16,75 @@ using WaitType = boost::asio::posix::descriptor_base::wait_type;
 
 }  // namespace
 
-ForkRun::ForkRun(Task task, const std::shared_ptr<Channel>& channel, UniqueFd socket)
-    : ChildRun(std::move(task), channel), port_(std::move(socket)) {
+ForkRun::ForkRun(Task task, const std::shared_ptr<Channel>& channel,
+                 const std::shared_ptr<ChildPool>& pool, Recycling recycling)
+    : ChildRun(std::move(task), channel), pool_(pool), recycling_(recycling) {
+  number_ = 0;
   bounds_.result = limits_.result_bytes;
   bounds_.checkpoint = limits_.result_bytes;
 }
 
+int ForkRun::send_to(WarmChild& child) {
+  std::optional<std::chrono::steady_clock::time_point> deadline;
+  if (limits_.wall.count() > 0) deadline = started_ + limits_.wall;
+  JobHead head;
+  head.again = child.jobs + 1 < recycling_.jobs;
+  head.most_memory = recycling_.most_memory;
+  head.run = value(job_->lease.fence);
+  std::string bytes(sizeof head, '\0');
+  Writer writer(bytes);
+  encode(writer, *job_, deadline, limits_.result_bytes);
+  const std::string_view body = std::string_view(bytes).substr(sizeof head);
+  UniqueFd file;
+  if (body.size() > kMaxInline) {
+    file = memory_file(body);
+    if (!file) return errno;
+    bytes.resize(sizeof head);
+    head.in_file = true;
+  } else {
+    head.bytes = static_cast<std::uint32_t>(body.size());
+  }
+  std::memcpy(bytes.data(), &head, sizeof head);
+  const int fd = file.get();
+  const int error = send_message(child.port.get(), bytes, {&fd, head.in_file ? 1U : 0U});
+  if (error != 0) return error;
+  child_ = std::move(child);
+  ++child_.jobs;
+  ++children_;
+  again_ = head.again;
+  number_ = child_.number;
+  if (again_) {
+    // It does not end, so there is nothing else to hear of.
+    boost::asio::post(context_, [self = shared_from_this(), this] { watch(); });
+  }
+  return 0;
+}
+
 void ForkRun::watch() {
-  if (over() || verdict() || answer_) return;
-  port_.wait(context_, WaitType::wait_read, [self = shared_from_this(), this] {
-    if (read_some(1)) watch();
+  if (watching_ || over() || verdict() || heard_all()) return;
+  watching_ = true;
+  child_.port.wait(context_, WaitType::wait_read, [self = shared_from_this(), this] {
+    watching_ = false;
+    if (read_some(1)) {
+      watch();
+    } else if (done_ && !over()) {
+      conclude_done();
+    }
   });
 }
 
 bool ForkRun::read_some(int rounds) {
   const auto buffer = scratch();
-  for (; rounds > 0 && port_.open() && !verdict() && !answer_; --rounds) {
-    const ssize_t n = recv(port_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+  for (; rounds > 0 && child_.port.open() && !verdict() && !heard_all(); --rounds) {
+    const ssize_t n = recv(child_.port.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0 && errno == EAGAIN) return true;
+    if (n < 0) unread_ = errno == ECONNRESET;
     if (n <= 0) return false;
+    heard_ = true;
     take({buffer.data(), static_cast<std::size_t>(n)});
   }
-  return port_.open() && !verdict() && !answer_;
+  return child_.port.open() && !verdict() && !heard_all();
 }
 
 void ForkRun::take(std::string_view bytes) {
@@ -49,7 +97,7 @@ void ForkRun::take(std::string_view bytes) {
     bytes = joined;
   }
   while (!bytes.empty() && !verdict()) {
-    if (answer_) return refuse_stream("bytes after its result");
+    if (heard_all()) return refuse_stream("bytes after its result");
     const FrameStep step = parse_frame(bytes, bounds_);
     switch (step.kind) {
       case FrameStep::Kind::kMore:
@@ -74,6 +122,7 @@ void ForkRun::take(std::string_view bytes) {
 
 bool ForkRun::take_frame(const FrameStep& frame) {
   RunSink* const to = sink();
+  if (answer_.has_value() != (frame.type == FrameType::kDone)) return false;
   switch (frame.type) {
     case FrameType::kResult:
       answer_ = std::string(frame.body);
@@ -96,6 +145,9 @@ bool ForkRun::take_frame(const FrameStep& frame) {
     case FrameType::kCheckpoint:
       if (to != nullptr) to->on_checkpoint(frame.body);
       return true;
+    case FrameType::kDone:
+      done_ = decode_done(frame.body);
+      return done_.has_value();
   }
   return false;
 }
@@ -106,27 +158,91 @@ void ForkRun::refuse_stream(const char* why) {
 }
 
 void ForkRun::ask_to_stop() {
-  const char reason = 's';
-  send(port_.get(), &reason, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+  if (const auto pool = pool_.lock(); pool && pool->withdraw(*this)) {
+    return end_unstarted();
+  }
+  told_to_stop_ = true;
+  JobHead head;
+  head.what = JobHead::What::kStop;
+  head.run = value(job_->lease.fence);
+  send(child_.port.get(), &head, sizeof head, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+void ForkRun::signal(int number, bool group) noexcept {
+  const auto pool = pool_.lock();
+  if (pool && pool->withdraw(*this)) {
+    boost::asio::post(context_, [self = shared_from_this(), this] { end_unstarted(); });
+    return;
+  }
+  ChildRun::signal(number, group);
+}
+
+void ForkRun::end_unstarted() {
+  refuse(asked_class().value_or(OutcomeClass::kCancelled),
+         {Code::kCancelled, "it " + asked_text() + ", before a process was free for it",
+          "fork"});
+}
+
+void ForkRun::refuse_resource(int error) {
+  refuse(OutcomeClass::kResourceError,
+         {Code::kUnavailable, "no process could be had for the job: " + errno_text(error),
+          "fork", error});
 }
 
 void ForkRun::release() {
-  port_.close();
+  child_.port.close();
   partial_ = {};
 }
 
 void ForkRun::ended(const Reply& reply) {
-  if (reply.what == Reply::What::kNotForked) {
-    return refuse(OutcomeClass::kResourceError,
-                  {Code::kUnavailable,
-                   "no process could be forked for the job: " + errno_text(reply.error),
-                   "fork", reply.error});
-  }
   // Its last words were written before it died: they are all there. The bound is for a
   // process that it left behind, and that writes on.
   constexpr int kRounds = 64;
   read_some(kRounds + static_cast<int>(bounds_.result / scratch().size()));
+  if (never_began(reply)) return begin_again(reply);
   finish(conclude(reply));
+}
+
+// The kernel tells: it resets a connection that is closed with something unread in it.
+bool ForkRun::never_began(const Reply& reply) const {
+  return reply.what == Reply::What::kEnded && unread_ && !heard_ && !told_to_stop_ &&
+         !over() && !asked_class();
+}
+
+void ForkRun::begin_again(const Reply& reply) {
+  const auto pool = pool_.lock();
+  if (!pool || children_ >= kMaxChildren) {
+    Outcome outcome = outcome_from(reply);
+    outcome.klass = OutcomeClass::kResourceError;
+    outcome.error = {
+        Code::kUnavailable,
+        std::to_string(children_) +
+            " processes died before they began with the job, the last of " +
+            (outcome.signal != 0 ? signal_text(outcome.signal)
+                                 : "exit code " + std::to_string(outcome.exit_code)),
+        "fork"};
+    return finish(std::move(outcome));
+  }
+  child_ = {};
+  number_ = 0;
+  unread_ = false;
+  const auto self = std::static_pointer_cast<ForkRun>(shared_from_this());
+  pool->start({&self, 1});
+}
+
+// Its child waits for the next job.
+void ForkRun::conclude_done() {
+  Reply reply;
+  reply.cpu_us = done_->cpu_us;
+  reply.max_rss_kib = done_->max_rss_kib;
+  Outcome outcome = conclude(reply);
+  const auto pool = pool_.lock();
+  const auto channel = this->channel();
+  // Where it was told to end, it is not used again: its end is awaited, but not for this.
+  if (pool && channel && channel->detach(number_)) {
+    pool->take_back(std::move(child_), kind());
+  }
+  finish(std::move(outcome));
 }
 
 Outcome ForkRun::conclude(const Reply& reply) {

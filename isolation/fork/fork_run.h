@@ -1,26 +1,50 @@
 // One job in a forked child: its frames become calls of the sink and an outcome.
+//
+// Threads: send_to by whoever holds the pool's mutex, before the run has a child; the
+// rest on the reactor.
 #pragma once
 
 #include <optional>
 #include <string>
 
+#include "child_pool.h"
 #include "child_run.h"
 #include "frame.h"
 
 namespace carrel::process {
 
+// How often one child may be used, see KindSpec.
+struct Recycling {
+  std::uint32_t jobs = 1;
+  std::uint64_t most_memory = 0;
+};
+
 class ForkRun final : public ChildRun {
  public:
-  // `socket`: the host's end of the job's own socket.
-  ForkRun(Task task, const std::shared_ptr<Channel>& channel, UniqueFd socket);
+  ForkRun(Task task, const std::shared_ptr<Channel>& channel,
+          const std::shared_ptr<ChildPool>& pool, Recycling recycling);
+
+  const std::string& kind() const noexcept { return job_->kind; }
+  // Gives the job to the child. 0: the child is this run's; else it is as it was, and
+  // errno says why.
+  int send_to(WarmChild& child);
+  // No child or memory could be had for it.
+  void refuse_resource(int error);
 
   void watch() override;
   void ended(const Reply& reply) override;
 
  private:
+  // A job whose children die before they read it is given to no more than this.
+  static constexpr int kMaxChildren = 3;
+
   void ask_to_stop() override;
   void release() override;
+  void signal(int number, bool group) noexcept override;
+  void end_unstarted();
 
+  // All that this run is told by its child has been read.
+  bool heard_all() const noexcept { return again_ ? done_.has_value() : bool(answer_); }
   // Reads what is there, at most `rounds` times. False: nothing more
   // will be read, be it that all was said.
   bool read_some(int rounds);
@@ -28,11 +52,23 @@ class ForkRun final : public ChildRun {
   bool take_frame(const FrameStep& frame);
   void refuse_stream(const char* why);
   Outcome conclude(const Reply& reply);
+  void conclude_done();
+  bool never_began(const Reply& reply) const;
+  void begin_again(const Reply& reply);
 
-  Port port_;
+  const std::weak_ptr<ChildPool> pool_;
+  const Recycling recycling_;
+  WarmChild child_;
+  bool again_ = false;  // the child waits for another job after this one
+  int children_ = 0;    // that it was given to
+  bool told_to_stop_ = false;
+  bool watching_ = false;
+  bool heard_ = false;   // anything at all
+  bool unread_ = false;  // the child ended with words for it unread
   FrameBounds bounds_;
   std::string partial_;  // of a frame that is not whole yet
   std::optional<Result<std::string>> answer_;
+  std::optional<DoneNote> done_;
 };
 
 }  // namespace carrel::process

@@ -14,6 +14,36 @@ constexpr unsigned kMessages = 16;
 constexpr std::size_t kMessageSize = 64 * sizeof(Reply);
 using WaitType = boost::asio::posix::descriptor_base::wait_type;
 
+// Those that came with a message, in order; closes what nobody takes.
+class Descriptors {
+ public:
+  explicit Descriptors(msghdr& message) {
+    for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr;
+         header = CMSG_NXTHDR(&message, header)) {
+      if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
+      bytes_ = {reinterpret_cast<const char*>(CMSG_DATA(header)),
+                header->cmsg_len - CMSG_LEN(0)};
+    }
+  }
+  ~Descriptors() {
+    while (next()) {
+    }
+  }
+  Descriptors(const Descriptors&) = delete;
+  Descriptors& operator=(const Descriptors&) = delete;
+
+  UniqueFd next() {  // empty: no more came
+    int fd = -1;
+    if (bytes_.size() < sizeof fd) return {};
+    std::memcpy(&fd, bytes_.data(), sizeof fd);
+    bytes_.remove_prefix(sizeof fd);
+    return UniqueFd(fd);
+  }
+
+ private:
+  std::string_view bytes_;
+};
+
 }  // namespace
 
 std::shared_ptr<Channel> Channel::open(boost::asio::io_context& context,
@@ -75,12 +105,46 @@ bool Channel::start(std::span<Launch> launches) {
   return true;
 }
 
-void Channel::signal(std::uint64_t run, int number, bool group) noexcept {
+void Channel::set_nursery(std::weak_ptr<Nursery> nursery) {
   std::lock_guard lock(mutex_);
-  if (dead_ || !runs_.contains(run)) return;
+  nursery_ = std::move(nursery);
+}
+
+void Channel::fork(std::size_t children) {
+  std::lock_guard lock(mutex_);
+  if (dead_) return;
+  RequestHead head;
+  head.ask = Ask::kFork;
+  head.run = children;
+  Writer(packet_for(sizeof head, 0).bytes).put(head);
+  if (!corked_) send_all();
+}
+
+void Channel::attach(const std::shared_ptr<ChildRun>& run) {
+  std::lock_guard lock(mutex_);
+  young_.emplace_back(std::chrono::steady_clock::now(), run);
+  runs_.emplace(run->number(), run);
+  schedule_young();
+}
+
+std::shared_ptr<ChildRun> Channel::detach(std::uint64_t child) {
+  std::lock_guard lock(mutex_);
+  const auto it = runs_.find(child);
+  if (it == runs_.end() || signalled_.contains(child)) return nullptr;
+  auto run = std::move(it->second);
+  runs_.erase(it);
+  return run;
+}
+
+void Channel::signal(const ChildRun& run, int number, bool group) noexcept {
+  std::lock_guard lock(mutex_);
+  const auto it = runs_.find(run.number());
+  // The child may run another job by now.
+  if (dead_ || it == runs_.end() || it->second.get() != &run) return;
+  signalled_.insert(it->first);
   RequestHead head;
   head.ask = Ask::kSignal;
-  head.run = run;
+  head.run = it->first;
   head.signal = number;
   head.group = group;
   Writer(packet_for(sizeof head, 0).bytes).put(head);
@@ -139,16 +203,23 @@ void Channel::listen() {
 }
 
 void Channel::receive() {
+  constexpr std::size_t kControl = CMSG_SPACE(sizeof(int) * kMessageSize / sizeof(Reply));
+  struct alignas(cmsghdr) Control {
+    std::array<char, kControl> bytes;
+  };
   std::array<std::array<char, kMessageSize>, kMessages> buffers;
+  std::array<Control, kMessages> controls;
   std::array<iovec, kMessages> parts;
   std::array<mmsghdr, kMessages> messages{};
   for (unsigned i = 0; i < kMessages; ++i) {
     parts[i] = {buffers[i].data(), buffers[i].size()};
     messages[i].msg_hdr.msg_iov = &parts[i];
     messages[i].msg_hdr.msg_iovlen = 1;
+    messages[i].msg_hdr.msg_control = controls[i].bytes.data();
+    messages[i].msg_hdr.msg_controllen = kControl;
   }
   const int count = recvmmsg(socket_.native_handle(), messages.data(), kMessages,
-                             MSG_DONTWAIT, nullptr);
+                             MSG_DONTWAIT | MSG_CMSG_CLOEXEC, nullptr);
   if (count < 0 && (errno == EAGAIN || errno == EINTR)) return listen();
   if (count < 0) return die();
   {
@@ -159,10 +230,11 @@ void Channel::receive() {
   for (int i = 0; i < count; ++i) {
     const std::size_t size = messages[i].msg_len;
     end = end || size == 0;
+    Descriptors fds(messages[i].msg_hdr);
     for (std::size_t at = 0; at + sizeof(Reply) <= size; at += sizeof(Reply)) {
       Reply reply;
       std::memcpy(&reply, buffers[i].data() + at, sizeof reply);
-      settle(reply);
+      settle(reply, reply.what == Reply::What::kReady ? fds.next() : UniqueFd());
     }
   }
   {
@@ -174,27 +246,42 @@ void Channel::receive() {
   listen();
 }
 
-void Channel::settle(const Reply& reply) {
-  std::shared_ptr<ChildRun> run;
+void Channel::settle(const Reply& reply, UniqueFd fd) {
+  if (const auto run = take_run(reply)) return run->ended(reply);
+  std::shared_ptr<Nursery> nursery;
   {
     std::lock_guard lock(mutex_);
-    const auto it = runs_.find(reply.run);
-    if (it == runs_.end()) return;
-    run = std::move(it->second);
-    runs_.erase(it);
+    nursery = nursery_.lock();
   }
-  run->ended(reply);
+  if (!nursery) return;
+  if (reply.what == Reply::What::kReady) return nursery->ready(reply.run, std::move(fd));
+  if (nursery->gone(reply)) return;
+  // It was given a job while this was looked up.
+  if (const auto run = take_run(reply)) run->ended(reply);
+}
+
+std::shared_ptr<ChildRun> Channel::take_run(const Reply& reply) {
+  std::lock_guard lock(mutex_);
+  const auto it = runs_.find(reply.run);
+  if (it == runs_.end()) return nullptr;
+  auto run = std::move(it->second);
+  runs_.erase(it);
+  signalled_.erase(reply.run);
+  return run;
 }
 
 void Channel::die() {
   decltype(runs_) runs;
+  std::shared_ptr<Nursery> nursery;
   {
     std::lock_guard lock(mutex_);
     dead_ = true;
     runs.swap(runs_);
     outbox_.clear();
+    nursery = nursery_.lock();
   }
   for (auto& [number, run] : runs) run->lost();
+  if (nursery) nursery->lost();
 }
 
 void Channel::close() noexcept {

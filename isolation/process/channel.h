@@ -14,6 +14,7 @@
 #include <span>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "child_run.h"
@@ -30,16 +31,37 @@ struct Launch {
   std::vector<UniqueFd> fds;
 };
 
+// Hears of the forked children of a channel that run nothing. Called on the reactor.
+class Nursery {
+ public:
+  virtual ~Nursery() = default;
+  // Empty: this process had no descriptor left for it, and the child ends.
+  virtual void ready(std::uint64_t child, UniqueFd socket) = 0;
+  // kEnded or kNotForked. False: it has not this child, which may run a job by now.
+  virtual bool gone(const Reply& reply) = 0;
+  virtual void lost() = 0;  // the server died, and all of them with it
+};
+
 class Channel : public std::enable_shared_from_this<Channel> {
  public:
   // On a socket from connect(); it lives as long as its owner and its runs do.
   static std::shared_ptr<Channel> open(boost::asio::io_context& context, UniqueFd socket);
   Channel(boost::asio::io_context& context, UniqueFd socket);
 
+  // Before the first fork(); held weakly.
+  void set_nursery(std::weak_ptr<Nursery> nursery);
+  // Asks for so many more children; each is ready() or gone() in the end.
+  void fork(std::size_t children);
+  // The child with the run's number runs it now: what is heard of it goes to the run.
+  void attach(const std::shared_ptr<ChildRun>& run);
+  // The child runs nothing any more. Empty: it was told to end, or has ended. Else it got
+  // no signal for this run, and will get none.
+  std::shared_ptr<ChildRun> detach(std::uint64_t child);
+
   // Sends the requests, in few messages. False: the server has died; nothing was done,
   // and the launches are as they were. A run whose request cannot be made is refused.
   bool start(std::span<Launch> launches);
-  void signal(std::uint64_t run, int signal, bool group) noexcept;
+  void signal(const ChildRun& run, int signal, bool group) noexcept;
   // No run is left: nothing is read any more.
   void close() noexcept;
 
@@ -61,7 +83,8 @@ class Channel : public std::enable_shared_from_this<Channel> {
   void listen();
   void receive();
   void die();
-  void settle(const Reply& reply);
+  void settle(const Reply& reply, UniqueFd fd);
+  std::shared_ptr<ChildRun> take_run(const Reply& reply);
   // With the mutex held.
   Packet& packet_for(std::size_t bytes, std::size_t fds);
   void send_all();
@@ -80,7 +103,9 @@ class Channel : public std::enable_shared_from_this<Channel> {
   bool corked_ = false;  // replies are being handled: what they start goes out together
   bool flushing_ = false;
   bool young_scheduled_ = false;
+  std::weak_ptr<Nursery> nursery_;
   std::unordered_map<std::uint64_t, std::shared_ptr<ChildRun>> runs_;
+  std::unordered_set<std::uint64_t> signalled_;  // of those
   std::deque<Packet> outbox_;
   std::deque<std::pair<std::chrono::steady_clock::time_point, std::weak_ptr<ChildRun>>>
       young_;

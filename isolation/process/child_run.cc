@@ -58,8 +58,8 @@ bool ChildRun::kill() noexcept {
   return true;
 }
 
-void ChildRun::signal(int number, bool group) const noexcept {
-  if (const auto channel = channel_.lock()) channel->signal(number_, number, group);
+void ChildRun::signal(int number, bool group) noexcept {
+  if (const auto channel = channel_.lock()) channel->signal(*this, number, group);
 }
 
 std::span<char> ChildRun::scratch() const {

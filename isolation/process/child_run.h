@@ -63,6 +63,7 @@ class ChildRun : public Run, public std::enable_shared_from_this<ChildRun> {
  public:
   ChildRun(Task task, const std::shared_ptr<Channel>& channel);
 
+  // The server's name for its process; 0: it has none yet.
   std::uint64_t number() const noexcept { return number_; }
 
   void request_stop(StopReason reason) noexcept override;
@@ -85,7 +86,8 @@ class ChildRun : public Run, public std::enable_shared_from_this<ChildRun> {
   virtual void ask_to_stop() = 0;  // on the reactor
   virtual void release() = 0;      // closes descriptors and timers
 
-  void signal(int number, bool group) const noexcept;
+  // Of a run that has no process yet: see ForkRun.
+  virtual void signal(int number, bool group) noexcept;
   // Ends the run: releases, and tells the sink. Nothing the second time.
   void finish(Outcome outcome);
   // An outcome that carries what the reply says, with no class yet.
@@ -97,6 +99,7 @@ class ChildRun : public Run, public std::enable_shared_from_this<ChildRun> {
   void kill_for(OutcomeClass klass,
                 Error error);  // this side's own verdict; the first stays
   std::optional<Outcome>& verdict() { return verdict_; }
+  std::shared_ptr<Channel> channel() const { return channel_.lock(); }  // empty: no more
   RunSink* sink() noexcept { return abandoned_ ? nullptr : sink_.get(); }
 
   const std::shared_ptr<const Claimed> job_;
@@ -105,9 +108,9 @@ class ChildRun : public Run, public std::enable_shared_from_this<ChildRun> {
   std::span<char> scratch() const;
   boost::asio::io_context& context_;
   const std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
+  std::atomic<std::uint64_t> number_;
 
  private:
-  const std::uint64_t number_;
   // Weak: a handle on a run may outlive the engine's reactor, a channel must not.
   const std::weak_ptr<Channel> channel_;
   std::shared_ptr<RunSink> sink_;

@@ -1,20 +1,29 @@
 #include "fork_child.h"
 
+#include <poll.h>
+#include <sys/eventfd.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
+#include <cstring>
 #include <mutex>
+#include <optional>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "frame.h"
 #include "os.h"
@@ -49,7 +58,16 @@ class Throttle {
 
 class Pipe final : public ContextSink {
  public:
-  Pipe(int socket, std::uint64_t bound) : socket_(socket), bound_(bound) {}
+  // `stopped`: the job was asked to stop before it began.
+  Pipe(int socket, std::uint64_t run, std::uint64_t bound, bool stopped)
+      : socket_(socket), run_(run), bound_(bound), stopped_(stopped) {}
+  // Another job of this child must find no thread that reads its socket.
+  ~Pipe() override {
+    if (!listener_.joinable()) return;
+    const std::uint64_t one = 1;
+    [[maybe_unused]] const ssize_t n = write(wake_.get(), &one, sizeof one);
+    listener_.join();
+  }
 
   void progress(float fraction, std::string_view message) override {
     fraction = std::isnan(fraction) ? 0 : std::clamp(fraction, 0.0F, 1.0F);
@@ -78,9 +96,7 @@ class Pipe final : public ContextSink {
   bool stopping() override {
     if (stopped_.load()) return true;
     std::lock_guard lock(mutex_);
-    if (listening_) return stopped_.load();
-    char reason;
-    if (recv(socket_, &reason, 1, MSG_DONTWAIT) == 1) stopped_ = true;
+    if (!listener_.joinable()) hear(MSG_DONTWAIT);
     return stopped_.load();
   }
 
@@ -90,42 +106,57 @@ class Pipe final : public ContextSink {
     if (!source_.stop_possible()) source_ = std::stop_source();
     if (now) {
       source_.request_stop();
-    } else if (!listening_) {
-      listening_ = true;
-      std::thread([this] { listen(); }).detach();
+    } else if (!listener_.joinable()) {
+      wake_.reset(eventfd(0, EFD_CLOEXEC));
+      listener_ = std::thread([this] { listen(); });
     }
     return source_.get_token();
   }
 
-  void finish(const Outcome& outcome) {
+  // `done`: what it used, if the child waits for another job then.
+  void finish(const Outcome& outcome, const std::optional<DoneNote>& done) {
     if (held_) send(FrameType::kProgress, encode_progress(held_fraction_, held_message_));
+    const std::string end =
+        done ? encode_frame_header(FrameType::kDone, sizeof *done) + encode_done(*done)
+             : std::string();
     if (outcome.klass == OutcomeClass::kOk) {
-      send(FrameType::kResult, outcome.result);
+      send(FrameType::kResult, outcome.result, end);
     } else {
-      send(FrameType::kError, encode_error(outcome.error));
+      send(FrameType::kError, encode_error(outcome.error), end);
     }
   }
 
  private:
-  void listen() {
-    char reason;
+  // False: nothing came, or nothing will.
+  bool hear(int flags) {
+    JobHead note;
     ssize_t n;
     do {
-      n = recv(socket_, &reason, 1, 0);
+      n = recv(socket_, &note, sizeof note, flags);
     } while (n < 0 && errno == EINTR);
-    if (n != 1) return;
-    stopped_ = true;
+    if (n != sizeof note) return false;
+    if (note.what == JobHead::What::kStop && note.run == run_) stopped_ = true;
+    return true;
+  }
+
+  void listen() {
+    pollfd polled[2] = {{socket_, POLLIN, 0}, {wake_.get(), POLLIN, 0}};
+    while (!stopped_) {
+      if (poll(polled, 2, -1) < 0) continue;
+      if (polled[1].revents != 0 || !hear(MSG_DONTWAIT)) return;
+    }
     source_.request_stop();
   }
 
-  void send(FrameType type, std::string_view body) {
+  void send(FrameType type, std::string_view body, std::string_view then = {}) {
     const std::string header = encode_frame_header(type, body.size());
-    iovec parts[2] = {{const_cast<char*>(header.data()), header.size()},
-                      {const_cast<char*>(body.data()), body.size()}};
+    iovec parts[3] = {{const_cast<char*>(header.data()), header.size()},
+                      {const_cast<char*>(body.data()), body.size()},
+                      {const_cast<char*>(then.data()), then.size()}};
     msghdr message{};
     message.msg_iov = parts;
-    message.msg_iovlen = 2;
-    std::size_t left = header.size() + body.size();
+    message.msg_iovlen = then.empty() ? 2 : 3;
+    std::size_t left = header.size() + body.size() + then.size();
     while (left > 0) {
       ssize_t n = sendmsg(socket_, &message, MSG_NOSIGNAL);
       if (n < 0 && errno == EINTR) continue;
@@ -146,44 +177,169 @@ class Pipe final : public ContextSink {
   }
 
   const int socket_;
+  const std::uint64_t run_;
   const std::uint64_t bound_;
   Throttle throttle_;
   bool held_ = false;
   float held_fraction_ = 0;
   std::string held_message_;
   std::mutex mutex_;
-  std::atomic<bool> stopped_{false};
-  bool listening_ = false;
+  std::atomic<bool> stopped_;
   std::stop_source source_{std::nostopstate};
+  UniqueFd wake_;
+  std::thread listener_;
 };
 
-}  // namespace
+// The host's words on a child's socket: jobs, and stop notes that may come late.
+class Inbox {
+ public:
+  explicit Inbox(int socket) : socket_(socket) {}
 
-namespace {
-
-// All of a forked child's work but its end.
-void perform(const Handlers& handlers, std::string_view body, int socket) {
-  ForkJob job;
-  Reader in(body);
-  if (!decode(in, job)) _exit(125);  // cannot be: the host encoded it
-  Pipe pipe(socket, job.result_bytes);
-  const Handler* handler = handlers.find(job.job.kind);
-  if (handler == nullptr) {
-    Outcome unknown;
-    unknown.klass = OutcomeClass::kFailed;
-    unknown.error = {
-        Code::kInvalid,
-        "the process server has no handler for the kind \"" + job.job.kind + "\"",
-        "fork"};
-    pipe.finish(unknown);
-    return;
+  struct Next {
+    JobHead head;
+    std::string_view body;  // until the next call
+    bool stopped = false;   // a note to stop it came with it
+  };
+  // Blocks for the next job. False: the host has closed its end.
+  bool next(Next& out) {
+    for (;;) {
+      JobHead head;
+      if (size_ < sizeof head) {
+        if (!fill()) return false;
+        continue;
+      }
+      std::memcpy(&head, buffer_.data(), sizeof head);
+      if (head.what == JobHead::What::kStop) {  // for a job that has ended
+        drop(sizeof head);
+        continue;
+      }
+      const std::size_t whole = sizeof head + head.bytes;
+      if (whole > buffer_.size()) return false;  // cannot be: the host bounds it
+      if (size_ < whole) {
+        if (!fill()) return false;
+        continue;
+      }
+      out.head = head;
+      text_.assign(buffer_.data() + sizeof head, head.bytes);
+      drop(whole);
+      if (head.in_file && !read_memory_file(file_.get(), text_)) return false;
+      file_.reset();
+      out.body = text_;
+      out.stopped = size_ >= sizeof head;  // nothing but its stop can follow it yet
+      size_ = 0;
+      return true;
+    }
   }
-  Context context(job.job, pipe, job.deadline);
-  pipe.finish(outcome_of(invoke(*handler, context), job.result_bytes, std::nullopt));
-  // What the handler printed is its own; other streams belong to the host.
-  std::fflush(stdout);
-  std::fflush(stderr);
+
+ private:
+  void drop(std::size_t bytes) {
+    size_ -= bytes;
+    std::memmove(buffer_.data(), buffer_.data() + bytes, size_);
+  }
+
+  bool fill() {
+    pollfd readable{socket_, POLLIN, 0};
+    while (poll(&readable, 1, -1) < 0) {
+    }
+    receive_message(socket_, std::span(buffer_).subspan(size_), received_);
+    for (std::size_t i = 0; i < received_.fd_count; ++i) file_.reset(received_.fds[i]);
+    if (received_.size > 0) size_ += static_cast<std::size_t>(received_.size);
+    return received_.size > 0 || (received_.size < 0 && received_.error == EAGAIN);
+  }
+
+  const int socket_;
+  std::array<char, kMaxInline + 2 * sizeof(JobHead)> buffer_;
+  std::size_t size_ = 0;
+  std::string text_;
+  UniqueFd file_;
+  Received received_;
+};
+
+std::uint64_t microseconds(const timeval& t) {
+  return static_cast<std::uint64_t>(t.tv_sec) * 1'000'000 +
+         static_cast<std::uint64_t>(t.tv_usec);
 }
+
+// Of this process and of the children that it waited for, since it was born.
+DoneNote used_so_far() {
+  DoneNote note;
+  for (const int who : {RUSAGE_SELF, RUSAGE_CHILDREN}) {
+    rusage usage{};
+    getrusage(who, &usage);
+    note.cpu_us += microseconds(usage.ru_utime) + microseconds(usage.ru_stime);
+    note.max_rss_kib =
+        std::max(note.max_rss_kib, static_cast<std::uint64_t>(usage.ru_maxrss));
+  }
+  return note;
+}
+
+class Child {
+ public:
+  Child(const Handlers& handlers, int socket)
+      : handlers_(handlers), socket_(socket), inbox_(socket) {}
+
+  // What the host wants done in each child before it has a job. A failure is the
+  // answer to its first job: nobody listens yet.
+  void prepare() {
+    try {
+      for (const auto& hook : handlers_.after_fork_hooks()) hook();
+    } catch (const std::exception& e) {
+      unprepared_ = std::string("an after_fork_child hook failed: ") + e.what();
+    } catch (...) {
+      unprepared_ =
+          "an after_fork_child hook failed with something that is no std::exception";
+    }
+  }
+
+  // False: no other job is to follow.
+  bool serve() {
+    Inbox::Next next;
+    if (!inbox_.next(next)) return false;
+    if (next.head.again && !base_) base_ = used_so_far();
+    ForkJob job;
+    Reader in(next.body);
+    if (!decode(in, job)) _exit(125);  // cannot be: the host encoded it
+    Pipe pipe(socket_, next.head.run, job.result_bytes, next.stopped);
+    const Outcome outcome = perform(job, pipe);
+    // What the handler printed is its own; other streams belong to the host.
+    std::fflush(stdout);
+    std::fflush(stderr);
+    const auto done = next.head.again ? account(next.head) : std::nullopt;
+    pipe.finish(outcome, done);
+    return done.has_value();
+  }
+
+ private:
+  Outcome perform(const ForkJob& job, Pipe& pipe) {
+    if (!unprepared_.empty()) {
+      return failure(OutcomeClass::kFailed, {Code::kFailed, unprepared_, "fork"});
+    }
+    const Handler* handler = handlers_.find(job.job.kind);
+    if (handler == nullptr) {
+      return failure(
+          OutcomeClass::kFailed,
+          {Code::kInvalid,
+           "the process server has no handler for the kind \"" + job.job.kind + "\"",
+           "fork"});
+    }
+    Context context(job.job, pipe, job.deadline);
+    return outcome_of(invoke(*handler, context), job.result_bytes, std::nullopt);
+  }
+
+  // Nothing: this child has grown too large for another job.
+  std::optional<DoneNote> account(const JobHead& head) {
+    const DoneNote now = used_so_far();
+    if ((now.max_rss_kib - base_->max_rss_kib) * 1024 > head.most_memory) return {};
+    return DoneNote{now.cpu_us - std::exchange(base_->cpu_us, now.cpu_us),
+                    now.max_rss_kib};
+  }
+
+  const Handlers& handlers_;
+  const int socket_;
+  Inbox inbox_;
+  std::string unprepared_;
+  std::optional<DoneNote> base_;  // before the first job, and what they have used since
+};
 
 }  // namespace
 
@@ -202,15 +358,23 @@ void rehearse() {
   Claimed job;
   job.kind = "rehearsal";
   job.payload = R"({"a": ["b", 1, 2.5, null, true]})";
+  JobHead head;
   std::string body;
   Writer writer(body);
   encode(writer, job, std::chrono::steady_clock::now(), 1 << 20);
-  perform(handlers, body, ends.first.get());
+  head.bytes = static_cast<std::uint32_t>(body.size());
+  body.insert(0, reinterpret_cast<const char*>(&head), sizeof head);
+  if (send_message(ends.second.get(), body, {}) != 0) return;
+  Child(handlers, ends.first.get()).serve();
 }
 
-void run_forked_job(const Handlers& handlers, std::string_view body,
-                    int socket) noexcept {
-  perform(handlers, body, socket);
+void run_forked_child(const Handlers& handlers, int socket) noexcept {
+  {
+    Child child(handlers, socket);
+    child.prepare();
+    while (child.serve()) {
+    }
+  }
   // An address that is taken was bound when the program was loaded; a plain call would
   // send every child to the dynamic linker once more.
   void (*const volatile leave)(int) = _exit;

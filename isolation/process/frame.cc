@@ -29,13 +29,15 @@ std::uint64_t bound_of(std::uint32_t type, const FrameBounds& bounds) noexcept {
       return kMaxProgressText + sizeof(float);
     case FrameType::kLog:
       return kMaxLogLine;
+    case FrameType::kDone:
+      return sizeof(DoneNote);
   }
   return 0;
 }
 
 bool known(std::uint32_t type) noexcept {
   return type >= static_cast<std::uint32_t>(FrameType::kResult) &&
-         type <= static_cast<std::uint32_t>(FrameType::kCheckpoint);
+         type <= static_cast<std::uint32_t>(FrameType::kDone);
 }
 
 FrameStep broken(const char* why) noexcept {
@@ -113,6 +115,17 @@ std::optional<ProgressNote> decode_progress(std::string_view body) noexcept {
   std::memcpy(&note.fraction, body.data(), sizeof note.fraction);
   if (!(note.fraction >= 0 && note.fraction <= 1)) return std::nullopt;  // also NaN
   note.message = body.substr(sizeof note.fraction);
+  return note;
+}
+
+std::string encode_done(const DoneNote& note) {
+  return {reinterpret_cast<const char*>(&note), sizeof note};
+}
+
+std::optional<DoneNote> decode_done(std::string_view body) noexcept {
+  DoneNote note;
+  if (body.size() != sizeof note) return std::nullopt;
+  std::memcpy(&note, body.data(), sizeof note);
   return note;
 }
 

@@ -2,9 +2,10 @@
 //
 // A frame is 16 bytes of header (magic, type, length; the machine's own byte order, both
 // ends are one program) and `length` bytes of body. Progress, log and checkpoint frames
-// come first; one result or one error ends the stream. The child is not trusted to be
-// whole: a length is believed only up to the bound of its type, and nothing is allocated
-// for what has not arrived.
+// come first; one result or one error ends the job, and the stream too unless a done
+// frame follows, after which the child waits for another job. The child is not trusted to
+// be whole: a length is believed only up to the bound of its type, and nothing is
+// allocated for what has not arrived.
 //
 // Pure functions: no descriptors, no clocks, no exceptions but bad_alloc.
 #pragma once
@@ -25,6 +26,7 @@ enum class FrameType : std::uint32_t {
   kProgress,    // encode_progress
   kLog,         // one line
   kCheckpoint,  // any bytes
+  kDone,        // encode_done
 };
 
 inline constexpr std::size_t kFrameHeader = 16;
@@ -66,6 +68,14 @@ struct ProgressNote {
 };
 std::string encode_progress(float fraction, std::string_view message);  // cut likewise
 std::optional<ProgressNote> decode_progress(std::string_view body) noexcept;
+
+// What the job that ends here has used.
+struct DoneNote {
+  std::uint64_t cpu_us = 0;
+  std::uint64_t max_rss_kib = 0;
+};
+std::string encode_done(const DoneNote& note);
+std::optional<DoneNote> decode_done(std::string_view body) noexcept;
 
 // Cuts `text` to at most `most` bytes, not within a UTF-8 character.
 std::string_view cut_text(std::string_view text, std::size_t most) noexcept;

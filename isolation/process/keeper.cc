@@ -71,6 +71,7 @@ void leave_at_once(int status, void* /*unused*/) {
 std::string set_up(const ServerSetup& setup, Handlers& handlers) {
   try {
     if (setup) setup(handlers);
+    for (const auto& load : handlers.preloads()) load();
   } catch (const std::exception& e) {
     return std::string("setup failed: ") + e.what();
   } catch (...) {

@@ -71,7 +71,15 @@ Result<void> require_one_thread(bool exec_only) {
       "process");
 }
 
-Result<void> require_kinds(const State& s, const Handlers& handlers) {
+// What a server that others made must know.
+Result<void> require_known(const State& s, const Handlers& handlers) {
+  if (!handlers.preloads().empty() || !handlers.after_fork_hooks().empty()) {
+    return fail(Code::kInvalid,
+                "the process server was started without the hooks of this engine; say "
+                "them in the setup of carrel::prefork() or carrel::main_hook(), or in "
+                "the first engine of this process",
+                "process");
+  }
   for (const auto& [kind, handler] : handlers.all()) {
     if (std::find(s.server->kinds.begin(), s.server->kinds.end(), kind) !=
         s.server->kinds.end()) {
@@ -93,10 +101,10 @@ Result<void> ignite(const Handlers& fork_handlers, bool needed_by_exec_only,
                     const LogFn& log) {
   State& s = state();
   std::lock_guard lock(s.mutex);
-  if (alive(s)) return require_kinds(s, fork_handlers);
+  if (alive(s)) return require_known(s, fork_handlers);
   if (s.hooked) {
     if (auto made = take(s, execute_server()); !made) return made;
-    return require_kinds(s, fork_handlers);
+    return require_known(s, fork_handlers);
   }
   if (auto single = require_one_thread(needed_by_exec_only); !single) return single;
   if (const auto resident = resident_bytes(); resident > kLarge) {

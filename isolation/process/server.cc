@@ -10,6 +10,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <span>
+#include <utility>
 
 #include "../sandbox/room.h"
 #include "fork_child.h"
@@ -47,7 +49,9 @@ Server::Server(UniqueFd control, UniqueFd host, const Handlers& handlers)
       signals_(child_signals()),
       handlers_(handlers),
       pid_(getpid()),
-      buffer_(kReceive) {}
+      buffer_(kReceive) {
+  sigemptyset(&no_signals_);
+}
 
 void Server::run() {
   std::vector<pollfd> polled;
@@ -62,7 +66,7 @@ void Server::run() {
     if (poll(polled.data(), polled.size(), poll_timeout()) < 0) continue;
     if (polled[2].revents != 0) end_all();
     if (polled[0].revents != 0) reap();
-    if (!linger_.empty() && poll_timeout() == 0) survey();
+    if (!linger_.empty() && linger_timeout() == 0) survey();
     for (std::size_t i = 3; i < polled.size(); ++i) {
       Client& client = clients_[i - 3];
       if ((polled[i].revents & POLLOUT) != 0) client.stuck = false;
@@ -71,10 +75,21 @@ void Server::run() {
     for (auto& client : clients_) flush(client);
     std::erase_if(clients_, [](const Client& client) { return client.gone; });
     if (polled[1].revents != 0) accept_client();
+    // Last, one at a time: no end of a job waits to be told for a fork, and the news of
+    // the child goes out with what else there is by then.
+    breed();
   }
 }
 
 int Server::poll_timeout() const {
+  for (const auto& client : clients_) {
+    const bool untold = !client.replies.empty() && !client.stuck;
+    if (untold || client.wanted > 0) return 0;
+  }
+  return linger_timeout();
+}
+
+int Server::linger_timeout() const {
   if (linger_.empty()) return -1;
   auto first = Clock::time_point::max();
   for (const auto& [session, until] : linger_) first = std::min(first, until);
@@ -128,6 +143,10 @@ void Server::serve(Client& client) {
       signal_run(head);
       continue;
     }
+    if (head.ask == Ask::kFork) {
+      client.wanted += head.run;
+      continue;
+    }
     fds.clear();
     for (std::size_t i = 0; i < head.fds && next_fd < received_.fd_count; ++i) {
       fds.emplace_back(received_.fds[next_fd++]);
@@ -135,7 +154,7 @@ void Server::serve(Client& client) {
     Reply failed{.run = head.run, .what = Reply::What::kNotForked};
     if (fds.size() < head.fds) {
       failed.error = EMFILE;  // the kernel dropped what this process had no room for
-    } else if (head.body_in_file && head.ask == Ask::kSpawn) {
+    } else if (head.body_in_file) {
       if (read_memory_file(fds.back().get(), file_body)) {
         body = file_body;
       } else {
@@ -145,8 +164,6 @@ void Server::serve(Client& client) {
     }
     if (failed.error != 0) {
       client.replies.push_back(failed);
-    } else if (head.ask == Ask::kFork) {
-      fork_job(client, head, body, fds);
     } else {
       spawn_job(client, head, body, fds);
     }
@@ -154,29 +171,34 @@ void Server::serve(Client& client) {
   while (next_fd < received_.fd_count) UniqueFd(received_.fds[next_fd++]).reset();
 }
 
-void Server::fork_job(Client& client, const RequestHead& head, std::string_view body,
-                      std::vector<UniqueFd>& fds) {
-  const int socket = fds[0].get();
-  const pid_t pid = fork();
+void Server::breed() {
+  for (std::size_t tried = 0; tried < clients_.size(); ++tried) {
+    Client& client = clients_[next_to_breed_++ % clients_.size()];
+    if (client.wanted > 0) return fork_child(client);
+  }
+}
+
+void Server::fork_child(Client& client) {
+  FdPair ends = socket_pair(SOCK_STREAM);
+  const pid_t pid = ends.first ? fork() : -1;
   if (pid == 0) {
     become_leader(pid_);
-    std::string file_body;  // read here: however long it is, the server stays small
-    if (head.body_in_file) {
-      if (!read_memory_file(fds.back().get(), file_body)) _exit(125);
-      body = file_body;
-    }
+    const int socket = ends.second.get();
     close_all_but(socket);
-    sigset_t none;
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, nullptr);
-    run_forked_job(handlers_, body, socket);
+    sigprocmask(SIG_SETMASK, &no_signals_, nullptr);
+    run_forked_child(handlers_, socket);
   }
   if (pid < 0) {
-    client.replies.push_back(
-        {.run = head.run, .what = Reply::What::kNotForked, .error = errno});
+    Reply failed{.what = Reply::What::kNotForked, .error = errno};
+    failed.status = static_cast<std::int32_t>(std::exchange(client.wanted, 0));
+    client.replies.push_back(failed);
     return;
   }
-  adopt(pid, client, head);
+  --client.wanted;
+  const std::uint64_t number = ++last_forked_;
+  adopt(pid, client, number, 0);
+  client.replies.push_back({.run = number, .what = Reply::What::kReady});
+  client.reply_fds.push_back(std::move(ends.first));
 }
 
 void Server::spawn_job(Client& client, const RequestHead& head, std::string_view body,
@@ -197,12 +219,13 @@ void Server::spawn_job(Client& client, const RequestHead& head, std::string_view
     client.replies.push_back(failed);
     return;
   }
-  adopt(spawned.pid, client, head);
+  adopt(spawned.pid, client, head.run, head.drain_ms);
 }
 
-void Server::adopt(pid_t pid, const Client& client, const RequestHead& head) {
-  children_[pid] = {head.run, client.number, head.drain_ms, false};
-  leaders_[head.run] = pid;
+void Server::adopt(pid_t pid, const Client& client, std::uint64_t run,
+                   std::uint32_t drain_ms) {
+  children_[pid] = {run, client.number, drain_ms, false};
+  leaders_[run] = pid;
 }
 
 void Server::signal_run(const RequestHead& head) {
@@ -293,24 +316,40 @@ bool Server::may_linger(pid_t session) {
 
 void Server::flush(Client& client) {
   while (!client.replies.empty() && !client.stuck && !client.gone) {
-    const std::size_t count = std::min(client.replies.size(), kRepliesPerMessage);
-    const std::string_view bytes(reinterpret_cast<const char*>(client.replies.data()),
-                                 count * sizeof(Reply));
-    const int error = send_message(client.socket.get(), bytes, {});
+    const auto count =
+        static_cast<std::ptrdiff_t>(std::min(client.replies.size(), kRepliesPerMessage));
+    const std::span told(client.replies.data(), static_cast<std::size_t>(count));
+    int fds[kRepliesPerMessage];
+    std::size_t fd_count = 0;
+    for (const Reply& reply : told) {
+      if (reply.what != Reply::What::kReady) continue;
+      fds[fd_count] = client.reply_fds[fd_count].get();
+      ++fd_count;
+    }
+    const std::string_view bytes(reinterpret_cast<const char*>(told.data()),
+                                 told.size_bytes());
+    int error = send_message(client.socket.get(), bytes, {fds, fd_count});
+    // Too many descriptors of this user are under way. The host does without these: it
+    // is told so by their lack, and the children end, for nobody holds their sockets.
+    if (error == ETOOMANYREFS) error = send_message(client.socket.get(), bytes, {});
     if (error == EAGAIN || error == ENOBUFS) {
       client.stuck = true;
     } else if (error != 0) {
       drop(client);
     } else {
-      client.replies.erase(client.replies.begin(),
-                           client.replies.begin() + static_cast<std::ptrdiff_t>(count));
+      client.replies.erase(client.replies.begin(), client.replies.begin() + count);
+      client.reply_fds.erase(
+          client.reply_fds.begin(),
+          client.reply_fds.begin() + static_cast<std::ptrdiff_t>(fd_count));
     }
   }
 }
 
 void Server::drop(Client& client) {
   client.gone = true;
+  client.wanted = 0;
   client.replies.clear();
+  client.reply_fds.clear();
   for (auto& [pid, child] : children_) {
     if (child.client != client.number) continue;
     child.killed = true;

@@ -36,8 +36,10 @@ class Server {
   struct Client {
     UniqueFd socket;
     std::uint32_t number = 0;
-    std::vector<Reply> replies;  // not sent yet
-    bool stuck = false;          // its socket is full
+    std::vector<Reply> replies;       // not sent yet
+    std::vector<UniqueFd> reply_fds;  // of those that are kReady, in order
+    std::uint64_t wanted = 0;         // children to be forked for it yet
+    bool stuck = false;               // its socket is full
     bool gone = false;
   };
   struct Child {
@@ -48,16 +50,18 @@ class Server {
   };
 
   int poll_timeout() const;
+  int linger_timeout() const;
   void accept_client();
   // A process that makes sandboxes, and then talks with the host itself.
   void make_room(int socket, std::string_view blueprint);
   void serve(Client& client);
-  void fork_job(Client& client, const RequestHead& head, std::string_view body,
-                std::vector<UniqueFd>& fds);
+  // Forks one child, if a client wants one; each client in its turn.
+  void breed();
+  void fork_child(Client& client);
   void spawn_job(Client& client, const RequestHead& head, std::string_view body,
                  std::vector<UniqueFd>& fds);
   void signal_run(const RequestHead& head);
-  void adopt(pid_t pid, const Client& client, const RequestHead& head);
+  void adopt(pid_t pid, const Client& client, std::uint64_t run, std::uint32_t drain_ms);
 
   void reap();
   void ended(pid_t pid, int status, const rusage& used);
@@ -77,6 +81,8 @@ class Server {
   ChildList list_;
   std::deque<Client> clients_;
   std::uint32_t last_client_ = 0;
+  std::size_t next_to_breed_ = 0;
+  std::uint64_t last_forked_ = kFirstForked;
   std::unordered_map<pid_t, Child> children_;         // by leader, which is its session
   std::unordered_map<std::uint64_t, pid_t> leaders_;  // by run
   std::unordered_set<pid_t> rooms_;

@@ -36,10 +36,12 @@ class Link {
   std::vector<Result<std::shared_ptr<Run>>> start(std::span<Task> tasks,
                                                   const Prepare& prepare);
 
+  // The current channel, or a new one; kUnavailable as above.
+  Result<std::shared_ptr<Channel>> channel();
+
  private:
   struct State;
   explicit Link(std::unique_ptr<State> state);
-  Result<std::shared_ptr<Channel>> channel();
   std::unique_ptr<State> state_;
 };
 

@@ -3,8 +3,10 @@
 // Host → server: messages of one or more requests, each a RequestHead, then
 // `inline_bytes` of body; its descriptors come with the message, in order. A body that is
 // too long for a message is a file in memory, the last of the request's descriptors.
-// Server → host: messages of one or more Reply. Both ends are the same program, so the
-// machine's own layout is used as it stands.
+// Server → host: messages of one or more Reply; the sockets of those that are kReady come
+// with the message, in order. Host → forked child, on the child's own socket: a JobHead,
+// then `bytes` of body. Both ends are the same program, so the machine's own layout is
+// used as it stands.
 #pragma once
 
 #include <carrel/job.h>
@@ -28,7 +30,7 @@ inline constexpr std::string_view kChannelMark = "c";
 inline constexpr std::string_view kRoomMark = "r";
 
 enum class Ask : std::uint8_t {
-  kFork = 1,  // fds: the job's socket
+  kFork = 1,  // fds: none; `run`: how many more children, to wait for a job each
   kSpawn,     // fds: stdin, stdout, stderr, progress
   kSignal,    // none
 };
@@ -52,7 +54,9 @@ inline constexpr std::size_t kMaxMessage = 48 * 1024;
 struct Reply {
   enum class What : std::uint8_t {
     kEnded,       // status, cpu_us, max_rss_kib
-    kNotForked,   // error: no process, memory or descriptor for it
+    kReady,       // a forked child waits for a job; its socket comes with it
+    kNotForked,   // error: no process, memory or descriptor for it; `status`: how many
+                  // of those that were asked for by kFork are not forked
     kNotSpawned,  // error, stage: the program could not be executed
   };
   // Where a start failed. Those after kExecute belong to sandboxes (sandbox/stage.h).
@@ -154,7 +158,24 @@ class Reader {
   bool ok_ = true;
 };
 
-// The body of kFork.
+// Children that the server forks for kFork are numbered by it, from here; what the host
+// spawns has lower numbers.
+inline constexpr std::uint64_t kFirstForked = 1ULL << 63;
+
+// Host → forked child.
+struct JobHead {
+  enum class What : std::uint8_t { kJob, kStop };
+  What what = What::kJob;
+  bool in_file = false;  // the body is a file in memory that comes with the head
+  // Another job may follow, unless the child has grown past `most_memory` by then.
+  bool again = false;
+  std::uint32_t bytes = 0;
+  std::uint64_t run = 0;  // kStop is for this job only: it may come after its end
+  std::uint64_t most_memory = 0;
+};
+static_assert(std::is_trivially_copyable_v<JobHead>);
+
+// The body of JobHead::What::kJob.
 struct ForkJob {
   Claimed job;
   // CLOCK_MONOTONIC is one for all processes of a machine.

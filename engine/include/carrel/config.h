@@ -40,6 +40,8 @@ struct KindConfig {
   Duration term_grace = Limits{}.term_grace;
   Duration drain_grace = Limits{}.drain_grace;
   std::uint64_t result_limit = Limits{}.result_bytes;
+  std::uint16_t recycle = KindSpec{}.recycle;  // isolation "fork": jobs of one child
+  std::uint64_t recycle_memory = KindSpec{}.recycle_memory;
   std::string key;                   // isolation "mutex": "user:{user}"; empty: the kind
   std::vector<std::string> command;  // isolation "exec": argv
   std::map<std::string, std::string> env;
@@ -65,6 +67,7 @@ struct WorkerConfig {               // [worker]
   std::size_t concurrency = 0;      // jobs at once; 0: one a processor
   std::vector<std::string> queues;  // take only from these; empty: from all
   std::size_t prefetch = 0;         // claimed beyond the free slots, for very short jobs
+  std::size_t warm = 4;  // idle children that wait for a job of isolation "fork"
   Duration lease = std::chrono::seconds(30);
   Duration beat = std::chrono::milliseconds(500);  // progress out, cancels in
   Duration poll = std::chrono::seconds(1);    // look for others' work at least this often

@@ -13,6 +13,7 @@
 #include <string_view>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 namespace carrel {
 
@@ -160,8 +161,28 @@ class Handlers {
   }
   const std::map<std::string, Handler, std::less<>>& all() const noexcept { return map_; }
 
+  // Isolation `fork` only. `load` runs once in the process server, before any child is
+  // forked: what it loads, all children share until they write to it. It must start no
+  // thread. If it throws, the engine does not start.
+  void preload(std::function<void()> load) { preloads_.push_back(std::move(load)); }
+  // `hook` runs in every forked child, before it has a job and mostly before there is
+  // one: for connections of its own, and for whatever must not be the same in all of
+  // them, such as the state of a random generator. If it throws, that is how the child's
+  // job fails.
+  void after_fork_child(std::function<void()> hook) {
+    after_fork_.push_back(std::move(hook));
+  }
+  const std::vector<std::function<void()>>& preloads() const noexcept {
+    return preloads_;
+  }
+  const std::vector<std::function<void()>>& after_fork_hooks() const noexcept {
+    return after_fork_;
+  }
+
  private:
   std::map<std::string, Handler, std::less<>> map_;
+  std::vector<std::function<void()>> preloads_;
+  std::vector<std::function<void()>> after_fork_;
 };
 
 // Runs `handler` on `job`, and turns whatever it throws into an Error. Used by every

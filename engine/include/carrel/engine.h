@@ -110,6 +110,11 @@ class Engine {
     return add_handler(kind, make_handler<Args>(std::move(f)));
   }
 
+  // For `fork` kinds, see Handlers. kInvalid, now or when the engine ignites: too late,
+  // for there is a process server; say it in the setup of prefork() or main_hook() then.
+  Result<void> preload(std::function<void()> load);
+  Result<void> after_fork_child(std::function<void()> hook);
+
   // Called on the thread that commits finishes: be brief. on_finished hears every attempt
   // that was applied, on_failed only those that did not complete, snooze or release.
   // A job may end, and be heard of here, before the enqueue that made it returns its id.

@@ -38,6 +38,10 @@ struct KindSpec {
   std::string kind;
   Handler handler;  // empty where the isolation runs programs
   Limits limits;
+  // fork: how many jobs one child may run before it ends, one after the other; it ends
+  // earlier once it has grown by more than `recycle_memory` bytes.
+  std::uint16_t recycle = 1;
+  std::uint64_t recycle_memory = 64ULL << 20;
   std::string key;  // mutex: template over the arguments, "user:{user}"; empty: the kind
   std::vector<std::string> command;        // exec: argv
   std::map<std::string, std::string> env;  // exec: added to the environment
@@ -125,6 +129,7 @@ struct IsolationSetup {
   std::span<const KindSpec>
       kinds;                    // those that named this isolation; borrowed for the call
   std::size_t concurrency = 1;  // at most this many runs at once
+  std::size_t warm = 0;         // fork: idle children that wait for a job
   Reactor* reactor = nullptr;   // outlives the isolation
   LogFn log = [](LogLevel, std::string_view) {};
 };

@@ -18,6 +18,7 @@ int main(int argc, char** argv) {
   app.add_option("--batch", options.batch);
   app.add_option("--threads", options.threads)->check(CLI::PositiveNumber);
   app.add_option("--concurrency", options.concurrency)->check(CLI::PositiveNumber);
+  app.add_option("--recycle", options.recycle)->check(CLI::PositiveNumber);
   app.add_option("--resident", options.resident_mb, "MB that the host makes resident");
   app.add_option("--gap-us", gap_us);
   app.add_option("--scratch", options.scratch);

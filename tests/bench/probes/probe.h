@@ -21,6 +21,7 @@ struct Options {
   std::size_t batch = 1;
   std::size_t threads = 1;
   std::size_t concurrency = 4;
+  std::size_t recycle = 1;      // jobs that one child runs
   std::size_t resident_mb = 0;  // how large the host makes itself
   std::chrono::microseconds gap{0};
   std::string scratch;  // a folder for databases

@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "../limits/fork_server.h"
+#include "../limits/warm_pool.h"
 #include "probe.h"
 
 namespace bench {
@@ -95,6 +96,13 @@ double bare_fork_rate(const Options& options) {
          server.run(options.jobs, options.concurrency);
 }
 
+// As many idle children as the engine keeps, see warm_config().
+double bare_warm_rate(const Options& options) {
+  WarmPool pool(2 * options.concurrency, options.recycle);
+  const Resident large(options.resident_mb);
+  return static_cast<double>(options.jobs) / pool.run(options.jobs, options.concurrency);
+}
+
 std::size_t own_threads() {
   const std::filesystem::directory_iterator tasks("/proc/self/task");
   return static_cast<std::size_t>(std::distance(begin(tasks), end(tasks)));
@@ -135,7 +143,8 @@ std::map<std::string, Probe> process_probes() {
   return {{"fork.rate", fork_rate},
           {"fork.threads", threads_beside_children},
           {"exec.rate", exec_rate},
-          {"limit.fork", bare_fork_rate}};
+          {"limit.fork", bare_fork_rate},
+          {"limit.warm", bare_warm_rate}};
 }
 
 }  // namespace bench

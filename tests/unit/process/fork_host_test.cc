@@ -101,7 +101,7 @@ class DescriptorLimit {
 };
 
 TEST_F(ForkHostTest, Case29_HostOutOfDescriptors_ResourceErrorAndNothingLeaked) {
-  fork_host().run("nothing");
+  fork_host(0).run("nothing");
   Outcome out;
   {
     const DescriptorLimit limit(0, 3);
@@ -113,10 +113,11 @@ TEST_F(ForkHostTest, Case29_HostOutOfDescriptors_ResourceErrorAndNothingLeaked) 
 }
 
 TEST_F(ForkHostTest, Case29_ServerOutOfDescriptors_ResourceErrorAndNothingLeaked) {
-  fork_host().run("nothing");
+  fork_host(0).run("nothing");
   const pid_t server = server_pid();
   {
-    // Its own descriptors fill these numbers; fewer than it polls would be no valid limit.
+    // Its own descriptors fill these numbers; fewer than it polls would be no valid
+    // limit.
     const DescriptorLimit limit(server, 6);
     const auto jobs = fork_host().start_many("nothing", 20);
     for (const auto& job : jobs) {

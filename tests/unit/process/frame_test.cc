@@ -49,7 +49,8 @@ TEST(Frame, BoundsAreThoseOfTheType) {
   EXPECT_EQ(kind(FrameType::kResult, ~0ULL), Kind::kTooLarge);
   EXPECT_EQ(kind(FrameType::kLog, ~0ULL - 15), Kind::kBroken);
   EXPECT_EQ(kind(static_cast<FrameType>(0), 0), Kind::kBroken);
-  EXPECT_EQ(kind(static_cast<FrameType>(6), 0), Kind::kBroken);
+  EXPECT_EQ(kind(FrameType::kDone, 17), Kind::kBroken);
+  EXPECT_EQ(kind(static_cast<FrameType>(7), 0), Kind::kBroken);
 }
 
 TEST(Frame, AWrongMagicIsToldByItsFirstFourBytes) {

@@ -21,6 +21,8 @@ namespace carrel::test {
 namespace {
 
 int listener = -1;
+pid_t preloaded_by = -1;
+pid_t hooked_by = -1;
 int port = 0;
 
 // The one descriptor beside stdio that a job's process has.
@@ -65,6 +67,13 @@ pid_t make_daemon() {
 }
 
 void add_plain(Handlers& h) {
+  h.preload([] { preloaded_by = getpid(); });
+  h.after_fork_child([] { hooked_by = getpid(); });
+  h.handle("hooks", [](Context&) {
+    return Json{preloaded_by == getppid(), hooked_by == getpid()};
+  });
+  h.handle("pid", [](Context&) { return static_cast<std::int64_t>(getpid()); });
+  h.handle("other_pid", [](Context&) { return static_cast<std::int64_t>(getpid()); });
   h.handle("print", [](Context&) { std::printf("from a job;"); });
   h.handle("echo", [](Context& job) { return job.args(); });
   h.handle("parent", [](Context&) { return static_cast<std::int64_t>(getppid()); });
@@ -160,6 +169,13 @@ void add_stubborn(Handlers& h) {
     job.log("ready");
     told.wait(lock, token, [] { return false; });
     return job.error("told to stop");
+  });
+  h.handle("survive_term", [](Context& job) {
+    static std::atomic<bool> termed{false};
+    std::signal(SIGTERM, [](int) { termed = true; });
+    job.log("ready");
+    while (!termed) std::this_thread::yield();
+    return static_cast<std::int64_t>(getpid());
   });
   h.handle("sleep", [](Context& job) {
     job.log("ready");

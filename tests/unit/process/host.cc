@@ -126,6 +126,36 @@ int hooked() {
 }
 
 // The engine's way: what is registered by then is known, and later kinds are refused.
+// A child that fails before it has a job.
+int bad_hooks() {
+  Json words = Json::array();
+  for (const bool crashes : {false, true}) {
+    const pid_t pid = fork();  // one server for a process
+    if (pid != 0) {
+      int status = 0;
+      waitpid(pid, &status, 0);
+      words.push_back(WIFEXITED(status) ? WEXITSTATUS(status) : -1);
+      continue;
+    }
+    must(carrel::prefork([crashes](Handlers& h) {
+      carrel::test::add_handlers(h);
+      h.after_fork_child([crashes] {
+        if (crashes) raise(SIGSEGV);
+        throw std::runtime_error("no database");
+      });
+    }));
+    Host host("fork");
+    const auto out = host.run("nothing");
+    const auto has = [&](const char* text) {
+      return out.error.message.find(text) != std::string::npos;
+    };
+    if (crashes) _exit(class_of(out) == "resource_error" && has("signal 11") ? 2 : 0);
+    _exit(class_of(out) == "failed" && has("no database") ? 1 : 0);
+  }
+  tell(words);
+  return 0;
+}
+
 int ignited_twice() {
   Handlers unknown;
   unknown.handle("stranger", [](carrel::Context&) {});
@@ -178,7 +208,7 @@ int hears_sigchld() {
 int out_of_processes() {
   if (setgid(65534) != 0 || setuid(65534) != 0) return 77;
   must(carrel::prefork(carrel::test::add_handlers));
-  Host fork("fork");
+  Host fork("fork", {}, 0);
   Host exec("exec", {carrel::test::program("program", {"/bin/true"})});
   const pid_t server = server_of(fork);
   rlimit before{};
@@ -244,6 +274,7 @@ int main(int argc, char** argv) {
       {"hooked", hooked},
       {"ignited_twice", ignited_twice},
       {"bad_setup", bad_setup},
+      {"bad_hooks", bad_hooks},
       {"prints", prints},
       {"hears_sigchld", hears_sigchld},
       {"out_of_processes", out_of_processes},

@@ -9,7 +9,7 @@ std::string hostile(std::string_view name) {
 }
 
 pid_t server_pid() {
-  Host host("fork");
+  Host host("fork", {}, 0);
   const Outcome outcome = host.run("parent");
   EXPECT_EQ(outcome.klass, OutcomeClass::kOk) << outcome.error.message;
   return static_cast<pid_t>(std::stol(outcome.result));
@@ -44,8 +44,8 @@ void ProcessTest::TearDown() {
   EXPECT_EQ(children_of(getpid()).size(), own_children_);
 }
 
-Host& ProcessTest::fork_host() {
-  if (!fork_) fork_ = std::make_unique<Host>("fork");
+Host& ProcessTest::fork_host(std::size_t warm) {
+  if (!fork_) fork_ = std::make_unique<Host>("fork", std::vector<KindSpec>{}, warm);
   return *fork_;
 }
 

@@ -15,7 +15,7 @@ class ProcessTest : public testing::Test {
   void TearDown() override;
 
   // Made on first use, closed by TearDown before the count.
-  Host& fork_host();
+  Host& fork_host(std::size_t warm = 2);
   // For one program: its kind is "program".
   Host& exec_host(std::vector<std::string> command,
                   std::map<std::string, std::string> env = {}, std::string cwd = {});

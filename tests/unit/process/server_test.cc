@@ -123,6 +123,10 @@ TEST_F(ServerTest, ASetupThatThrowsIsToldAndCanBeTriedAgain) {
   EXPECT_EQ(words.at(1), "");
 }
 
+TEST_F(ServerTest, AChildsHookThatFailsIsHowItsJobFails) {
+  EXPECT_EQ(words_of("bad_hooks"), (Json{1, 2}));
+}
+
 TEST_F(ServerTest, Case12_BufferedPrintfBeforeTheFork_PrintedOnce) {
   HostProcess host("prints");
   EXPECT_EQ(host.read_all(), "before the fork;from a job;after\n");

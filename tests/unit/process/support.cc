@@ -8,8 +8,8 @@
 #include <boost/asio/post.hpp>
 #include <filesystem>
 #include <fstream>
-#include <sstream>
 #include <future>
+#include <sstream>
 #include <stdexcept>
 #include <thread>
 
@@ -58,13 +58,15 @@ bool Recorder::ended() const {
   return ends > 0;
 }
 
-Host::Host(std::string_view name, std::vector<KindSpec> kinds) {
+Host::Host(std::string_view name, std::vector<KindSpec> kinds, std::size_t warm) {
   Registry registry;
   register_fork(registry);
   register_exec(registry);
   IsolationSetup setup;
   setup.kinds = kinds;
   setup.reactor = &reactor_;
+  setup.warm = warm;
+  setup.concurrency = 8;
   auto made = registry.isolation(name).value()->make(setup);
   if (!made) throw std::runtime_error(made.error().message);
   isolation_ = std::move(*made);

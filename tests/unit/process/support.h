@@ -52,8 +52,9 @@ struct Started {
 
 class Host {
  public:
-  // `name`: "fork" or "exec". Throws what the factory says.
-  explicit Host(std::string_view name, std::vector<KindSpec> kinds = {});
+  // `name`: "fork" or "exec"; `warm`: idle forked children. Throws what the factory says.
+  explicit Host(std::string_view name, std::vector<KindSpec> kinds = {},
+                std::size_t warm = 2);
   ~Host();
 
   Limits limits;

@@ -1,0 +1,216 @@
+// Children that wait for a job, and children that run more than one.
+#include <algorithm>
+#include <csignal>
+#include <set>
+
+#include "process_test.h"
+
+namespace carrel::test {
+namespace {
+
+class ForkWarmTest : public ProcessTest {
+ protected:
+  void SetUp() override {
+    ProcessTest::SetUp();
+    server_ = server_pid();
+    ASSERT_TRUE(eventually([&] { return idle().empty(); }));
+    Host none("fork", {}, 0);
+    none.settle();
+    without_ = open_descriptors(getpid());
+  }
+  std::vector<pid_t> idle() const { return children_of(server_); }
+  // Until there are so many.
+  std::vector<pid_t> idle(std::size_t count) const {
+    EXPECT_TRUE(eventually([&] { return idle().size() == count; })) << idle().size();
+    return idle();
+  }
+  // The only child of a host that keeps one, once the host has heard of it: it has one
+  // descriptor more than a host that keeps none.
+  pid_t heard_of() const {
+    EXPECT_TRUE(eventually([&] { return open_descriptors(getpid()) == without_ + 1; }));
+    return idle(1).at(0);
+  }
+  static pid_t pid_of(const Outcome& out) {
+    EXPECT_EQ(out.klass, OutcomeClass::kOk) << out.error.message;
+    return static_cast<pid_t>(std::stol(out.result));
+  }
+  static KindSpec recycled(const char* kind, std::uint16_t jobs,
+                           std::uint64_t memory = 64 << 20) {
+    KindSpec spec;
+    spec.kind = kind;
+    spec.recycle = jobs;
+    spec.recycle_memory = memory;
+    return spec;
+  }
+
+ private:
+  pid_t server_ = -1;
+  std::size_t without_ = 0;
+};
+
+TEST_F(ForkWarmTest, AJobRunsInAChildThatWasThereBefore) {
+  Host host("fork", {}, 3);
+  for (int i = 0; i < 10; ++i) {
+    // They are replaced a few at a time.
+    EXPECT_TRUE(eventually([&] { return idle().size() >= 2; }));
+    const auto waiting = idle();
+    const pid_t pid = pid_of(host.run("pid"));
+    EXPECT_EQ(std::count(waiting.begin(), waiting.end(), pid), 1) << pid;
+  }
+}
+
+TEST_F(ForkWarmTest, OneChildForOneJob) {
+  Host host("fork", {}, 2);
+  std::set<pid_t> pids;
+  for (int i = 0; i < 20; ++i) pids.insert(pid_of(host.run("pid")));
+  EXPECT_EQ(pids.size(), 20U);
+}
+
+TEST_F(ForkWarmTest, WithNoneAChildIsForkedForEachJobAndNoneStays) {
+  Host host("fork", {}, 0);
+  pid_of(host.run("pid"));
+  EXPECT_TRUE(idle(0).empty());
+}
+
+TEST_F(ForkWarmTest, AfterABurstThereAreAboutAsManyAsBefore) {
+  Host host("fork", {}, 4);
+  for (const auto& job : host.start_many("nothing", 100)) {
+    EXPECT_EQ(job.sink->wait().klass, OutcomeClass::kOk);
+  }
+  EXPECT_TRUE(eventually([&] { return idle().size() >= 2 && idle().size() <= 4; }))
+      << idle().size();
+}
+
+TEST_F(ForkWarmTest, IdleChildrenEndWithTheirEngine) {
+  {
+    Host host("fork", {}, 5);
+    idle(5);
+  }
+  EXPECT_TRUE(idle(0).empty());
+}
+
+TEST_F(ForkWarmTest, AnIdleChildThatDiesIsReplaced) {
+  Host host("fork", {}, 2);
+  const auto before = idle(2);
+  for (const pid_t pid : before) kill(pid, SIGKILL);
+  EXPECT_TRUE(eventually([&] {
+    const auto now = idle();
+    return now.size() >= 1 && std::count(now.begin(), now.end(), before[0]) == 0 &&
+           std::count(now.begin(), now.end(), before[1]) == 0;
+  }));
+  pid_of(host.run("pid"));
+}
+
+TEST_F(ForkWarmTest, AJobWhoseChildDiesBeforeItBeginsRunsInAnotherAndIsToldOnce) {
+  Host host("fork", {}, 1);
+  for (int i = 0; i < 20; ++i) {
+    const pid_t waiting = heard_of();
+    kill(waiting, SIGSTOP);
+    const auto job = host.start("pid");
+    kill(waiting, SIGKILL);
+    EXPECT_NE(pid_of(job.sink->wait()), waiting);
+    host.settle();
+    EXPECT_EQ(job.sink->ends, 1);
+  }
+}
+
+TEST_F(ForkWarmTest, AJobThatIsKilledBeforeItBeginsIsNotRunElsewhere) {
+  Host host("fork", {}, 1);
+  const pid_t waiting = heard_of();
+  kill(waiting, SIGSTOP);
+  const auto job = host.start("pid");
+  job.run->kill();
+  const Outcome out = job.sink->wait();
+  EXPECT_EQ(out.klass, OutcomeClass::kCancelled);
+  EXPECT_EQ(out.signal, SIGKILL);
+}
+
+TEST_F(ForkWarmTest, AJobThatWaitsForAChildCanBeStoppedOrKilled) {
+  Host host("fork", {}, 0);
+  const pid_t server = server_pid();
+  kill(server, SIGSTOP);
+  const auto stopped = host.start("pid");
+  const auto killed = host.start("pid");
+  stopped.run->request_stop(StopReason::kTimeout);
+  killed.run->kill();
+  EXPECT_EQ(stopped.sink->wait().klass, OutcomeClass::kWallTimeout);
+  EXPECT_EQ(killed.sink->wait().klass, OutcomeClass::kCancelled);
+  kill(server, SIGCONT);
+}
+
+TEST_F(ForkWarmTest, HooksRunInTheServerAndInEachChild) {
+  Host host("fork", {}, 1);
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(host.run("hooks").result, "[true,true]");
+}
+
+TEST_F(ForkWarmTest, AChildRunsAsManyJobsAsItsKindSays) {
+  Host host("fork", {recycled("pid", 3)}, 1);
+  std::vector<pid_t> pids;
+  for (int i = 0; i < 9; ++i) pids.push_back(pid_of(host.run("pid")));
+  for (int i = 0; i < 9; ++i) EXPECT_EQ(pids[i], pids[i / 3 * 3]) << i;
+  EXPECT_EQ(std::set<pid_t>(pids.begin(), pids.end()).size(), 3U);
+}
+
+TEST_F(ForkWarmTest, AUsedChildRunsNoOtherKind) {
+  Host host("fork", {recycled("pid", 100), recycled("other_pid", 100)}, 1);
+  const pid_t one = pid_of(host.run("pid"));
+  const pid_t other = pid_of(host.run("other_pid"));
+  EXPECT_NE(one, other);
+  EXPECT_NE(pid_of(host.run("parent")), one);
+  EXPECT_EQ(pid_of(host.run("pid")), one);
+  EXPECT_EQ(pid_of(host.run("other_pid")), other);
+}
+
+TEST_F(ForkWarmTest, AChildThatHasGrownPastItsBoundIsNotUsedAgain) {
+  Host host("fork", {recycled("leak", 100, 16 << 20), recycled("pid", 100)}, 1);
+  // Each leaks a third of the bound: the third or fourth job is a child's last.
+  std::set<std::uint64_t> peaks;
+  for (int i = 0; i < 12; ++i) {
+    const Outcome out = host.run("leak", "6000000");
+    ASSERT_EQ(out.klass, OutcomeClass::kOk) << out.error.message;
+    peaks.insert(out.usage.max_rss_bytes);
+  }
+  EXPECT_LT(*peaks.rbegin(), *peaks.begin() + (32U << 20));
+}
+
+TEST_F(ForkWarmTest, AUsedChildThatWaitsTooLongEnds) {
+  Host host("fork", {recycled("pid", 100)}, 0);
+  const pid_t pid = pid_of(host.run("pid"));
+  EXPECT_TRUE(eventually([&] { return !exists(pid); }));
+  EXPECT_NE(pid_of(host.run("pid")), pid);
+}
+
+TEST_F(ForkWarmTest, ProgressTokensAndErrorsWorkInAUsedChild) {
+  Host host("fork", {recycled("wait_token", 100), recycled("report", 100)}, 1);
+  for (int i = 0; i < 5; ++i) {
+    const auto job = host.start("wait_token");
+    job.sink->wait_until([](const Recorder& r) { return r.logged("ready"); });
+    job.run->request_stop(StopReason::kTimeout);
+    EXPECT_EQ(job.sink->wait().klass, OutcomeClass::kWallTimeout);
+    const auto report = host.start("report");
+    EXPECT_EQ(report.sink->wait().klass, OutcomeClass::kOk);
+    EXPECT_EQ(report.sink->checkpoints.size(), 1U);
+  }
+}
+
+TEST_F(ForkWarmTest, AUsedChildThatCrashesCostsItsOwnJobOnly) {
+  Host host("fork", {recycled("abort", 100), recycled("pid", 100)}, 1);
+  const pid_t pid = pid_of(host.run("pid"));
+  EXPECT_EQ(host.run("abort").klass, OutcomeClass::kCrashed);
+  EXPECT_EQ(host.run("abort").signal, SIGABRT);
+  EXPECT_EQ(pid_of(host.run("pid")), pid);
+  kill(pid, SIGKILL);  // while it waits
+  EXPECT_NE(pid_of(host.run("pid")), pid);
+}
+
+TEST_F(ForkWarmTest, AChildThatWasSignalledIsNotUsedAgain) {
+  Host host("fork", {recycled("survive_term", 100)}, 1);
+  const auto job = host.start("survive_term");
+  job.sink->wait_until([](const Recorder& r) { return r.logged("ready"); });
+  job.run->terminate();
+  const pid_t pid = pid_of(job.sink->wait());
+  EXPECT_TRUE(eventually([&] { return !exists(pid); }));
+}
+
+}  // namespace
+}  // namespace carrel::test
