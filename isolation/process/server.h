@@ -7,6 +7,8 @@
 
 #include <carrel/context.h>
 
+#include <signal.h>
+
 #include <chrono>
 #include <deque>
 #include <string>
@@ -78,6 +80,7 @@ class Server {
   UniqueFd signals_;
   const Handlers& handlers_;
   const pid_t pid_;
+  sigset_t no_signals_;  // a child must call, and load, as little as it can
   ChildList list_;
   std::deque<Client> clients_;
   std::uint32_t last_client_ = 0;

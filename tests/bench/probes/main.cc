@@ -8,6 +8,7 @@ int main(int argc, char** argv) {
   std::map<std::string, bench::Probe> probes = bench::memory_probes();
   probes.merge(bench::sqlite_probes());
   probes.merge(bench::process_probes());
+  probes.merge(bench::fork_probes());
 
   CLI::App app("Measures one side of a figure.", "probe");
   bench::Options options;

@@ -33,6 +33,7 @@ using Probe = double (*)(const Options&);
 std::map<std::string, Probe> memory_probes();
 std::map<std::string, Probe> sqlite_probes();
 std::map<std::string, Probe> process_probes();
+std::map<std::string, Probe> fork_probes();
 
 template <class T>
 T must(carrel::Result<T> result) {

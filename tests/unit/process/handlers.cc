@@ -67,8 +67,6 @@ pid_t make_daemon() {
 }
 
 void add_plain(Handlers& h) {
-  h.preload([] { preloaded_by = getpid(); });
-  h.after_fork_child([] { hooked_by = getpid(); });
   h.handle("hooks", [](Context&) {
     return Json{preloaded_by == getppid(), hooked_by == getpid()};
   });
@@ -217,6 +215,11 @@ void add_stubborn(Handlers& h) {
 }
 
 }  // namespace
+
+void add_hooks(Handlers& handlers) {
+  handlers.preload([] { preloaded_by = getpid(); });
+  handlers.after_fork_child([] { hooked_by = getpid(); });
+}
 
 void add_handlers(Handlers& handlers) {
   add_plain(handlers);

@@ -8,6 +8,7 @@
 namespace carrel::test {
 
 void add_handlers(Handlers& handlers);
+void add_hooks(Handlers& handlers);  // that the kind "hooks" asks for
 
 // Before the server is forked: a socket that the server must not keep. Its port.
 void open_early_listener();

@@ -18,7 +18,10 @@ int main(int argc, char** argv) {
   pthread_sigmask(SIG_BLOCK, &term, &before);
   std::signal(SIGINT, SIG_IGN);
   carrel::test::open_early_listener();
-  const auto made = carrel::prefork(carrel::test::add_handlers);
+  const auto made = carrel::prefork([](carrel::Handlers& handlers) {
+    carrel::test::add_handlers(handlers);
+    carrel::test::add_hooks(handlers);
+  });
   if (!made) {
     std::fprintf(stderr, "%s\n", made.error().message.c_str());
     return 1;
