@@ -209,6 +209,22 @@ void add_compare(CLI::App& app, Arguments& out, CompareArgs& a) {
   c->callback([&] { out.command = a; });
 }
 
+void add_sandbox(CLI::App& app, Arguments& out, SandboxArgs& a) {
+  auto* c = app.add_subcommand(
+      "sandbox", "Run one program in a sandbox, and print as JSON how that went");
+  c->add_option("--profile", a.profile,
+                "restricted, standard, full, or a [sandbox.NAME] of the configuration")
+      ->type_name("NAME")
+      ->capture_default_str();
+  c->add_option("--args", a.args, "What it reads; - reads that from standard input")
+      ->type_name("JSON");
+  duration(c, "--timeout", a.timeout, "Default: 1m");
+  c->add_option("command", a.command, "The program and its arguments, after --")
+      ->required()
+      ->type_name("PROGRAM");
+  c->callback([&] { out.command = a; });
+}
+
 void add_spin(CLI::App& app, Arguments& out, SpinArgs& a) {
   auto* c = app.add_subcommand("spin", "")->group("");
   duration(c, "work", a.work, "")->required();
@@ -227,6 +243,7 @@ struct Commands {
   ResumeArgs resume;
   CompareArgs compare;
   SpinArgs spin;
+  SandboxArgs sandbox;
 };
 
 }  // namespace
@@ -260,6 +277,7 @@ std::variant<Arguments, int> parse(int argc, char** argv) {
       ->callback([&] { out.command = StatusArgs{}; });
   add_compare(app, out, commands.compare);
   add_spin(app, out, commands.spin);
+  add_sandbox(app, out, commands.sandbox);
   app.add_subcommand("doctor",
                      "Try every backend and isolation here, and say what fails and why")
       ->callback([&] { out.command = DoctorArgs{}; });

@@ -90,13 +90,20 @@ struct SpinArgs {
   Duration work{0};
 };
 
+struct SandboxArgs {
+  std::string profile = "standard";
+  std::vector<std::string> command;
+  std::string args;  // JSON, or "-": from standard input
+  Duration timeout = std::chrono::minutes(1);
+};
+
 struct DoctorArgs {};
 
 struct Arguments {
   Global global;
   std::variant<std::monostate, RunArgs, EnqueueArgs, ListArgs, ShowArgs, RetryArgs,
                CancelArgs, PauseArgs, ResumeArgs, StatusArgs, CompareArgs, SpinArgs,
-               DoctorArgs>
+               SandboxArgs, DoctorArgs>
       command;
 };
 

@@ -17,6 +17,7 @@ int resume(const Global& global, const ResumeArgs& args);
 int status(const Global& global);
 int compare(const Global& global, const CompareArgs& args);
 int spin(const SpinArgs& args);
+int sandbox(const Global& global, const SandboxArgs& args);
 int doctor(const Global& global);
 
 }  // namespace carrel::cli

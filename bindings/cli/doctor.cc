@@ -1,6 +1,7 @@
 // What this machine can do, and why not: everything is tried for real.
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <set>
@@ -9,6 +10,7 @@
 #include "config_check.h"
 #include "modules.h"
 #include "probe.h"
+#include "sandboxed.h"
 #include "scratch.h"
 #include "session.h"
 #include "system_limits.h"
@@ -20,7 +22,7 @@ namespace {
 
 // One line of the report.
 struct Finding {
-  std::string about;  // "store", "isolation", "limit", "configuration"
+  std::string about;  // "store", "isolation", "sandbox", "limit", "configuration"
   std::string name;
   bool works = true;
   bool needed = false;  // the configuration asks for it
@@ -38,6 +40,7 @@ class Doctor {
     configuration();
     stores();
     isolations(prepared);
+    sandboxes(prepared);
     limits();
     print();
     return code_;
@@ -192,6 +195,44 @@ class Doctor {
                         {"descriptors", probe->descriptors}};
       } else {
         finding.text = probe.error().message;
+      }
+      add(std::move(finding), kUsage);
+    }
+  }
+
+  // Every tier, and every profile of the configuration: a job that reads and writes.
+  void sandboxes(const Result<void>& prepared) {
+    std::set<std::string> needed;
+    for (const auto& [name, kind] : config_.jobs) {
+      if (kind.isolation == "exec") needed.insert(kind.sandbox);
+    }
+    std::vector<std::string> names{"restricted", "standard", "full"};
+    for (const auto& [name, profile] : config_.sandboxes) {
+      if (std::find(names.begin(), names.end(), name) == names.end()) {
+        names.push_back(name);
+      }
+    }
+    for (const std::string& name : names) {
+      Finding finding{"sandbox", name, false, needed.contains(name), {}};
+      const Json args{{"word", "carrel"}};
+      const auto outcome =
+          prepared ? run_sandboxed(
+                         config_,
+                         {name, {"/bin/sh", "-c", "cat"}, args, std::chrono::seconds(30)})
+                   : Result<Outcome>(tl::unexpected<Error>(prepared.error()));
+      if (!outcome) {
+        finding.text = outcome.error().message;
+      } else if (outcome->klass != OutcomeClass::kOk ||
+                 Json::parse(outcome->result, nullptr, false) != args) {
+        finding.text =
+            "a job that should echo did not: " + std::string(to_string(outcome->klass)) +
+            " " + outcome->error.message;
+      } else {
+        finding.works = true;
+        finding.text = "a job took " + rough(outcome->usage.wall) + "; enforced:";
+        for (const auto& feature : *outcome->enforced) finding.text += " " + feature;
+        finding.more = {{"wall_us", outcome->usage.wall.count()},
+                        {"enforced", *outcome->enforced}};
       }
       add(std::move(finding), kUsage);
     }

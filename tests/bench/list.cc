@@ -156,13 +156,44 @@ std::vector<Figure> process_figures(const Programs& p) {
   };
 }
 
+// A static program in the tier `standard`, one after the other unless it is a rate.
+std::vector<Figure> sandbox_figures(const Programs& p) {
+  const auto ours = p.probe("sandbox.cycle", {"--jobs", "500"});
+  const std::string echo = p.bin + "/echo";
+  return {
+      {.name = "sandbox.cycle",
+       .unit = "us p50 (limit: bare clone3, mounts, pivot_root, exec)",
+       .ours = ours,
+       .limit = p.limit("spawn", {"1", "500", echo, "sandbox", "p50"}),
+       .target = 1.3,
+       .better = Better::kLower},
+      {.name = "sandbox.p50",
+       .unit = "us p50",
+       .ours = ours,
+       .limit = {},
+       .fixed_limit = 1500,
+       .better = Better::kLower},
+      {.name = "sandbox.over_exec",
+       .unit = "us p50 (limit: exec without a sandbox)",
+       .ours = ours,
+       .limit = p.probe("exec.cycle", {"--jobs", "500"}),
+       .target = 3,
+       .better = Better::kLower},
+      {.name = "sandbox.rate",
+       .unit = "jobs/s, 4 at once (limit: bare clone3, mounts, pivot_root, exec)",
+       .ours = p.probe("sandbox.rate", {"--jobs", "2000"}),
+       .limit = p.limit("spawn", {"4", "2000", echo, "sandbox"}),
+       .target = 0.77},
+  };
+}
+
 }  // namespace
 
 std::vector<Figure> all_figures(const std::string& bin, const std::string& scratch) {
   const Programs programs{bin, scratch};
   std::vector<Figure> all;
-  for (auto& part :
-       {memory_figures(programs), sqlite_figures(programs), process_figures(programs)}) {
+  for (auto& part : {memory_figures(programs), sqlite_figures(programs),
+                     process_figures(programs), sandbox_figures(programs)}) {
     all.insert(all.end(), part.begin(), part.end());
   }
   return all;

@@ -1,4 +1,12 @@
 // A child for every job, memory × memory: fork and exec, and the bare fork server.
+#include <sys/mman.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <cstring>
+#include <filesystem>
+#include <iterator>
+#include <thread>
 
 #include "../limits/fork_server.h"
 #include "../limits/warm_pool.h"
@@ -35,12 +43,62 @@ double fork_rate(const Options& options) {
   return rate(engine, options);
 }
 
-double exec_rate(const Options& options) {
+// The program of a job, in a sandbox if `profile` is one.
+carrel::Config running_echo(const std::string& profile, const Options& options) {
   carrel::Config config = with_isolation("exec", options);
-  config.jobs["job"].command = {options.echo};
-  config.jobs["job"].pass_env = {};
-  carrel::Engine engine = open(std::move(config));
+  carrel::KindConfig& kind = config.jobs["job"];
+  kind.command = {options.echo};
+  kind.pass_env = {};
+  kind.sandbox = profile;
+  if (profile == "none") return config;
+  const std::filesystem::path program = std::filesystem::absolute(options.echo);
+  carrel::SandboxProfile standard;
+  standard.mounts = {{program.parent_path(), "/program", true}};
+  standard.warm = 4;
+  config.sandboxes[profile] = standard;
+  kind.command = {"/program" / program.filename()};
+  return config;
+}
+
+double exec_rate(const Options& options) {
+  carrel::Engine engine = open(running_echo("none", options));
   return rate(engine, options);
+}
+
+double sandbox_rate(const Options& options) {
+  carrel::Engine engine = open(running_echo("standard", options));
+  return rate(engine, options);
+}
+
+// The median time from enqueue to the committed end, one after the other, in
+// microseconds.
+double median_cycle(carrel::Config config, const Options& options) {
+  carrel::Engine engine = open(std::move(config));
+  std::unique_ptr<Countdown> done;
+  engine.on_finished([&](const carrel::Event& event) {
+    if (event.outcome.klass == carrel::OutcomeClass::kOk) done->one();
+  });
+  must(engine.start());
+  std::vector<double> took;
+  for (std::size_t i = 0; i < options.jobs; ++i) {
+    done = std::make_unique<Countdown>(1);
+    const Stopwatch watch;
+    enqueue(engine, "job", arguments(), 1, 1);
+    done->wait();
+    took.push_back(watch.seconds() * 1e6);
+  }
+  engine.stop(std::chrono::seconds(5));
+  const auto middle = took.begin() + static_cast<std::ptrdiff_t>(took.size() / 2);
+  std::nth_element(took.begin(), middle, took.end());
+  return *middle;
+}
+
+double exec_cycle(const Options& options) {
+  return median_cycle(running_echo("none", options), options);
+}
+
+double sandbox_cycle(const Options& options) {
+  return median_cycle(running_echo("standard", options), options);
 }
 
 double bare_fork_rate(const Options& options) {
@@ -60,9 +118,9 @@ double bare_warm_rate(const Options& options) {
 }  // namespace
 
 std::map<std::string, Probe> process_probes() {
-  return {{"fork.rate", fork_rate},
-          {"exec.rate", exec_rate},
-          {"limit.fork", bare_fork_rate},
+  return {{"fork.rate", fork_rate},         {"exec.rate", exec_rate},
+          {"exec.cycle", exec_cycle},       {"sandbox.rate", sandbox_rate},
+          {"sandbox.cycle", sandbox_cycle}, {"limit.fork", bare_fork_rate},
           {"limit.warm", bare_warm_rate}};
 }
 

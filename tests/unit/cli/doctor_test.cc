@@ -40,6 +40,27 @@ TEST_F(Doctor, TriesEveryBackendAndIsolation) {
               HasSubstr("All that the configuration asks for works"));
 }
 
+TEST_F(Doctor, TriesEverySandboxWithAJob) {
+  configure("[sandbox.broken]\nmounts = [{ src = \"/no/such/folder\" }]\n");
+  auto all = findings(carrel({"doctor", "--json"}));
+  for (const char* tier : {"restricted", "standard", "full", "broken"}) {
+    const Json finding = all[std::string("sandbox/") + tier];
+    ASSERT_TRUE(finding.is_object()) << tier;
+    // What does not work says which feature is missing; what does, what is enforced.
+    if (finding["works"]) {
+      EXPECT_FALSE(finding["enforced"].empty()) << finding;
+    } else {
+      EXPECT_THAT(finding["text"].get<std::string>(), HasSubstr("sandbox_unavailable"));
+    }
+  }
+  EXPECT_THAT(all["sandbox/broken"]["text"].get<std::string>(),
+              HasSubstr("sandbox_unavailable"));
+  configure(
+      "[jobs.a]\nisolation = \"exec\"\ncommand = [\"x\"]\nsandbox = \"broken\"\n"
+      "[sandbox.broken]\nmounts = [{ src = \"/no/such/folder\" }]\n");
+  EXPECT_EQ(carrel({"doctor"}).code, 2) << "a kind asks for it";
+}
+
 TEST_F(Doctor, SaysWhatOfTheConfigurationDoesNotWork) {
   configure("[jobs.a]\nisolation = \"cell\"\n");
   const Said said = carrel({"doctor"});

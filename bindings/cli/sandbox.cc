@@ -1,0 +1,45 @@
+// One program in a profile, to try the profile.
+#include <cstdlib>
+#include <filesystem>
+
+#include "commands.h"
+#include "json_input.h"
+#include "sandboxed.h"
+#include "session.h"
+#include "text.h"
+
+namespace carrel::cli {
+namespace {
+
+// A tier needs no configuration.
+Result<Config> profiles(const Global& global) {
+  std::error_code ignored;
+  const bool named = !global.config.empty() || std::getenv("CARREL_CONFIG") != nullptr;
+  if (!named && !std::filesystem::exists("carrel.toml", ignored)) return Config{};
+  return load_config(global);
+}
+
+}  // namespace
+
+int sandbox(const Global& global, const SandboxArgs& args) {
+  const auto config = profiles(global);
+  if (!config) return failed(config.error());
+  if (!config->sandbox(args.profile)) {
+    complain("there is no sandbox \"" + args.profile + "\" in the configuration");
+    return kUsage;
+  }
+  SandboxedRun run{args.profile, args.command, {}, args.timeout};
+  if (!args.args.empty()) {
+    const auto text = args.args == "-" ? read_input() : Result<std::string>(args.args);
+    if (!text) return failed(text.error());
+    auto json = parse_json(*text, "the arguments");
+    if (!json) return failed(json.error());
+    run.args = std::move(*json);
+  }
+  const auto outcome = run_sandboxed(*config, run);
+  if (!outcome) return failed(outcome.error());
+  print_json(to_json(*outcome));
+  return outcome->klass == OutcomeClass::kOk ? kOk : kJobFailed;
+}
+
+}  // namespace carrel::cli
