@@ -1,9 +1,9 @@
 // The kill test: workers and producers die by kill -9 at named points and at random, and
-// are stopped for longer than a lease; then the checker looks for what was lost or done
-// twice.
+// are stopped for longer than a lease, and database servers are restarted under them;
+// then the checker looks for what was lost or done twice.
 //
-// FAULT_JOBS, FAULT_KILLS, FAULT_STOPS and FAULT_SEED in the environment make it longer,
-// or the same again.
+// FAULT_JOBS, FAULT_KILLS, FAULT_STOPS, FAULT_RESTARTS and FAULT_SEED in the environment
+// make it longer, or the same again.
 #include <carrel/conformance/checker.h>
 #include <gtest/gtest.h>
 #include <sqlite3.h>
@@ -14,7 +14,9 @@
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <iostream>
+#include <memory>
 #include <optional>
 #include <random>
 #include <string>
@@ -23,6 +25,7 @@
 
 #include "child.h"
 #include "folder.h"
+#include "servers/postgres.h"
 #include "work.h"
 
 namespace carrel::fault {
@@ -47,14 +50,105 @@ enum class Fault {
   kKillProducerAtRandom,
   kStopWorkerAtPoint,
   kStopWorkerAtRandom,
+  kRestartServer,
+  kKillServer,
 };
 
-class KillTest : public testing::Test {
+// A database, and what its own part of the test is.
+class Database {
+ public:
+  virtual ~Database() = default;
+  virtual std::string url() const = 0;
+  virtual void restart(const char* /*signal*/) {}
+  virtual void expect_sound() = 0;
+};
+
+struct StoreUnderTest {
+  const char* name;
+  std::size_t jobs;
+  std::size_t kills;
+  std::size_t stops;
+  std::size_t restarts;
+  std::string (*missing)();
+  std::unique_ptr<Database> (*start)(const Place& place);
+};
+
+class SqliteFile final : public Database {
+ public:
+  explicit SqliteFile(const Place& place) : file_((place.folder / "jobs.db").string()) {}
+  std::string url() const override { return "sqlite:" + file_; }
+  void expect_sound() override {
+    sqlite3* db = nullptr;
+    ASSERT_EQ(sqlite3_open(file_.c_str(), &db), SQLITE_OK);
+    std::string verdict;
+    const auto hear = [](void* to, int, char** text, char**) {
+      *static_cast<std::string*>(to) += text[0];
+      return 0;
+    };
+    sqlite3_exec(db, "PRAGMA integrity_check", hear, &verdict, nullptr);
+    sqlite3_close(db);
+    EXPECT_EQ(verdict, "ok");
+  }
+
+ private:
+  const std::string file_;
+};
+
+class Postgres final : public Database {
+ public:
+  std::string url() const override { return server_.tcp_url(); }
+  void restart(const char* signal) override {
+    server_.stop(signal);
+    server_.start();
+  }
+  void expect_sound() override {
+    server_.run("CREATE EXTENSION IF NOT EXISTS amcheck");
+    EXPECT_NO_THROW(
+        server_.run("SELECT bt_index_check(c.oid, true) FROM pg_class c"
+                    " JOIN pg_index i ON i.indexrelid = c.oid"
+                    " WHERE c.relname LIKE 'carrel%' AND i.indisvalid"));
+    EXPECT_EQ(server_.run("SELECT count(*) FROM carrel_jobs").at(0), "0");
+    EXPECT_EQ(server_
+                  .run("SELECT count(*) FROM carrel_requests q LEFT JOIN"
+                       " carrel_history h ON h.id = q.job WHERE h.id IS NULL")
+                  .at(0),
+              "0");
+  }
+
+ private:
+  test::PostgresServer server_;
+};
+
+const StoreUnderTest kSqlite = {
+    "sqlite",
+    20'000,
+    30,
+    25,
+    0,
+    [] { return std::string(); },
+    [](const Place& place) -> std::unique_ptr<Database> {
+      return std::make_unique<SqliteFile>(place);
+    },
+};
+const StoreUnderTest kPostgres = {
+    "postgresql",
+    8'000,
+    20,
+    8,
+    4,
+    &test::PostgresServer::missing,
+    [](const Place&) -> std::unique_ptr<Database> {
+      return std::make_unique<Postgres>();
+    },
+};
+
+class KillTest : public testing::TestWithParam<const StoreUnderTest*> {
  protected:
   KillTest()
-      : jobs_(from_environment("FAULT_JOBS", 20'000)),
-        kills_(from_environment("FAULT_KILLS", 30)),
-        stops_(from_environment("FAULT_STOPS", 25)),
+      : jobs_(from_environment("FAULT_JOBS", GetParam()->jobs)),
+        kills_(from_environment("FAULT_KILLS", GetParam()->kills)),
+        stops_(from_environment("FAULT_STOPS", GetParam()->stops)),
+        restarts_(from_environment("FAULT_RESTARTS", GetParam()->restarts)),
         seed_(from_environment("FAULT_SEED", std::random_device{}() % 1'000'000)),
         random_(static_cast<unsigned>(seed_)) {}
 
@@ -151,6 +245,11 @@ class KillTest : public testing::Test {
     victim.signal(SIGCONT);
   }
 
+  void restart_server(const char* signal) {
+    std::this_thread::sleep_for(some(5ms, 200ms));  // at random
+    database_->restart(signal);
+  }
+
   std::vector<Fault> plan() {
     std::vector<Fault> plan;
     // Each producer fault takes a chunk of jobs of its own.
@@ -166,6 +265,9 @@ class KillTest : public testing::Test {
     }
     for (std::size_t i = 0; i < stops_; ++i) {
       plan.push_back(i % 2 == 0 ? Fault::kStopWorkerAtPoint : Fault::kStopWorkerAtRandom);
+    }
+    for (std::size_t i = 0; i < restarts_; ++i) {
+      plan.push_back(i % 2 == 0 ? Fault::kRestartServer : Fault::kKillServer);
     }
     std::shuffle(plan.begin(), plan.end(), random_);
     return plan;
@@ -189,6 +291,10 @@ class KillTest : public testing::Test {
         return stop_worker("before_finish_commit");
       case Fault::kStopWorkerAtRandom:
         return stop_worker({});
+      case Fault::kRestartServer:
+        return restart_server("QUIT");  // at once, as after a crash
+      case Fault::kKillServer:
+        return restart_server("KILL");
     }
   }
 
@@ -219,19 +325,6 @@ class KillTest : public testing::Test {
     }
   }
 
-  void expect_sound_file() {
-    sqlite3* db = nullptr;
-    ASSERT_EQ(sqlite3_open(place_.database().c_str(), &db), SQLITE_OK);
-    std::string verdict;
-    const auto hear = [](void* to, int, char** text, char**) {
-      *static_cast<std::string*>(to) += text[0];
-      return 0;
-    };
-    sqlite3_exec(db, "PRAGMA integrity_check", hear, &verdict, nullptr);
-    sqlite3_close(db);
-    EXPECT_EQ(verdict, "ok");
-  }
-
   std::vector<conformance::Event> all_events() {
     std::vector<conformance::Event> all;
     for (const char* who : {"producer", "handler", "store"}) {
@@ -244,10 +337,12 @@ class KillTest : public testing::Test {
   const std::size_t jobs_;
   const std::size_t kills_;
   const std::size_t stops_;
+  const std::size_t restarts_;
   const std::size_t seed_;
   std::mt19937 random_;
   const Folder folder_;
   const Place place_{folder_.path()};
+  std::unique_ptr<Database> database_;
   std::vector<Child> workers_;
   std::optional<Child> producer_;
   std::vector<std::string> command_;  // of the producer, without its fault
@@ -255,7 +350,12 @@ class KillTest : public testing::Test {
   std::size_t at_named_points_ = 0;
 };
 
-TEST_F(KillTest, NothingIsLostAndNothingIsDoneTwice) {
+TEST_P(KillTest, NothingIsLostAndNothingIsDoneTwice) {
+  if (const std::string missing = GetParam()->missing(); !missing.empty()) {
+    GTEST_SKIP() << missing << " is not installed";
+  }
+  database_ = GetParam()->start(place_);
+  std::ofstream(place_.folder / "store") << database_->url() << "\n";
   std::cout << "seed " << seed_ << "\n";
   for (std::size_t i = 0; i < kWorkers; ++i) workers_.push_back(worker());
   const std::vector<Fault> faults = plan();
@@ -273,10 +373,7 @@ TEST_F(KillTest, NothingIsLostAndNothingIsDoneTwice) {
   while (next_chunk_ < kChunks) ASSERT_NO_FATAL_FAILURE(produce());
   ASSERT_NO_FATAL_FAILURE(finish_producer());
 
-  Registry registry = sql_registry();
-  auto store = or_die((*or_die(registry.store("sqlite"), "sqlite"))(
-                          or_die(Url::parse("sqlite:" + place_.database()), "url"), {}),
-                      "open");
+  auto store = or_die(open_store(place_.store()), "open");
   expect_all_final(*store);
   for (Child& w : workers_) {
     w.end_input();
@@ -302,8 +399,11 @@ TEST_F(KillTest, NothingIsLostAndNothingIsDoneTwice) {
     EXPECT_GT(at_named_points_, 0U);
   }
   store.reset();
-  expect_sound_file();
+  database_->expect_sound();
 }
+
+INSTANTIATE_TEST_SUITE_P(Stores, KillTest, testing::Values(&kSqlite, &kPostgres),
+                         [](const auto& store) { return store.param->name; });
 
 }  // namespace
 }  // namespace carrel::fault

@@ -77,10 +77,11 @@ int run(int argc, char** argv) {
   EventLog asked = or_die(EventLog::open(place.log("producer")), "event log");
 
   Config config;
-  config.store = "tested:" + place.database();
+  config.store = "tested:";
   config.role = Role::kProducer;
   config.log.level = LogLevel::kOff;
-  Engine engine = or_die(Engine::open(config, registry_with(plan, answers)), "open");
+  Engine engine =
+      or_die(Engine::open(config, registry_with(place, plan, answers)), "open");
   const std::size_t to = std::stoul(argv[3]);
   for (std::size_t n = std::stoul(argv[2]); n < to;) {
     std::vector<Request> batch;

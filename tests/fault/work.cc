@@ -7,6 +7,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <fstream>
 #include <sstream>
 
 namespace carrel::fault {
@@ -17,17 +18,31 @@ Registry sql_registry() {
   return registry;
 }
 
-Registry registry_with(const std::shared_ptr<conformance::FaultPlan>& plan,
+std::string Place::store() const {
+  std::ifstream file(folder / "store");
+  std::string url;
+  std::getline(file, url);
+  if (url.empty()) die("no store is named in " + folder.string());
+  return url;
+}
+
+Result<std::unique_ptr<Store>> open_store(const std::string& url,
+                                          const BackendOptions& options) {
+  Registry registry = sql_registry();
+  auto parsed = Url::parse(url);
+  if (!parsed) return tl::unexpected<Error>(std::move(parsed.error()));
+  const StoreFactory make = *or_die(registry.store(parsed->scheme), "the store");
+  return make(*parsed, options);
+}
+
+Registry registry_with(const Place& place,
+                       const std::shared_ptr<conformance::FaultPlan>& plan,
                        const std::shared_ptr<conformance::EventLog>& log) {
   Registry registry = sql_registry();
-  const StoreFactory sqlite = *or_die(registry.store("sqlite"), "the sqlite store");
   registry.add_store(
       "tested",
-      [=](const Url& url,
-          const BackendOptions& options) -> Result<std::unique_ptr<Store>> {
-        auto real_url = Url::parse("sqlite:" + url.rest);
-        if (!real_url) return tl::unexpected<Error>(std::move(real_url.error()));
-        auto real = sqlite(*real_url, options);
+      [=](const Url&, const BackendOptions& options) -> Result<std::unique_ptr<Store>> {
+        auto real = open_store(place.store(), options);
         if (!real) return real;
         auto crashing =
             std::make_unique<conformance::CrashingStore>(std::move(*real), plan);

@@ -16,7 +16,8 @@ namespace conformance = carrel::conformance;
 // Where everything of one test is.
 struct Place {
   std::filesystem::path folder;
-  std::string database() const { return (folder / "jobs.db").string(); }
+  // The URL of the store under test, which the driver has left there.
+  std::string store() const;
   std::filesystem::path log(const char* who) const {
     return folder / (std::string(who) + ".events");
   }
@@ -24,12 +25,17 @@ struct Place {
 
 inline constexpr const char* kKind = "work";
 
+// Opens a store by its URL, as it is.
+Result<std::unique_ptr<Store>> open_store(const std::string& url,
+                                          const BackendOptions& options = {});
+
 // The built-ins and the SQL stores.
 Registry sql_registry();
 
-// The same with a scheme "tested:": the SQLite store under `plan`'s faults, with what
+// The same with a scheme "tested:": the store of `place` under `plan`'s faults, with what
 // it answers written to `log`.
-Registry registry_with(const std::shared_ptr<conformance::FaultPlan>& plan,
+Registry registry_with(const Place& place,
+                       const std::shared_ptr<conformance::FaultPlan>& plan,
                        const std::shared_ptr<conformance::EventLog>& log);
 
 // "after_claim_commit kill 3": arms `plan`; false: not understood.

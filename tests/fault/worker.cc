@@ -65,7 +65,7 @@ int run(int argc, char** argv) {
   EventLog handled = or_die(EventLog::open(place.log("handler")), "event log");
 
   Config config;
-  config.store = "tested:" + place.database();
+  config.store = "tested:";
   config.worker.concurrency = std::stoul(argv[3]);
   config.worker.lease = std::chrono::milliseconds(std::stol(argv[2]));
   config.worker.beat = config.worker.lease / 10;
@@ -75,7 +75,8 @@ int run(int argc, char** argv) {
   config.defaults.retry.power = 0;
   config.retention = {std::chrono::hours(24), std::chrono::hours(24),
                       std::chrono::hours(24), 0};
-  Engine engine = or_die(Engine::open(config, registry_with(plan, answers)), "open");
+  Engine engine =
+      or_die(Engine::open(config, registry_with(place, plan, answers)), "open");
   or_die(engine.handle(kKind, [&](Context& job) { return work(job, handled); }),
          "handle");
   or_die(engine.start(), "start");

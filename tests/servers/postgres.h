@@ -16,7 +16,7 @@ class PostgresServer {
   static std::string missing();
 
   enum class Disk {
-    kCareless,  // fast; a power cut would lose data, which no test makes
+    kCareless,  // fast: survives whatever tests do, but no power cut
     kDurable,   // as a server is run
   };
   explicit PostgresServer(Disk disk = Disk::kCareless);

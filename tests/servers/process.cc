@@ -155,6 +155,14 @@ void Guarded::start() { pid_ = std::stoi(ask("start")); }
 
 void Guarded::stop(const std::string& signal) { ask("stop " + signal); }
 
+bool Guarded::running() const {
+  std::ifstream file("/proc/" + std::to_string(pid_) + "/stat");
+  std::string stat;
+  std::getline(file, stat);
+  const std::size_t name_end = stat.rfind(") ");
+  return name_end != std::string::npos && stat[name_end + 2] != 'Z';
+}
+
 std::string Guarded::log() const {
   std::ifstream file(folder_ / "log");
   std::stringstream all;

@@ -37,6 +37,7 @@ class Guarded {
   pid_t pid() const { return pid_; }  // of the server
   void start();                       // after stop()
   void stop(const std::string& signal);
+  bool running() const;
   std::string log() const;  // the end of what the server has said
 
  private:

@@ -473,7 +473,6 @@ const server::Statements kStatements = {
     .pick_lane = nullptr,
     .pick_ids = nullptr,
     .mark = nullptr,
-    .read_claimed = nullptr,
     .lock_jobs = kLockJobs,
     .lock_history = kLockHistory,
     .save_jobs = kSaveJobs,

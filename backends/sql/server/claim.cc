@@ -28,34 +28,36 @@ Claimed Writer::claimed_row() {
   return c;
 }
 
+// Best first.
 std::vector<Claimed> Writer::claim_lanes(
     const Claiming& claiming, std::span<const std::pair<Lane, std::size_t>> shares) {
   auto& t = *tables_;
   begin_claim(claiming);
-  if (!t.claim_lanes) {
-    std::vector<JobId> ids;
+  std::vector<std::tuple<int, long long, long long, std::size_t>> order;
+  std::vector<Claimed> claimed;
+  const auto add = [&] {
+    order.emplace_back(t.priority, t.run_at, t.id, claimed.size());
+    claimed.push_back(claimed_row());
+  };
+  if (t.claim_lanes) {
+    JsonRows rows;
+    for (const auto& [lane, take] : shares) {
+      rows.row()
+          .add_text("queue", lane.queue)
+          .add_text("kind", lane.kind)
+          .add("most", static_cast<long long>(take));
+    }
+    t.rows = rows.take();
+    t.claim_lanes.rows(add);
+  } else {
     for (const auto& [lane, take] : shares) {
       t.queue = lane.queue;
       t.kind = lane.kind;
       t.most = static_cast<long long>(take);
-      t.pick_lane.rows([&] { ids.push_back(to_id(t.id)); });
+      t.pick_lane.rows(add);
     }
-    return claim_ids(claiming, ids);
+    mark(claimed);
   }
-  JsonRows rows;
-  for (const auto& [lane, take] : shares) {
-    rows.row()
-        .add_text("queue", lane.queue)
-        .add_text("kind", lane.kind)
-        .add("most", static_cast<long long>(take));
-  }
-  t.rows = rows.take();
-  std::vector<std::tuple<int, long long, long long, std::size_t>> order;
-  std::vector<Claimed> claimed;
-  t.claim_lanes.rows([&] {
-    order.emplace_back(t.priority, t.run_at, t.id, claimed.size());
-    claimed.push_back(claimed_row());
-  });
   complete_claim(claimed);
   std::sort(order.begin(), order.end());
   std::vector<Claimed> best_first;
@@ -66,35 +68,35 @@ std::vector<Claimed> Writer::claim_lanes(
   return best_first;
 }
 
-// In the order of `ids`.
 std::vector<Claimed> Writer::claim_ids(const Claiming& claiming,
-                                       std::span<const JobId> ids) {
+                                       std::vector<JobId> ids) {
   auto& t = *tables_;
   std::vector<Claimed> claimed;
   if (ids.empty()) return claimed;
   begin_claim(claiming);
-  std::unordered_map<JobId, Claimed> granted;
-  const auto add = [&] { granted.emplace(to_id(t.id), claimed_row()); };
+  std::sort(ids.begin(), ids.end());
+  ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
   t.ids = json_array(ids);
+  const auto add = [&] { claimed.push_back(claimed_row()); };
   if (t.claim_ids) {
     t.claim_ids.rows(add);
   } else {
-    std::vector<JobId> picked;
-    t.pick_ids.rows([&] { picked.push_back(to_id(t.id)); });
-    if (picked.empty()) return claimed;
-    t.ids = json_array(picked);
-    t.mark.run();
-    t.read_claimed.rows(add);
-  }
-  claimed.reserve(granted.size());
-  for (const JobId id : ids) {
-    if (auto found = granted.find(id); found != granted.end()) {
-      claimed.push_back(std::move(found->second));
-      granted.erase(found);
-    }
+    t.pick_ids.rows(add);
+    mark(claimed);
   }
   complete_claim(claimed);
   return claimed;
+}
+
+// Makes rows that were picked what they were said to be.
+void Writer::mark(const std::vector<Claimed>& picked) {
+  if (picked.empty()) return;
+  std::vector<JobId> ids;
+  ids.reserve(picked.size());
+  for (const Claimed& c : picked) ids.push_back(c.lease.id);
+  std::sort(ids.begin(), ids.end());
+  tables_->ids = json_array(ids);
+  tables_->mark.run();
 }
 
 // What most rows do not have: a payload beside the row, a checkpoint.

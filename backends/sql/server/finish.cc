@@ -38,6 +38,19 @@ void Writer::complete(std::span<const Finish* const> runs, std::span<Finished> a
   const bool keep = end.wake_at > now_;
   std::unordered_map<JobId, std::size_t> asked;
   JsonRows rows;
+  const auto end_them = [&] {
+    if (rows.empty()) return;
+    t.rows = rows.take();
+    t.wake_at.set(end.wake_at.time_since_epoch().count());
+    (keep ? t.complete : t.complete_and_forget).rows([&] {
+      const auto found = asked.find(to_id(t.id));
+      if (found == asked.end()) return;
+      ended_.push_back(found->first);
+      answers[found->second] = Finished{};
+      asked.erase(found);
+    });
+    if (keep) ++tallied_;
+  };
   for (std::size_t i = 0; i < runs.size(); ++i) {
     const Finish& run = *runs[i];
     if (!t.complete || !is_plain(run) || !asked.emplace(run.lease.id, i).second) {
@@ -47,23 +60,16 @@ void Writer::complete(std::span<const Finish* const> runs, std::span<Finished> a
     rows.row()
         .add("id", to_column(run.lease.id))
         .add("fence", to_column(run.lease.fence));
-    if (!keep) continue;
-    rows.add_bytes("result", run.result);
-    if (!run.attempt) continue;
-    rows.add("attempt", run.attempt->attempt)
-        .add("wall_us", run.attempt->usage.wall.count());
+    if (keep) {
+      rows.add_bytes("result", run.result);
+      if (run.attempt) {
+        rows.add("attempt", run.attempt->attempt)
+            .add("wall_us", run.attempt->usage.wall.count());
+      }
+    }
+    if (rows.full()) end_them();
   }
-  if (asked.empty()) return;
-  t.rows = rows.take();
-  t.wake_at.set(end.wake_at.time_since_epoch().count());
-  (keep ? t.complete : t.complete_and_forget).rows([&] {
-    const auto found = asked.find(to_id(t.id));
-    if (found == asked.end()) return;
-    ended_.push_back(found->first);
-    answers[found->second] = Finished{};
-    asked.erase(found);
-  });
-  if (keep) ++tallied_;
+  end_them();
   for (const auto& [id, place] : asked) others.push_back(place);
 }
 
@@ -90,7 +96,7 @@ std::vector<Finished> Writer::finish(std::span<const Finish* const> runs) {
                                     run.crashed, options_.retention, now_);
     answers[i].state = row.rule.state;
     if (answers[i].kind != Finished::Kind::kApplied) continue;
-    if (run.attempt) t.attempts.add(row, run.lease.fence, *run.attempt);
+    if (run.attempt) t.attempts.add(row, run.lease.fence, *run.attempt, now_);
     news.push_back({row.id, run.progress, run.checkpoint, run.log});
     moved(row, State::kRunning,
           run.verdict == Verdict::kCompleted ? &run.result : nullptr);

@@ -8,9 +8,7 @@
 namespace carrel::sql::server {
 namespace {
 
-// What one statement carries at most: a server has a limit, and others wait meanwhile.
 constexpr std::size_t kRowsAStatement = 1000;
-constexpr std::size_t kBytesAStatement = 4U << 20;
 
 }  // namespace
 
@@ -123,7 +121,7 @@ void Writer::insert_rows(std::span<const NewJob* const> jobs, std::span<Inserted
       nameless.push_back(i);
     }
     if (job.payload.size() <= kInlinePayload) rows.add_bytes("payload", job.payload);
-    if (++count == kRowsAStatement || rows.size() >= kBytesAStatement) flush_rows();
+    if (++count == kRowsAStatement || rows.full()) flush_rows();
   }
   flush_rows();
 
@@ -138,7 +136,7 @@ void Writer::insert_rows(std::span<const NewJob* const> jobs, std::span<Inserted
     if (job.payload.size() > kInlinePayload) {
       rows.row().add("job", to_column(answers[i].id)).add_bytes("bytes", job.payload);
     }
-    if (rows.size() >= kBytesAStatement) flush_payloads();
+    if (rows.full()) flush_payloads();
     if (job.delay > Duration::zero()) continue;
     answers[i].ticket = {answers[i].id, job.queue, job.kind, job.priority};
     add_work(job.queue, job.kind);

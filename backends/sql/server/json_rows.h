@@ -23,7 +23,8 @@ class JsonRows {
   JsonRows& add_bytes(std::string_view name, std::string_view bytes);
 
   bool empty() const noexcept { return text_.empty(); }
-  std::size_t size() const noexcept { return text_.size(); }
+  // Enough for one statement: a server has a limit, and others wait meanwhile.
+  bool full() const noexcept { return text_.size() >= (1U << 20); }
   // The array; begins anew.
   std::string take();
 

@@ -1,5 +1,7 @@
 #include "server/rows.h"
 
+#include <algorithm>
+
 #include "check.h"
 
 namespace carrel::sql::server {
@@ -30,6 +32,7 @@ std::unordered_map<JobId, StoredRow> RowLocker::lock(std::span<const JobId> ids)
   std::unordered_map<JobId, StoredRow> rows;
   const auto add = [&] { rows.emplace(to_id(id_), current()); };
   std::vector<JobId> missing(ids.begin(), ids.end());
+  std::sort(missing.begin(), missing.end());
   // What ends while this looks goes from jobs to history, and is found there; what is
   // retried while this looks goes the other way, and is found by looking once more.
   for (Statement* table : {&lock_jobs_, &lock_history_, &lock_jobs_}) {
@@ -101,6 +104,7 @@ void RowSaver::add(const StoredRow& row, State before, const std::string* result
   if (!is_final_now) return;
   if (row.ended) rows.add("ended_at", row.ended->time_since_epoch().count());
   if (result != nullptr) rows.add_bytes("result", *result);
+  if (rows.full()) flush();
 }
 
 void RowSaver::flush() {
@@ -129,7 +133,8 @@ AttemptSaver::AttemptSaver(Session& session, const Statements& statements)
       add_(session, statements.add_attempts, use(rows_, "rows"), use(now_, "now")),
       trim_(session, statements.trim_attempts, use(job_, "job"), use(keep_, "keep")) {}
 
-void AttemptSaver::add(const StoredRow& row, Fence fence, const Attempt& attempt) {
+void AttemptSaver::add(const StoredRow& row, Fence fence, const Attempt& attempt,
+                       Time now) {
   adding_.row()
       .add("job", to_column(row.id))
       .add("fence", to_column(fence))
@@ -148,6 +153,7 @@ void AttemptSaver::add(const StoredRow& row, Fence fence, const Attempt& attempt
   if (row.started) adding_.add("started_at", row.started->time_since_epoch().count());
   // There cannot be more attempts than fences.
   if (value(fence) > static_cast<std::uint64_t>(keep_)) long_histories_.push_back(row.id);
+  if (adding_.full()) flush(now);
 }
 
 void AttemptSaver::flush(Time now) {
@@ -201,15 +207,20 @@ void NotesTable::add(std::span<const News> news) {
     }
   }
   JsonRows rows;
+  const auto save = [&] {
+    if (rows.empty()) return;
+    rows_ = rows.take();
+    save_.run();
+  };
   for (const auto& [job, notes] : all) {
     rows.row().add("job", to_column(job));
     if (notes.progress) rows.add_real("fraction", notes.progress->fraction);
     rows.add_bytes("message", notes.progress ? notes.progress->message : std::string())
         .add_bytes("checkpoint", notes.checkpoint)
         .add_bytes("log", notes.log);
+    if (rows.full()) save();
   }
-  rows_ = rows.take();
-  save_.run();
+  save();
 }
 
 }  // namespace carrel::sql::server

@@ -83,7 +83,7 @@ class AttemptSaver {
  public:
   AttemptSaver(Session& session, const Statements& statements);
   // Keeps the last kKeptAttempts.
-  void add(const StoredRow& row, Fence fence, const Attempt& attempt);
+  void add(const StoredRow& row, Fence fence, const Attempt& attempt, Time now);
   void flush(Time now);
   void forget();
 

@@ -79,12 +79,11 @@ class Writer final : public Transactor {
   // Claiming.
   std::vector<Claimed> claim_lanes(const Claiming& claiming,
                                    std::span<const std::pair<Lane, std::size_t>> shares);
-  std::vector<Claimed> claim_ids(const Claiming& claiming, std::span<const JobId> ids);
+  std::vector<Claimed> claim_ids(const Claiming& claiming, std::vector<JobId> ids);
   void begin_claim(const Claiming& claiming);
   Claimed claimed_row();
+  void mark(const std::vector<Claimed>& picked);
   void complete_claim(std::vector<Claimed>& claimed);
-  // Sorted as the lanes are: best first.
-  std::vector<Claimed> sorted(std::vector<Claimed> claimed);
 
   // Ending.
   void complete(std::span<const Finish* const> runs, std::span<Finished> answers,

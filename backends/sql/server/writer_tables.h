@@ -37,17 +37,11 @@ struct Writer::Tables {
                   soci::into(run_at), soci::into(attempt), soci::into(max_attempts),
                   soci::into(crashes)),
         pick_lane(s, sql.pick_lane, soci::use(queue, "queue"), soci::use(kind, "kind"),
-                  soci::use(now, "now"), soci::use(most, "most"), soci::into(id)),
-        pick_ids(s, sql.pick_ids, soci::use(ids, "ids"), soci::use(now, "now"),
-                 soci::into(id)),
+                  soci::use(now, "now"), soci::use(most, "most"), soci::into(id), soci::into(fence), soci::into(queue), soci::into(kind), soci::into(bytes, has_bytes), soci::into(timeout), soci::into(priority), soci::into(run_at), soci::into(attempt), soci::into(max_attempts), soci::into(crashes)),
+        pick_ids(s, sql.pick_ids, soci::use(ids, "ids"), soci::use(now, "now"), soci::into(id), soci::into(fence), soci::into(queue), soci::into(kind), soci::into(bytes, has_bytes), soci::into(timeout), soci::into(priority), soci::into(run_at), soci::into(attempt), soci::into(max_attempts), soci::into(crashes)),
         mark(s, sql.mark, soci::use(lease_end, "lease_end"),
              soci::use(claim_number, "claim_number"), soci::use(worker, "worker"),
              soci::use(now, "now"), soci::use(ids, "ids")),
-        read_claimed(s, sql.read_claimed, soci::use(ids, "ids"), soci::into(id),
-                     soci::into(fence), soci::into(queue), soci::into(kind),
-                     soci::into(bytes, has_bytes), soci::into(timeout),
-                     soci::into(priority), soci::into(run_at), soci::into(attempt),
-                     soci::into(max_attempts), soci::into(crashes)),
         complete(s, sql.complete, soci::use(rows, "rows"),
                  soci::use(wake_at.value, wake_at.indicator, "wake_at"),
                  soci::use(now, "now"), soci::into(id), soci::into(queue)),
@@ -113,7 +107,6 @@ struct Writer::Tables {
   Statement pick_lane;
   Statement pick_ids;
   Statement mark;
-  Statement read_claimed;
   Statement complete;
   Statement complete_and_forget;
   Statement renew;
