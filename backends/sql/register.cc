@@ -1,5 +1,6 @@
 #include <carrel/sql.h>
 
+#include "mariadb/store.h"
 #include "postgresql/store.h"
 #include "sqlite/store.h"
 
@@ -8,6 +9,7 @@ namespace carrel {
 void register_sql(Registry& registry) {
   registry.add_store("sqlite", sql::sqlite::open_store);
   registry.add_store("postgresql", sql::postgresql::open_store);
+  registry.add_store("mysql", sql::mariadb::open_store);
 }
 
 }  // namespace carrel

@@ -4,8 +4,8 @@
 
 #include <string_view>
 
-#include "postgresql/schema.h"
 #include "postgresql/statements.h"
+#include "server/migrate.h"
 
 namespace carrel::sql::postgresql {
 namespace {
@@ -74,7 +74,7 @@ server::Failure PostgresDriver::failure(server::Session* session) noexcept {
   failure.error.origin = kOrigin;
   try {
     throw;
-  } catch (const SchemaProblem& problem) {
+  } catch (const server::SchemaProblem& problem) {
     failure.error.code = problem.code;
     failure.error.message = settings_.place + ": " + problem.message;
     return failure;

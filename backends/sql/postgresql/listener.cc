@@ -25,7 +25,7 @@ constexpr std::size_t kLongest = 7000;
 }  // namespace
 
 Listener::Listener(std::shared_ptr<PostgresDriver> driver, const BackendOptions& options,
-                   Waiters& waiters, LookForLanes look)
+                   Waiters& waiters, server::LookForLanes look)
     : driver_(std::move(driver)),
       options_(options),
       waiters_(waiters),
@@ -207,11 +207,7 @@ void Listener::send() {
 
 void Listener::look_around() {
   next_look_ = Clock::now() + std::max<Duration>(options_.poll, milliseconds(1));
-  if (!waiters_.any()) return;
-  auto lanes = look_();
-  // Whoever waits hears of an error by its own calls.
-  if (lanes && !lanes->empty()) waiters_.work(*lanes);
-  waiters_.look_again();
+  server::look_around(waiters_, look_);
 }
 
 }  // namespace carrel::sql::postgresql

@@ -20,17 +20,16 @@
 
 #include "postgresql/driver.h"
 #include "server/connection.h"
+#include "server/poller.h"
 #include "waiters.h"
 
 namespace carrel::sql::postgresql {
 
 class Listener final : public server::News {
  public:
-  using LookForLanes = std::function<Result<std::vector<Lane>>()>;
-
   // `waiters` and what `look` needs outlive this.
   Listener(std::shared_ptr<PostgresDriver> driver, const BackendOptions& options,
-           Waiters& waiters, LookForLanes look);
+           Waiters& waiters, server::LookForLanes look);
   ~Listener() override;
 
   void tell(std::span<const Lane> lanes, bool ended) noexcept override;
@@ -54,7 +53,7 @@ class Listener final : public server::News {
   const std::shared_ptr<PostgresDriver> driver_;
   const BackendOptions options_;
   Waiters& waiters_;
-  const LookForLanes look_;
+  const server::LookForLanes look_;
   const int event_;  // wakes the thread
 
   std::mutex mutex_;

@@ -150,46 +150,27 @@ int number(const std::string& text) { return text.empty() ? 0 : std::stoi(text);
 
 }  // namespace
 
-int version_of(PostgresSession& session) {
-  if (session.execute("SELECT to_regclass('carrel_schema')").empty()) return 0;
-  return number(session.execute("SELECT max(version) FROM carrel_schema"));
+server::SchemaVersion version_of(PostgresSession& session) {
+  if (session.execute("SELECT to_regclass('carrel_schema')").empty()) return {};
+  return {number(session.execute("SELECT max(version) FROM carrel_schema")),
+          number(session.execute("SELECT usable_from FROM carrel_schema "
+                                 "ORDER BY version DESC LIMIT 1"))};
 }
 
 std::string_view step_from(int version) {
   return *kSteps.at(static_cast<std::size_t>(version));
 }
 
-void prepare_schema(PostgresSession& session, Migrate migrate) {
-  const auto check = [&](int version) {
-    if (version <= kSchemaVersion) return;
-    const int usable_from =
-        number(session.execute("SELECT usable_from FROM carrel_schema "
-                               "ORDER BY version DESC LIMIT 1"));
-    if (usable_from <= kSchemaVersion) return;
-    throw SchemaProblem{Code::kUnsupported,
-                        "its schema has version " + std::to_string(version) +
-                            ", which needs a carrel that knows version " +
-                            std::to_string(usable_from) + "; this one knows " +
-                            std::to_string(kSchemaVersion) + ": use a newer carrel"};
-  };
-  int version = version_of(session);
-  check(version);
-  if (version >= kSchemaVersion) return;
-  if (migrate == Migrate::kOff || (migrate == Migrate::kNew && version > 0)) {
-    throw SchemaProblem{
-        Code::kUnsupported,
-        (version == 0
-             ? std::string("it has no tables of carrel's")
-             : "its schema has version " + std::to_string(version) +
-                   ", this program needs version " + std::to_string(kSchemaVersion)) +
-            ": run \"carrel migrate\""};
-  }
+void prepare_schema(PostgresSession& session, server::Migrate migrate) {
+  if (!server::needs_steps(version_of(session), kSchemaVersion, migrate)) return;
   // One at a time, until the end of the transaction; the others then find it done.
   session.execute("BEGIN; SELECT pg_advisory_xact_lock(7161674165118018668)");
-  version = version_of(session);
-  check(version);
-  while (version < kSchemaVersion)
-    session.execute(std::string(step_from(version++)).c_str());
+  server::SchemaVersion found = version_of(session);
+  if (server::needs_steps(found, kSchemaVersion, migrate)) {
+    while (found.version < kSchemaVersion) {
+      session.execute(std::string(step_from(found.version++)).c_str());
+    }
+  }
   session.commit();
 }
 

@@ -1,12 +1,9 @@
 // The tables of a PostgreSQL store, and how older ones become newer ones.
 #pragma once
 
-#include <carrel/result.h>
-
-#include <string>
 #include <string_view>
 
-#include "postgresql/url.h"
+#include "server/migrate.h"
 
 namespace carrel::sql::postgresql {
 
@@ -17,14 +14,8 @@ class PostgresSession;
 // before, and the oldest version of the library's that can still use it.
 inline constexpr int kSchemaVersion = 1;
 
-// Why the tables cannot be used.
-struct SchemaProblem {
-  Code code;
-  std::string message;
-};
-
-// 0: there are no tables. Throws soci::soci_error.
-int version_of(PostgresSession& session);
+// Throws soci::soci_error.
+server::SchemaVersion version_of(PostgresSession& session);
 
 // The SQL that leads from `version` to the next, to be run in one transaction.
 std::string_view step_from(int version);
@@ -32,6 +23,6 @@ std::string_view step_from(int version);
 // Sees to it that the tables can be used: makes them or brings them forward as `migrate`
 // allows, all or nothing, in one transaction at a time however many processes try. Throws
 // soci::soci_error and SchemaProblem.
-void prepare_schema(PostgresSession& session, Migrate migrate);
+void prepare_schema(PostgresSession& session, server::Migrate migrate);
 
 }  // namespace carrel::sql::postgresql

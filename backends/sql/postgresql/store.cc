@@ -10,7 +10,7 @@ namespace carrel::sql::postgresql {
 Result<std::unique_ptr<Store>> open_store(const Url& url, const BackendOptions& options) {
   auto settings = settings_of(url);
   if (!settings) return tl::unexpected(std::move(settings.error()));
-  const Migrate migrate = settings->migrate;
+  const server::Migrate migrate = settings->migrate;
   const auto driver = std::make_shared<PostgresDriver>(std::move(*settings));
   std::unique_ptr<PostgresSession> session;
   try {
@@ -18,8 +18,7 @@ Result<std::unique_ptr<Store>> open_store(const Url& url, const BackendOptions& 
     prepare_schema(*session, migrate);
     session.reset();
     return server::make_store(
-        driver, options,
-        [&](Waiters& waiters, std::function<Result<std::vector<Lane>>()> lanes) {
+        driver, options, [&](Waiters& waiters, server::LookForLanes lanes) {
           return std::make_unique<Listener>(driver, options, waiters, std::move(lanes));
         });
   } catch (...) {

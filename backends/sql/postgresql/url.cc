@@ -90,12 +90,11 @@ Result<Settings> settings_of(const Url& url) {
     } else if (key == "listen") {
       listen = value;
     } else if (key == "migrate") {
-      if (value != "new" && value != "on" && value != "off") {
+      const auto migrate = server::parse_migrate(value);
+      if (!migrate) {
         return bad(url, "migrate: expected new, on or off, got \"" + value + "\"");
       }
-      settings.migrate = value == "on"    ? Migrate::kOn
-                         : value == "off" ? Migrate::kOff
-                                          : Migrate::kNew;
+      settings.migrate = *migrate;
     } else if (key == "call_timeout") {
       const auto duration = parse_duration(value);
       if (!duration) return bad(url, "call_timeout: " + duration.error().message);

@@ -5,13 +5,9 @@
 
 #include <string>
 
-namespace carrel::sql::postgresql {
+#include "server/migrate.h"
 
-enum class Migrate : std::uint8_t {
-  kNew,  // makes the tables where there are none
-  kOn,   // and brings older ones forward
-  kOff,
-};
+namespace carrel::sql::postgresql {
 
 struct Settings {
   std::string connect;  // for libpq
@@ -19,7 +15,7 @@ struct Settings {
   std::string place;    // for messages: the URL without options and password
   bool prepare = true;
   Duration call_timeout = std::chrono::seconds(8);
-  Migrate migrate = Migrate::kNew;
+  server::Migrate migrate = server::Migrate::kNew;
 };
 
 // kInvalid names what is wrong and what would be right. What is not an option of carrel's

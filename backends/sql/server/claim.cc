@@ -68,8 +68,7 @@ std::vector<Claimed> Writer::claim_lanes(
   return best_first;
 }
 
-std::vector<Claimed> Writer::claim_ids(const Claiming& claiming,
-                                       std::vector<JobId> ids) {
+std::vector<Claimed> Writer::claim_ids(const Claiming& claiming, std::vector<JobId> ids) {
   auto& t = *tables_;
   std::vector<Claimed> claimed;
   if (ids.empty()) return claimed;

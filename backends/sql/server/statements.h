@@ -36,8 +36,8 @@ struct Statements {
   const char* best_of_lane;  // of one: :queue, :kind, :now, :most
   // The same of many at once (:rows of n, queue, kind); null: one by one.
   const char* best_of_lanes;
-  // Claims :most of each of :rows (queue, kind, most), or of :ids, in one statement; null:
-  // pick answers with what the rows will be, and mark makes them so.
+  // Claims :most of each of :rows (queue, kind, most), or of :ids, in one statement;
+  // null: pick answers with what the rows will be, and mark makes them so.
   const char* claim_lanes;
   const char* claim_ids;
   const char* pick_lane;  // :queue, :kind, :now, :most; locks

@@ -1,0 +1,182 @@
+#include "mariadb/schema.h"
+
+#include <array>
+#include <string>
+
+#include "mariadb/session.h"
+
+namespace carrel::sql::mariadb {
+namespace {
+
+// Names are bytes: VARCHAR would ignore blanks at their ends.
+const char* const kVersion1 = R"sql(
+CREATE TABLE IF NOT EXISTS carrel_schema (
+  version     integer PRIMARY KEY,
+  usable_from integer NOT NULL,  -- by libraries that know this version or a later one
+  applied_at  timestamp NOT NULL DEFAULT CURRENT_TIMESTAMP
+) ENGINE = InnoDB;
+
+-- The one clock: microseconds since 1970 UTC.
+CREATE OR REPLACE SQL SECURITY INVOKER VIEW carrel_clock AS
+  SELECT CAST(UNIX_TIMESTAMP(NOW(6)) * 1000000 AS SIGNED) AS now_us;
+
+CREATE SEQUENCE IF NOT EXISTS carrel_job_id;
+
+-- Jobs that are not final.
+CREATE TABLE IF NOT EXISTS carrel_jobs (
+  id               bigint PRIMARY KEY,
+  fence            bigint NOT NULL DEFAULT 0,
+  finished_fence   bigint NOT NULL DEFAULT 0,
+  wake_at          bigint,  -- null: available, and never expires
+  expires_at       bigint,
+  enqueued_at      bigint NOT NULL,
+  run_at           bigint NOT NULL,
+  started_at       bigint,
+  timeout_us       bigint NOT NULL,
+  claim_number     bigint NOT NULL DEFAULT 0,
+  attempt          integer NOT NULL DEFAULT 0,
+  max_attempts     integer NOT NULL,
+  crashes          integer NOT NULL DEFAULT 0,
+  state            smallint NOT NULL,
+  priority         smallint NOT NULL,
+  cancel_requested smallint NOT NULL DEFAULT 0,
+  queue            VARBINARY(128) NOT NULL,
+  kind             VARBINARY(128) NOT NULL,
+  worker           VARBINARY(255) NOT NULL DEFAULT '',
+  request_id       VARBINARY(512),
+  payload          LONGBLOB    -- null: in carrel_payloads
+) ENGINE = InnoDB;
+
+-- What may be claimed, by lane, best first.
+CREATE INDEX IF NOT EXISTS carrel_jobs_available
+    ON carrel_jobs (state, queue, kind, priority, run_at, id);
+
+-- What the sweep must look at, and when.
+CREATE INDEX IF NOT EXISTS carrel_jobs_wake ON carrel_jobs (wake_at);
+
+-- What a worker runs, for its beats.
+CREATE INDEX IF NOT EXISTS carrel_jobs_worker
+    ON carrel_jobs (worker, state, claim_number);
+
+-- Jobs that are final: written once, so that however many there are, no claim sees them.
+CREATE TABLE IF NOT EXISTS carrel_history (
+  id               bigint PRIMARY KEY,
+  fence            bigint NOT NULL,
+  finished_fence   bigint NOT NULL,
+  wake_at          bigint NOT NULL,  -- when it is to be purged
+  expires_at       bigint,
+  enqueued_at      bigint NOT NULL,
+  run_at           bigint NOT NULL,
+  started_at       bigint,
+  ended_at         bigint NOT NULL,
+  timeout_us       bigint NOT NULL,
+  claim_number     bigint NOT NULL,
+  attempt          integer NOT NULL,
+  max_attempts     integer NOT NULL,
+  crashes          integer NOT NULL,
+  state            smallint NOT NULL,
+  priority         smallint NOT NULL,
+  cancel_requested smallint NOT NULL,
+  queue            VARBINARY(128) NOT NULL,
+  kind             VARBINARY(128) NOT NULL,
+  worker           VARBINARY(255) NOT NULL,
+  request_id       VARBINARY(512),
+  payload          LONGBLOB,
+  result           LONGBLOB
+) ENGINE = InnoDB;
+
+CREATE INDEX IF NOT EXISTS carrel_history_wake ON carrel_history (state, wake_at);
+
+-- Request ids, of jobs in either table.
+CREATE TABLE IF NOT EXISTS carrel_requests (
+  request_id VARBINARY(512) PRIMARY KEY,
+  job        bigint NOT NULL UNIQUE
+) ENGINE = InnoDB;
+
+-- Payloads that are too long to be written again at every step of their job.
+CREATE TABLE IF NOT EXISTS carrel_payloads (
+  job   bigint PRIMARY KEY,
+  bytes LONGBLOB NOT NULL
+) ENGINE = InnoDB;
+
+-- What a run says on its way.
+CREATE TABLE IF NOT EXISTS carrel_notes (
+  job        bigint PRIMARY KEY,
+  fraction   double,  -- null: no progress said
+  message    LONGBLOB NOT NULL,
+  checkpoint LONGBLOB NOT NULL,
+  log        LONGBLOB NOT NULL
+) ENGINE = InnoDB;
+
+-- How the attempts ended. The key makes a second end of one run an error.
+CREATE TABLE IF NOT EXISTS carrel_attempts (
+  job         bigint NOT NULL,
+  fence       bigint NOT NULL,
+  wall_us     bigint NOT NULL,
+  cpu_us      bigint NOT NULL DEFAULT 0,
+  max_rss     bigint NOT NULL DEFAULT 0,
+  started_at  bigint,
+  ended_at    bigint NOT NULL,
+  attempt     integer NOT NULL,
+  native      integer NOT NULL DEFAULT 0,
+  exit_code   integer NOT NULL DEFAULT 0,
+  `signal`    integer NOT NULL DEFAULT 0,
+  class       smallint NOT NULL,
+  code        smallint NOT NULL DEFAULT 11,  -- Code::kFailed
+  message     LONGBLOB NOT NULL DEFAULT '',
+  stderr_tail LONGBLOB NOT NULL DEFAULT '',
+  worker      VARBINARY(255) NOT NULL,
+  PRIMARY KEY (job, fence)
+) ENGINE = InnoDB;
+
+CREATE TABLE IF NOT EXISTS carrel_paused (
+  queue VARBINARY(128) PRIMARY KEY
+) ENGINE = InnoDB;
+
+-- How many final rows there are: the sum of what each transaction has added or taken.
+CREATE TABLE IF NOT EXISTS carrel_tally (
+  id    bigint AUTO_INCREMENT PRIMARY KEY,
+  queue VARBINARY(128) NOT NULL,
+  state smallint NOT NULL,
+  jobs  bigint NOT NULL
+) ENGINE = InnoDB;
+
+INSERT INTO carrel_schema (version, usable_from) VALUES (1, 1);
+)sql";
+
+constexpr std::array<const char* const*, kSchemaVersion> kSteps{&kVersion1};
+
+int number(const std::string& text) { return text.empty() ? 0 : std::stoi(text); }
+
+}  // namespace
+
+server::SchemaVersion version_of(MariadbSession& session) {
+  const std::string there = session.execute(
+      "SELECT COUNT(*) FROM information_schema.tables"
+      " WHERE table_schema = DATABASE() AND table_name = 'carrel_schema'");
+  if (number(there) == 0) return {};
+  return {number(session.execute("SELECT MAX(version) FROM carrel_schema")),
+          number(session.execute("SELECT usable_from FROM carrel_schema"
+                                 " ORDER BY version DESC LIMIT 1"))};
+}
+
+std::string_view step_from(int version) {
+  return *kSteps.at(static_cast<std::size_t>(version));
+}
+
+void prepare_schema(MariadbSession& session, server::Migrate migrate) {
+  if (!server::needs_steps(version_of(session), kSchemaVersion, migrate)) return;
+  // One at a time; the others then find it done. The lock ends with the session at last.
+  const std::string lock = "CONCAT('carrel_', DATABASE())";
+  if (session.execute("SELECT GET_LOCK(" + lock + ", 6)") != "1") {
+    throw server::SchemaProblem{Code::kUnavailable,
+                                "somebody else has been making its tables for seconds"};
+  }
+  server::SchemaVersion found = version_of(session);
+  if (server::needs_steps(found, kSchemaVersion, migrate)) {
+    while (found.version < kSchemaVersion) session.execute(step_from(found.version++));
+  }
+  session.execute("SELECT RELEASE_LOCK(" + lock + ")");
+}
+
+}  // namespace carrel::sql::mariadb

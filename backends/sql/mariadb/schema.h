@@ -1,0 +1,27 @@
+// The tables of a MariaDB store, and how older ones become newer ones.
+#pragma once
+
+#include <string_view>
+
+#include "server/migrate.h"
+
+namespace carrel::sql::mariadb {
+
+class MariadbSession;
+
+// As in postgresql/schema.h.
+inline constexpr int kSchemaVersion = 1;
+
+// Throws soci::soci_error.
+server::SchemaVersion version_of(MariadbSession& session);
+
+// The SQL that leads from `version` to the next. MariaDB commits each CREATE by itself,
+// so every statement of a step may find its work done already.
+std::string_view step_from(int version);
+
+// Sees to it that the tables can be used: makes them or brings them forward as `migrate`
+// allows, one process at a time. What a crash has left half done is gone on with. Throws
+// soci::soci_error and SchemaProblem.
+void prepare_schema(MariadbSession& session, server::Migrate migrate);
+
+}  // namespace carrel::sql::mariadb

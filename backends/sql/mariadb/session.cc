@@ -1,0 +1,78 @@
+#include "mariadb/session.h"
+
+#include <memory>
+#include <stdexcept>
+
+namespace carrel::sql::mariadb {
+namespace {
+
+Time to_instant(const std::string& microseconds) {
+  if (microseconds.empty()) throw std::runtime_error("the server did not say its time");
+  return Time(Duration(std::stoll(microseconds)));
+}
+
+}  // namespace
+
+MariadbSession::MariadbSession(const std::string& connect, server::Watchdog& dog)
+    : Session(std::make_unique<soci::session>(soci::mysql, connect), true) {
+  watch(dog, static_cast<int>(mysql_get_socket(native())));
+  {
+    const Call call(*this);
+    mysql_set_server_option(native(), MYSQL_OPTION_MULTI_STATEMENTS_ON);
+  }
+  // Under REPEATABLE READ, InnoDB locks the gaps between rows, and claims of several
+  // workers dead-lock.
+  execute(
+      "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION',"
+      " time_zone = '+00:00', tx_isolation = 'READ-COMMITTED',"
+      " innodb_lock_wait_timeout = 5, autocommit = 1");
+}
+
+MYSQL* MariadbSession::native() {
+  return static_cast<soci::mysql_session_backend*>(soci().get_backend())->conn_;
+}
+
+std::string MariadbSession::execute(std::string_view sql) {
+  const Call call(*this);
+  MYSQL* connection = native();
+  std::string answer;
+  int status = mysql_real_query(connection, sql.data(), sql.size());
+  while (status == 0) {
+    const std::unique_ptr<MYSQL_RES, decltype(&mysql_free_result)> result(
+        mysql_store_result(connection), &mysql_free_result);
+    if (result) {
+      while (MYSQL_ROW row = mysql_fetch_row(result.get())) {
+        answer = row[0] != nullptr ? row[0] : "";
+      }
+    } else if (mysql_field_count(connection) != 0) {
+      status = 1;
+      break;
+    }
+    status = mysql_next_result(connection);
+  }
+  if (status > 0) {
+    throw soci::mysql_soci_error(mysql_error(connection),
+                                 static_cast<int>(mysql_errno(connection)));
+  }
+  return answer;
+}
+
+Time MariadbSession::begin() {
+  return to_instant(execute("START TRANSACTION; SELECT now_us FROM carrel_clock"));
+}
+
+void MariadbSession::begin_reading() {
+  execute(
+      "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ;"
+      "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY");
+}
+
+Time MariadbSession::now() {
+  return to_instant(execute("SELECT now_us FROM carrel_clock"));
+}
+
+void MariadbSession::commit() { execute("COMMIT"); }
+
+void MariadbSession::rollback() { execute("ROLLBACK"); }
+
+}  // namespace carrel::sql::mariadb

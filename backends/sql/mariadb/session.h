@@ -1,0 +1,31 @@
+// One connection to a MariaDB server.
+#pragma once
+
+#include <soci/mysql/soci-mysql.h>
+
+#include <string>
+
+#include "server/session.h"
+
+namespace carrel::sql::mariadb {
+
+class MariadbSession final : public server::Session {
+ public:
+  // Throws soci::soci_error.
+  MariadbSession(const std::string& connect, server::Watchdog& dog);
+
+  Time begin() override;
+  void commit() override;
+  void rollback() override;
+  void begin_reading() override;
+  Time now() override;
+
+  // Runs one or more statements without parameters; the first column of the last row of
+  // them all, if there is one. Throws soci::mysql_soci_error.
+  std::string execute(std::string_view sql);
+
+ private:
+  MYSQL* native();
+};
+
+}  // namespace carrel::sql::mariadb

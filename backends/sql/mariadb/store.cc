@@ -1,0 +1,30 @@
+#include "mariadb/store.h"
+
+#include "mariadb/driver.h"
+#include "mariadb/schema.h"
+#include "server/poller.h"
+#include "server/store.h"
+
+namespace carrel::sql::mariadb {
+
+Result<std::unique_ptr<Store>> open_store(const Url& url, const BackendOptions& options) {
+  auto settings = settings_of(url);
+  if (!settings) return tl::unexpected(std::move(settings.error()));
+  const server::Migrate migrate = settings->migrate;
+  const auto driver = std::make_shared<MariadbDriver>(std::move(*settings));
+  std::unique_ptr<MariadbSession> session;
+  try {
+    session = driver->connect_plainly();
+    driver->learn_limits(*session);
+    prepare_schema(*session, migrate);
+    session.reset();
+    return server::make_store(
+        driver, options, [&](Waiters& waiters, server::LookForLanes lanes) {
+          return std::make_unique<server::Poller>(options, waiters, std::move(lanes));
+        });
+  } catch (...) {
+    return tl::unexpected(driver->failure(session.get()).error);
+  }
+}
+
+}  // namespace carrel::sql::mariadb

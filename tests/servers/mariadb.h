@@ -1,0 +1,51 @@
+// A MariaDB server of a test's own.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "process.h"
+
+namespace carrel::test {
+
+class MariadbServer {
+ public:
+  // What must be installed and is not; empty: nothing.
+  static std::string missing();
+
+  enum class Disk {
+    kCareless,  // fast: survives whatever tests do, but no power cut
+    kDurable,   // as a server is run
+  };
+  explicit MariadbServer(Disk disk = Disk::kCareless);
+  ~MariadbServer();
+
+  // "mysql://carrel@…/DATABASE" through the socket in its folder, or through TCP. There
+  // is a database "carrel".
+  std::string url(const std::string& database = "carrel") const;
+  std::string tcp_url() const { return tcp_url(port_); }
+  static std::string tcp_url(int port);
+  int port() const { return port_; }
+
+  pid_t pid() const { return server_->pid(); }
+  void stop(const std::string& signal) { server_->stop(signal); }
+  void start();  // returns when it takes connections
+
+  // Runs statements as another program would; the first columns of the last one's rows.
+  // Throws std::runtime_error.
+  std::vector<std::string> run(const std::string& sql,
+                               const std::string& database = "carrel") const;
+
+ private:
+  bool answers() const;
+  void wait_until_ready();
+  std::vector<std::string> run_as(const char* user, const std::string& sql,
+                                  const char* database) const;
+
+  std::filesystem::path folder_;
+  int port_ = 0;
+  std::unique_ptr<Guarded> server_;
+};
+
+}  // namespace carrel::test
