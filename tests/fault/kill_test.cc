@@ -25,6 +25,7 @@
 
 #include "child.h"
 #include "folder.h"
+#include "servers/mariadb.h"
 #include "servers/postgres.h"
 #include "work.h"
 
@@ -119,6 +120,30 @@ class Postgres final : public Database {
   test::PostgresServer server_;
 };
 
+class Mariadb final : public Database {
+ public:
+  std::string url() const override { return server_.tcp_url(); }
+  void restart(const char* signal) override {
+    server_.stop(signal);
+    server_.start();
+  }
+  void expect_sound() override {
+    for (const std::string& table : server_.run("SHOW TABLES LIKE 'carrel%'")) {
+      if (table == "carrel_clock" || table == "carrel_job_id") continue;
+      EXPECT_NO_THROW(server_.run("CHECK TABLE " + table + " EXTENDED"));
+    }
+    EXPECT_EQ(server_.run("SELECT COUNT(*) FROM carrel_jobs").at(0), "0");
+    EXPECT_EQ(server_
+                  .run("SELECT COUNT(*) FROM carrel_requests q LEFT JOIN"
+                       " carrel_history h ON h.id = q.job WHERE h.id IS NULL")
+                  .at(0),
+              "0");
+  }
+
+ private:
+  test::MariadbServer server_;
+};
+
 const StoreUnderTest kSqlite = {
     "sqlite",
     20'000,
@@ -140,6 +165,15 @@ const StoreUnderTest kPostgres = {
     [](const Place&) -> std::unique_ptr<Database> {
       return std::make_unique<Postgres>();
     },
+};
+const StoreUnderTest kMariadb = {
+    "mariadb",
+    5'000,
+    15,
+    6,
+    3,
+    &test::MariadbServer::missing,
+    [](const Place&) -> std::unique_ptr<Database> { return std::make_unique<Mariadb>(); },
 };
 
 class KillTest : public testing::TestWithParam<const StoreUnderTest*> {
@@ -402,7 +436,8 @@ TEST_P(KillTest, NothingIsLostAndNothingIsDoneTwice) {
   database_->expect_sound();
 }
 
-INSTANTIATE_TEST_SUITE_P(Stores, KillTest, testing::Values(&kSqlite, &kPostgres),
+INSTANTIATE_TEST_SUITE_P(Stores, KillTest,
+                         testing::Values(&kSqlite, &kPostgres, &kMariadb),
                          [](const auto& store) { return store.param->name; });
 
 }  // namespace
