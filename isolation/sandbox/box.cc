@@ -20,6 +20,7 @@
 #include "landlock.h"
 #include "quarters.h"
 #include "target.h"
+#include "tree_clock.h"
 #include "wire.h"
 
 namespace carrel::sandbox {
@@ -38,14 +39,6 @@ UniqueFd child_signals() {
   return UniqueFd(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
 }
 
-std::uint64_t microseconds(const rusage& used) {
-  const auto of = [](const timeval& t) {
-    return static_cast<std::uint64_t>(t.tv_sec) * 1'000'000 +
-           static_cast<std::uint64_t>(t.tv_usec);
-  };
-  return of(used.ru_utime) + of(used.ru_stime);
-}
-
 class Box {
  public:
   Box(const Blueprint& blueprint, UniqueFd socket)
@@ -58,8 +51,7 @@ class Box {
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     receive();
     if (quarters_.failed()) {
-      report_.stage = quarters_.stage();
-      report_.error = quarters_.error();
+      refuse(Reply::What::kNotSpawned, quarters_.stage(), quarters_.error());
     } else if (start()) {
       supervise();
       bury();
@@ -100,44 +92,45 @@ class Box {
     target.drop_user = quarters_.drops_user();
     process::SpawnJob job;
     if (head.fds > 0) {
-      report_.what = Reply::What::kNotForked;
-      if (fds_.size() < head.fds || fds_.size() < 4) return refuse(Stage::kNone, EMFILE);
+      constexpr auto kNotForked = Reply::What::kNotForked;
+      if (fds_.size() < head.fds || fds_.size() < 4) {
+        return refuse(kNotForked, Stage::kNone, EMFILE);
+      }
       std::string_view body = in.get_bytes(head.inline_bytes);
       if (head.body_in_file) {
         if (!process::read_memory_file(fds_.back().get(), file_)) {
-          return refuse(Stage::kNone, EIO);
+          return refuse(kNotForked, Stage::kNone, EIO);
         }
         body = file_;
         fds_.pop_back();
       }
       Reader whole(body);
       Reader spawn(whole.get_text());
-      if (!process::decode(spawn, job)) return refuse(Stage::kNone, EPROTO);
-      report_.what = Reply::What::kNotSpawned;
+      if (!process::decode(spawn, job)) return refuse(kNotForked, Stage::kNone, EPROTO);
       const auto count = whole.get<std::uint32_t>();
       for (std::uint32_t i = 0; i < count && whole.ok(); ++i) {
         const auto name = whole.get_text();
         const auto text = whole.get_text();
-        if (!whole.ok()) return refuse(Stage::kNone, EPROTO);
+        if (!whole.ok()) return refuse(kNotForked, Stage::kNone, EPROTO);
         if (const int error = quarters_.put(name.data(), text)) {
-          return refuse(Stage::kFiles, error);
+          return refuse(Reply::What::kNotSpawned, Stage::kFiles, error);
         }
       }
       if (job.cwd == nullptr) job.cwd = quarters_.folder();
       target.job = &job;
       for (std::size_t i = 0; i < 4; ++i) target.fds[i] = fds_[i].get();
-    } else {
-      report_.what = Reply::What::kNotSpawned;
     }
     program_ = launch(target);
     if (fds_.size() > 4) files_ = std::move(fds_[4]);
     fds_.clear();
     if (program_ > 0) return true;
-    if (target.stage == Stage::kNone) report_.what = Reply::What::kNotForked;
-    return refuse(target.stage, target.error);
+    return refuse(
+        target.stage == Stage::kNone ? Reply::What::kNotForked : Reply::What::kNotSpawned,
+        target.stage, target.error);
   }
 
-  bool refuse(Stage stage, int error) {
+  bool refuse(Reply::What what, Stage stage, int error) {
+    report_.what = what;
     report_.stage = stage;
     report_.error = error;
     return false;
@@ -148,9 +141,13 @@ class Box {
     report_.what = Reply::What::kEnded;
     while (program_ > 0) {
       pollfd polled[2] = {{signals_.get(), POLLIN, 0}, {socket_.get(), POLLIN, 0}};
-      if (poll(polled, 2, -1) < 0) continue;
+      if (poll(polled, 2, clock_.next_look_ms()) < 0) continue;
       if (polled[1].revents != 0) obey();
       if (polled[0].revents != 0) reap();
+      if (program_ > 0 && clock_.used_up(program_)) {
+        report_.force |= Reply::kCpuTime;
+        kill_all();
+      }
     }
   }
 
@@ -204,27 +201,10 @@ class Box {
       if (pid != program_) continue;
       program_ = -1;
       report_.status = status;
-      const bool killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
-      const bool out_of_time = plan_.limits.cpu_seconds > 0 &&
-                               microseconds(used) >= plan_.limits.cpu_seconds * 1'000'000;
-      // The second signal of its limit, for one that ignores the first.
-      if (killed && out_of_time) report_.force |= Reply::kCpuTime;
-      if (WIFSIGNALED(status) && WTERMSIG(status) == SIGXCPU) {
+      if (WIFSIGNALED(status) && clock_.ended_by_limit(WTERMSIG(status), used)) {
         report_.force |= Reply::kCpuTime;
       }
     }
-    if (program_ > 0) check_time();
-  }
-
-  // A program that burns its time in one child after the other is past no limit of any;
-  // the sum of those that have ended is.
-  void check_time() {
-    if (plan_.limits.cpu_seconds == 0) return;
-    rusage used{};
-    getrusage(RUSAGE_CHILDREN, &used);
-    if (microseconds(used) < plan_.limits.cpu_seconds * 1'000'000) return;
-    report_.force |= Reply::kCpuTime;
-    kill_all();
   }
 
   // Ends what the program left. Afterwards there is no process in here but this one.
@@ -241,7 +221,7 @@ class Box {
     }
     rusage used{};
     getrusage(RUSAGE_CHILDREN, &used);
-    report_.cpu_us = microseconds(used);
+    report_.cpu_us = cpu_microseconds(used);
     report_.max_rss_kib = static_cast<std::uint64_t>(used.ru_maxrss);
     if (files_) {
       const int folder = quarters_.folder_fd();
@@ -256,6 +236,7 @@ class Box {
   UniqueFd signals_;
   UniqueFd files_;  // where the host waits for the folder
   Quarters quarters_;
+  TreeClock clock_{plan_.limits.cpu_seconds, plan_.namespaces};
   process::Received received_;
   std::vector<char> bytes_;
   std::string file_;

@@ -77,8 +77,9 @@ bool Quarters::own_mounts(const Plan& plan) {
 
 // Without a root of its own the program has a folder among the host's.
 bool Quarters::own_folder(const Plan& plan) {
-  drops_user_ = geteuid() == 0;
   user_ = plan.user;
+  if (user_ == 0 || is_root_alone(user_)) return fail_at(Stage::kIdentity, EINVAL);
+  drops_user_ = may_become(user_);
   prctl(PR_SET_CHILD_SUBREAPER, 1);
   const char* parent = std::getenv("TMPDIR");
   std::string name = parent != nullptr && *parent == '/' ? parent : "/tmp";

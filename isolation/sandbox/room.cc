@@ -386,7 +386,11 @@ void keep_room(UniqueFd channel, std::string_view encoded) {
   // itself may write the maps of its namespace. The boxes undo this.
   prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
   Setback setback;
-  if (blueprint->plan.namespaces) setback = move_in(*blueprint);
+  if (blueprint->plan.cgroup == Want::kMust) {
+    setback = {Stage::kCgroup, ENOSYS, {}};
+  } else if (blueprint->plan.namespaces) {
+    setback = move_in(*blueprint);
+  }
   // A change of user has undone both.
   prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
   prctl(PR_SET_PDEATHSIG, SIGKILL);

@@ -64,12 +64,14 @@ class Builder {
   }
 
   bool enter() {
-    const bool root = geteuid() == 0;
+    const uid_t user = blueprint_.plan.user;
+    const bool root = may_become(user);
+    // The kernel counts no processes of its root, whatever that is called in here.
+    if (user == 0 || is_root_alone(user)) return fail_at(Stage::kIdentity, EINVAL);
     if (root && setgroups(0, nullptr) != 0) return fail_at(Stage::kIdentity, errno);
     bool mapped = false;
     const int error =
-        enter_user_namespace(root ? blueprint_.plan.user : geteuid(),
-                             root ? blueprint_.plan.user : getegid(), mapped);
+        enter_user_namespace(root ? user : geteuid(), root ? user : getegid(), mapped);
     if (error == 0) return true;
     return fail_at(mapped ? Stage::kIdentity : Stage::kNamespaces, error);
   }

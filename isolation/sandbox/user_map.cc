@@ -6,6 +6,8 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <fstream>
+#include <optional>
 #include <string>
 
 #include "blueprint.h"
@@ -18,6 +20,18 @@ int write_file(const std::string& path, const std::string& text) {
   const process::UniqueFd file(open(path.c_str(), O_WRONLY | O_CLOEXEC));
   if (!file) return errno;
   return write(file.get(), text.data(), text.size()) < 0 ? errno : 0;
+}
+
+// Who `inner` is one namespace further out; empty: nobody.
+std::optional<unsigned long> outside(unsigned long inner) {
+  std::ifstream map("/proc/self/uid_map");
+  unsigned long first = 0;
+  unsigned long there = 0;
+  unsigned long count = 0;
+  while (map >> first >> there >> count) {
+    if (inner >= first && inner - first < count) return there + (inner - first);
+  }
+  return std::nullopt;
 }
 
 int write_maps(const std::string& process, uid_t user, gid_t group, bool deny_groups) {
@@ -33,6 +47,12 @@ int write_maps(const std::string& process, uid_t user, gid_t group, bool deny_gr
 }
 
 }  // namespace
+
+bool may_become(uid_t user) { return geteuid() == 0 && outside(user).has_value(); }
+
+bool is_root_alone(uid_t user) {
+  return geteuid() == 0 && !outside(user) && outside(0) == 0UL;
+}
 
 // Only a process outside may map another user than its own, so one is left behind.
 int enter_user_namespace(uid_t user, gid_t group, bool& mapped) {

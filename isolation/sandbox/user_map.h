@@ -5,6 +5,12 @@
 
 namespace carrel::sandbox {
 
+// Whether this process is root and can be `user` as well. A root that cannot, as in the
+// user namespace of a container, is somebody else outside.
+bool may_become(uid_t user);
+// Such a root, but nobody else outside than the machine's own.
+bool is_root_alone(uid_t user);
+
 // Gives this process a new user and mount namespace, in which it is kInnerUser, and
 // outside `user`. Its credentials in there are full. Needs one thread. 0, or errno;
 // `mapped` says whether it was the map that failed.

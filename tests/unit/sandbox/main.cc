@@ -1,32 +1,25 @@
 // Runs as root, and again as an ordinary user: --as-user gives up being root first. The
 // process server is forked before there is any thread.
 #include <carrel/process.h>
-#include <grp.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <cstdio>
 #include <cstring>
+#include <string>
 
 #include "handlers.h"
-
-namespace {
-
-constexpr unsigned kOrdinary = 65533;
-
-bool become_ordinary() {
-  if (geteuid() != 0) return true;
-  return setgroups(0, nullptr) == 0 && setresgid(kOrdinary, kOrdinary, kOrdinary) == 0 &&
-         setresuid(kOrdinary, kOrdinary, kOrdinary) == 0;
-}
-
-}  // namespace
+#include "other_host.h"
 
 int main(int argc, char** argv) {
+  const std::string first = argc > 1 ? argv[1] : "";
+  constexpr std::string_view kPlay = "--play-host=";
+  if (first.starts_with(kPlay)) {
+    return carrel::test::play_host(first.substr(kPlay.size()));
+  }
   testing::InitGoogleTest(&argc, argv);
   if (GTEST_FLAG_GET(list_tests)) return RUN_ALL_TESTS();
   const bool as_user = argc > 1 && std::strcmp(argv[1], "--as-user") == 0;
-  if (as_user && !become_ordinary()) {
+  if (as_user && !carrel::test::become_ordinary()) {
     std::perror("--as-user");
     return 1;
   }

@@ -20,9 +20,7 @@ class SandboxTest : public ProcessTest {
   SandboxProfile profile;  // changed by a case before its first run
   KindSpec spec;           // likewise; its kind is "program"
   Limits limits;
-  // The host of `profile`, made on first use. Skips the case where the machine cannot.
-  Host& host();
-  // A host for another command in the same profile.
+  // Each makes a host of its own for that command in `profile`.
   Outcome run(std::vector<std::string> command, std::string payload = {});
   Started start(std::vector<std::string> command, std::string payload = {});
   // A hostile program, with arguments; what it printed, as text.
@@ -32,7 +30,6 @@ class SandboxTest : public ProcessTest {
 
  private:
   std::vector<std::unique_ptr<Host>> hosts_;
-  std::string command_;
 };
 
 std::string text_of(const Outcome& outcome);  // of a result that is text or a number

@@ -1,0 +1,159 @@
+// What goes into a sandbox, what comes out of it, and what cannot begin.
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+
+#include "sandbox_test.h"
+
+namespace carrel::test {
+namespace {
+
+class SandboxFolder : public SandboxTest {
+ protected:
+  void SetUp() override {
+    SandboxTest::SetUp();
+    folder_ = std::filesystem::temp_directory_path() /
+              ("carrel-programs-" + std::to_string(getpid()));
+    std::filesystem::create_directory(folder_);
+    chmod(folder_.c_str(), 0755);
+    profile.mounts.push_back({folder_, "/programs", true});
+  }
+  void TearDown() override {
+    std::filesystem::remove_all(folder_);
+    SandboxTest::TearDown();
+  }
+  std::string file(const char* name, const std::string& content, mode_t mode) {
+    std::ofstream(folder_ / name) << content;
+    chmod((folder_ / name).c_str(), mode);
+    return std::string("/programs/") + name;
+  }
+  void expect_spawn_error(std::vector<std::string> command, int error) {
+    const std::string name = command[0];
+    const Outcome out = run(std::move(command));
+    EXPECT_EQ(out.klass, OutcomeClass::kSpawnError) << name << ": " << out.error.message;
+    EXPECT_EQ(out.error.native, error) << name << ": " << out.error.message;
+  }
+  std::filesystem::path folder_;
+};
+
+TEST_F(SandboxFolder, FilesGoInAndComeOut) {
+  REQUIRE_SANDBOX(profile);
+  profile.files_in = "files";
+  profile.files_out = {"out/sum.txt", "missing", "raw"};
+  const Outcome out = run(
+      {"sh", "-c", "mkdir out; cat a.txt sub/b.txt > out/sum.txt; cp raw.in raw; echo 7"},
+      R"({"files": {"a.txt": "one ", "sub/b.txt": "two", "raw.in": {"base64": "//4A"}}})");
+  ASSERT_EQ(out.klass, OutcomeClass::kOk) << out.error.message << out.stderr_tail;
+  EXPECT_EQ(Json::parse(out.result),
+            Json::parse(R"({"output": 7, "files": {"out/sum.txt": "one two",
+                            "raw": {"base64": "//4A"}}})"));
+}
+
+TEST_F(SandboxFolder, Case66_NamesThatLeadOut_Refused) {
+  REQUIRE_SANDBOX(profile);
+  profile.files_in = "files";
+  for (const char* name : {"../x", "/x", "a/../../x", "", "a//b", "."}) {
+    const Json args{{"files", {{name, "text"}}}};
+    try {
+      start({"/bin/true"}, args.dump());
+      ADD_FAILURE() << name << " was taken";
+    } catch (const std::exception& e) {
+      EXPECT_NE(std::string(e.what()).find("leads out"), std::string::npos) << e.what();
+    }
+  }
+}
+
+TEST_F(SandboxFolder, Case66_FolderWithSymlinkOrFifo_Refused) {
+  REQUIRE_SANDBOX(profile);
+  profile.files_out = {"out.txt"};
+  for (const char* what : {"link", "pipe"}) {
+    const Outcome out = hostile_run("mess", {what});
+    EXPECT_EQ(out.klass, OutcomeClass::kFailed) << what << out.result;
+    EXPECT_EQ(out.result, "");
+  }
+  EXPECT_EQ(Json::parse(hostile_run("mess", {"file"}).result)["files"]["out.txt"],
+            "made\n");
+  EXPECT_EQ(Json::parse(hostile_run("mess", {"binary"}).result)["files"]["out.txt"],
+            (Json{{"base64", "//4A"}}));
+  profile.files_out = {"out/passwd"};
+  EXPECT_EQ(hostile_run("mess", {"folder_link"}).klass, OutcomeClass::kFailed);
+}
+
+TEST_F(SandboxFolder, FilesPastTheResultLimit_OutputLimit) {
+  REQUIRE_SANDBOX(profile);
+  profile.files_out = {"large"};
+  limits.result_bytes = 100'000;
+  const Outcome out = run({"sh", "-c", "head -c 200000 /dev/zero > large"});
+  EXPECT_EQ(out.klass, OutcomeClass::kOutputLimit) << out.error.message;
+  EXPECT_EQ(out.error.code, Code::kTooLarge);
+}
+
+TEST_F(SandboxFolder, Case66_DeepOrMode000_Cleaned) {
+  const auto temporary = folder_ / "tmp";
+  std::filesystem::create_directory(temporary);
+  chmod(temporary.c_str(), 0777);
+  profile.tmpfs_files = 0;
+  REQUIRE_SANDBOX(profile);
+  const Outcome out = hostile_run("mess", {"deep"});
+  EXPECT_EQ(out.klass, OutcomeClass::kOk) << out.error.message << out.exit_code;
+  expect_control_job();
+}
+
+TEST_F(SandboxFolder, Case60_MissingNotExecutableGarbageEmptyBadInterpreterDirectory) {
+  REQUIRE_SANDBOX(profile);
+  expect_spawn_error({"/no/such/program"}, ENOENT);
+  expect_spawn_error({"no-such-program-anywhere"}, ENOENT);
+  expect_spawn_error({file("plain", "#!/bin/sh\n", 0644)}, EACCES);
+  expect_spawn_error({file("garbage", "\x01\x02\x03 not a program", 0755)}, ENOEXEC);
+  expect_spawn_error({file("empty", "", 0755)}, ENOEXEC);
+  expect_spawn_error({file("interpreter", "#!/no/such/shell\n", 0755)}, ENOENT);
+  expect_spawn_error({"/programs"}, EACCES);
+  spec.cwd = "/no/such/folder";
+  expect_spawn_error({"/bin/true"}, ENOENT);
+}
+
+TEST_F(SandboxFolder, Case61_Mode111ElfRuns_Mode111ScriptInterpreterError) {
+  REQUIRE_SANDBOX(profile);
+  std::filesystem::copy_file(hostile("count_input"), folder_ / "only_x");
+  chmod((folder_ / "only_x").c_str(), 0111);
+  EXPECT_EQ(run({"/programs/only_x"}, "12345").result, "5");
+  const Outcome script = run({file("script", "#!/bin/sh\necho 1\n", 0111)});
+  EXPECT_EQ(script.klass, OutcomeClass::kExitNonzero) << script.error.message;
+}
+
+TEST_F(SandboxFolder, Case62_LongArgumentOrEnvironment_E2BIG) {
+  REQUIRE_SANDBOX(profile);
+  expect_spawn_error({"/bin/true", std::string(140'000, 'a')}, E2BIG);
+  spec.env = {{"BIG", std::string(200'000, 'e')}};
+  expect_spawn_error({"/bin/true"}, E2BIG);
+  spec.env = {{"BIG", std::string(100'000, 'e')}};
+  EXPECT_EQ(run({"sh", "-c", "echo ${#BIG}"}).result, "100000");
+}
+
+TEST_F(SandboxFolder, Case63_AddressSpaceOneMB_SignaledNotSpawnError) {
+  REQUIRE_SANDBOX(profile);
+  profile.address_space = 1U << 20;
+  const Outcome out = run({"/bin/true"});
+  // Killed by the kernel, or by its own loader: it was started, and had no room.
+  EXPECT_TRUE(out.klass == OutcomeClass::kSignaled ||
+              out.klass == OutcomeClass::kExitNonzero)
+      << to_string(out.klass) << ": " << out.error.message;
+}
+
+TEST_F(SandboxFolder, Case64_LargeInputReadOrIgnored_NoGrowthInTheHost) {
+  REQUIRE_SANDBOX(profile);
+  const std::string payload(64 << 20, 'x');
+  const auto before = resident_bytes_of(getpid());
+  EXPECT_EQ(run({"/hostile/count_input"}, payload).result,
+            std::to_string(payload.size()));
+  EXPECT_EQ(run({"/hostile/deaf", "20"}, payload).klass, OutcomeClass::kOk);
+  // A copy of the payload is the job's own.
+  EXPECT_LT(resident_bytes_of(getpid()), before + payload.size() + (32U << 20));
+}
+
+}  // namespace
+}  // namespace carrel::test

@@ -1,0 +1,143 @@
+// Programs that want more than their share.
+#include <csignal>
+#include <sstream>
+
+#include "sandbox_test.h"
+
+namespace carrel::test {
+namespace {
+
+using SandboxLimits = SandboxTest;
+
+struct Counted {
+  long count = -1;
+  std::string error;
+};
+Counted counted(const Outcome& out) {
+  EXPECT_EQ(out.klass, OutcomeClass::kOk) << out.error.message << out.stderr_tail;
+  Counted result;
+  std::istringstream(text_of(out)) >> result.count >> result.error;
+  return result;
+}
+
+TEST_F(SandboxLimits, Case33_ForkBombNprocTwenty_EAGAIN) {
+  REQUIRE_SANDBOX(profile);
+  profile.nproc = 20;
+  const auto forked = counted(hostile_run("bomb_count"));
+  EXPECT_EQ(forked.count, 19);
+  EXPECT_EQ(forked.error, "EAGAIN");
+  expect_control_job();
+}
+
+TEST_F(SandboxLimits, Case35_ThreadBomb_Capped) {
+  REQUIRE_SANDBOX(profile);
+  profile.nproc = 20;
+  const auto made = counted(hostile_run("thread_bomb"));
+  EXPECT_EQ(made.count, 19);
+  EXPECT_EQ(made.error, "EAGAIN");
+  expect_control_job();
+}
+
+TEST_F(SandboxLimits, Case37_MemoryBombPastAddressSpace_FailsInside) {
+  REQUIRE_SANDBOX(profile);
+  profile.address_space = 64U << 20;
+  const auto took = counted(hostile_run("memory_bomb"));
+  EXPECT_GT(took.count, 20);
+  EXPECT_LT(took.count, 64);
+  expect_control_job();
+}
+
+TEST_F(SandboxLimits, Case38_TwentyTimesFortyMB_OnlyAMemoryCgroupContainsIt) {
+  profile.tier = SandboxTier::kFull;
+  profile.memory = 200U << 20;
+  REQUIRE_SANDBOX(profile);
+  const Outcome out = hostile_run("memory_crowd");
+  EXPECT_EQ(out.klass, OutcomeClass::kMemoryLimit) << out.error.message;
+  expect_control_job();
+}
+
+TEST_F(SandboxLimits, Case39_MemoryFile_BoundedByFsize) {
+  REQUIRE_SANDBOX(profile);
+  profile.fsize = 4U << 20;
+  const Outcome out = hostile_run("memory_file");
+  EXPECT_EQ(text_of(out), "4194304 EFBIG EFBIG") << out.error.message;
+}
+
+TEST_F(SandboxLimits, Case40_TmpfsOrInodeFill_ENOSPC) {
+  REQUIRE_SANDBOX(profile);
+  profile.tmpfs_size = 8U << 20;
+  profile.tmpfs_files = 50;
+  const auto bytes = counted(hostile_run("fill"));
+  EXPECT_GE(bytes.count, 6);
+  EXPECT_LE(bytes.count, 8);
+  EXPECT_EQ(bytes.error, "ENOSPC");
+  const auto inodes = counted(hostile_run("fill", {"inodes"}));
+  EXPECT_GE(inodes.count, 45);
+  EXPECT_LE(inodes.count, 50);
+  EXPECT_EQ(inodes.error, "ENOSPC");
+  expect_control_job();
+}
+
+TEST_F(SandboxLimits, Case41_Fsize_EFBIG) {
+  REQUIRE_SANDBOX(profile);
+  profile.fsize = 1U << 20;
+  EXPECT_EQ(text_of(hostile_run("large_file", {"ignore"})), "1048576 EFBIG");
+  const Outcome out = hostile_run("large_file");
+  EXPECT_EQ(out.klass, OutcomeClass::kFsizeLimit) << out.error.message;
+  EXPECT_EQ(out.signal, SIGXFSZ);
+}
+
+TEST_F(SandboxLimits, Case42_Files_EMFILE) {
+  REQUIRE_SANDBOX(profile);
+  profile.open_files = 50;
+  const auto opened = counted(hostile_run("many_files"));
+  EXPECT_EQ(opened.count, 50);
+  EXPECT_EQ(opened.error, "EMFILE");
+}
+
+TEST_F(SandboxLimits, Case43_SpinAlsoIgnoringSIGXCPU_CpuTimeout) {
+  REQUIRE_SANDBOX(profile);
+  profile.cpu_time = std::chrono::seconds(1);
+  const Outcome out = hostile_run("spin");
+  EXPECT_EQ(out.klass, OutcomeClass::kCpuTimeout) << out.error.message;
+  EXPECT_EQ(out.signal, SIGXCPU);
+  EXPECT_GE(out.usage.cpu, std::chrono::milliseconds(500));
+  const Outcome deaf = hostile_run("spin", {"ignore"});
+  EXPECT_EQ(deaf.klass, OutcomeClass::kCpuTimeout) << deaf.error.message;
+  EXPECT_EQ(deaf.signal, SIGKILL);
+  expect_control_job();
+}
+
+TEST_F(SandboxLimits, Case44_ForkRelayBurner_CpuTimeout) {
+  REQUIRE_SANDBOX(profile);
+  profile.cpu_time = std::chrono::seconds(1);
+  const Outcome out = hostile_run("relay");
+  EXPECT_EQ(out.klass, OutcomeClass::kCpuTimeout) << out.error.message;
+  EXPECT_GE(out.usage.cpu, std::chrono::milliseconds(500));
+  EXPECT_LT(out.usage.cpu, std::chrono::seconds(5));
+  expect_control_job();
+}
+
+// Each of them within its own limit, side by side.
+TEST_F(SandboxLimits, ManyBurnersAtOnce_CpuTimeoutOfAllTogether) {
+  REQUIRE_SANDBOX(profile);
+  profile.cpu_time = std::chrono::seconds(1);
+  const Outcome out =
+      run({"sh", "-c", "for i in 1 2 3 4 5 6 7 8; do /hostile/spin & done; wait"});
+  EXPECT_EQ(out.klass, OutcomeClass::kCpuTimeout) << out.error.message;
+  EXPECT_LT(out.usage.cpu, std::chrono::seconds(4));
+}
+
+TEST_F(SandboxLimits, Case45_StdoutOrStderrFlood_OutputLimit) {
+  REQUIRE_SANDBOX(profile);
+  profile.stderr_limit = 1U << 20;
+  for (const char* where : {"1", "2"}) {
+    const Outcome out = hostile_run("flood", {where});
+    EXPECT_EQ(out.klass, OutcomeClass::kOutputLimit) << where << out.error.message;
+    EXPECT_EQ(out.error.code, Code::kTooLarge);
+  }
+  expect_control_job();
+}
+
+}  // namespace
+}  // namespace carrel::test

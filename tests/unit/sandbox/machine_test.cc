@@ -1,0 +1,49 @@
+// Machines that lack something: refused when an engine starts, by name and with a hint.
+#include <gmock/gmock.h>
+
+#include "other_host.h"
+#include "sandbox_test.h"
+
+namespace carrel::test {
+namespace {
+
+using testing::AllOf;
+using testing::AnyOf;
+using testing::HasSubstr;
+using SandboxMachine = SandboxTest;
+
+TEST_F(SandboxMachine, Case67_UserNamespacesOff_SandboxUnavailable) {
+  OtherHost host("no-namespaces");
+  const std::string said = host.read_line();
+  if (said == "cannot") GTEST_SKIP() << "user_namespaces: they are off here already";
+  EXPECT_THAT(said, AllOf(HasSubstr("sandbox_unavailable: namespaces"),
+                          HasSubstr("errno 28"), HasSubstr("max_user_namespaces")));
+}
+
+TEST_F(SandboxMachine, Case67_ProcMasked_SandboxUnavailable) {
+  OtherHost host("masked-proc");
+  const std::string said = host.read_line();
+  if (said == "cannot") GTEST_SKIP() << "user_namespaces: they are off here";
+  EXPECT_THAT(said, AllOf(HasSubstr("sandbox_unavailable: proc"), HasSubstr("errno 1"),
+                          HasSubstr("allow_missing")));
+}
+
+TEST_F(SandboxMachine, AMountThatIsNotThereIsNamed) {
+  REQUIRE_SANDBOX(profile);
+  profile.mounts.push_back({"/no/such/folder", "/data", true});
+  const auto lack = lacking(profile);
+  ASSERT_TRUE(lack);
+  EXPECT_THAT(*lack, AllOf(HasSubstr("/no/such/folder"), HasSubstr("errno 2")));
+}
+
+TEST_F(SandboxMachine, EveryResultSaysWhatWasEnforced) {
+  REQUIRE_SANDBOX(profile);
+  const Outcome out = run({"/bin/true"});
+  ASSERT_TRUE(out.enforced);
+  EXPECT_THAT(*out.enforced,
+              testing::IsSupersetOf({"namespaces", "root", "no_network", "seccomp",
+                                     "no_new_privs", "limits"}));
+}
+
+}  // namespace
+}  // namespace carrel::test

@@ -1,0 +1,118 @@
+#include "other_host.h"
+
+#include <carrel/process.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <sched.h>
+#include <spawn.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdio>
+#include <fstream>
+#include <stdexcept>
+
+#include "handlers.h"
+#include "sandbox_test.h"
+
+namespace carrel::test {
+namespace {
+
+void write_to(const char* file, const std::string& text) { std::ofstream(file) << text; }
+
+// As a container of an ordinary user would be: root of a user namespace.
+bool own_user_namespace(int more) {
+  if (!become_ordinary()) return false;
+  prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);  // or its maps were root's to write
+  const auto uid = std::to_string(geteuid());
+  const auto gid = std::to_string(getegid());
+  if (unshare(CLONE_NEWUSER | more) != 0) return false;
+  write_to("/proc/self/setgroups", "deny");
+  write_to("/proc/self/uid_map", "0 " + uid + " 1");
+  write_to("/proc/self/gid_map", "0 " + gid + " 1");
+  return geteuid() == 0;
+}
+
+int play_bomb() {
+  if (!prefork(add_handlers)) return 1;
+  KindSpec kind = program("program", {"/hostile/bomb"});
+  kind.sandbox.emplace();
+  kind.sandbox->mounts = {{HOSTILE_DIR, "/hostile", true}};
+  Host host("exec", {kind});
+  const auto job = host.start("program");
+  job.sink->wait_until([](const Recorder& r) { return r.logged("lit"); });
+  std::printf("lit\n%d\n", server_pid());
+  std::fflush(stdout);
+  for (;;) pause();
+}
+
+int play_lacking(int more, void (*spoil)()) {
+  if (!own_user_namespace(more)) {
+    std::printf("cannot\n");
+    return 0;
+  }
+  spoil();
+  if (!prefork(add_handlers)) return 1;
+  const auto lack = lacking(SandboxProfile{});
+  std::printf("%s\n", lack ? lack->c_str() : "works");
+  return 0;
+}
+
+}  // namespace
+
+bool become_ordinary() {
+  constexpr unsigned kOrdinary = 65533;
+  if (geteuid() != 0) return true;
+  return setgroups(0, nullptr) == 0 && setresgid(kOrdinary, kOrdinary, kOrdinary) == 0 &&
+         setresuid(kOrdinary, kOrdinary, kOrdinary) == 0;
+}
+
+int play_host(const std::string& mode) {
+  if (mode == "bomb") return play_bomb();
+  if (mode == "no-namespaces") {
+    return play_lacking(0, [] { write_to("/proc/sys/user/max_user_namespaces", "0"); });
+  }
+  if (mode == "masked-proc") {
+    return play_lacking(CLONE_NEWNS, [] {
+      mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
+      mount("tmpfs", "/proc/sys", "tmpfs", 0, nullptr);
+    });
+  }
+  return 2;
+}
+
+OtherHost::OtherHost(const std::string& mode) {
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) != 0) throw std::runtime_error("no pipe");
+  output_.reset(ends[0]);
+  process::UniqueFd theirs(ends[1]);
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
+  std::string name = "/proc/self/exe";
+  std::string option = "--play-host=" + mode;
+  char* argv[] = {name.data(), option.data(), nullptr};
+  const int error = posix_spawn(&pid_, name.c_str(), &actions, nullptr, argv, environ);
+  posix_spawn_file_actions_destroy(&actions);
+  if (error != 0) throw std::runtime_error("no other host");
+}
+
+OtherHost::~OtherHost() { kill(); }
+
+std::string OtherHost::read_line() {
+  std::string line;
+  for (char c = 0; read(output_.get(), &c, 1) == 1 && c != '\n';) line.push_back(c);
+  return line;
+}
+
+void OtherHost::kill() {
+  if (pid_ < 0) return;
+  ::kill(pid_, SIGKILL);
+  waitpid(pid_, nullptr, 0);
+  pid_ = -1;
+}
+
+}  // namespace carrel::test

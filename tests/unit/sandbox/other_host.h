@@ -1,0 +1,33 @@
+// This program run again as a host of its own, for what a host cannot do to itself: be
+// killed, or live on a machine that lacks something.
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+
+#include "os.h"
+
+namespace carrel::test {
+
+class OtherHost {
+ public:
+  // "bomb": runs one, prints "lit" and the process server's number. "no-namespaces",
+  // "masked-proc": makes an engine where that is so, and prints how it went.
+  explicit OtherHost(const std::string& mode);
+  ~OtherHost();
+  std::string read_line();
+  void kill();
+
+ private:
+  pid_t pid_ = -1;
+  process::UniqueFd output_;
+};
+
+// Gives up being root, for good. False: it cannot.
+bool become_ordinary();
+
+// In that run: plays the mode. The exit code.
+int play_host(const std::string& mode);
+
+}  // namespace carrel::test
