@@ -50,7 +50,7 @@ Result<Settings> settings_of(const Url& url) {
   const std::string shown = url.redacted();
   settings.place = shown.substr(0, shown.find('?'));
   std::map<std::string, std::string> all = {{"charset", "utf8mb4"},
-                                            {"connect_timeout", "5"}};
+                                            {"connect_timeout", "3"}};
   std::string_view rest = url.rest;
   if (!rest.starts_with("//")) {
     return bad(url, "expected one such as \"mysql://user:password@host/database\"");

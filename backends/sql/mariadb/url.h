@@ -12,7 +12,7 @@ namespace carrel::sql::mariadb {
 struct Settings {
   std::string connect;  // for SOCI
   std::string place;    // for messages: the URL without options and password
-  Duration call_timeout = std::chrono::seconds(8);
+  Duration call_timeout = std::chrono::seconds(5);
   server::Migrate migrate = server::Migrate::kNew;
 };
 

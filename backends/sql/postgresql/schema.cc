@@ -151,7 +151,12 @@ int number(const std::string& text) { return text.empty() ? 0 : std::stoi(text);
 }  // namespace
 
 server::SchemaVersion version_of(PostgresSession& session) {
-  if (session.execute("SELECT to_regclass('carrel_schema')").empty()) return {};
+  // Not to_regclass(): what it has once not found it may go on not to find in a session
+  // that waited for somebody else to make it.
+  const char* const find =
+      "SELECT oid FROM pg_catalog.pg_class"
+      " WHERE relname = 'carrel_schema' AND pg_table_is_visible(oid)";
+  if (session.execute(find).empty()) return {};
   return {number(session.execute("SELECT max(version) FROM carrel_schema")),
           number(session.execute("SELECT usable_from FROM carrel_schema "
                                  "ORDER BY version DESC LIMIT 1"))};

@@ -57,7 +57,7 @@ Result<std::string> connect_string(const Url& url, const std::string& uri,
   std::map<std::string, std::string> all = {
       {"application_name", "carrel"},
       {"client_encoding", "UTF8"},
-      {"connect_timeout", "5"},
+      {"connect_timeout", "3"},
       {"keepalives_idle", "5"},
       {"keepalives_interval", "2"},
       {"keepalives_count", "3"},

@@ -14,7 +14,7 @@ struct Settings {
   std::string listen;   // likewise, of the connection that listens; empty: none does
   std::string place;    // for messages: the URL without options and password
   bool prepare = true;
-  Duration call_timeout = std::chrono::seconds(8);
+  Duration call_timeout = std::chrono::seconds(5);
   server::Migrate migrate = server::Migrate::kNew;
 };
 

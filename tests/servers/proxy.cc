@@ -1,0 +1,129 @@
+#include "proxy.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <stdexcept>
+
+namespace carrel::test {
+namespace {
+
+sockaddr_in loopback(int port) {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(static_cast<std::uint16_t>(port));
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  return address;
+}
+
+}  // namespace
+
+Proxy::Proxy(int to_port) : to_port_(to_port) {
+  listener_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address = loopback(0);
+  socklen_t size = sizeof address;
+  auto* generic = reinterpret_cast<sockaddr*>(&address);
+  if (::bind(listener_, generic, size) != 0 || ::listen(listener_, 64) != 0 ||
+      ::getsockname(listener_, generic, &size) != 0 || ::pipe2(wake_, O_CLOEXEC) != 0) {
+    throw std::runtime_error("a proxy has no port");
+  }
+  port_ = ntohs(address.sin_port);
+  thread_ = std::thread([this] { loop(); });
+}
+
+Proxy::~Proxy() {
+  stopping_ = true;
+  wake();
+  thread_.join();
+  for (const int fd : {listener_, wake_[0], wake_[1]}) ::close(fd);
+}
+
+void Proxy::wake() { [[maybe_unused]] const auto n = ::write(wake_[1], "", 1); }
+
+void Proxy::cut() {
+  cutting_ = true;
+  wake();
+  cutting_.wait(true);
+}
+
+void Proxy::pass() {
+  cut();
+  swallowing_ = false;
+}
+
+bool Proxy::forward(int from, int to) {
+  std::array<char, 65536> buffer;
+  const ssize_t n = ::recv(from, buffer.data(), buffer.size(), MSG_DONTWAIT);
+  if (n < 0) return errno == EAGAIN;
+  if (n == 0) return false;
+  if (swallowing_) return true;
+  for (ssize_t sent = 0; sent < n;) {
+    const ssize_t more = ::send(to, buffer.data() + sent,
+                                static_cast<std::size_t>(n - sent), MSG_NOSIGNAL);
+    if (more < 0) return false;
+    sent += more;
+  }
+  return true;
+}
+
+void Proxy::loop() {
+  const auto close_line = [](const Line& line) {
+    ::close(line.client);
+    if (line.server >= 0) ::close(line.server);
+  };
+  for (;;) {
+    std::vector<pollfd> fds = {{wake_[0], POLLIN, 0}, {listener_, POLLIN, 0}};
+    for (const Line& line : lines_) {
+      fds.push_back({line.client, POLLIN, 0});
+      fds.push_back({line.server, POLLIN, 0});
+    }
+    ::poll(fds.data(), fds.size(), -1);
+    if (fds[0].revents != 0) {
+      char byte = 0;
+      [[maybe_unused]] const auto n = ::read(wake_[0], &byte, 1);
+    }
+    if (stopping_ || cutting_) {
+      for (const Line& line : lines_) close_line(line);
+      lines_.clear();
+      cutting_ = false;
+      cutting_.notify_all();
+      if (stopping_) return;
+      continue;
+    }
+    std::vector<Line> kept;
+    for (std::size_t i = 0; i < lines_.size(); ++i) {
+      const Line& line = lines_[i];
+      const bool alive =
+          (fds[2 + 2 * i].revents == 0 || forward(line.client, line.server)) &&
+          (fds[3 + 2 * i].revents == 0 || forward(line.server, line.client));
+      if (alive) {
+        kept.push_back(line);
+      } else {
+        close_line(line);
+      }
+    }
+    lines_ = std::move(kept);
+    if (fds[1].revents == 0) continue;
+    Line line{::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC), -1};
+    if (line.client < 0) continue;
+    if (!swallowing_) {
+      line.server = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+      const sockaddr_in address = loopback(to_port_);
+      if (::connect(line.server, reinterpret_cast<const sockaddr*>(&address),
+                    sizeof address) != 0) {
+        close_line(line);
+        continue;
+      }
+    }
+    lines_.push_back(line);
+  }
+}
+
+}  // namespace carrel::test

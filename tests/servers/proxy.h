@@ -1,0 +1,48 @@
+// A TCP proxy on 127.0.0.1 whose line a test can cut, or make swallow everything.
+#pragma once
+
+#include <atomic>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace carrel::test {
+
+class Proxy {
+ public:
+  explicit Proxy(int to_port);
+  ~Proxy();
+  Proxy(const Proxy&) = delete;
+  Proxy& operator=(const Proxy&) = delete;
+
+  int port() const { return port_; }
+
+  // Ends every connection there is, as a router does that was restarted.
+  void cut();
+  // From now on nothing passes, and nobody hears of it: the ends keep their connections,
+  // and new ones are taken and left alone. Until pass().
+  void swallow() { swallowing_ = true; }
+  // New connections pass again; what was swallowed is lost with its connection.
+  void pass();
+
+ private:
+  struct Line {
+    int client;
+    int server;
+  };
+  void loop();
+  void wake();
+  bool forward(int from, int to);
+
+  const int to_port_;
+  int listener_ = -1;
+  int port_ = 0;
+  int wake_[2] = {-1, -1};
+  std::atomic<bool> stopping_{false};
+  std::atomic<bool> swallowing_{false};
+  std::atomic<bool> cutting_{false};
+  std::vector<Line> lines_;  // of the thread
+  std::thread thread_;
+};
+
+}  // namespace carrel::test
