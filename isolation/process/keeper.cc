@@ -53,13 +53,6 @@ void arrange_descriptors(UniqueFd control, UniqueFd host) {
   close(null);
 }
 
-void reset_signals() {
-  sigset_t all;
-  sigfillset(&all);
-  sigprocmask(SIG_SETMASK, &all, nullptr);
-  for (int number = 1; number < NSIG; ++number) signal(number, SIG_DFL);
-}
-
 // A handler that calls exit() ends its own process and nothing else: destructors and
 // exit functions of the host must not run in it. Registered last, this runs before them.
 void leave_at_once(int status, void* /*unused*/) {

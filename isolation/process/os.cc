@@ -39,6 +39,21 @@ void UniqueFd::reset(int fd) noexcept {
   fd_ = fd;
 }
 
+SignalsBlocked::SignalsBlocked() noexcept {
+  sigset_t all;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before_);
+}
+
+SignalsBlocked::~SignalsBlocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+
+void reset_signals() noexcept {
+  sigset_t all;
+  sigfillset(&all);
+  sigprocmask(SIG_SETMASK, &all, nullptr);
+  for (int number = 1; number < NSIG; ++number) signal(number, SIG_DFL);
+}
+
 std::string errno_text(int error) {
   char buffer[128];
   return std::string(strerror_r(error, buffer, sizeof buffer)) + " (errno " +

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <carrel/result.h>
+#include <signal.h>
 
 #include <array>
 #include <cstddef>
@@ -42,6 +43,22 @@ struct FdPair {
   UniqueFd first;
   UniqueFd second;
 };
+
+// While it lives no handler of the host runs in this thread, so none runs in a child that
+// it forks either.
+class SignalsBlocked {
+ public:
+  SignalsBlocked() noexcept;
+  ~SignalsBlocked();
+  SignalsBlocked(const SignalsBlocked&) = delete;
+  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
+
+ private:
+  sigset_t before_;
+};
+
+// Blocks every signal, and gives each its default action: for a process that was forked.
+void reset_signals() noexcept;
 
 // "No such file or directory (errno 2)"
 std::string errno_text(int error);

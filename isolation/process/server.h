@@ -6,7 +6,6 @@
 #pragma once
 
 #include <carrel/context.h>
-
 #include <signal.h>
 
 #include <chrono>

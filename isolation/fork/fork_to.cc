@@ -1,0 +1,224 @@
+#include <carrel/config.h>
+#include <carrel/fork_to.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio_ext.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cstdio>
+#include <limits>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "child_run.h"
+#include "frame.h"
+#include "os.h"
+#include "spawner.h"
+
+namespace carrel::detail {
+namespace {
+
+using namespace process;
+using Clock = std::chrono::steady_clock;
+
+// It is the caller's own value: no bound but what a length can say.
+constexpr FrameBounds kBounds{std::numeric_limits<std::uint32_t>::max(), 0};
+
+bool send_all(int socket, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t n = send(socket, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return false;
+    bytes.remove_prefix(static_cast<std::size_t>(n));
+  }
+  return true;
+}
+
+// In the child, where nothing may be thrown past the caller's frames.
+Result<Json> answer_of(const std::function<Result<Json>()>& fn, const ForkHooks& hooks) {
+  try {
+    if (hooks.in_child) hooks.in_child();
+    return fn();
+  } catch (const std::exception& e) {
+    return fail(Code::kFailed, e.what(), "fork_to");
+  } catch (...) {
+    return fail(Code::kFailed, "threw something that is no std::exception", "fork_to");
+  }
+}
+
+[[noreturn]] void be_child(pid_t parent, int socket,
+                           const std::function<Result<Json>()>& fn,
+                           const ForkHooks& hooks) noexcept {
+  become_leader(parent);
+  reset_signals();
+  close_range(3, static_cast<unsigned>(socket) - 1, 0);
+  close_range(static_cast<unsigned>(socket) + 1, ~0U, 0);
+  // What the host has in its buffers is the host's to print.
+  __fpurge(stdout);
+  __fpurge(stderr);
+  // Until the parent holds this process by a pidfd, it must not end.
+  char go = 0;
+  if (recv(socket, &go, 1, 0) != 1) _exit(1);
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, nullptr);
+  const auto answer = answer_of(fn, hooks);
+  FrameType type = FrameType::kResult;
+  std::string body;
+  try {
+    if (answer) body = answer->dump();
+  } catch (const Json::exception& e) {
+    type = FrameType::kError;
+    body = encode_error({Code::kInvalid, std::string("no JSON: ") + e.what(), "fork_to"});
+  }
+  if (!answer) {
+    type = FrameType::kError;
+    body = encode_error(answer.error());
+  }
+  std::fflush(stdout);
+  std::fflush(stderr);
+  const bool sent =
+      send_all(socket, encode_frame_header(type, body.size())) && send_all(socket, body);
+  _exit(sent ? 0 : 1);
+}
+
+// The parent's hold on its child. Ends it, and what it left in its group.
+class Held {
+ public:
+  Held(pid_t pid, UniqueFd pidfd) : pid_(pid), pidfd_(std::move(pidfd)) {}
+  ~Held() { end(); }
+  Held(const Held&) = delete;
+  Held& operator=(const Held&) = delete;
+
+  int pidfd() const { return pidfd_.get(); }
+  void kill() const { syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0); }
+  // Blocks until it has ended. Empty: somebody else in the host has waited for it.
+  std::optional<siginfo_t> end() {
+    if (ended_) return info_;
+    ended_ = true;
+    siginfo_t info{};
+    const auto id = static_cast<id_t>(pidfd_.get());
+    int waited;
+    do {
+      waited = waitid(P_PIDFD, id, &info, WEXITED | WNOWAIT | __WALL);
+    } while (waited < 0 && errno == EINTR);
+    if (waited != 0) return info_;
+    // While it is a zombie its number is no other group's.
+    ::kill(-pid_, SIGKILL);
+    if (waitid(P_PIDFD, id, &info, WEXITED | __WALL) == 0) info_ = info;
+    return info_;
+  }
+
+ private:
+  const pid_t pid_;
+  UniqueFd pidfd_;
+  bool ended_ = false;
+  std::optional<siginfo_t> info_;
+};
+
+int left_ms(std::optional<Clock::time_point> deadline) {
+  if (!deadline) return -1;
+  const auto left =
+      std::chrono::ceil<std::chrono::milliseconds>(*deadline - Clock::now());
+  return static_cast<int>(
+      std::clamp<std::int64_t>(left.count(), 0, std::numeric_limits<int>::max()));
+}
+
+// What is there, without blocking. False: nothing more will come.
+bool read_into(std::string& words, int socket) {
+  std::vector<char> buffer(64 * 1024);
+  for (;;) {
+    const ssize_t n = recv(socket, buffer.data(), buffer.size(), MSG_DONTWAIT);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0 && errno == EAGAIN) return true;
+    if (n <= 0) return false;
+    words.append(buffer.data(), static_cast<std::size_t>(n));
+  }
+}
+
+// True: it ended by itself. What it said by then is in `words`.
+bool hear(const Held& child, int socket, std::optional<Clock::time_point> deadline,
+          std::string& words) {
+  bool open = true;
+  for (;;) {
+    pollfd polled[2] = {{child.pidfd(), POLLIN, 0}, {open ? socket : -1, POLLIN, 0}};
+    const int ready = poll(polled, 2, left_ms(deadline));
+    if (ready < 0) continue;
+    if (ready == 0) return false;
+    if (polled[1].revents != 0) open = read_into(words, socket);
+    if (polled[0].revents != 0) {
+      read_into(words, socket);
+      return true;
+    }
+  }
+}
+
+Result<Json> conclude(const std::string& words, const std::optional<siginfo_t>& end) {
+  const FrameStep frame = parse_frame(words, kBounds);
+  if (frame.kind == FrameStep::Kind::kFrame && frame.used == words.size()) {
+    if (frame.type == FrameType::kResult) {
+      Json value = Json::parse(frame.body, nullptr, false);
+      if (!value.is_discarded()) return value;
+    }
+    if (frame.type == FrameType::kError) {
+      if (auto error = decode_error(frame.body)) return tl::unexpected<Error>(*error);
+    }
+  }
+  Error error{Code::kFailed, "its process ended without a whole answer", "fork_to"};
+  if (end && end->si_code != CLD_EXITED) {
+    error.message = "its process died: " + signal_text(end->si_status);
+    error.native = end->si_status;
+  }
+  return tl::unexpected<Error>(std::move(error));
+}
+
+}  // namespace
+
+Result<Json> fork_and_call(Duration timeout, const std::function<Result<Json>()>& fn,
+                           const ForkHooks& hooks) {
+  std::optional<Clock::time_point> deadline;
+  if (timeout.count() > 0) deadline = Clock::now() + timeout;
+  FdPair ends = socket_pair(SOCK_STREAM);
+  if (!ends.first) return os_error(Code::kUnavailable, "no socket for fork_to", errno);
+  const pid_t self = getpid();
+  pid_t pid = -1;
+  int error = 0;
+  {
+    const SignalsBlocked blocked;
+    if (hooks.before) hooks.before();
+    pid = fork();
+    if (pid == 0) be_child(self, ends.second.get(), fn, hooks);
+    error = errno;
+    if (hooks.in_parent) hooks.in_parent();
+  }
+  if (pid < 0) return os_error(Code::kUnavailable, "no process for fork_to", error);
+  ends.second.reset();
+  UniqueFd pidfd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+  if (!pidfd) {
+    error = errno;
+    ends.first.reset();  // it reads the end where it waits for the go, and ends
+    waitpid(pid, nullptr, __WALL);
+    return os_error(Code::kUnavailable, "no pidfd for fork_to", error);
+  }
+  Held child(pid, std::move(pidfd));
+  std::string words;
+  send_all(ends.first.get(), "g");
+  if (!hear(child, ends.first.get(), deadline, words)) {
+    child.kill();
+    child.end();
+    return fail(Code::kTimeout, "fork_to: no answer within " + to_text(timeout),
+                "fork_to");
+  }
+  const auto end = child.end();
+  return conclude(words, end);
+}
+
+}  // namespace carrel::detail

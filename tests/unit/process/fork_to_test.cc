@@ -1,0 +1,153 @@
+// A closure in a direct fork of a host that has threads.
+#include <carrel/fork_to.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <csignal>
+#include <cstdlib>
+#include <stdexcept>
+#include <thread>
+
+#include "handlers.h"
+#include "process_test.h"
+
+namespace carrel::test {
+namespace {
+
+using namespace std::chrono_literals;
+
+using ForkToTest = ProcessTest;
+
+TEST_F(ForkToTest, AValueOfTheCallersMemoryComesBack) {
+  int seen = 41;
+  const Result<int> one = fork_to(kPatience, [&] { return ++seen; });
+  EXPECT_EQ(one.value(), 42);
+  EXPECT_EQ(seen, 41) << "the child has a memory of its own";
+  const Result<std::vector<std::string>> many = fork_to(kPatience, [] {
+    return std::vector<std::string>{"a", "b"};
+  });
+  EXPECT_EQ(many.value(), (std::vector<std::string>{"a", "b"}));
+  EXPECT_TRUE(fork_to(kPatience, [] {}));
+  EXPECT_TRUE(fork_to(kPatience, []() -> Result<void> { return {}; }));
+  EXPECT_EQ(fork_to(kPatience, [] { return std::string(20 << 20, 'x'); })->size(),
+            20U << 20);
+}
+
+TEST_F(ForkToTest, ErrorsComeBackTyped) {
+  const auto said = fork_to(kPatience, []() -> Result<int> {
+    return tl::unexpected<Error>(Error{Code::kNotFound, "no such user", "ldap", 32, 9s});
+  });
+  EXPECT_EQ(said.error().code, Code::kNotFound);
+  EXPECT_EQ(said.error().message, "no such user");
+  EXPECT_EQ(said.error().native, 32);
+  const auto thrown =
+      fork_to(kPatience, []() -> int { throw std::runtime_error("no good"); });
+  EXPECT_EQ(thrown.error().message, "no good");
+}
+
+TEST_F(ForkToTest, ACrashAnExitAndAHangAreErrors) {
+  const auto crashed = fork_to(kPatience, [] { std::abort(); });
+  EXPECT_EQ(crashed.error().code, Code::kFailed);
+  EXPECT_EQ(crashed.error().native, SIGABRT);
+  EXPECT_EQ(fork_to(kPatience, [] { _exit(0); }).error().code, Code::kFailed);
+  const auto hung = fork_to(50ms, [] {
+    std::signal(SIGTERM, SIG_IGN);
+    for (;;) pause();
+  });
+  EXPECT_EQ(hung.error().code, Code::kTimeout);
+}
+
+TEST_F(ForkToTest, Case20_MutexHeldElsewhere_Direct_TimeOut) {
+  std::mutex mutex;
+  const std::lock_guard held(mutex);
+  std::thread([&] {
+    const auto out = fork_to(50ms, [&] { std::lock_guard lock(mutex); });
+    EXPECT_EQ(out.error().code, Code::kTimeout);
+  }).join();
+}
+
+TEST_F(ForkToTest, ThreadsThatAllocateAndPrintDoNotHangIt) {
+  std::atomic<bool> stop{false};
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 3; ++i) {
+    threads.emplace_back([&] {
+      while (!stop) {
+        std::free(std::malloc(1000));
+        char text[64];
+        std::snprintf(text, sizeof text, "%d", i);
+        std::fprintf(stderr, "%s", "");
+      }
+    });
+  }
+  for (int i = 0; i < 100; ++i) {
+    EXPECT_EQ(
+        fork_to(kPatience, [&] { return std::string(1000, 'x').size() + i; }).value(),
+        1000U + i);
+  }
+  stop = true;
+  for (auto& thread : threads) thread.join();
+}
+
+TEST_F(ForkToTest, AHostThatIgnoresSigchldOrWaitsForAnyGetsItsAnswer) {
+  struct sigaction ignore {};
+  struct sigaction before {};
+  ignore.sa_handler = SIG_IGN;
+  ignore.sa_flags = SA_NOCLDWAIT;
+  sigaction(SIGCHLD, &ignore, &before);
+  EXPECT_EQ(fork_to(kPatience, [] { return 5; }).value(), 5);
+  EXPECT_EQ(fork_to(kPatience, [] { std::abort(); }).error().code, Code::kFailed);
+  sigaction(SIGCHLD, &before, nullptr);
+  std::atomic<bool> stop{false};
+  std::thread thief([&] {
+    while (!stop) waitpid(-1, nullptr, WNOHANG);
+  });
+  for (int i = 0; i < 20; ++i)
+    EXPECT_EQ(fork_to(kPatience, [&] { return i; }).value(), i);
+  stop = true;
+  thief.join();
+}
+
+TEST_F(ForkToTest, WhatItLeftInItsGroupIsDead) {
+  const auto left = fork_to(kPatience, [] {
+    const pid_t pid = fork();
+    if (pid == 0) {
+      for (;;) pause();
+    }
+    return pid;
+  });
+  EXPECT_TRUE(eventually([&] { return !exists(left.value()); }));
+}
+
+TEST_F(ForkToTest, HooksRunAroundTheFork) {
+  std::string order;
+  ForkHooks hooks;
+  hooks.before = [&] { order += "before,"; };
+  hooks.in_parent = [&] { order += "parent"; };
+  hooks.in_child = [&] { order += "child"; };
+  EXPECT_EQ(fork_to(
+                kPatience, [&] { return order; }, hooks)
+                .value(),
+            "before,child");
+  EXPECT_EQ(order, "before,parent");
+  hooks.in_child = [] { throw std::runtime_error("no connection"); };
+  EXPECT_EQ(fork_to(
+                kPatience, [] {}, hooks)
+                .error()
+                .message,
+            "no connection");
+}
+
+TEST_F(ForkToTest, ManyThreadsAtOnce) {
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 8; ++i) {
+    threads.emplace_back([i] {
+      for (int k = 0; k < 10; ++k) {
+        EXPECT_EQ(fork_to(kPatience, [&] { return 100 * i + k; }).value(), 100 * i + k);
+      }
+    });
+  }
+  for (auto& thread : threads) thread.join();
+}
+
+}  // namespace
+}  // namespace carrel::test
