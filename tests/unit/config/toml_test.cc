@@ -197,6 +197,12 @@ TEST(Toml, AWrongUnitOrRangeNamesWhatWouldBeRight) {
   EXPECT_THAT(error_of("[defaults.retry]\npower = nan"), HasSubstr("a number, got nan"));
 }
 
+// Found by fuzzing: the parser library takes these for impossible.
+TEST(Toml, CharactersThatNoKeyCanHaveAreRefused) {
+  EXPECT_THAT(error_of("\uFEF7 = 1"), StartsWith("carrel.toml:1:1: not TOML"));
+  EXPECT_THAT(error_of("a = \uFB50"), StartsWith("carrel.toml:1:5: not TOML"));
+}
+
 TEST(Toml, AnUnknownKeySuggestsTheNearest) {
   EXPECT_EQ(error_of("stroe = \"memory:\""),
             "carrel.toml:1:1: stroe: there is no such key; did you mean \"store\"?");
