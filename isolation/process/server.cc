@@ -22,6 +22,7 @@ namespace {
 
 constexpr std::size_t kReceive = 64 * 1024;
 constexpr std::size_t kRepliesPerMessage = 64;
+constexpr auto kRoomLinger = std::chrono::seconds(10);
 
 UniqueFd child_signals() {
   sigset_t set;
@@ -266,7 +267,8 @@ void Server::reap() {
 void Server::ended(pid_t pid, int status, const rusage& used) {
   const auto it = children_.find(pid);
   if (it == children_.end()) {
-    rooms_.erase(pid);  // or something that a job left behind
+    // A room, whose last process cleans up after it; or something that a job left behind.
+    if (rooms_.erase(pid) > 0) linger_[pid] = Clock::now() + kRoomLinger;
     return;
   }
   const Child child = it->second;

@@ -20,8 +20,10 @@
 #include <unordered_map>
 
 #include "box.h"
+#include "groups.h"
 #include "landlock.h"
 #include "root.h"
+#include "user_map.h"
 
 namespace carrel::sandbox {
 namespace {
@@ -43,8 +45,9 @@ constexpr auto kLastWords = std::chrono::seconds(1);
 
 class Room {
  public:
-  Room(UniqueFd channel, Blueprint blueprint)
+  Room(UniqueFd channel, Blueprint blueprint, Groups groups)
       : channel_(std::move(channel)),
+        groups_(std::move(groups)),
         blueprint_(std::move(blueprint)),
         plan_(blueprint_.plan),
         buffer_(64 * 1024) {
@@ -116,6 +119,7 @@ class Room {
     UniqueFd socket;
     std::uint64_t run = 0;  // 0: none yet
     bool told = false;      // its end was heard of
+    std::string group;      // empty: none
   };
 
   void watch(int fd, std::uint64_t about, std::uint32_t what) {
@@ -145,9 +149,22 @@ class Room {
       args.flags = CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC |
                    CLONE_NEWUTS | CLONE_NEWCGROUP;
     }
+    std::string group;
+    UniqueFd group_fd;
+    if (groups_.on()) {
+      group_fd = groups_.make(plan_, group);
+      if (!group_fd) return spoil();
+      args.flags |= CLONE_INTO_CGROUP;
+      args.cgroup = static_cast<std::uint64_t>(group_fd.get());
+    }
     const pid_t parent = getpid();
     const auto pid = static_cast<pid_t>(syscall(SYS_clone3, &args, sizeof args));
-    if (pid < 0) return spoil();
+    if (pid < 0) {
+      const int error = errno;
+      if (groups_.on()) groups_.remove(group);
+      errno = error;
+      return spoil();
+    }
     if (pid == 0) {
       prctl(PR_SET_PDEATHSIG, SIGKILL);
       // In a new namespace the parent's number is 0; there its death is seen by the
@@ -159,6 +176,7 @@ class Room {
     Box& box = boxes_[pid];
     box.pid = pid;
     box.socket = std::move(pair.first);
+    box.group = std::move(group);
     idle_.push_back(pid);
     return &box;
   }
@@ -273,6 +291,14 @@ class Room {
   void tell(Box& box, Reply reply) {
     if (box.run == 0 || box.told) return;
     box.told = true;
+    if (!box.group.empty() && reply.what == Reply::What::kEnded) {
+      const auto account = groups_.account(box.group);
+      reply.cpu_us = std::max(reply.cpu_us, account.cpu_us);
+      reply.max_rss_kib = std::max(reply.max_rss_kib, account.peak_kib);
+      if (account.out_of_memory && WIFSIGNALED(reply.status)) {
+        reply.force |= Reply::kMemory;
+      }
+    }
     reply.run = box.run;
     replies_.push_back(reply);
     runs_.erase(box.run);
@@ -298,7 +324,10 @@ class Room {
   }
 
   void forget(pid_t pid) {
-    boxes_.erase(pid);
+    const auto it = boxes_.find(pid);
+    if (it == boxes_.end()) return;
+    if (!it->second.group.empty()) groups_.remove(it->second.group);
+    boxes_.erase(it);
     std::erase(idle_, pid);
   }
 
@@ -337,7 +366,10 @@ class Room {
       if (plan_.namespaces) kill(pid, SIGKILL);
       box.socket.reset();
     }
-    while (waitpid(-1, nullptr, __WALL) > 0 || errno == EINTR) {
+    while (!boxes_.empty()) {
+      const pid_t pid = waitpid(-1, nullptr, __WALL);
+      if (pid > 0) forget(pid);
+      if (pid < 0 && errno != EINTR) break;
     }
     _exit(0);
   }
@@ -345,6 +377,7 @@ class Room {
   UniqueFd channel_;
   UniqueFd signals_;
   UniqueFd epoll_;
+  const Groups groups_;
   const Blueprint blueprint_;
   const Plan& plan_;
   std::vector<char> buffer_;
@@ -358,7 +391,7 @@ class Room {
   bool spoilt_ = false;  // making boxes ahead failed
 };
 
-std::vector<std::string> enforced(const Blueprint& blueprint) {
+std::vector<std::string> enforced(const Blueprint& blueprint, bool grouped) {
   const Plan& plan = blueprint.plan;
   std::vector<std::string> all;
   if (plan.namespaces) all.insert(all.end(), {"namespaces", "root"});
@@ -366,6 +399,10 @@ std::vector<std::string> enforced(const Blueprint& blueprint) {
   if (plan.landlock != Want::kOff && landlock_version() > 0) all.emplace_back("landlock");
   if (!blueprint.filter.empty()) all.emplace_back("seccomp");
   all.insert(all.end(), {"no_new_privs", "limits"});
+  if (grouped) all.emplace_back("cgroup");
+  if (plan.memory_cgroup != Want::kOff) all.emplace_back("memory_cgroup");
+  if (plan.pids_cgroup != Want::kOff) all.emplace_back("pids_cgroup");
+  if (plan.cpu_cgroup != Want::kOff) all.emplace_back("cpu_cgroup");
   return all;
 }
 
@@ -386,17 +423,18 @@ void keep_room(UniqueFd channel, std::string_view encoded) {
   // itself may write the maps of its namespace. The boxes undo this.
   prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
   Setback setback;
-  if (blueprint->plan.cgroup == Want::kMust) {
-    setback = {Stage::kCgroup, ENOSYS, {}};
-  } else if (blueprint->plan.namespaces) {
-    setback = move_in(*blueprint);
-  }
+  Groups groups;
+  Plan& plan = blueprint->plan;
+  setback = groups.open(plan, blueprint->cgroup_parent,
+                        may_become(plan.user) ? plan.user : geteuid());
+  if (setback.stage == Stage::kNone && plan.namespaces) setback = move_in(*blueprint);
   // A change of user has undone both.
   prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != server) _exit(1);
   const int talk = channel.get();
-  Room room(std::move(channel), std::move(*blueprint));
+  const bool grouped = groups.on();
+  Room room(std::move(channel), std::move(*blueprint), std::move(groups));
   if (setback.stage == Stage::kNone) setback = room.probe();
   greeting.stage = setback.stage;
   greeting.error = setback.error;
@@ -404,7 +442,7 @@ void keep_room(UniqueFd channel, std::string_view encoded) {
   if (setback.stage == Stage::kNone && setback.error != 0) {
     greeting.stage = Stage::kNamespaces;
   }
-  greeting.enforced = enforced(room.blueprint());
+  greeting.enforced = enforced(room.blueprint(), grouped);
   process::send_message(talk, encode(greeting), {});
   if (greeting.stage != Stage::kNone) _exit(1);
   room.run();

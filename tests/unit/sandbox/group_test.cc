@@ -1,0 +1,84 @@
+// The tier with a control group of its own, as far as this machine delegates any.
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "sandbox_test.h"
+
+namespace carrel::test {
+namespace {
+
+class SandboxGroup : public SandboxTest {
+ protected:
+  void SetUp() override {
+    SandboxTest::SetUp();
+    profile.tier = SandboxTier::kFull;
+    profile.allow_missing = {"memory_cgroup", "pids_cgroup", "cpu_cgroup"};
+    std::ifstream mounts("/proc/self/mounts");
+    std::string device, place, type, rest;
+    while (mounts >> device >> place >> type && std::getline(mounts, rest)) {
+      if (type == "cgroup2") parent_ = place;
+    }
+    // One of this process's own, so that others do not count.
+    parent_ /= "test-" + std::to_string(getpid());
+    std::error_code refused;  // then there is none, and the case is skipped
+    std::filesystem::create_directory(parent_, refused);
+    profile.cgroup_parent = parent_;
+  }
+  void TearDown() override {
+    SandboxTest::TearDown();
+    EXPECT_TRUE(eventually([this] {
+      std::error_code error;
+      return !std::filesystem::exists(parent_) || std::filesystem::remove(parent_, error);
+    })) << "groups are left";
+  }
+  std::size_t groups() const {
+    std::size_t count = 0;
+    std::error_code error;
+    for (const auto& entry : std::filesystem::directory_iterator(parent_, error)) {
+      count += entry.path().filename().string().starts_with("carrel-");
+    }
+    return count;
+  }
+  std::filesystem::path parent_;
+};
+
+TEST_F(SandboxGroup, CpuTimeIsThatOfAllItsProcessesAndNoGroupIsLeft) {
+  REQUIRE_SANDBOX(profile);
+  ASSERT_TRUE(eventually([&] { return groups() == 0; }));
+  const Outcome out = run({"sh", "-c", "sh -c ':' & wait"});
+  ASSERT_EQ(out.klass, OutcomeClass::kOk) << out.error.message;
+  EXPECT_GT(out.usage.cpu.count(), 0);
+  EXPECT_NE(std::find(out.enforced->begin(), out.enforced->end(), "cgroup"),
+            out.enforced->end());
+  EXPECT_EQ(groups(), 1U) << "the room's own";
+  expect_control_job();
+}
+
+TEST_F(SandboxGroup, RoomKilled_ItsGroupsAreRemoved) {
+  REQUIRE_SANDBOX(profile);
+  const pid_t server = server_pid();
+  ASSERT_TRUE(eventually([&] { return children_of(server).empty() && groups() == 0; }));
+  const auto job = start({"/hostile/deaf", "1000000"});
+  const auto rooms = children_of(server);
+  ASSERT_EQ(rooms.size(), 1U);
+  ::kill(rooms[0], SIGKILL);
+  EXPECT_EQ(job.sink->wait().klass, OutcomeClass::kWorkerLost);
+  EXPECT_TRUE(eventually([&] { return groups() == 0; }));
+}
+
+TEST_F(SandboxGroup, AParentThatIsNoGroup_SandboxUnavailable) {
+  profile.cgroup_parent = "/tmp";
+  const auto lack = lacking(profile);
+  ASSERT_TRUE(lack);
+  EXPECT_NE(lack->find("sandbox_unavailable: cgroup, /tmp"), std::string::npos) << *lack;
+  profile.allow_missing.push_back("cgroup");
+  const auto without = lacking(profile);
+  if (without) {
+    EXPECT_EQ(without->find("cgroup"), std::string::npos) << *without;
+  }
+}
+
+}  // namespace
+}  // namespace carrel::test
