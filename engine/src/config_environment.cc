@@ -2,7 +2,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cstdlib>
 #include <vector>
 
@@ -15,14 +14,9 @@ namespace {
 constexpr std::string_view kPrefix = "CARREL_";
 
 // Names in use that are no key: the library's own, and what a job's program is given.
-// There CARREL_QUEUE is the job's queue and no URL.
-bool is_other(std::string_view name, bool inside_job) {
-  constexpr std::array<std::string_view, 6> kOfJob{
-      "CARREL_ATTEMPT",      "CARREL_FENCE",       "CARREL_KIND",
-      "CARREL_MAX_ATTEMPTS", "CARREL_PROGRESS_FD", "CARREL_QUEUE"};
+bool is_other(std::string_view name) {
   return name == "CARREL_MODULE_PATH" || name == "CARREL_CONFIG" ||
-         name.starts_with("CARREL_JOB_") ||
-         (inside_job && std::find(kOfJob.begin(), kOfJob.end(), name) != kOfJob.end());
+         name.starts_with("CARREL_JOB_");
 }
 
 std::vector<std::string> variable_names() {
@@ -126,13 +120,12 @@ Result<void> Config::apply_environment() {
   }
   // The order of the environment is nobody's choice: the error told must not hang on it.
   std::sort(variables.begin(), variables.end());
-  const bool inside_job = getenv("CARREL_JOB_ID") != nullptr;
   Overrides overrides(*this);
   for (const std::string& variable : variables) {
     const std::size_t equals = std::min(variable.find('='), variable.size());
     const std::string name = variable.substr(0, equals);
     const std::string text = variable.substr(std::min(equals + 1, variable.size()));
-    if (is_other(name, inside_job)) continue;
+    if (is_other(name)) continue;
     const auto applied = overrides.apply(name, text);
     if (!applied) return tl::unexpected<Error>(applied.error());
     if (*applied) continue;

@@ -74,8 +74,8 @@ Result<Program> Program::make(const KindSpec& kind) {
     program.env_.push_back(variable(name, value));
     if (name == "PATH") search = value;
   }
-  program.env_.push_back(variable("CARREL_KIND", kind.kind));
-  program.env_.push_back("CARREL_PROGRESS_FD=3");
+  program.env_.push_back(variable("CARREL_JOB_KIND", kind.kind));
+  program.env_.push_back("CARREL_JOB_PROGRESS_FD=3");
   if (sandboxed && kind.sandbox->tier != SandboxTier::kRestricted) {
     for (const auto& [name, value] : {std::pair{"HOME", sandbox::kWorkFolder},
                                       std::pair{"TMPDIR", sandbox::kTemporary}}) {
@@ -100,10 +100,10 @@ std::string Program::path() const {
 std::string Program::request(const Claimed& job) const {
   std::vector<std::string> env = env_;
   env.push_back("CARREL_JOB_ID=" + std::to_string(value(job.lease.id)));
-  env.push_back("CARREL_FENCE=" + std::to_string(value(job.lease.fence)));
-  env.push_back("CARREL_ATTEMPT=" + std::to_string(job.attempt));
-  env.push_back("CARREL_MAX_ATTEMPTS=" + std::to_string(job.max_attempts));
-  env.push_back(variable("CARREL_QUEUE", job.queue));
+  env.push_back("CARREL_JOB_FENCE=" + std::to_string(value(job.lease.fence)));
+  env.push_back("CARREL_JOB_ATTEMPT=" + std::to_string(job.attempt));
+  env.push_back("CARREL_JOB_MAX_ATTEMPTS=" + std::to_string(job.max_attempts));
+  env.push_back(variable("CARREL_JOB_QUEUE", job.queue));
   std::string body;
   Writer writer(body);
   encode(writer, path(), cwd_, argv_, env);

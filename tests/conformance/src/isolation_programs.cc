@@ -185,9 +185,11 @@ std::map<std::string, std::vector<std::string>> conformance_programs() {
                                  "echo 'progress 1 done' >&3\n"
                                  "echo said")},
       {"conformance.environment",
-       shell("printf '[\"%s\",\"%s\",\"%s\",\"%s\",\"%s\",\"%s\",\"%s\"]' "
-             "\"$CARREL_JOB_ID\" \"$CARREL_FENCE\" \"$CARREL_KIND\" \"$CARREL_QUEUE\" "
-             "\"$CARREL_ATTEMPT\" \"$CARREL_MAX_ATTEMPTS\" \"$CONFORMANCE_WORD\"")},
+       shell(
+           "printf '[\"%s\",\"%s\",\"%s\",\"%s\",\"%s\",\"%s\",\"%s\"]' "
+           "\"$CARREL_JOB_ID\" \"$CARREL_JOB_FENCE\" \"$CARREL_JOB_KIND\" "
+           "\"$CARREL_JOB_QUEUE\" "
+           "\"$CARREL_JOB_ATTEMPT\" \"$CARREL_JOB_MAX_ATTEMPTS\" \"$CONFORMANCE_WORD\"")},
       {"conformance.exit7", shell("echo oops >&2; exit 7")},
       {"conformance.segv", shell("kill -SEGV $$")},
       {"conformance.complain",

@@ -113,25 +113,13 @@ TEST(Environment, NamesThatWereMeantForUsAreRefused) {
 TEST(Environment, NamesOfOthersAreLeftAlone) {
   for (const char* name :
        {"CARREL_MODULE_PATH", "CARREL_CONFIG", "CARREL_JOB_ID", "CARREL_JOB_QUEUE",
-        "CARREL_TEST_SERVER", "CARRELS", "STORE"}) {
+        "CARREL_JOB_PROGRESS_FD", "CARREL_TEST_SERVER", "CARRELS", "STORE"}) {
     EXPECT_EQ(error_with(name, "x"), "no error") << name;
   }
 }
 
-TEST(Environment, AQueueThatIsNoUrlIsRefusedOutsideAJob) {
+TEST(Environment, AQueueThatIsNoUrlIsRefused) {
   EXPECT_THAT(error_with("CARREL_QUEUE", "images"), StartsWith("CARREL_QUEUE: queue: "));
-}
-
-TEST(Environment, TheVariablesOfAJobsProgramAreNoSettings) {
-  const Variables variables{{"CARREL_JOB_ID", "7"},      {"CARREL_QUEUE", "images"},
-                            {"CARREL_KIND", "grade"},    {"CARREL_ATTEMPT", "1"},
-                            {"CARREL_FENCE", "3"},       {"CARREL_MAX_ATTEMPTS", "25"},
-                            {"CARREL_PROGRESS_FD", "3"}, {"CARREL_STORE", "sqlite:x.db"}};
-  Config config;
-  const auto ok = config.apply_environment();
-  ASSERT_TRUE(ok) << ok.error().message;
-  EXPECT_EQ(config.queue, "");
-  EXPECT_EQ(config.store, "sqlite:x.db");
 }
 
 }  // namespace
