@@ -1,0 +1,162 @@
+#include <carrel/zmq.h>
+
+#include <algorithm>
+#include <atomic>
+#include <future>
+#include <thread>
+
+#include "context.h"
+#include "curve.h"
+#include "keys.h"
+#include "loop.h"
+#include "threads.h"
+#include "zap.h"
+
+namespace carrel::zmq {
+namespace {
+
+constexpr int kHandshakeMs = 2'000;
+constexpr int kSendHwm = 8'192;
+constexpr int kReceiveHwm = 256;
+
+bool is_local(const std::string& endpoint) {
+  for (const char* prefix : {"ipc://", "inproc://", "tcp://127.",
+                             "tcp://[::1]:", "tcp://localhost:", "tcp://lo:"}) {
+    if (endpoint.starts_with(prefix)) return true;
+  }
+  return false;
+}
+
+Result<void> check(const BrokerOptions& options) {
+  const auto bad = [](std::string why) {
+    return fail(Code::kInvalid, std::move(why), "zmq");
+  };
+  if (options.listen.empty()) return bad("a broker needs an address to listen on");
+  if (options.secret_file.empty() != options.keys_file.empty()) {
+    return bad("a broker's secret_file and keys_file belong together");
+  }
+  if (!options.secret_file.empty()) return {};
+  for (const std::string& endpoint : options.listen) {
+    if (!is_local(endpoint)) {
+      return bad(endpoint +
+                 " can be reached from other machines: set secret_file and keys_file "
+                 "(\"carrel keys new\" makes keys), or listen on 127.0.0.1 or ipc://");
+    }
+  }
+  return {};
+}
+
+void set_up(::zmq::socket_t& router, const BrokerOptions& options) {
+  using namespace ::zmq;
+  router.set(sockopt::router_mandatory, true);
+  router.set(sockopt::linger, 0);
+  router.set(sockopt::sndhwm, kSendHwm);
+  router.set(sockopt::rcvhwm, kReceiveHwm);
+  router.set(sockopt::maxmsgsize, static_cast<std::int64_t>(options.max_frame));
+  router.set(sockopt::handshake_ivl, kHandshakeMs);
+  router.set(sockopt::backlog, 1'024);
+}
+
+}  // namespace
+
+class Broker::Impl {
+ public:
+  Result<void> start(BrokerOptions options, std::unique_ptr<Store> store) {
+    if (auto ok = check(options); !ok) return ok;
+    options_ = std::move(options);
+    store_ = std::move(store);
+    const auto made = context();
+    if (!made) return tl::unexpected<Error>(made.error());
+    ::zmq::socket_t router(**made, ::zmq::socket_type::router);
+    set_up(router, options_);
+    if (auto ok = secure(router); !ok) return ok;
+    if (auto ok = bind(router); !ok) return ok;
+    loop_ = std::make_unique<Loop>(options_, std::move(router), keys_, store_.get());
+    thread_ = named_thread("carrel-broker", [this] { loop_->run(); });
+    return {};
+  }
+
+  ~Impl() {
+    if (!thread_.joinable()) return;
+    loop_->stop();
+    thread_.join();
+  }
+
+  const std::vector<std::string>& endpoints() const noexcept { return endpoints_; }
+
+  BrokerHealth health() const {
+    std::promise<BrokerHealth> asked;
+    loop_->post([&] { asked.set_value(loop_->health()); });
+    return asked.get_future().get();
+  }
+
+  Result<void> reload_keys() {
+    return keys_ ? keys_->load(options_.keys_file) : Result<void>{};
+  }
+
+ private:
+  Result<void> secure(::zmq::socket_t& router) {
+    if (options_.secret_file.empty()) return {};
+    const auto own = read_secret(options_.secret_file);
+    if (!own) return tl::unexpected<Error>(own.error());
+    keys_ = std::make_shared<Keys>();
+    if (auto ok = keys_->load(options_.keys_file); !ok) return ok;
+    auto domain = ZapDomain::add(keys_);
+    if (!domain) return tl::unexpected<Error>(domain.error());
+    domain_ = std::move(*domain);
+    router.set(::zmq::sockopt::curve_server, true);
+    router.set(::zmq::sockopt::curve_secretkey, from_hex(own->secret_key));
+    router.set(::zmq::sockopt::zap_domain, domain_->name());
+    return {};
+  }
+
+  Result<void> bind(::zmq::socket_t& router) {
+    for (const std::string& endpoint : options_.listen) {
+      try {
+        router.bind(endpoint);
+      } catch (const ::zmq::error_t& e) {
+        return fail(e.num() == EADDRINUSE ? Code::kExists : Code::kInvalid,
+                    "cannot listen on " + endpoint + ": " + e.what(), "zmq", e.num());
+      }
+      endpoints_.push_back(router.get(::zmq::sockopt::last_endpoint));
+    }
+    return {};
+  }
+
+  BrokerOptions options_;
+  std::unique_ptr<Store> store_;
+  std::shared_ptr<Keys> keys_;
+  std::unique_ptr<ZapDomain> domain_;
+  std::vector<std::string> endpoints_;
+  std::unique_ptr<Loop> loop_;
+  std::thread thread_;
+};
+
+Broker::Broker(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Broker::~Broker() = default;
+
+Result<std::unique_ptr<Broker>> Broker::start(BrokerOptions options,
+                                              std::unique_ptr<Store> store) {
+  if (store && !store->claim_source()) {
+    return fail(Code::kUnsupported, "a broker hosts only a store that is its own queue",
+                "zmq");
+  }
+  auto impl = std::make_unique<Impl>();
+  try {
+    if (auto ok = impl->start(std::move(options), std::move(store)); !ok) {
+      return tl::unexpected<Error>(ok.error());
+    }
+  } catch (const ::zmq::error_t& e) {
+    return fail(Code::kInternal, std::string("a broker's socket: ") + e.what(), "zmq",
+                e.num());
+  }
+  return std::unique_ptr<Broker>(new Broker(std::move(impl)));
+}
+
+const std::vector<std::string>& Broker::endpoints() const noexcept {
+  return impl_->endpoints();
+}
+BrokerHealth Broker::health() const { return impl_->health(); }
+Result<void> Broker::reload_keys() { return impl_->reload_keys(); }
+
+}  // namespace carrel::zmq

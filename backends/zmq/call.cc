@@ -1,0 +1,97 @@
+#include "call.h"
+
+namespace carrel::zmq {
+namespace {
+
+constexpr Duration kLongest = std::chrono::hours(24 * 366 * 100);
+constexpr Duration kLongestLease = std::chrono::hours(24 * 366);
+constexpr std::size_t kMaxWorker = 256;
+
+template <std::size_t i = 0>
+std::optional<Request> read(Type type, std::string_view body) {
+  if constexpr (i < std::variant_size_v<Request>) {
+    using M = std::variant_alternative_t<i, Request>;
+    if (type != M::kType) return read<i + 1>(type, body);
+    M message;
+    if (decode(body, message)) return Request(std::move(message));
+  }
+  return std::nullopt;
+}
+
+tl::unexpected<Error> bad(std::string why) {
+  return fail(Code::kInvalid, std::move(why), "zmq");
+}
+
+Result<void> check_rows(std::size_t rows, std::size_t most) {
+  if (rows <= most) return {};
+  return bad(std::to_string(rows) + " rows in one request; at most " +
+             std::to_string(most) + " are allowed");
+}
+
+Result<void> check_duration(const char* what, Duration d, Duration most) {
+  if (d >= Duration::zero() && d <= most) return {};
+  return bad(std::string(what) + " is negative or too long");
+}
+
+Result<void> check_run(const std::string& worker, Duration lease) {
+  if (worker.empty() || worker.size() > kMaxWorker) {
+    return bad("a worker's name has 1 to 256 bytes");
+  }
+  if (lease <= Duration::zero()) return bad("a lease is longer than nothing");
+  return check_duration("the lease", lease, kLongestLease);
+}
+
+struct Check {
+  std::size_t max_batch;
+
+  Result<void> operator()(const Enqueue& m) const {
+    for (const NewJob& job : m.jobs) {
+      for (const auto& [what, d] :
+           {std::pair("delay", job.delay), std::pair("start_within", job.start_within),
+            std::pair("timeout", job.timeout)}) {
+        if (auto ok = check_duration(what, d, kLongest); !ok) return ok;
+      }
+    }
+    return check_rows(m.jobs.size(), max_batch);
+  }
+  Result<void> operator()(const Take& m) const {
+    if (auto ok = check_rows(m.max, max_batch); !ok) return ok;
+    return check_run(m.worker, m.lease);
+  }
+  Result<void> operator()(const ClaimAsk& m) const {
+    if (auto ok = check_rows(m.tickets.size(), max_batch); !ok) return ok;
+    return check_run(m.worker, m.lease);
+  }
+  Result<void> operator()(const BeatAsk& m) const { return check_run(m.worker, m.lease); }
+  Result<void> operator()(const FinishAsk& m) const {
+    for (const Finish& run : m.runs) {
+      if (auto ok = check_duration("retry_in", run.retry_in, kLongest); !ok) return ok;
+    }
+    return check_rows(m.runs.size(), max_batch);
+  }
+  Result<void> operator()(const Publish& m) const {
+    return check_rows(m.tickets.size(), max_batch);
+  }
+  Result<void> operator()(const ReceiveAsk& m) const {
+    return check_rows(m.max, max_batch);
+  }
+  Result<void> operator()(const ListAsk& m) const {
+    return check_duration("older_than", m.filter.older_than, kLongest);
+  }
+  template <class M>
+  Result<void> operator()(const M& /*any*/) const {
+    return {};
+  }
+};
+
+}  // namespace
+
+std::optional<Request> read_request(Type type, std::string_view body) {
+  return read(type, body);
+}
+
+Result<void> check(const Request& request, std::size_t max_batch) {
+  return std::visit(Check{max_batch}, request);
+}
+
+}  // namespace carrel::zmq

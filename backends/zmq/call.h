@@ -1,0 +1,85 @@
+// A request on its way through the broker, and what came of it.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "messages.h"
+
+namespace carrel::zmq {
+
+using Clock = std::chrono::steady_clock;
+using Request = std::variant<Enqueue, Take, ClaimAsk, BeatAsk, FinishAsk, CancelAsk,
+                             RetryAsk, PeekAsk, SweepAsk, PauseAsk, AwaitAsk, JobAsk,
+                             ListAsk, CountsAsk, PausedAsk, Publish, ReceiveAsk>;
+
+struct Session;
+
+// Threads: what is not const belongs to the broker's loop, but for `request`, which is
+// the lane's while the call is there.
+struct Call {
+  std::shared_ptr<Session> session;  // null: the broker's own
+  std::uint64_t id = 0;
+  Type type = Type::kError;
+  std::size_t bytes = 0;         // of its frame
+  std::size_t answer_limit = 0;  // of the answer's
+  Clock::time_point until{};     // TAKE, AWAIT, RECEIVE: to be answered by then
+  Request request;
+  std::uint64_t seen_changes = 0;  // of the loop, when it was handed to the store
+  bool waiting = false;            // parked in the loop
+  bool answered = false;           // or nobody is there to be answered
+  bool abandoned = false;          // to be answered as soon as the store has answered
+  bool lost = false;               // what it gets, nobody wants: to be released
+};
+using CallPtr = std::shared_ptr<Call>;
+
+// What a call changed that others wait for.
+struct News {
+  std::vector<Ticket> available;   // jobs that may be taken now
+  bool maybe_available = false;    // others, too
+  std::vector<JobId> ended;        // jobs that are final
+  bool maybe_ended = false;        // others, too
+  Duration due = Duration::max();  // a sweep has something to do by then
+};
+
+struct Done {
+  CallPtr call;
+  std::string frame;           // the answer; without id
+  bool empty = false;          // of TAKE and AWAIT: there is nothing now
+  std::vector<Lease> granted;  // of TAKE and CLAIM
+  News news;
+};
+
+// One client, from its HELLO on. Only the broker's loop touches it.
+struct Session {
+  std::string route;   // ROUTER's name for the connection
+  std::string client;  // its own name; empty: it has not said HELLO
+  std::string name;    // for people
+  std::string user;    // its public key; empty: no CURVE
+  KeyRole role = KeyRole::kProducer;
+  std::uint64_t answer_limit = 0;
+  Duration interval{};               // between its heartbeats
+  Clock::time_point silent_after{};  // forgotten then
+  Clock::time_point quarantined_until{};
+  unsigned malformed = 0;
+  std::size_t in_flight = 0;               // requests in its window
+  std::map<std::uint64_t, CallPtr> calls;  // TAKE, AWAIT, RECEIVE: what it may abandon
+  std::uint64_t sent = 0;                  // answers
+  std::deque<std::size_t> unread;          // their sizes
+  std::size_t unread_bytes = 0;
+  bool gone = false;
+};
+
+// Of Request, by the number in its frame; nothing: there is none, or it is malformed.
+std::optional<Request> read_request(Type type, std::string_view body);
+// What it may not ask for, whoever it is: lengths, durations, counts.
+Result<void> check(const Request& request, std::size_t max_batch);
+
+}  // namespace carrel::zmq

@@ -1,0 +1,44 @@
+#include <carrel/zmq.h>
+
+#include "remote_queue.h"
+#include "remote_store.h"
+
+namespace carrel {
+namespace {
+
+Result<std::unique_ptr<zmq::Client>> connect(const Url& url,
+                                             const BackendOptions& options) {
+  auto address = zmq::address_of(url);
+  if (!address) return tl::unexpected<Error>(std::move(address.error()));
+  return zmq::Client::connect(std::move(*address), options.log);
+}
+
+Result<std::unique_ptr<Store>> open_store(const Url& url, const BackendOptions& options) {
+  auto client = connect(url, options);
+  if (!client) return tl::unexpected<Error>(std::move(client.error()));
+  if (!(*client)->welcome().hosts_store) {
+    return fail(Code::kInvalid,
+                "\"" + url.redacted() +
+                    "\": this broker carries tickets only: name a shared SQL store as "
+                    "`store`, and this one as `queue`",
+                "zmq");
+  }
+  return std::make_unique<zmq::RemoteStore>(std::move(*client), options.log);
+}
+
+Result<std::unique_ptr<Queue>> open_queue(const Url& url, const BackendOptions& options) {
+  auto client = connect(url, options);
+  if (!client) return tl::unexpected<Error>(std::move(client.error()));
+  return std::make_unique<zmq::RemoteQueue>(std::move(*client));
+}
+
+}  // namespace
+
+void register_zmq(Registry& registry) {
+  for (const char* scheme : {"zmq+tcp", "zmq+ipc", "zmq+inproc"}) {
+    registry.add_store(scheme, open_store);
+    registry.add_queue(scheme, open_queue);
+  }
+}
+
+}  // namespace carrel

@@ -1,0 +1,105 @@
+#include "remote_queue.h"
+
+#include <algorithm>
+
+#include "pieces.h"
+
+namespace carrel::zmq {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr std::size_t kOnTheWay = 10'000;
+constexpr Duration kPatience = std::chrono::seconds(2);
+// How long a queue that was full is not asked again.
+constexpr Duration kFullPause = std::chrono::milliseconds(100);
+constexpr Duration kSlice = std::chrono::seconds(30);
+constexpr std::size_t kDemands = 64;
+
+std::int64_t now_us() {
+  return std::chrono::duration_cast<Duration>(Clock::now().time_since_epoch()).count();
+}
+
+}  // namespace
+
+QueueTraits RemoteQueue::traits() const noexcept {
+  const Welcome& broker = client_->welcome();
+  return {.reach = client_->address().reach,
+          .durable = false,
+          .prioritised = broker.prioritised,
+          .max_batch = broker.max_batch};
+}
+
+std::size_t RemoteQueue::publish(std::span<const Ticket> tickets) noexcept {
+  const Welcome& broker = client_->welcome();
+  if (now_us() < full_until_.load()) return 0;
+  const std::size_t room = kOnTheWay - std::min(kOnTheWay, on_the_way_.load());
+  tickets = tickets.first(std::min(room, tickets.size()));
+  bool refused = false;
+  std::size_t taken = 0;
+  in_pieces(
+      tickets, Room{broker.max_frame / 2, broker.max_batch, 0},
+      [&](std::span<const Ticket> piece) {
+        if (refused) return;
+        PublishOf<std::span<const Ticket>> publish;
+        publish.tickets = piece;
+        const std::size_t n = piece.size();
+        on_the_way_ += n;
+        taken += n;
+        client_->send(encode(publish), kPatience, Repeat::kYes,
+                      [this, n](Result<std::string> frame) {
+                        on_the_way_ -= n;
+                        Publish::Answer answer;
+                        if (frame && head_of(*frame)->type == Publish::Answer::kType &&
+                            decode(body_of(*frame), answer) && answer.value < n) {
+                          full_until_ = now_us() + kFullPause.count();
+                        }
+                      });
+      },
+      [&](const Ticket& /*too_large*/) { refused = true; });
+  return taken;
+}
+
+RemoteQueue::DemandKey RemoteQueue::key_of(const Demand& demand) {
+  return {{demand.queues.begin(), demand.queues.end()},
+          {demand.kinds.begin(), demand.kinds.end()}};
+}
+
+Result<std::vector<Queue::Delivery>> RemoteQueue::receive(const Demand& demand,
+                                                          Duration wait) {
+  if (demand.max == 0 || demand.kinds.empty()) return std::vector<Delivery>{};
+  DemandKey key = key_of(demand);
+  ReceiveAsk receive;
+  receive.queues = key.first;
+  receive.kinds = key.second;
+  receive.max = static_cast<std::uint32_t>(
+      std::min<std::size_t>(demand.max, client_->welcome().max_batch));
+  const auto until =
+      Clock::now() + std::clamp<Duration>(wait, Duration{0}, std::chrono::hours(8760));
+  for (;;) {
+    const auto left = std::chrono::ceil<Duration>(until - Clock::now());
+    if (interrupter_.on()) return std::vector<Delivery>{};
+    receive.wait = std::clamp(left, Duration{0}, kSlice);
+    auto answer = client_->ask(receive, Repeat::kYes, receive.wait, &interrupter_);
+    if (!answer) {
+      if (answer.error().code == Code::kCancelled) return std::vector<Delivery>{};
+      return tl::unexpected<Error>(std::move(answer.error()));
+    }
+    {
+      const std::lock_guard lock(mutex_);
+      if (backlogs_.size() >= kDemands && !backlogs_.contains(key)) backlogs_.clear();
+      backlogs_[key] = answer->value.backlog;
+    }
+    if (!answer->value.deliveries.empty() || left <= kSlice) {
+      return std::move(answer->value.deliveries);
+    }
+  }
+}
+
+std::size_t RemoteQueue::backlog(const Demand& demand) const noexcept {
+  const std::lock_guard lock(mutex_);
+  const auto it = backlogs_.find(key_of(demand));
+  return it == backlogs_.end() ? 0 : it->second;
+}
+
+}  // namespace carrel::zmq

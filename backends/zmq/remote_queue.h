@@ -1,0 +1,44 @@
+// The queue of tickets behind a broker.
+#pragma once
+
+#include <carrel/queue.h>
+
+#include <atomic>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "client.h"
+
+namespace carrel::zmq {
+
+class RemoteQueue final : public Queue {
+ public:
+  explicit RemoteQueue(std::unique_ptr<Client> client) : client_(std::move(client)) {}
+
+  QueueTraits traits() const noexcept override;
+  // What the broker has no room for, and what is on its way when the connection breaks,
+  // is lost, as a ticket may be.
+  std::size_t publish(std::span<const Ticket> tickets) noexcept override;
+  Result<std::vector<Delivery>> receive(const Demand& demand, Duration wait) override;
+  // The broker forgot them when it handed them out.
+  void settle(std::span<const std::uint64_t> /*receipts*/) noexcept override {}
+  // As the broker said with the last delivery for this demand.
+  std::size_t backlog(const Demand& demand) const noexcept override;
+  void interrupt() noexcept override { client_->interrupt(interrupter_); }
+
+ private:
+  using DemandKey = std::pair<std::vector<std::string>, std::vector<std::string>>;
+  static DemandKey key_of(const Demand& demand);
+
+  Interrupter interrupter_;
+  std::atomic<std::size_t> on_the_way_{
+      0};  // tickets that the broker has not answered for
+  std::atomic<std::int64_t> full_until_{0};  // steady microseconds
+  mutable std::mutex mutex_;                 // guards all below
+  std::map<DemandKey, std::size_t> backlogs_;
+  std::unique_ptr<Client> client_;  // last: its thread uses what is above
+};
+
+}  // namespace carrel::zmq

@@ -1,0 +1,343 @@
+#include "remote_store.h"
+
+#include <algorithm>
+
+#include "pieces.h"
+
+namespace carrel::zmq {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using std::chrono::seconds;
+
+// A longer wait is asked for again and again: the broker forgets those that are gone.
+constexpr Duration kSlice = seconds(30);
+// Of everything in a request but its rows.
+constexpr std::size_t kEnvelope = 4096;
+// Records of one LIST: what each holds is up to a few MiB.
+constexpr std::size_t kPage = 50;
+
+std::vector<std::string> copy(std::span<const std::string> names) {
+  return {names.begin(), names.end()};
+}
+
+std::uint32_t bounded(std::size_t n) {
+  return static_cast<std::uint32_t>(std::min<std::size_t>(n, UINT32_MAX));
+}
+
+template <class T>
+Error too_large(const T& row, const Room& room) {
+  const std::size_t payload = payload_of(row);
+  if (payload > room.payload) {
+    return {Code::kTooLarge,
+            "a payload, result or checkpoint of " + std::to_string(payload) +
+                " bytes; the broker takes " + std::to_string(room.payload),
+            "zmq"};
+  }
+  return {Code::kTooLarge,
+          "a row of " + std::to_string(encoded_size(row)) + " bytes; the broker takes " +
+              std::to_string(room.bytes),
+          "zmq"};
+}
+
+tl::unexpected<Error> miscounted() {
+  return fail(Code::kInternal, "the broker answered for another number of rows", "zmq");
+}
+
+// The answers to one piece, to the end of `all`.
+template <class T, class Value>
+void append(std::vector<Result<T>>& all, std::size_t rows, Result<Value> answer) {
+  if (answer && answer->value.size() != rows) answer = miscounted();
+  for (std::size_t i = 0; i < rows; ++i) {
+    if (answer) {
+      all.push_back(std::move(answer->value[i]));
+    } else {
+      all.emplace_back(tl::unexpect, answer.error());
+    }
+  }
+}
+
+template <class Value>
+auto value_of(Result<Value> answer) -> Result<decltype(answer->value)> {
+  if (!answer) return tl::unexpected<Error>(std::move(answer.error()));
+  return std::move(answer->value);
+}
+
+// Asks in slices until there is something, or `wait` is over. An interrupt is an empty
+// answer.
+template <class Ask>
+auto in_slices(Duration wait, const Interrupter& interrupter, Ask ask)
+    -> decltype(ask(wait)) {
+  using Answer = decltype(ask(wait));
+  const auto until =
+      Clock::now() + std::clamp<Duration>(wait, Duration{0}, std::chrono::hours(8760));
+  for (;;) {
+    const auto left = std::chrono::ceil<Duration>(until - Clock::now());
+    if (interrupter.on()) return Answer{};
+    Answer answer = ask(std::clamp(left, Duration{0}, kSlice));
+    if (!answer && answer.error().code == Code::kCancelled) return Answer{};
+    if (!answer || !answer->empty() || left <= kSlice) return answer;
+  }
+}
+
+}  // namespace
+
+class RemoteStore::Source final : public ClaimSource {
+ public:
+  explicit Source(RemoteStore& store) : store_(store) { store_.add(interrupter_); }
+  ~Source() override { store_.remove(interrupter_); }
+  Source(const Source&) = delete;
+  Source& operator=(const Source&) = delete;
+
+  Result<std::vector<Claimed>> claim(const Demand& demand, std::string_view worker,
+                                     std::uint64_t claim_number, Duration lease,
+                                     Duration wait) override {
+    Take take;
+    take.queues = copy(demand.queues);
+    take.kinds = copy(demand.kinds);
+    take.max = bounded(std::min<std::size_t>(demand.max, store_.traits().max_batch));
+    take.worker = worker;
+    take.claim_number = claim_number;
+    take.lease = lease;
+    if (take.max == 0 || take.kinds.empty()) return std::vector<Claimed>{};
+    return in_slices(wait, interrupter_, [&](Duration slice) {
+      take.wait = slice;
+      return value_of(store_.client_->ask(take, Repeat::kNo, slice, &interrupter_));
+    });
+  }
+
+  void interrupt() noexcept override { store_.client_->interrupt(interrupter_); }
+
+ private:
+  RemoteStore& store_;
+  Interrupter interrupter_;
+};
+
+RemoteStore::RemoteStore(std::unique_ptr<Client> client, LogFn log)
+    : log_(std::move(log)), client_(std::move(client)) {}
+
+StoreTraits RemoteStore::traits() const noexcept {
+  const Welcome& broker = client_->welcome();
+  StoreTraits traits;
+  traits.reach = client_->address().reach;
+  traits.durable = broker.durable;
+  traits.max_batch = broker.max_batch;
+  traits.max_payload = broker.max_payload;
+  return traits;
+}
+
+std::unique_ptr<ClaimSource> RemoteStore::claim_source() {
+  return std::make_unique<Source>(*this);
+}
+
+Room RemoteStore::room() const {
+  const Welcome& broker = client_->welcome();
+  return {broker.max_frame - std::min<std::size_t>(kEnvelope, broker.max_frame),
+          broker.max_batch, broker.max_payload};
+}
+
+std::vector<Result<Inserted>> RemoteStore::insert(std::span<const NewJob> jobs,
+                                                  Duration deadline) {
+  // With a name of its own for each job, asking again adds nothing.
+  const bool named = std::all_of(jobs.begin(), jobs.end(),
+                                 [](const NewJob& j) { return !j.request_id.empty(); });
+  std::vector<Result<Inserted>> answers;
+  answers.reserve(jobs.size());
+  in_pieces(
+      jobs, room(),
+      [&](std::span<const NewJob> piece) {
+        EnqueueOf<std::span<const NewJob>> enqueue;
+        enqueue.jobs = piece;
+        enqueue.deadline = deadline;
+        append(answers, piece.size(),
+               client_->ask(enqueue, named ? Repeat::kYes : Repeat::kNo));
+      },
+      [&](const NewJob& job) {
+        answers.emplace_back(tl::unexpect, too_large(job, room()));
+      });
+  return answers;
+}
+
+Result<std::vector<ClaimAnswer>> RemoteStore::claim(std::span<const Ticket> tickets,
+                                                    std::string_view worker,
+                                                    std::uint64_t claim_number,
+                                                    Duration lease) {
+  Result<std::vector<ClaimAnswer>> all;
+  in_pieces(
+      tickets, room(),
+      [&](std::span<const Ticket> piece) {
+        if (!all) return;
+        ClaimOf<std::span<const Ticket>> claim;
+        claim.tickets = piece;
+        claim.worker = worker;
+        claim.claim_number = claim_number;
+        claim.lease = lease;
+        auto answer = client_->ask(claim, Repeat::kNo);
+        if (answer && answer->value.size() != piece.size()) answer = miscounted();
+        if (!answer) {
+          all = tl::unexpected<Error>(std::move(answer.error()));
+          return;
+        }
+        std::move(answer->value.begin(), answer->value.end(), std::back_inserter(*all));
+      },
+      [&](const Ticket& ticket) {
+        all = tl::unexpected<Error>(too_large(ticket, room()));
+      });
+  return all;
+}
+
+Result<std::vector<Pulse>> RemoteStore::beat_once(std::string_view worker,
+                                                  std::uint64_t settled,
+                                                  std::span<const Beat> beats, bool renew,
+                                                  Duration lease) {
+  BeatOf<std::span<const Beat>> beat;
+  beat.worker = worker;
+  beat.settled_claim = settled;
+  beat.beats = beats;
+  beat.renew = renew;
+  beat.lease = lease;
+  auto answer = client_->ask(beat, Repeat::kYes);
+  if (answer && answer->value.size() != beats.size()) return miscounted();
+  return value_of(std::move(answer));
+}
+
+// A beat names every lease of its worker, so that it cannot be cut. Where its news are
+// too long for one request they go ahead, in beats that settle nothing.
+Result<std::vector<Pulse>> RemoteStore::beat(std::string_view worker,
+                                             std::uint64_t settled_claim,
+                                             std::span<const Beat> beats, bool renew,
+                                             Duration lease) {
+  if (encoded_size(beats) <= room().bytes) {
+    return beat_once(worker, settled_claim, beats, renew, lease);
+  }
+  Result<void> ok;
+  in_pieces(
+      beats, room(),
+      [&](std::span<const Beat> piece) {
+        if (!ok) return;
+        auto answer = beat_once(worker, 0, piece, false, lease);
+        if (!answer) ok = tl::unexpected<Error>(std::move(answer.error()));
+      },
+      [&](const Beat& beat) {
+        log_(LogLevel::kError, "job " + std::to_string(value(beat.lease.id)) +
+                                   ": its checkpoint or log is too long for the broker "
+                                   "and is dropped");
+      });
+  if (!ok) return tl::unexpected<Error>(std::move(ok.error()));
+  std::vector<Beat> bare(beats.size());
+  for (std::size_t i = 0; i < beats.size(); ++i) bare[i].lease = beats[i].lease;
+  return beat_once(worker, settled_claim, bare, renew, lease);
+}
+
+std::vector<Result<Finished>> RemoteStore::finish(std::span<const Finish> runs) {
+  std::vector<Result<Finished>> answers;
+  answers.reserve(runs.size());
+  in_pieces(
+      runs, room(),
+      [&](std::span<const Finish> piece) {
+        FinishOf<std::span<const Finish>> finish;
+        finish.runs = piece;
+        append(answers, piece.size(), client_->ask(finish, Repeat::kYes));
+      },
+      [&](const Finish& run) {
+        answers.emplace_back(tl::unexpect, too_large(run, room()));
+      });
+  return answers;
+}
+
+Result<std::vector<Cancelled>> RemoteStore::cancel(std::span<const JobId> ids) {
+  CancelAsk cancel;
+  cancel.ids.assign(ids.begin(), ids.end());
+  return value_of(client_->ask(cancel, Repeat::kYes));
+}
+
+std::vector<Result<Ticket>> RemoteStore::retry(std::span<const JobId> ids) {
+  RetryAsk retry;
+  retry.ids.assign(ids.begin(), ids.end());
+  std::vector<Result<Ticket>> answers;
+  append(answers, ids.size(), client_->ask(retry, Repeat::kNo));
+  return answers;
+}
+
+Result<std::vector<Ticket>> RemoteStore::peek(const Demand& demand) {
+  PeekAsk peek;
+  peek.queues = copy(demand.queues);
+  peek.kinds = copy(demand.kinds);
+  peek.max = bounded(demand.max);
+  return value_of(client_->ask(peek, Repeat::kYes));
+}
+
+Result<Swept> RemoteStore::sweep(std::size_t max) {
+  SweepAsk sweep;
+  sweep.max = bounded(max);
+  return value_of(client_->ask(sweep, Repeat::kYes));
+}
+
+Result<std::vector<Ticket>> RemoteStore::set_paused(std::string_view queue, bool paused) {
+  PauseAsk pause;
+  pause.queue = queue;
+  pause.paused = paused;
+  return value_of(client_->ask(pause, Repeat::kYes));
+}
+
+Result<std::vector<JobId>> RemoteStore::await_final(std::span<const JobId> ids,
+                                                    Duration wait) {
+  if (ids.empty()) return std::vector<JobId>{};
+  AwaitAsk await;
+  await.ids.assign(ids.begin(), ids.end());
+  return in_slices(wait, interrupter_, [&](Duration slice) {
+    await.wait = slice;
+    return value_of(client_->ask(await, Repeat::kYes, slice, &interrupter_));
+  });
+}
+
+void RemoteStore::add(Interrupter& source) {
+  const std::lock_guard lock(mutex_);
+  sources_.insert(&source);
+  if (interrupter_.on()) client_->interrupt(source);
+}
+
+void RemoteStore::remove(Interrupter& source) {
+  const std::lock_guard lock(mutex_);
+  sources_.erase(&source);
+}
+
+void RemoteStore::interrupt() noexcept {
+  const std::lock_guard lock(mutex_);
+  client_->interrupt(interrupter_);
+  for (Interrupter* source : sources_) client_->interrupt(*source);
+}
+
+Result<JobRecord> RemoteStore::job(JobId id) {
+  JobAsk job;
+  job.id = id;
+  return value_of(client_->ask(job, Repeat::kYes));
+}
+
+Result<std::vector<JobRecord>> RemoteStore::list(const Filter& filter, JobId before,
+                                                 std::size_t limit) {
+  std::vector<JobRecord> all;
+  ListAsk list;
+  list.filter = filter;
+  list.before = before;
+  while (all.size() < limit) {
+    list.limit = bounded(std::min(kPage, limit - all.size()));
+    auto page = value_of(client_->ask(list, Repeat::kYes));
+    if (!page) return page;
+    const bool last = page->size() < list.limit;
+    std::move(page->begin(), page->end(), std::back_inserter(all));
+    if (last) break;
+    list.before = all.back().id;
+  }
+  return all;
+}
+
+Result<Counts> RemoteStore::counts() {
+  return value_of(client_->ask(CountsAsk{}, Repeat::kYes));
+}
+
+Result<std::vector<std::string>> RemoteStore::paused() {
+  return value_of(client_->ask(PausedAsk{}, Repeat::kYes));
+}
+
+}  // namespace carrel::zmq

@@ -1,0 +1,292 @@
+#include "service.h"
+
+#include <algorithm>
+#include <iterator>
+
+namespace carrel::zmq {
+namespace {
+
+// Rows that share one commit, at most.
+constexpr std::size_t kMaxRows = 2'000;
+// In one answer, whatever is asked for.
+constexpr std::uint32_t kMaxRecords = 100;
+constexpr std::uint32_t kMaxTickets = 10'000;
+
+template <class Answer, class T>
+std::string frame_of(Result<T> result) {
+  if (!result) return error_frame(std::move(result.error()));
+  Answer answer;
+  answer.value = std::move(*result);
+  return encode(answer);
+}
+
+Demand demand_of(const std::vector<std::string>& queues,
+                 const std::vector<std::string>& kinds, std::size_t max) {
+  return {queues, kinds, max};
+}
+
+std::size_t rows_of(const Call& call) {
+  if (const auto* m = std::get_if<Enqueue>(&call.request)) return m->jobs.size();
+  if (const auto* m = std::get_if<FinishAsk>(&call.request)) return m->runs.size();
+  return 1;
+}
+
+bool shares(Type type) {
+  return type == Type::kEnqueue || type == Type::kFinish || type == Type::kSweep;
+}
+
+void note(News& news, const NewJob& job) {
+  if (job.delay > Duration::zero()) news.due = std::min(news.due, job.delay);
+  if (job.start_within > Duration::zero()) {
+    news.due = std::min(news.due, job.delay + job.start_within);
+  }
+}
+
+void note(News& news, const Finish& run, const Finished& finished) {
+  news.available.insert(news.available.end(), finished.freed.begin(),
+                        finished.freed.end());
+  if (finished.kind != Finished::Kind::kApplied) return;
+  if (is_final(finished.state)) news.ended.push_back(run.lease.id);
+  if (finished.state == State::kAvailable) news.maybe_available = true;
+  if (finished.state == State::kRetryable || finished.state == State::kScheduled) {
+    news.due = std::min(news.due, run.retry_in);
+  }
+}
+
+}  // namespace
+
+std::string error_frame(Error error) {
+  Failed failed;
+  failed.error = std::move(error);
+  return encode(failed);
+}
+
+Service::Service(Store& store) : store_(store), source_(store.claim_source()) {}
+
+void Service::run(std::span<const CallPtr> calls, const std::function<void(Done)>& done) {
+  for (std::size_t i = 0; i < calls.size();) {
+    const Type type = calls[i]->type;
+    std::size_t end = i + 1;
+    if (shares(type)) {
+      std::size_t rows = rows_of(*calls[i]);
+      while (end < calls.size() && calls[end]->type == type &&
+             (rows += rows_of(*calls[end])) <= kMaxRows) {
+        ++end;
+      }
+    }
+    const auto group = calls.subspan(i, end - i);
+    switch (type) {
+      case Type::kEnqueue:
+        enqueue(group, done);
+        break;
+      case Type::kFinish:
+        finish(group, done);
+        break;
+      case Type::kSweep:
+        sweep(group, done);
+        break;
+      default:
+        done(one(calls[i]));
+    }
+    i = end;
+  }
+}
+
+void Service::enqueue(std::span<const CallPtr> calls,
+                      const std::function<void(Done)>& done) {
+  std::vector<NewJob> jobs;
+  Duration deadline{0};
+  for (const CallPtr& call : calls) {
+    auto& m = std::get<Enqueue>(call->request);
+    deadline = std::max(deadline, m.deadline);
+    std::move(m.jobs.begin(), m.jobs.end(), std::back_inserter(jobs));
+  }
+  auto answers = store_.insert(jobs, deadline);
+  std::size_t row = 0;
+  for (const CallPtr& call : calls) {
+    Done it;
+    it.call = call;
+    Enqueue::Answer answer;
+    const std::size_t rows = std::get<Enqueue>(call->request).jobs.size();
+    for (std::size_t i = 0; i < rows; ++i, ++row) {
+      if (answers[row]) {
+        note(it.news, jobs[row]);
+        if (answers[row]->ticket) it.news.available.push_back(*answers[row]->ticket);
+      }
+      answer.value.push_back(std::move(answers[row]));
+    }
+    it.frame = encode(answer);
+    done(std::move(it));
+  }
+}
+
+void Service::finish(std::span<const CallPtr> calls,
+                     const std::function<void(Done)>& done) {
+  std::vector<Finish> runs;
+  for (const CallPtr& call : calls) {
+    auto& m = std::get<FinishAsk>(call->request);
+    std::move(m.runs.begin(), m.runs.end(), std::back_inserter(runs));
+  }
+  auto answers = store_.finish(runs);
+  std::size_t row = 0;
+  for (const CallPtr& call : calls) {
+    Done it;
+    it.call = call;
+    FinishAsk::Answer answer;
+    const std::size_t rows = std::get<FinishAsk>(call->request).runs.size();
+    for (std::size_t i = 0; i < rows; ++i, ++row) {
+      if (answers[row]) note(it.news, runs[row], *answers[row]);
+      answer.value.push_back(std::move(answers[row]));
+    }
+    it.frame = encode(answer);
+    done(std::move(it));
+  }
+}
+
+// Many workers sweep, each by its own clock: one sweep serves all that wait for one.
+void Service::sweep(std::span<const CallPtr> calls,
+                    const std::function<void(Done)>& done) {
+  std::uint32_t most = 0;
+  for (const CallPtr& call : calls) {
+    most = std::max(most, std::get<SweepAsk>(call->request).max);
+  }
+  auto swept = store_.sweep(std::min(most, kMaxTickets));
+  for (const CallPtr& call : calls) {
+    Done it;
+    it.call = call;
+    if (swept) {
+      it.news.available = swept->due;
+      it.news.maybe_ended = swept->discarded + swept->purged > 0;
+      it.news.due = swept->next;
+    }
+    it.frame = frame_of<SweepAsk::Answer>(swept);
+    done(std::move(it));
+    if (swept) {
+      const Duration next = swept->next;
+      swept = Swept{};
+      swept->next = next;
+    }
+  }
+}
+
+Done Service::take(const CallPtr& call) {
+  const Take& m = std::get<Take>(call->request);
+  Done it;
+  it.call = call;
+  auto jobs = source_->claim(demand_of(m.queues, m.kinds, m.max), m.worker,
+                             m.claim_number, m.lease, Duration{0});
+  if (!jobs) {
+    it.frame = error_frame(std::move(jobs.error()));
+    return it;
+  }
+  it.empty = jobs->empty();
+  // What does not fit into an answer goes back at once.
+  std::size_t bytes = 64;
+  std::size_t fit = 0;
+  while (fit < jobs->size() &&
+         (fit == 0 || bytes + encoded_size((*jobs)[fit]) <= call->answer_limit)) {
+    bytes += encoded_size((*jobs)[fit++]);
+  }
+  std::vector<Finish> back;
+  for (std::size_t i = fit; i < jobs->size(); ++i) {
+    Finish finish;
+    finish.lease = (*jobs)[i].lease;
+    finish.verdict = Verdict::kReleased;
+    back.push_back(std::move(finish));
+  }
+  if (!back.empty()) {
+    for (const auto& answer : store_.finish(back)) static_cast<void>(answer);
+    it.news.maybe_available = true;
+    jobs->resize(fit);
+  }
+  // As many as were asked for: there may be more for the next.
+  if (jobs->size() == m.max) it.news.maybe_available = true;
+  for (const Claimed& job : *jobs) it.granted.push_back(job.lease);
+  it.frame = frame_of<Take::Answer>(std::move(jobs));
+  return it;
+}
+
+Done Service::one(const CallPtr& call) {
+  if (call->type == Type::kTake) return take(call);
+  Done it;
+  it.call = call;
+  Request& request = call->request;
+  Monitor& monitor = store_.monitor();
+  switch (call->type) {
+    case Type::kClaim: {
+      const auto& m = std::get<ClaimAsk>(request);
+      auto answers = store_.claim(m.tickets, m.worker, m.claim_number, m.lease);
+      if (answers) {
+        for (const auto& answer : *answers) {
+          if (answer) it.granted.push_back(answer->lease);
+        }
+      }
+      it.frame = frame_of<ClaimAsk::Answer>(std::move(answers));
+      break;
+    }
+    case Type::kBeat: {
+      const auto& m = std::get<BeatAsk>(request);
+      it.frame = frame_of<BeatAsk::Answer>(
+          store_.beat(m.worker, m.settled_claim, m.beats, m.renew, m.lease));
+      break;
+    }
+    case Type::kCancel: {
+      const auto& m = std::get<CancelAsk>(request);
+      auto answers = store_.cancel(m.ids);
+      for (std::size_t i = 0; answers && i < answers->size(); ++i) {
+        if ((*answers)[i] == Cancelled::kCancelled) it.news.ended.push_back(m.ids[i]);
+      }
+      it.frame = frame_of<CancelAsk::Answer>(std::move(answers));
+      break;
+    }
+    case Type::kRetry: {
+      RetryAsk::Answer answer;
+      answer.value = store_.retry(std::get<RetryAsk>(request).ids);
+      for (const auto& ticket : answer.value) {
+        if (ticket) it.news.available.push_back(*ticket);
+      }
+      it.frame = encode(answer);
+      break;
+    }
+    case Type::kPeek: {
+      const auto& m = std::get<PeekAsk>(request);
+      it.frame = frame_of<PeekAsk::Answer>(
+          store_.peek(demand_of(m.queues, m.kinds, std::min(m.max, kMaxTickets))));
+      break;
+    }
+    case Type::kPause: {
+      const auto& m = std::get<PauseAsk>(request);
+      auto tickets = store_.set_paused(m.queue, m.paused);
+      if (tickets && !m.paused) it.news.maybe_available = true;
+      it.frame = frame_of<PauseAsk::Answer>(std::move(tickets));
+      break;
+    }
+    case Type::kAwait: {
+      auto ids = store_.await_final(std::get<AwaitAsk>(request).ids, Duration{0});
+      it.empty = ids && ids->empty();
+      if (ids && call->session == nullptr) it.news.ended = *ids;
+      it.frame = frame_of<AwaitAsk::Answer>(std::move(ids));
+      break;
+    }
+    case Type::kJob:
+      it.frame = frame_of<JobAsk::Answer>(monitor.job(std::get<JobAsk>(request).id));
+      break;
+    case Type::kList: {
+      const auto& m = std::get<ListAsk>(request);
+      it.frame = frame_of<ListAsk::Answer>(
+          monitor.list(m.filter, m.before, std::min(m.limit, kMaxRecords)));
+      break;
+    }
+    case Type::kCounts:
+      it.frame = frame_of<CountsAsk::Answer>(monitor.counts());
+      break;
+    case Type::kPaused:
+      it.frame = frame_of<PausedAsk::Answer>(monitor.paused());
+      break;
+    default:
+      it.frame = error_frame({Code::kUnsupported, "no such request to a store", "zmq"});
+  }
+  return it;
+}
+
+}  // namespace carrel::zmq

@@ -1,0 +1,177 @@
+// What a store behind a broker does when the broker is not as it should be.
+#include <carrel/memory.h>
+#include <carrel/sql.h>
+#include <gmock/gmock.h>
+
+#include <future>
+
+#include "../sql/sqlite_files.h"
+#include "hosted.h"
+#include "raw_peer.h"
+
+namespace carrel::zmq {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::HasSubstr;
+using testing::SizeIs;
+
+const std::vector<std::string> kWork = {"work"};
+
+TEST(ZmqUrl, WrongOnesAreExplained) {
+  const auto why = [](const std::string& url) {
+    const auto store = test::open_store(url);
+    EXPECT_FALSE(store) << url;
+    if (store) return std::string();
+    EXPECT_EQ(store.error().code, Code::kInvalid) << store.error().message;
+    return store.error().message;
+  };
+  EXPECT_THAT(why("zmq+tcp:localhost"), HasSubstr("zmq+tcp://127.0.0.1:5555"));
+  EXPECT_THAT(why("zmq+tcp://localhost"), HasSubstr("a port"));
+  EXPECT_THAT(why("zmq+tcp://localhost:0"), HasSubstr("a port"));
+  EXPECT_THAT(why("zmq+tcp://localhost:99999"), HasSubstr("a port"));
+  EXPECT_THAT(why("zmq+tcp://localhost:1/x"), HasSubstr("a port"));
+  EXPECT_THAT(why("zmq+ipc:"), HasSubstr("zmq+ipc:///run"));
+  EXPECT_THAT(why("zmq+tcp://h:1?timeout=1"), HasSubstr("timeout"));
+  EXPECT_THAT(why("zmq+tcp://h:1?timeout=9h"), HasSubstr("1m"));
+  EXPECT_THAT(why("zmq+tcp://h:1?lease=9h"), HasSubstr("lease"));
+  EXPECT_THAT(why("zmq+tcp://h:1?server_key=abc"), HasSubstr("64"));
+  EXPECT_THAT(why("zmq+tcp://h:1?server_key=" + std::string(64, 'a')),
+              HasSubstr("belong together"));
+}
+
+TEST(ZmqClient, ABrokerThatIsAwayIsUnavailable) {
+  const auto store = test::open_store("zmq+tcp://127.0.0.1:1?timeout=300ms");
+  ASSERT_FALSE(store);
+  EXPECT_EQ(store.error().code, Code::kUnavailable);
+  EXPECT_THAT(store.error().message, HasSubstr("127.0.0.1:1"));
+}
+
+class RestartTest : public testing::Test {
+ protected:
+  void start() {
+    BrokerOptions options;
+    options.sweep = false;
+    if (!endpoint_.empty()) options.listen = {endpoint_};
+    broker_ = test::start_broker(test::open_url(directory_.file("jobs.db")).value(),
+                                 std::move(options));
+    endpoint_ = broker_->endpoints().at(0);
+  }
+  std::unique_ptr<Store> open(const std::string& options = {}) const {
+    return test::open_store("zmq+" + endpoint_ + options).value();
+  }
+
+  const test::TemporaryDirectory directory_;
+  std::string endpoint_;
+  std::unique_ptr<Broker> broker_;
+};
+
+TEST_F(RestartTest, EverythingGoesOnWithTheNextBroker) {
+  start();
+  const auto store = open();
+  const auto ids = test::insert_jobs(*store, 2);
+  auto source = store->claim_source();
+  const auto runs = source->claim({{}, kWork, 1}, "w", 1, 1h, 0s).value();
+  ASSERT_THAT(runs, SizeIs(1));
+  broker_.reset();
+  start();
+  EXPECT_EQ(store->monitor().job(ids[1]).value().state, State::kAvailable);
+  Finish finish;
+  finish.lease = runs[0].lease;
+  EXPECT_EQ(store->finish({&finish, 1}).at(0)->kind, Finished::Kind::kApplied)
+      << "a lease outlives the broker that granted it";
+  EXPECT_THAT(source->claim({{}, kWork, 1}, "w", 2, 1h, 10s).value(), SizeIs(1));
+}
+
+TEST_F(RestartTest, WhatMayBeAskedTwiceWaitsForTheNextBroker) {
+  start();
+  const auto store = open("?timeout=30s");
+  const NewJob job = test::work("{}", "named");
+  broker_.reset();
+  auto answer = std::async(std::launch::async, [&] {
+    return store->insert({&job, 1}, 30s).at(0);
+  });
+  start();
+  const auto inserted = answer.get();
+  ASSERT_TRUE(inserted) << inserted.error().message;
+  EXPECT_FALSE(inserted->existed);
+}
+
+TEST_F(RestartTest, CallsEndByTheirDeadline) {
+  start();
+  const auto store = open("?timeout=200ms");
+  auto source = store->claim_source();
+  broker_.reset();
+  const auto before = std::chrono::steady_clock::now();
+  EXPECT_EQ(store->sweep(1).error().code, Code::kUnavailable);
+  EXPECT_EQ(source->claim({{}, kWork, 1}, "w", 1, 1h, 100ms).error().code,
+            Code::kUnavailable);
+  EXPECT_EQ(store->await_final(std::vector{JobId{1}}, 100ms).error().code,
+            Code::kUnavailable);
+  const NewJob job = test::work();
+  EXPECT_EQ(store->insert({&job, 1}, 1h).at(0).error().code, Code::kUnavailable);
+  EXPECT_LT(std::chrono::steady_clock::now() - before, 20s) << "no call hangs";
+}
+
+TEST_F(RestartTest, RowsThatAreTooLargeFailAlone) {
+  start();
+  const auto store = open();
+  const std::vector<NewJob> jobs = {
+      test::work("1"), test::work(std::string(2 << 20, 'x')),
+      test::work(std::string(900 << 10, 'x')), test::work(std::string(900 << 10, 'x'))};
+  auto answers = store->insert(jobs, 30s);
+  ASSERT_THAT(answers, SizeIs(4));
+  EXPECT_TRUE(answers[0]);
+  EXPECT_EQ(answers[1].error().code, Code::kTooLarge);
+  EXPECT_TRUE(answers[2]);
+  EXPECT_TRUE(answers[3]) << "the two are cut into requests that fit";
+  EXPECT_EQ(store->monitor().job(answers[3]->id).value().payload.size(), 900U << 10);
+  auto source = store->claim_source();
+  EXPECT_THAT(source->claim({{}, kWork, 9}, "w", 1, 1h, 0s).value(), SizeIs(3))
+      << "what comes back may be longer than a request";
+}
+
+TEST_F(RestartTest, NewsThatAreTooLongForOneBeatGoInSeveral) {
+  start();
+  const auto store = open();
+  test::insert_jobs(*store, 3);
+  auto source = store->claim_source();
+  const auto runs = source->claim({{}, kWork, 3}, "w", 1, 1h, 0s).value();
+  std::vector<Beat> beats(3);
+  for (std::size_t i = 0; i < 3; ++i) {
+    beats[i].lease = runs[i].lease;
+    beats[i].checkpoint = std::string(700 << 10, static_cast<char>('a' + i));
+  }
+  const auto pulses = store->beat("w", 1, beats, true, 1h);
+  ASSERT_TRUE(pulses) << pulses.error().message;
+  EXPECT_THAT(*pulses, testing::Each(Pulse::kAlive)) << "none was taken to be lost";
+  EXPECT_EQ(store->monitor().job(runs[2].lease.id).value().checkpoint,
+            *beats[2].checkpoint);
+}
+
+TEST(ZmqClient, AClaimOfAClientThatLeftGetsNothing) {
+  BrokerOptions options;
+  options.sweep = false;
+  const auto broker = test::start_broker(make_memory_store({}), options);
+  const auto store = test::open_store(test::url_of(*broker));
+  RawPeer gone(broker->endpoints()[0]);
+  ASSERT_TRUE(gone.greet("gone"));
+  Take take;
+  take.kinds = kWork;
+  take.max = 1;
+  take.worker = "gone";
+  take.claim_number = 1;
+  take.lease = 1h;
+  take.wait = 60s;
+  gone.ask(take);
+  gone.ask(Bye{});
+  while (broker->health().sessions > 1) std::this_thread::yield();
+  test::insert_jobs(**store, 1);
+  auto source = (*store)->claim_source();
+  const auto runs = source->claim({{}, kWork, 1}, "here", 1, 1h, 30s);
+  ASSERT_TRUE(runs);
+  ASSERT_THAT(*runs, SizeIs(1)) << "it did not wait for a lease to end";
+}
+
+}  // namespace
+}  // namespace carrel::zmq
