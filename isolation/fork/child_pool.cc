@@ -88,10 +88,13 @@ void ChildPool::serve_waiting(std::vector<Refused>& refused) {
 void ChildPool::ask() {
   const std::size_t there = fresh_.size() + coming_;
   const std::size_t want = waiting_.size() + (set_back_ ? 0 : warm_);
-  if (closed_ || want <= there) return;
-  if (waiting_.size() <= there && want - there <= warm_ / 2) return;
-  coming_ += want - there;
-  channel().fork(want - there);
+  const std::size_t more = want > there ? want - there : 0;
+  const bool hurry = !waiting_.empty();
+  const bool tell = hurry ? more > 0 || !hurried_ : more > warm_ / 2;
+  hurried_ = hurry;
+  if (closed_ || !tell) return;
+  coming_ += more;
+  channel().fork(more, hurry);
 }
 
 void ChildPool::ready(std::uint64_t number, UniqueFd socket) {

@@ -95,6 +95,7 @@ class ChildPool final : public Nursery, public std::enable_shared_from_this<Chil
   bool closed_ = false;
   bool set_back_ = false;
   bool expiring_ = false;
+  bool hurried_ = false;    // the server knows that a job waits
   std::size_t coming_ = 0;  // children that the server was asked for and has not told of
   std::size_t used_count_ = 0;
   std::deque<WarmChild> fresh_;                        // the oldest first

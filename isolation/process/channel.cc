@@ -110,11 +110,12 @@ void Channel::set_nursery(std::weak_ptr<Nursery> nursery) {
   nursery_ = std::move(nursery);
 }
 
-void Channel::fork(std::size_t children) {
+void Channel::fork(std::size_t children, bool hurry) {
   std::lock_guard lock(mutex_);
   if (dead_) return;
   RequestHead head;
   head.ask = Ask::kFork;
+  head.hurry = hurry;
   head.run = children;
   Writer(packet_for(sizeof head, 0).bytes).put(head);
   if (!corked_) send_all();

@@ -51,7 +51,8 @@ class Channel : public std::enable_shared_from_this<Channel> {
   // Before the first fork(); held weakly.
   void set_nursery(std::weak_ptr<Nursery> nursery);
   // Asks for so many more children; each is ready() or gone() in the end.
-  void fork(std::size_t children);
+  // `hurry`: a job waits for one of those that were asked for.
+  void fork(std::size_t children, bool hurry);
   // The child with the run's number runs it now: what is heard of it goes to the run.
   void attach(const std::shared_ptr<ChildRun>& run);
   // The child runs nothing any more. Empty: it was told to end, or has ended. Else it got

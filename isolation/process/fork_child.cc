@@ -239,13 +239,10 @@ class Inbox {
   }
 
   bool fill() {
-    pollfd readable{socket_, POLLIN, 0};
-    while (poll(&readable, 1, -1) < 0) {
-    }
-    receive_message(socket_, std::span(buffer_).subspan(size_), received_);
+    receive_message(socket_, std::span(buffer_).subspan(size_), received_, true);
     for (std::size_t i = 0; i < received_.fd_count; ++i) file_.reset(received_.fds[i]);
     if (received_.size > 0) size_ += static_cast<std::size_t>(received_.size);
-    return received_.size > 0 || (received_.size < 0 && received_.error == EAGAIN);
+    return received_.size > 0;
   }
 
   const int socket_;

@@ -121,7 +121,8 @@ int send_message(int socket, std::string_view bytes, std::span<const int> fds) n
   }
 }
 
-void receive_message(int socket, std::span<char> buffer, Received& into) noexcept {
+void receive_message(int socket, std::span<char> buffer, Received& into,
+                     bool block) noexcept {
   iovec part{buffer.data(), buffer.size()};
   msghdr message{};
   message.msg_iov = &part;
@@ -132,7 +133,7 @@ void receive_message(int socket, std::span<char> buffer, Received& into) noexcep
   into.error = 0;
   into.fd_count = 0;
   do {
-    into.size = recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    into.size = recvmsg(socket, &message, (block ? 0 : MSG_DONTWAIT) | MSG_CMSG_CLOEXEC);
   } while (into.size < 0 && errno == EINTR);
   if (into.size < 0) {
     into.error = errno;

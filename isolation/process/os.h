@@ -90,8 +90,9 @@ struct Received {
   std::size_t fd_count = 0;
   std::array<int, kMaxFds> fds;  // owned by the caller, close on exec
 };
-// Never blocks.
-void receive_message(int socket, std::span<char> buffer, Received& into) noexcept;
+// Blocks only if asked to.
+void receive_message(int socket, std::span<char> buffer, Received& into,
+                     bool block = false) noexcept;
 
 // The names of this process's threads, its own first. Empty: /proc is not there.
 std::vector<std::string> thread_names();

@@ -23,6 +23,7 @@ namespace {
 constexpr std::size_t kReceive = 64 * 1024;
 constexpr std::size_t kRepliesPerMessage = 64;
 constexpr auto kRoomLinger = std::chrono::seconds(10);
+constexpr int kHoldMs = 1;
 
 UniqueFd child_signals() {
   sigset_t set;
@@ -83,11 +84,18 @@ void Server::run() {
 }
 
 int Server::poll_timeout() const {
+  int timeout = linger_timeout();
   for (const auto& client : clients_) {
     const bool untold = !client.replies.empty() && !client.stuck;
-    if (untold || client.wanted > 0) return 0;
+    if (client.wanted > 0 || (untold && !held_back(client))) return 0;
+    if (untold && (timeout < 0 || timeout > kHoldMs)) timeout = kHoldMs;
   }
-  return linger_timeout();
+  return timeout;
+}
+
+bool Server::held_back(const Client& client) {
+  return !client.hurry && client.replies.size() == client.reply_fds.size() &&
+         Clock::now() < client.hold_until;
 }
 
 int Server::linger_timeout() const {
@@ -146,6 +154,7 @@ void Server::serve(Client& client) {
     }
     if (head.ask == Ask::kFork) {
       client.wanted += head.run;
+      client.hurry = client.hurry || head.hurry;
       continue;
     }
     fds.clear();
@@ -198,6 +207,9 @@ void Server::fork_child(Client& client) {
   --client.wanted;
   const std::uint64_t number = ++last_forked_;
   adopt(pid, client, number, 0);
+  if (client.replies.empty()) {
+    client.hold_until = Clock::now() + std::chrono::milliseconds(kHoldMs);
+  }
   client.replies.push_back({.run = number, .what = Reply::What::kReady});
   client.reply_fds.push_back(std::move(ends.first));
 }
@@ -317,6 +329,8 @@ bool Server::may_linger(pid_t session) {
 }
 
 void Server::flush(Client& client) {
+  if (held_back(client)) return;
+  if (client.wanted == 0) client.hurry = false;
   while (!client.replies.empty() && !client.stuck && !client.gone) {
     const auto count =
         static_cast<std::ptrdiff_t>(std::min(client.replies.size(), kRepliesPerMessage));

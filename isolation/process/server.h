@@ -40,6 +40,8 @@ class Server {
     std::vector<Reply> replies;       // not sent yet
     std::vector<UniqueFd> reply_fds;  // of those that are kReady, in order
     std::uint64_t wanted = 0;         // children to be forked for it yet
+    Clock::time_point hold_until{};   // when one that it may hear of later is told of
+    bool hurry = false;               // a job waits for one of them
     bool stuck = false;               // its socket is full
     bool gone = false;
   };
@@ -69,6 +71,9 @@ class Server {
   // Kills what ended jobs left behind; see isolation/README.md for what is left alone.
   void survey();
   bool may_linger(pid_t session);
+  // Children that no job waits for are told of with the next end of a job, for which the
+  // host wakes up anyway, or when they have been kept back long enough.
+  static bool held_back(const Client& client);
   void flush(Client& client);
   void drop(Client& client);
   Client* find_client(std::uint32_t number);

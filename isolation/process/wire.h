@@ -40,9 +40,10 @@ struct RequestHead {
   Ask ask = Ask::kSignal;
   std::uint8_t fds = 0;
   bool body_in_file = false;
-  bool group = false;          // kSignal: the whole group, not the leader alone
-  std::uint64_t run = 0;       // the host's name for it; never used again
-  std::int32_t signal = 0;     // kSignal
+  bool group = false;       // kSignal: the whole group, not the leader alone
+  bool hurry = false;       // kFork: a job waits; else they may be told of a little later
+  std::uint64_t run = 0;    // the host's name for it; never used again
+  std::int32_t signal = 0;  // kSignal
   std::uint32_t drain_ms = 0;  // kSpawn: how long leftovers may live on
 };
 static_assert(std::is_trivially_copyable_v<RequestHead>);
