@@ -21,7 +21,7 @@ struct LastOf<State> {
 };
 template <>
 struct LastOf<Refusal> {
-  static constexpr Refusal value = Refusal::kPaused;
+  static constexpr Refusal value = Refusal::kLimited;
 };
 template <>
 struct LastOf<OutcomeClass> {
@@ -49,10 +49,15 @@ void fields(A& a, T& e) {
   a(e.code, e.message, e.origin, e.native, e.retry_in);
 }
 
+template <class A, Of<Limit> T>
+void fields(A& a, T& l) {
+  a(l.key, l.running);
+}
+
 template <class A, Of<NewJob> T>
 void fields(A& a, T& j) {
   a(j.queue, j.kind, j.payload, j.request_id, j.delay, j.start_within, j.timeout,
-    j.priority, j.max_attempts);
+    j.priority, j.max_attempts, j.limit);
 }
 
 template <class A, Of<Ticket> T>
@@ -118,7 +123,7 @@ template <class A, Of<JobRecord> T>
 void fields(A& a, T& r) {
   a(r.id, r.state, r.queue, r.kind, r.payload, r.request_id, r.result, r.checkpoint,
     r.worker, r.log, r.fence, r.priority, r.attempt, r.max_attempts, r.crashes,
-    r.cancel_requested, r.progress, r.attempts, r.timeout, r.enqueued, r.run_at,
+    r.cancel_requested, r.limit, r.progress, r.attempts, r.timeout, r.enqueued, r.run_at,
     r.expires, r.started, r.ended);
 }
 

@@ -263,6 +263,7 @@ void Loop::on_hello(const SessionPtr& session, const Head& head, std::string_vie
   if (store_ != nullptr) {
     const StoreTraits traits = store_->traits();
     welcome.durable = traits.durable;
+    welcome.limits = traits.limits;
     if (traits.max_payload > 0) {
       welcome.max_payload = std::min(welcome.max_payload, traits.max_payload);
     }

@@ -121,6 +121,7 @@ StoreTraits RemoteStore::traits() const noexcept {
   StoreTraits traits;
   traits.reach = client_->address().reach;
   traits.durable = broker.durable;
+  traits.limits = broker.limits;
   traits.max_batch = broker.max_batch;
   traits.max_payload = broker.max_payload;
   return traits;

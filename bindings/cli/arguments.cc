@@ -231,6 +231,13 @@ void add_spin(CLI::App& app, Arguments& out, SpinArgs& a) {
   c->callback([&] { out.command = a; });
 }
 
+void add_migrate(CLI::App& app, Arguments& out, MigrateArgs& a) {
+  auto* c = app.add_subcommand("migrate", "Bring the tables of the store forward");
+  auto* dry = c->add_flag("--dry-run", a.dry_run, "Only say what would be done");
+  c->add_flag("--sql", a.sql, "Only print the SQL that does it")->excludes(dry);
+  c->callback([&] { out.command = a; });
+}
+
 // The structs that options write to while they are parsed.
 struct Commands {
   RunArgs run;
@@ -244,6 +251,7 @@ struct Commands {
   CompareArgs compare;
   SpinArgs spin;
   SandboxArgs sandbox;
+  MigrateArgs migrate;
 };
 
 }  // namespace
@@ -278,6 +286,7 @@ std::variant<Arguments, int> parse(int argc, char** argv) {
   add_compare(app, out, commands.compare);
   add_spin(app, out, commands.spin);
   add_sandbox(app, out, commands.sandbox);
+  add_migrate(app, out, commands.migrate);
   app.add_subcommand("doctor",
                      "Try every backend and isolation here, and say what fails and why")
       ->callback([&] { out.command = DoctorArgs{}; });

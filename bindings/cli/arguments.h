@@ -97,13 +97,18 @@ struct SandboxArgs {
   Duration timeout = std::chrono::minutes(1);
 };
 
+struct MigrateArgs {
+  bool dry_run = false;
+  bool sql = false;  // only print it
+};
+
 struct DoctorArgs {};
 
 struct Arguments {
   Global global;
   std::variant<std::monostate, RunArgs, EnqueueArgs, ListArgs, ShowArgs, RetryArgs,
                CancelArgs, PauseArgs, ResumeArgs, StatusArgs, CompareArgs, SpinArgs,
-               SandboxArgs, DoctorArgs>
+               SandboxArgs, MigrateArgs, DoctorArgs>
       command;
 };
 

@@ -18,6 +18,7 @@ int status(const Global& global);
 int compare(const Global& global, const CompareArgs& args);
 int spin(const SpinArgs& args);
 int sandbox(const Global& global, const SandboxArgs& args);
+int migrate(const Global& global, const MigrateArgs& args);
 int doctor(const Global& global);
 
 }  // namespace carrel::cli

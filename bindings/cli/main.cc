@@ -26,6 +26,7 @@ int dispatch(const Arguments& arguments) {
         if constexpr (std::is_same_v<T, CompareArgs>) return compare(global, args);
         if constexpr (std::is_same_v<T, SpinArgs>) return spin(args);
         if constexpr (std::is_same_v<T, SandboxArgs>) return sandbox(global, args);
+        if constexpr (std::is_same_v<T, MigrateArgs>) return migrate(global, args);
         if constexpr (std::is_same_v<T, DoctorArgs>) return doctor(global);
         return kUsage;
       },

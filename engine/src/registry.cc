@@ -31,6 +31,10 @@ void Registry::add_queue(std::string scheme, QueueFactory make) {
   queues_.insert_or_assign(std::move(scheme), std::move(make));
 }
 
+void Registry::add_schema(std::string scheme, SchemaFactory change) {
+  schemas_.insert_or_assign(std::move(scheme), std::move(change));
+}
+
 void Registry::add_isolation(std::string name, IsolationEntry entry) {
   isolations_.insert_or_assign(std::move(name), std::move(entry));
 }
@@ -63,6 +67,12 @@ Result<const QueueFactory*> Registry::queue(std::string_view scheme) {
                   " has no queue of its own: there, the queue is part of the "
                   "store. Leave `queue` out, or give it the same URL as `store`",
               "registry");
+}
+
+Result<const SchemaFactory*> Registry::schema(std::string_view scheme) {
+  if (auto known = store(scheme); !known) return tl::unexpected<Error>(known.error());
+  const auto it = schemas_.find(scheme);
+  return it == schemas_.end() ? nullptr : &it->second;
 }
 
 Result<const IsolationEntry*> Registry::isolation(std::string_view name) const {

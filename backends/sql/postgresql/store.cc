@@ -1,5 +1,7 @@
 #include "postgresql/store.h"
 
+#include <algorithm>
+
 #include "postgresql/driver.h"
 #include "postgresql/listener.h"
 #include "postgresql/schema.h"
@@ -23,6 +25,23 @@ Result<std::unique_ptr<Store>> open_store(const Url& url, const BackendOptions& 
         });
   } catch (...) {
     return tl::unexpected(driver->failure(session.get()).error);
+  }
+}
+
+Result<SchemaChange> change_schema(const Url& url, bool apply) {
+  auto settings = settings_of(url);
+  if (!settings) return tl::unexpected(std::move(settings.error()));
+  PostgresDriver driver(std::move(*settings));
+  std::unique_ptr<PostgresSession> session;
+  try {
+    session = driver.connect_plainly();
+    const server::SchemaVersion found = version_of(*session);
+    SchemaChange change{found.version, std::max(found.version, kSchemaVersion), {}};
+    for (int v = found.version; v < kSchemaVersion; ++v) change.sql += step_from(v);
+    if (apply) prepare_schema(*session, server::Migrate::kOn);
+    return change;
+  } catch (...) {
+    return tl::unexpected(driver.failure(session.get()).error);
   }
 }
 

@@ -12,4 +12,7 @@ namespace carrel::sql::postgresql {
 // the cause.
 Result<std::unique_ptr<Store>> open_store(const Url& url, const BackendOptions& options);
 
+// What the tables there lack; `apply`: gives it to them.
+Result<SchemaChange> change_schema(const Url& url, bool apply);
+
 }  // namespace carrel::sql::postgresql

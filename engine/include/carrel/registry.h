@@ -32,6 +32,16 @@ using StoreFactory =
     std::function<Result<std::unique_ptr<Store>>(const Url&, const BackendOptions&)>;
 using QueueFactory =
     std::function<Result<std::unique_ptr<Queue>>(const Url&, const BackendOptions&)>;
+// What brings a store's tables from the version that is there to the one that this
+// library writes; from == to: nothing.
+struct SchemaChange {
+  int from = 0;  // 0: there are no tables
+  int to = 0;
+  std::string sql;
+};
+// `apply`: does it, too. For stores whose tables a person may want to change when they
+// say so: opening such a store makes tables, but changes none.
+using SchemaFactory = std::function<Result<SchemaChange>(const Url&, bool apply)>;
 // Called once an engine and name, with all kinds that named it.
 using IsolationFactory =
     std::function<Result<std::unique_ptr<Isolation>>(const IsolationSetup&)>;
@@ -52,6 +62,7 @@ class Registry {
 
   void add_store(std::string scheme, StoreFactory make);
   void add_queue(std::string scheme, QueueFactory make);
+  void add_schema(std::string scheme, SchemaFactory change);  // beside its add_store
   void add_isolation(std::string name, IsolationEntry entry);
 
   // A scheme nobody added is looked for in the module that ships it (libcarrel_sql.so for
@@ -60,6 +71,8 @@ class Registry {
   Result<const StoreFactory*> store(std::string_view scheme);
   // kUnsupported also where the scheme is known but has no queue apart from its store.
   Result<const QueueFactory*> queue(std::string_view scheme);
+  // nullptr: opening the store sees to its tables.
+  Result<const SchemaFactory*> schema(std::string_view scheme);
   Result<const IsolationEntry*> isolation(std::string_view name) const;
 
   // Loads a shared library and calls its carrel_plugin (carrel/plugin.h).
@@ -72,6 +85,7 @@ class Registry {
   Result<void> load_module_for(std::string_view scheme);
   std::map<std::string, StoreFactory, std::less<>> stores_;
   std::map<std::string, QueueFactory, std::less<>> queues_;
+  std::map<std::string, SchemaFactory, std::less<>> schemas_;
   std::map<std::string, IsolationEntry, std::less<>> isolations_;
 };
 

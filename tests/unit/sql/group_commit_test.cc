@@ -47,6 +47,9 @@ class FakeTransactor final : public Transactor {
   }
   void tick() noexcept override { ticked.release(); }
   bool wants_ticks() noexcept override { return ticks; }
+  Redo redo() noexcept override { return after_failure; }
+
+  Redo after_failure = Redo::kAlone;
 
   std::counting_semaphore<1000> entered{0};
   std::counting_semaphore<1000> go{0};
@@ -79,6 +82,25 @@ TEST(GroupCommit, WhatComesDuringATransactionIsDoneInOne) {
   EXPECT_THAT(fake.stored, testing::UnorderedElementsAre(0, 1, 2, 3, 4, 5, 6, 7));
   EXPECT_LE(fake.commits, 8);
   EXPECT_EQ(fake.begun, fake.commits);
+}
+
+TEST(GroupCommit, WhatOnlyLostAConflictIsDoneAgain) {
+  FakeTransactor fake;
+  fake.after_failure = Transactor::Redo::kTogether;
+  fake.fail_commits = 3;
+  GroupCommit group(fake, 1h);
+  EXPECT_TRUE(group.run([&] { fake.open.push_back(1); }).has_value());
+  EXPECT_THAT(fake.stored, testing::ElementsAre(1));
+  EXPECT_EQ(fake.rollbacks, 3);
+}
+
+TEST(GroupCommit, WhoAlwaysLosesHearsOfItAtLast) {
+  FakeTransactor fake;
+  fake.after_failure = Transactor::Redo::kTogether;
+  fake.fail_commits = 1'000'000;
+  GroupCommit group(fake, 1h);
+  EXPECT_FALSE(group.run([&] { fake.open.push_back(1); }).has_value());
+  EXPECT_THAT(fake.stored, testing::IsEmpty());
 }
 
 // Holds the writer inside the first operation until all the others are queued.
@@ -197,6 +219,23 @@ TEST(GroupCommit, ManyThreadsEachHearOfTheirOwn) {
   }
   EXPECT_EQ(right, 1600);
   EXPECT_EQ(fake.stored.size(), static_cast<std::size_t>(1600 - 229));
+}
+
+// It may have been stored: done again, a job without a request id would be there twice.
+TEST(GroupCommit, AfterALossNothingIsDoneTwice) {
+  FakeTransactor fake;
+  fake.after_failure = Transactor::Redo::kNothing;
+  GroupCommit group(fake, 1h);
+  std::atomic<int> runs{0};
+  const auto work = [&] {
+    ++runs;
+    fake.fail_commits = 1;
+  };
+  const auto answers = run_together(group, {work, work, work});
+  int refused = 0;
+  for (const auto& answer : answers) refused += answer.has_value() ? 0 : 1;
+  EXPECT_EQ(refused, static_cast<int>(answers.size()));
+  EXPECT_EQ(runs, 3);
 }
 
 }  // namespace

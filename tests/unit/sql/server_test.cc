@@ -315,6 +315,42 @@ TEST_P(Server, AnEngineRunsJobsOnIt) {
   engine->stop(10s);
 }
 
+#ifdef CARREL_COMMAND
+// What the command prints; its exit code with `code`.
+std::string command(const std::string& arguments, int* code) {
+  const std::string line = std::string(CARREL_COMMAND) + " " + arguments + " 2>&1";
+  std::FILE* pipe = ::popen(line.c_str(), "r");
+  std::string said;
+  for (int c = std::fgetc(pipe); c != EOF; c = std::fgetc(pipe)) {
+    said += static_cast<char>(c);
+  }
+  *code = WEXITSTATUS(::pclose(pipe));
+  return said;
+}
+
+TEST_P(Server, TheCommandWorksOnIt) {
+  const std::string store = "--store '" + url() + "' ";
+  const auto expect = [&](const std::string& arguments, const std::string& text) {
+    int code = -1;
+    const std::string said = command(store + arguments, &code);
+    EXPECT_EQ(code, 0) << arguments << ": " << said;
+    EXPECT_THAT(said, HasSubstr(text)) << arguments;
+  };
+  expect("migrate --dry-run", "version 0 would become version 1");
+  expect("migrate --sql", "carrel_history");
+  expect("migrate --dry-run", "version 0 would become");  // printing changes nothing
+  expect("migrate", "version 0 became version 1");
+  expect("migrate", "nothing to do");
+  expect("enqueue grade '{\"user\": 7}'", "1");
+  expect("list", "grade");
+  expect("--json show 1", R"("user":7)");
+  expect("pause default", "");
+  expect("status", "default");
+  expect("cancel 1", "");
+  expect("doctor", "seen by the network");
+}
+#endif
+
 INSTANTIATE_TEST_SUITE_P(Of, Server, testing::Values(postgres_kind(), mariadb_kind()),
                          [](const auto& kind) { return kind.param.name; });
 

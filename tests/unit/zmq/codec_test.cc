@@ -35,6 +35,7 @@ NewJob some_job() {
   job.timeout = 7us;
   job.priority = -32'768;
   job.max_attempts = 65'535;
+  job.limit = Limit{"community:7", 3};
   return job;
 }
 
@@ -73,6 +74,11 @@ TEST(Codec, AJobIsAsItWas) {
   EXPECT_EQ(a.timeout, b.timeout);
   EXPECT_EQ(a.priority, b.priority);
   EXPECT_EQ(a.max_attempts, b.max_attempts);
+  ASSERT_EQ(a.limit.has_value(), b.limit.has_value());
+  if (a.limit) {
+    EXPECT_EQ(a.limit->key, b.limit->key);
+    EXPECT_EQ(a.limit->running, b.limit->running);
+  }
   EXPECT_EQ(read.deadline, 3s);
 }
 

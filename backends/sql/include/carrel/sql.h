@@ -19,9 +19,15 @@ namespace carrel {
 // all four are needed while any process has the store open. The file must be on a local
 // disk.
 //
+// Adds "postgresql": postgresql://[user[:password]@]host[:port]/database[?options], and
+// "mysql", for MariaDB: mysql://[user[:password]@]host[:port]/database[?options]. Opening
+// makes the tables where there are none. The server's clock is the store's:
+// BackendOptions::clock is not used.
+//
 // A store made here may be used by any number of threads, and one file by any number of
-// stores and processes of one host. The child of a fork must not touch a store of its
-// parent, nor run its destructor: it ends with _exit or becomes another program.
+// stores and processes of one host, a database of a server by those of any host. The
+// child of a fork must not touch a store of its parent, nor run its destructor: it ends
+// with _exit or becomes another program.
 //
 // backends/sql/README.md says what is promised, and how.
 void register_sql(Registry& registry);

@@ -1,0 +1,49 @@
+// Brings the tables of a store forward, or says what that would do.
+#include <cstdio>
+
+#include "commands.h"
+#include "session.h"
+#include "text.h"
+
+namespace carrel::cli {
+
+int migrate(const Global& global, const MigrateArgs& args) {
+  auto config = load_config(global);
+  if (!config) return failed(config.error());
+  const auto url = Url::parse(config->store);
+  if (!url) return failed(url.error());
+  Registry registry = Registry::with_builtins();
+  for (const std::string& plugin : config->plugins) {
+    if (auto ok = registry.load(config->directory / plugin); !ok) {
+      return failed(ok.error());
+    }
+  }
+  const auto schema = registry.schema(url->scheme);
+  if (!schema) return failed(schema.error());
+  if (*schema == nullptr) {
+    std::printf("%s: is brought forward by the first program that opens it\n",
+                url->redacted().c_str());
+    return kOk;
+  }
+  const bool apply = !args.dry_run && !args.sql;
+  const auto change = (**schema)(*url, apply);
+  if (!change) return failed(change.error());
+  if (args.sql) {
+    std::fputs(change->sql.c_str(), stdout);
+    return kOk;
+  }
+  if (global.json) {
+    print_json({{"from", change->from}, {"to", change->to}, {"applied", apply}});
+    return kOk;
+  }
+  const std::string store = url->redacted();
+  if (change->from == change->to) {
+    std::printf("%s: version %d, nothing to do\n", store.c_str(), change->to);
+  } else {
+    std::printf("%s: version %d %s version %d\n", store.c_str(), change->from,
+                apply ? "became" : "would become", change->to);
+  }
+  return kOk;
+}
+
+}  // namespace carrel::cli
