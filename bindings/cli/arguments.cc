@@ -238,6 +238,18 @@ void add_migrate(CLI::App& app, Arguments& out, MigrateArgs& a) {
   c->callback([&] { out.command = a; });
 }
 
+void add_keys(CLI::App& app, Arguments& out, KeysArgs& a) {
+  auto* c = app.add_subcommand("keys", "Keys of a broker and of its clients");
+  c->require_subcommand(1);
+  auto* make = c->add_subcommand(
+      "new", "Write the secret key to NAME.key, and print what the broker is told of it");
+  make->add_option("name", a.name, "Whose it is")->required()->type_name("NAME");
+  make->add_option("--role", a.role,
+                   "producer, worker, admin; or broker: its own. Default: worker")
+      ->type_name("ROLE");
+  make->callback([&] { out.command = a; });
+}
+
 // The structs that options write to while they are parsed.
 struct Commands {
   RunArgs run;
@@ -252,6 +264,7 @@ struct Commands {
   SpinArgs spin;
   SandboxArgs sandbox;
   MigrateArgs migrate;
+  KeysArgs keys;
 };
 
 }  // namespace
@@ -290,6 +303,10 @@ std::variant<Arguments, int> parse(int argc, char** argv) {
   app.add_subcommand("doctor",
                      "Try every backend and isolation here, and say what fails and why")
       ->callback([&] { out.command = DoctorArgs{}; });
+  app.add_subcommand("broker",
+                     "Serve a store to other hosts; --config names a broker's file")
+      ->callback([&] { out.command = BrokerArgs{}; });
+  add_keys(app, out, commands.keys);
 
   try {
     app.parse(argc, argv);

@@ -104,11 +104,18 @@ struct MigrateArgs {
 
 struct DoctorArgs {};
 
+struct BrokerArgs {};
+
+struct KeysArgs {
+  std::string name;
+  std::string role;
+};
+
 struct Arguments {
   Global global;
   std::variant<std::monostate, RunArgs, EnqueueArgs, ListArgs, ShowArgs, RetryArgs,
                CancelArgs, PauseArgs, ResumeArgs, StatusArgs, CompareArgs, SpinArgs,
-               SandboxArgs, MigrateArgs, DoctorArgs>
+               SandboxArgs, MigrateArgs, DoctorArgs, BrokerArgs, KeysArgs>
       command;
 };
 

@@ -20,5 +20,8 @@ int spin(const SpinArgs& args);
 int sandbox(const Global& global, const SandboxArgs& args);
 int migrate(const Global& global, const MigrateArgs& args);
 int doctor(const Global& global);
+// These become the program carrel-broker, and return only where there is none.
+int broker(const Global& global);
+int keys(const KeysArgs& args);
 
 }  // namespace carrel::cli

@@ -28,6 +28,8 @@ int dispatch(const Arguments& arguments) {
         if constexpr (std::is_same_v<T, SandboxArgs>) return sandbox(global, args);
         if constexpr (std::is_same_v<T, MigrateArgs>) return migrate(global, args);
         if constexpr (std::is_same_v<T, DoctorArgs>) return doctor(global);
+        if constexpr (std::is_same_v<T, BrokerArgs>) return broker(global);
+        if constexpr (std::is_same_v<T, KeysArgs>) return keys(args);
         return kUsage;
       },
       arguments.command);

@@ -230,8 +230,8 @@ TEST_F(SmallBrokerTest, WhoDoesNotReadIsAnsweredNoMore) {
   job.id = in->value.at(0)->id;
   // It says every time that it has read nothing since.
   for (int i = 0; i < 50; ++i) peer.ask(job);
-  const auto health = health_until([](const BrokerHealth& h) { return h.dropped >= 45; });
-  EXPECT_LE(health.dropped, 50U);
+  // One answer leaves room for another; those of a whole window may be under way by then.
+  health_until([](const BrokerHealth& h) { return h.dropped + h.busy >= 50 - 1 - 4; });
   while (!peer.receive(200ms).empty()) {
   }
   EXPECT_TRUE(peer.answer_to(job)) << "once it has read, it is answered again";

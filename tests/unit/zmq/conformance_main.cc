@@ -98,5 +98,16 @@ int main(int argc, char** argv) {
   register_pair_tests({.name = "zmq_ipc_sqlite", .store = sqlite});
   register_pair_tests(
       {.name = "zmq_inproc_memory", .store = harness_of("", "inproc", memory_store)});
+  // Tickets only: the store is shared beside the broker.
+  register_queue_tests({.name = "zmq_tcp", .create = queue_of("tcp")});
+  register_queue_tests({.name = "zmq_ipc", .create = queue_of("ipc")});
+  auto files = std::make_shared<Place>();
+  StoreHarness shared;
+  shared.create = [files](const BackendOptions& options) {
+    ++files->made;
+    return sqlite_store(*files, options);
+  };
+  register_pair_tests(
+      {.name = "zmq_ipc_x_sqlite", .store = shared, .queue = queue_of("ipc")});
   return RUN_ALL_TESTS();
 }
