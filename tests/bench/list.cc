@@ -187,13 +187,66 @@ std::vector<Figure> sandbox_figures(const Programs& p) {
   };
 }
 
+std::vector<Figure> zmq_figures(const Programs& p) {
+  const auto zmq = [&](const std::string& name, std::vector<std::string> options) {
+    Command command{p.bin + "/zmq_probe", name, "--scratch", p.scratch};
+    command.insert(command.end(), options.begin(), options.end());
+    return command;
+  };
+  const Command raw = zmq("raw.messages", {"--jobs", "2000000"});
+  const Command plain = zmq("drain", {"--jobs", "200000", "--batch", "100"});
+  return {
+      {.name = "zmq.drain",
+       .unit = "jobs/s (limit: bare messages of 200 B)",
+       .ours = plain,
+       .limit = raw,
+       .target = 0.08},
+      {.name = "zmq.enqueue_window100",
+       .unit = "jobs/s, one a request (limit: bare messages of 200 B)",
+       .ours = zmq("enqueue", {"--jobs", "200000", "--batch", "100"}),
+       .limit = raw,
+       .target = 0.06},
+      {.name = "zmq.enqueue_to_start",
+       .unit = "us p50 (limit: a bare round trip)",
+       .ours = zmq("latency", {"--jobs", "1000", "--gap-us", "1000"}),
+       .limit = zmq("raw.round_trip", {"--jobs", "1000", "--gap-us", "1000"}),
+       .target = 4,
+       .better = Better::kLower},
+      {.name = "zmq.curve",
+       .unit = "jobs/s (limit: without CURVE)",
+       .ours = zmq("drain", {"--jobs", "200000", "--batch", "100", "--curve"}),
+       .limit = plain,
+       .target = 0.6},
+      {.name = "zmq.sqlite_cycle",
+       .unit = "jobs/s (limit: the same store in the process)",
+       .ours = zmq("cycle", {"--jobs", "30000", "--batch", "100", "--store", "sqlite:"}),
+       .limit = p.probe("sqlite.cycle", {"--jobs", "30000", "--batch", "100"}),
+       .target = 0.7},
+      {.name = "zmq.memory_a_job",
+       .unit = "bytes of the broker a waiting job of 200 B",
+       .ours = zmq("memory", {"--jobs", "200000"}),
+       .limit = {},
+       .fixed_limit = 600,
+       .better = Better::kLower,
+       .pairs = 1},
+      {.name = "zmq.idle_1000_workers",
+       .unit = "% of a core",
+       .ours = zmq("idle", {"--jobs", "1000"}),
+       .limit = {},
+       .fixed_limit = 1,
+       .better = Better::kLower,
+       .pairs = 1},
+  };
+}
+
 }  // namespace
 
 std::vector<Figure> all_figures(const std::string& bin, const std::string& scratch) {
   const Programs programs{bin, scratch};
   std::vector<Figure> all;
   for (auto& part : {memory_figures(programs), sqlite_figures(programs),
-                     process_figures(programs), sandbox_figures(programs)}) {
+                     process_figures(programs), sandbox_figures(programs),
+                     zmq_figures(programs)}) {
     all.insert(all.end(), part.begin(), part.end());
   }
   return all;
