@@ -2,8 +2,10 @@
 #include <carrel/memory.h>
 #include <gmock/gmock.h>
 
+#include <deque>
 #include <thread>
 
+#include "../sql/sqlite_files.h"
 #include "curve.h"
 #include "hosted.h"
 #include "raw_peer.h"
@@ -17,9 +19,10 @@ using testing::SizeIs;
 
 class BrokerTest : public testing::Test {
  protected:
-  explicit BrokerTest(BrokerOptions options = {}) {
+  explicit BrokerTest(BrokerOptions options = {},
+                      std::unique_ptr<Store> store = make_memory_store({})) {
     options.sweep = false;
-    broker_ = test::start_broker(make_memory_store({}), std::move(options));
+    broker_ = test::start_broker(std::move(store), std::move(options));
   }
 
   const std::string& endpoint() const { return broker_->endpoints().at(0); }
@@ -235,6 +238,49 @@ TEST_F(SmallBrokerTest, WhoDoesNotReadIsAnsweredNoMore) {
   while (!peer.receive(200ms).empty()) {
   }
   EXPECT_TRUE(peer.answer_to(job)) << "once it has read, it is answered again";
+}
+
+// With a store that blocks, so that requests gather.
+struct Files {
+  test::TemporaryDirectory directory;
+};
+class FloodTest : private Files, public BrokerTest {
+ protected:
+  static BrokerOptions small() {
+    BrokerOptions options;
+    options.max_in_flight = 4 << 20;
+    return options;
+  }
+  FloodTest() : BrokerTest(small(), test::open_url(directory.file("jobs.db")).value()) {}
+};
+
+// Sixteen producers send 16 MiB each and read nothing meanwhile: what the broker holds of
+// them stays within its bound.
+TEST_F(FloodTest, AFloodIsAnsweredWithBusyAndNotKept) {
+  constexpr std::size_t kPayloadBytes = 512 << 10;
+  std::deque<RawPeer> peers;
+  for (int i = 0; i < 16; ++i) {
+    peers.emplace_back(endpoint());
+    ASSERT_TRUE(peers.back().greet("flood-" + std::to_string(i)));
+  }
+  const Enqueue large = enqueue(1, std::string(kPayloadBytes, 'x'));
+  for (int round = 0; round < 32; ++round) {
+    for (RawPeer& peer : peers) peer.ask(large);
+    EXPECT_LE(broker_->health().in_flight_bytes, std::size_t{4} << 20);
+  }
+  std::size_t answers = 0;
+  std::size_t busy = 0;
+  for (RawPeer& peer : peers) {
+    for (int i = 0; i < 32; ++i) {
+      const std::string frame = peer.receive();
+      ASSERT_FALSE(frame.empty()) << "every request is answered";
+      ++answers;
+      busy += head_of(frame)->type == Type::kBusy ? 1 : 0;
+    }
+  }
+  EXPECT_EQ(answers, 16U * 32);
+  EXPECT_EQ(busy, broker_->health().busy);
+  EXPECT_GT(busy, 0U) << "256 MiB against a bound of 4, and a disk behind it";
 }
 
 TEST(BrokerAddress, OffLoopbackItTakesKeys) {
