@@ -11,6 +11,8 @@
 #include <exception>
 #include <mutex>
 
+#include "wording.h"
+
 namespace carrel {
 namespace {
 
@@ -95,6 +97,21 @@ std::vector<fs::path> module_folders() {
   add(CARREL_INSTALLED_MODULES);
   add(CARREL_BUILT_MODULES);
   return folders;
+}
+
+Result<fs::path> find_module(std::string_view file, std::string_view scheme) {
+  std::string tried;
+  for (const auto& folder : module_folders()) {
+    auto path = folder / file;
+    std::error_code ignored;
+    if (fs::exists(path, ignored)) return path;
+    tried += (tried.empty() ? "" : ", ") + path.string();
+  }
+  return fail(Code::kUnsupported,
+              quote(scheme) + " needs the module " + std::string(file) +
+                  ", which is in none of: " + tried +
+                  ". Install it, or name its folder in CARREL_MODULE_PATH",
+              "registry");
 }
 
 Result<void> load_plugin(const fs::path& library, Registry& registry) {

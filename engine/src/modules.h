@@ -20,6 +20,10 @@ std::vector<std::string> module_schemes();
 // folder.
 std::vector<std::filesystem::path> module_folders();
 
+// The first of these folders that has `file`, which ships `scheme`. kUnsupported: none
+// has; names all.
+Result<std::filesystem::path> find_module(std::string_view file, std::string_view scheme);
+
 // Loads `library` and lets its carrel_plugin add to `registry`. A loaded library stays
 // for the life of the process: objects made by it have their code there. Nothing a plugin
 // throws gets out. kNotFound: no such file. kUnsupported: it is no plugin, or one for

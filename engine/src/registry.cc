@@ -109,18 +109,9 @@ Result<void> Registry::load_module_for(std::string_view scheme) {
                     did_you_mean(scheme, known),
                 "registry");
   }
-  std::string tried;
-  for (const auto& folder : module_folders()) {
-    const auto path = folder / file;
-    std::error_code ignored;
-    if (std::filesystem::exists(path, ignored)) return load(path);
-    tried += (tried.empty() ? "" : ", ") + path.string();
-  }
-  return fail(Code::kUnsupported,
-              quote(scheme) + " needs the module " + std::string(file) +
-                  ", which is in none of: " + tried +
-                  ". Install it, or name its folder in CARREL_MODULE_PATH",
-              "registry");
+  const auto path = find_module(file, scheme);
+  if (!path) return tl::unexpected<Error>(path.error());
+  return load(*path);
 }
 
 }  // namespace carrel
