@@ -23,8 +23,8 @@
 #include <vector>
 
 #include "address.h"
+#include "broker_link.h"
 #include "inbox.h"
-#include "link.h"
 #include "messages.h"
 
 namespace carrel::zmq {

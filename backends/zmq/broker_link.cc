@@ -1,4 +1,4 @@
-#include "link.h"
+#include "broker_link.h"
 
 #include <atomic>
 #include <cstring>
