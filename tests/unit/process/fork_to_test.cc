@@ -70,7 +70,7 @@ TEST_F(ForkToTest, ThreadsThatAllocateAndPrintDoNotHangIt) {
   std::atomic<bool> stop{false};
   std::vector<std::thread> threads;
   for (int i = 0; i < 3; ++i) {
-    threads.emplace_back([&] {
+    threads.emplace_back([&stop, i] {
       while (!stop) {
         std::free(std::malloc(1000));
         char text[64];
