@@ -93,7 +93,7 @@ class Client:
         return reader
 
     def enqueue(self, jobs):
-        rows = [text("default") + text(kind) + text(payload) + text(request) + struct.pack("<qqqhH", 0, 0, 0, 0, 25)
+        rows = [text("default") + text(kind) + text(payload) + text(request) + struct.pack("<qqqhH?", 0, 0, 0, 0, 25, False)
                 for kind, payload, request in jobs]
         r = self.ask(ENQUEUE, listing(rows) + struct.pack("<q", 5 * SECOND))
         return r.list(lambda: r.result(r.inserted))
