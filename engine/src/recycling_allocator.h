@@ -9,7 +9,8 @@
 namespace carrel {
 
 // For std::allocate_shared. Any thread may free what another allocated; each keeps a
-// bounded number of blocks of a type, until it ends.
+// bounded number of blocks of a type until it ends, and none after: what the destructors
+// of its thread_locals free, or those of statics, goes back at once.
 template <class T>
 class RecyclingAllocator {
  public:
@@ -19,20 +20,20 @@ class RecyclingAllocator {
   RecyclingAllocator(const RecyclingAllocator<U>& /*other*/) noexcept {}
 
   T* allocate(std::size_t n) {
-    auto& spare = blocks();
-    if (n == 1 && !spare.empty()) {
-      T* block = spare.back().release();
-      spare.pop_back();
-      return block;
+    Blocks* spare = blocks();
+    if (n != 1 || spare == nullptr || spare->empty()) {
+      return std::allocator<T>().allocate(n);
     }
-    return std::allocator<T>().allocate(n);
+    T* block = spare->back().release();
+    spare->pop_back();
+    return block;
   }
   void deallocate(T* block, std::size_t n) noexcept {
-    auto& spare = blocks();
-    if (n == 1 && spare.size() < spare.capacity()) {
-      spare.emplace_back(block);
-    } else {
+    Blocks* spare = blocks();
+    if (n != 1 || spare == nullptr || spare->size() == kMost) {
       std::allocator<T>().deallocate(block, n);
+    } else {
+      spare->emplace_back(block);
     }
   }
   template <class U>
@@ -41,18 +42,23 @@ class RecyclingAllocator {
   }
 
  private:
+  static constexpr std::size_t kMost = 256;
   struct Free {
     void operator()(T* block) const noexcept { std::allocator<T>().deallocate(block, 1); }
   };
   using Blocks = std::vector<std::unique_ptr<T, Free>>;
-  static Blocks& blocks() {
-    constexpr std::size_t kMost = 256;
-    thread_local Blocks spare = [] {
-      Blocks empty;
-      empty.reserve(kMost);
-      return empty;
-    }();
-    return spare;
+  struct Cache {
+    explicit Cache(bool& gone) : over(gone) { blocks.reserve(kMost); }
+    ~Cache() { over = true; }
+    Blocks blocks;
+    bool& over;
+  };
+  // This thread's; null once it is ending.
+  static Blocks* blocks() {
+    thread_local bool over = false;  // without a destructor, and so there to the last
+    if (over) return nullptr;
+    thread_local Cache cache(over);
+    return &cache.blocks;
   }
 };
 
