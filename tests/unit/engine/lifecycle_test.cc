@@ -200,5 +200,23 @@ TEST(Lifecycle, AQueueThatReachesFurtherThanItsStoreIsRefused) {
       << id.error().message;
 }
 
+// The hook's thread commits a run while the thread that ran it still counts it: neither may
+// leave the room to the other.
+TEST(Lifecycle, WithAHookEveryJobRunsHoweverFewRunAtOnce) {
+  Engine engine = open(memory_config(1));
+  std::atomic<int> finished{0};
+  engine.handle("noop", [](Context&) {});
+  engine.on_finished([&](const Event&) { ++finished; });
+  ASSERT_TRUE(engine.start());
+  for (int round = 0; round < 20; ++round) {
+    for (const auto& id :
+         engine.enqueue(std::vector<Request>(100, Request{"noop", {}}))) {
+      ASSERT_TRUE(engine.wait(id.value(), kLong)) << "round " << round;
+    }
+  }
+  engine.stop(kLong);
+  EXPECT_EQ(finished.load(), 2000);
+}
+
 }  // namespace
 }  // namespace carrel
