@@ -50,7 +50,8 @@ bool ChildPool::assign(const std::shared_ptr<ForkRun>& run,
   for (WarmChild child; pop_idle(run->kind(), child);) {
     const int error = run->send_to(child);
     if (error == 0) {
-      channel().attach(run);  // last: what is heard of the child before waits for this
+      channel().attach(run);  // what is heard of the child's end before waits for this
+      run->attached();        // its answer may be read at once: only after the channel knows
       return true;
     }
     if (error == EPIPE || error == ECONNRESET) continue;  // it has died meanwhile

@@ -53,11 +53,13 @@ int ForkRun::send_to(WarmChild& child) {
   ++children_;
   again_ = head.again;
   number_ = child_.number;
-  if (again_) {
-    // It does not end, so there is nothing else to hear of.
-    boost::asio::post(context_, [self = shared_from_this(), this] { watch(); });
-  }
   return 0;
+}
+
+void ForkRun::attached() {
+  // A child that does not end: there is nothing else to hear of.
+  if (!again_) return;
+  boost::asio::post(context_, [self = shared_from_this(), this] { watch(); });
 }
 
 void ForkRun::watch() {

@@ -28,6 +28,8 @@ class ForkRun final : public ChildRun {
   // Gives the job to the child. 0: the child is this run's; else it is as it was, and
   // errno says why.
   int send_to(WarmChild& child);
+  // After the channel was told of it, for it may answer at once.
+  void attached();
   // No child or memory could be had for it.
   void refuse_resource(int error);
 
