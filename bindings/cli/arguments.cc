@@ -17,7 +17,8 @@ constexpr const char* kFooter =
     "  2  wrong usage or configuration\n"
     "  3  no such job\n"
     "  4  the store is away or cannot be used\n"
-    "  5  timed out";
+    "  5  timed out\n"
+    "  6  interrupted before all was done (run --drain)";
 
 CLI::Option* duration(CLI::App* app, const std::string& name, Duration& out,
                       const std::string& help) {

@@ -20,6 +20,7 @@ enum Exit : int {
   kNotFound = 3,
   kStoreAway = 4,  // or it cannot be used
   kTimedOut = 5,
+  kInterrupted = 6,  // before all was done
 };
 
 // Before or after the command.

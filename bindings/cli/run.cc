@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "commands.h"
+#include "interrupt.h"
 #include "progress.h"
 #include "session.h"
 #include "text.h"
@@ -102,7 +103,8 @@ Result<Engine> open(const Global& global, const RunArgs& args) {
 }
 
 int drain(const Global& global, Engine& engine) {
-  const auto report = engine.drain();
+  const Interrupt interrupt;
+  const auto report = engine.drain(interrupt.token());
   if (!report) return failed(report.error());
   if (global.json) {
     print_json({{"completed", report->completed},
@@ -113,6 +115,7 @@ int drain(const Global& global, Engine& engine) {
                 grouped(report->completed).c_str(), grouped(report->failed).c_str(),
                 grouped(report->cancelled).c_str());
   }
+  if (interrupt.came()) return kInterrupted;
   return report->failed > 0 ? kJobFailed : kOk;
 }
 

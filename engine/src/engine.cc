@@ -102,7 +102,7 @@ Result<Health> Engine::health() { return impl_->health(); }
 Result<void> Engine::start() { return impl_->start(); }
 void Engine::stop(Duration grace) { impl_->stop(grace); }
 Result<void> Engine::run() { return impl_->run(); }
-Result<DrainReport> Engine::drain() { return impl_->drain(); }
+Result<DrainReport> Engine::drain(std::stop_token stop) { return impl_->drain(stop); }
 
 const Config& Engine::config() const noexcept { return impl_->config; }
 

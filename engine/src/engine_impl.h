@@ -41,7 +41,7 @@ class Engine::Impl {
   Result<void> start();
   void stop(Duration grace);
   Result<void> run();
-  Result<DrainReport> drain();
+  Result<DrainReport> drain(const std::stop_token& stop);
 
   Config config;
   Registry registry;

@@ -89,7 +89,7 @@ void Engine::Impl::renew_queue() {
   queue_ = std::move(*fresh);
 }
 
-Result<DrainReport> Engine::Impl::drain() {
+Result<DrainReport> Engine::Impl::drain(const std::stop_token& stop) {
   std::lock_guard lock(lifecycle_mutex_);
   if (worker_) {
     return fail(Code::kInvalid, "the engine is running: drain() is for one that is not",
@@ -104,7 +104,7 @@ Result<DrainReport> Engine::Impl::drain() {
     std::lock_guard guard(worker_mutex_);
     worker_ = std::move(*worker);  // so that cancel() and progress find it
   }
-  const auto drained = worker_->drain();
+  const auto drained = worker_->drain(stop);
   worker_->stop(config.worker.grace);
   {
     std::lock_guard guard(worker_mutex_);

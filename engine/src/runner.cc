@@ -240,7 +240,9 @@ bool Runner::wait_killed(std::chrono::steady_clock::time_point until) {
 }
 
 void Runner::wait_below(std::size_t busy) {
-  wait(std::chrono::steady_clock::time_point::max(), [&] { return busy_.load() < busy; });
+  wait(std::chrono::steady_clock::time_point::max(), [&] {
+    return interrupted_ || busy_.load() < busy;
+  });
 }
 
 std::vector<Runner::RunPtr> Runner::leases() const {

@@ -63,7 +63,7 @@ class Runner {
   // Until the threads that reported an end are out of here and of what they call. No run
   // is left.
   void wait_reported() const noexcept;
-  // Until fewer than `busy` runs are left.
+  // Until fewer than `busy` runs are left, or interrupt().
   void wait_below(std::size_t busy);
 
   // Every lease that is held here: runs, and ended ones whose finish is not committed.

@@ -81,8 +81,9 @@ void Worker::start() {
   feed_.start();
 }
 
-Result<void> Worker::drain() {
-  while (true) {
+Result<void> Worker::drain(const std::stop_token& stop) {
+  const std::stop_callback wake(stop, [this] { runner_.interrupt(); });
+  while (!stop.stop_requested()) {
     const auto due = dispatcher_.sweep_all();
     if (!due) return tl::unexpected<Error>(due.error());
     if (const std::size_t room = runner_.room(); room > 0) {
@@ -99,6 +100,7 @@ Result<void> Worker::drain() {
       return {};
     }
   }
+  return {};
 }
 
 void Worker::stop(Duration grace) {

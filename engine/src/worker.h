@@ -40,7 +40,8 @@ class Worker {
 
   void start();
   // Runs what is due, on the caller's thread, until nothing is.
-  Result<void> drain();
+  // Until nothing is due or `stop` is requested; stop() is still to be called.
+  Result<void> drain(const std::stop_token& stop);
   void stop(Duration grace);
 
   bool cancel(JobId id) { return runner_.cancel(id); }

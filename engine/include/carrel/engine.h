@@ -20,6 +20,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -159,9 +160,10 @@ class Engine {
   // then stop(worker.grace). Takes over those two signals, if at their default, while it
   // runs; no other call of this library touches the host's signals.
   [[nodiscard]] Result<void> run();
-  // Runs all that is due here and now, also what that makes due, and returns. Not beside
-  // start(): kInvalid.
-  [[nodiscard]] Result<DrainReport> drain();
+  // Runs all that is due here and now, also what that makes due, and returns; or until
+  // `stop` is requested: then it takes no more and ends like stop(worker.grace). Not
+  // beside start(): kInvalid.
+  [[nodiscard]] Result<DrainReport> drain(std::stop_token stop = {});
 
   const Config& config() const noexcept;
   Store&

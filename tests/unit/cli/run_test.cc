@@ -115,6 +115,21 @@ TEST_F(Run, AStopReleasesWhatRunsAndLeavesNothingRunning) {
   EXPECT_EQ(job["attempt"], 0) << "a stop costs no attempt";
 }
 
+TEST_F(Run, AnInterruptedDrainReleasesWhatRunsAndSaysWhatItDid) {
+  carrel({"enqueue", "echo"});
+  carrel({"enqueue", "sleep", "--priority", "1"});
+  carrel({"enqueue", "echo", "--priority", "2"});
+  Running worker({"run", "--drain", "--json", "--concurrency", "1"}, folder_, "");
+  ASSERT_TRUE(begins("2"));
+  worker.signal(SIGINT);
+  const Said said = worker.finish();
+  EXPECT_EQ(said.code, 6) << said.err;
+  EXPECT_EQ(said.json().back(), (Json{{"completed", 1}, {"failed", 0}, {"cancelled", 0}}));
+  EXPECT_EQ(show("2")["state"], "available");
+  EXPECT_EQ(show("2")["attempt"], 0) << "a stop costs no attempt";
+  EXPECT_EQ(show("3")["attempt"], 0);
+}
+
 TEST_F(Run, CancelReachesAJobThatRunsElsewhere) {
   carrel({"enqueue", "sleep"});
   Running worker({"run", "--json"}, folder_, "");

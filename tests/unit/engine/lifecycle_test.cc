@@ -130,6 +130,23 @@ TEST(Lifecycle, DrainRunsAllThatIsDueAndWhatThatMakesDue) {
   EXPECT_FALSE(engine.drain()) << "not beside start()";
 }
 
+TEST(Lifecycle, DrainEndsEarlyWhenAskedTo) {
+  Engine engine = open(memory_config(1));
+  std::stop_source source;
+  engine.handle("first", [&](Context& job) {
+    source.request_stop();
+    while (!job.stopping()) std::this_thread::yield();
+    return Result<Json>(fail(Code::kCancelled, "stopped"));
+  });
+  engine.handle("second", [](Context&) {});
+  const auto first = engine.enqueue("first").value();
+  const auto second = engine.enqueue("second", nullptr, {.priority = 1}).value();
+  ASSERT_TRUE(engine.drain(source.get_token()));
+  EXPECT_EQ(engine.job(first)->state, State::kAvailable);
+  EXPECT_EQ(engine.job(first)->attempt, 0U) << "a stop costs no attempt";
+  EXPECT_EQ(engine.job(second)->state, State::kAvailable);
+}
+
 TEST(Lifecycle, RunEndsOnSigtermAndGivesTheSignalBack) {
   Engine engine = open(memory_config());
   engine.handle("last", [](Context&) {
