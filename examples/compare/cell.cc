@@ -2,6 +2,7 @@
 
 #include <carrel/engine.h>
 #include <sys/resource.h>
+#include <trial/usage.h>
 
 #include <algorithm>
 #include <condition_variable>
@@ -26,24 +27,6 @@ std::vector<std::string> read_lines(const std::filesystem::path& file) {
   std::ifstream in(file);
   for (std::string line; std::getline(in, line);) lines.push_back(std::move(line));
   return lines;
-}
-
-double cpu_seconds(int who) {
-  rusage usage{};
-  ::getrusage(who, &usage);
-  const auto seconds = [](const timeval& t) {
-    return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) / 1e6;
-  };
-  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
-}
-
-// The peak of this process since its exec; getrusage would also count what it was before.
-std::uint64_t peak_bytes() {
-  std::ifstream in("/proc/self/status");
-  for (std::string line; std::getline(in, line);) {
-    if (line.rfind("VmHWM:", 0) == 0) return std::stoull(line.substr(6)) * 1024;
-  }
-  return 0;
 }
 
 // When each job's finish was committed, told by the engine's hook.
@@ -98,7 +81,7 @@ class Cell {
     if (auto ignited = engine_.ignite(); !ignited) return refusal(ignited.error());
     if (auto started = engine_.start(); !started) return refusal(started.error());
 
-    const double cpu_before = cpu_seconds(RUSAGE_SELF);
+    const double cpu_before = trial::cpu_seconds(RUSAGE_SELF);
     std::string error = keep_in_flight(work_.in_flight);  // warms up
     const std::size_t warm = enqueued_.size();
     if (error.empty()) error = keep_in_flight(work_.latency_jobs);
@@ -108,8 +91,8 @@ class Cell {
 
     CellResult result{Status::kMeasured, {}, {}};
     Measured& m = result.measured;
-    m.cpu_host_s = cpu_seconds(RUSAGE_SELF) - cpu_before;
-    m.peak_host_bytes = peak_bytes();
+    m.cpu_host_s = trial::cpu_seconds(RUSAGE_SELF) - cpu_before;
+    m.peak_host_bytes = trial::peak_bytes();
     m.jobs = enqueued_.size();
     const auto finished = finishes_.all();
     std::vector<double> latencies;
@@ -117,8 +100,8 @@ class Cell {
       latencies.push_back(milliseconds(finished.at(enqueued_[i].id) - enqueued_[i].at));
     }
     std::sort(latencies.begin(), latencies.end());
-    m.p50_ms = percentile(latencies, 0.50);
-    m.p99_ms = percentile(latencies, 0.99);
+    m.p50_ms = trial::percentile(latencies, 0.50);
+    m.p99_ms = trial::percentile(latencies, 0.99);
     SteadyTime last = enqueued_[timed].at;
     for (std::size_t i = timed; i < enqueued_.size(); ++i) {
       last = std::max(last, finished.at(enqueued_[i].id));
@@ -133,12 +116,6 @@ class Cell {
  private:
   static double milliseconds(steady_clock::duration d) {
     return std::chrono::duration<double, std::milli>(d).count();
-  }
-
-  // The smallest value that at least `share` of all are not above.
-  static double percentile(const std::vector<double>& sorted, double share) {
-    const double rank = std::ceil(share * static_cast<double>(sorted.size()));
-    return sorted[static_cast<std::size_t>(std::max(rank, 1.0)) - 1];
   }
 
   static CellResult refusal(const carrel::Error& error) {
@@ -279,11 +256,8 @@ int run_cell(const std::filesystem::path& folder) {
     result = open_and_run(folder, Json::parse(in).get<CellWork>());
     // The engine is closed: what it waited for itself is in this figure, the rest is
     // counted by the parent.
-    result.measured.cpu_children_s = cpu_seconds(RUSAGE_CHILDREN);
-    rusage children{};
-    ::getrusage(RUSAGE_CHILDREN, &children);
-    result.measured.peak_child_bytes =
-        static_cast<std::uint64_t>(children.ru_maxrss) * 1024;
+    result.measured.cpu_children_s = trial::cpu_seconds(RUSAGE_CHILDREN);
+    result.measured.peak_child_bytes = trial::largest_child_bytes();
   } catch (const std::exception& e) {
     result = {Status::kFailed, e.what(), {}};
   }

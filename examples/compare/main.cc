@@ -1,5 +1,6 @@
 // compare: runs the same work through every combination of queue, store and isolation
 // that compare.toml names, and shows what each costs and whether its results are right.
+#include <trial/child.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -8,7 +9,6 @@
 #include <fstream>
 
 #include "cell.h"
-#include "child.h"
 #include "measure.h"
 #include "page.h"
 #include "show.h"
@@ -93,7 +93,7 @@ int run(const Options& options) {
 
   const auto plan = read_plan(options.config, options.quick);
   if (!plan) return complain(plan.error().message, kBadInput);
-  become_reaper();
+  trial::become_reaper();
   const auto workspace = Workspace::make(*plan);
   if (!workspace) return complain(workspace.error().message, kBadInput);
   comparison.facts = report::read_facts();

@@ -2,6 +2,7 @@
 
 #include <report/text.h>
 #include <sys/wait.h>
+#include <trial/child.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,7 +11,6 @@
 #include <fstream>
 
 #include "cell.h"
-#include "child.h"
 #include "hashing.h"
 
 namespace compare {
@@ -62,7 +62,7 @@ std::string tail(const fs::path& file) {
   return text;
 }
 
-std::string how_it_ended(const ChildReport& child) {
+std::string how_it_ended(const trial::ChildReport& child) {
   if (child.timed_out) return "its process did not end in time and was killed";
   if (WIFSIGNALED(child.status)) {
     return "its process died of signal " + std::to_string(WTERMSIG(child.status));
@@ -145,7 +145,7 @@ Result<Outcome> measure(const Plan& plan, const Combination& c,
   }
   const std::string self = fs::read_symlink("/proc/self/exe").string();
   // Over the cell's own limit, so that it can say what it was waiting for.
-  const auto child = run_child({self, "--cell", folder.string()}, folder / "log",
+  const auto child = trial::run_child({self, "--cell", folder.string()}, folder / "log",
                                plan.timeout + std::chrono::seconds(10));
   if (!child) return tl::unexpected(child.error());
 

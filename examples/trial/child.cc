@@ -1,4 +1,4 @@
-#include "child.h"
+#include "trial/child.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -15,7 +15,7 @@
 
 extern char** environ;
 
-namespace compare {
+namespace trial {
 namespace {
 
 using std::chrono::steady_clock;
@@ -121,4 +121,4 @@ carrel::Result<ChildReport> run_child(const std::vector<std::string>& argv,
   return report;
 }
 
-}  // namespace compare
+}  // namespace trial

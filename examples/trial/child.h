@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-namespace compare {
+namespace trial {
 
 struct ChildReport {
   bool timed_out = false;
@@ -32,4 +32,4 @@ carrel::Result<ChildReport> run_child(const std::vector<std::string>& argv,
                                       const std::filesystem::path& log,
                                       std::chrono::milliseconds timeout);
 
-}  // namespace compare
+}  // namespace trial

@@ -1,15 +1,14 @@
 // A combination's process is waited for together with all that it leaves behind.
-#include "child.h"
-
 #include <gtest/gtest.h>
 #include <sys/wait.h>
+#include <trial/child.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <fstream>
 #include <iterator>
 
-namespace compare {
+namespace trial {
 namespace {
 
 using namespace std::chrono_literals;
@@ -73,4 +72,4 @@ TEST_F(Child, SaysWhatCannotBeStarted) {
 }
 
 }  // namespace
-}  // namespace compare
+}  // namespace trial
