@@ -45,8 +45,12 @@ std::string spoiled(const Trial& t) {
   return out;
 }
 
-std::string rate_chart(const Report& r, const std::vector<std::string>& stores) {
+// One group of bars a store, one bar a way, of the trials without faults.
+template <class F>
+std::string chart(const Report& r, const std::vector<std::string>& stores,
+                  const std::string& what, F&& of) {
   std::vector<report::Bar> bars;
+  double high = 0;
   for (const char* way : kWays) {
     report::Bar bar{way, style_of(way), {}};
     for (const std::string& store : stores) {
@@ -54,34 +58,19 @@ std::string rate_chart(const Report& r, const std::vector<std::string>& stores) 
       std::string tip;
       for (const Trial& t : r.trials) {
         if (t.way != way || t.store != store || t.faults) continue;
-        y = t.per_second();
-        tip = name_of(t) + ": " + report::brief(*y) + " uploads a second" +
-              (t.different + t.missing > 0 ? ", with wrong objects" : "");
+        y = of(t);
+        high = std::max(high, *y);
+        tip = name_of(t) + ": " + report::brief(*y) + " " + what;
       }
       bar.lower.push_back(y);
       bar.tips.push_back(tip);
     }
     bars.push_back(std::move(bar));
   }
-  return report::bar_chart({"Uploads a second by way and store; the figures are in the "
-                            "table below",
-                            "store", "uploads a second", stores},
-                           bars);
-}
-
-std::string wrong_chart(const Report& r) {
-  std::vector<std::string> names;
-  report::Bar bar{"objects that are missing or wrong", 0, {}};
-  for (const Trial& t : r.trials) {
-    if (t.store == "memory" && r.trials.size() > 5) continue;  // as on the other store
-    names.push_back(t.way + (t.faults ? ", faults" : ""));
-    bar.lower.push_back(static_cast<double>(t.different + t.missing));
-    bar.tips.push_back(name_of(t) + ": " + grouped(t.different + t.missing));
-  }
   return report::bar_chart(
-      {"Objects that are missing or wrong, by way; the figures are in the table below",
-       "way", "objects", names, 1},
-      {bar});
+      {what + " by way and store; the figures are in the table below", "store", what,
+       stores, high > 0 ? 0 : 1.0},
+      bars);
 }
 
 }  // namespace
@@ -165,15 +154,21 @@ std::string page(const Report& r) {
     if (t.faults) continue;
     const std::size_t wrong = t.different + t.missing;
     const double times = ratio(r, t);
-    cards.push_back({style_of(t.way), name_of(t),
-                     !t.died.empty() ? "died"
-                     : wrong > 0     ? grouped(wrong) + " wrong"
-                     : times > 0 && t.way != "mutex"
-                         ? report::fixed(times, 1) + " × mutex"
-                         : "all right",
+    std::string figure = "all right";
+    const bool bad = !t.died.empty() || wrong + t.failures() > 0;
+    if (!t.died.empty()) {
+      figure = "died";
+    } else if (wrong > 0) {
+      figure = grouped(wrong) + " wrong";
+    } else if (bad) {
+      figure = grouped(t.failures()) + " failed";
+    } else if (times > 0 && t.way != "mutex") {
+      figure = report::fixed(times, 1) + " × mutex";
+    }
+    cards.push_back({style_of(t.way), name_of(t), figure,
                      report::brief(t.per_second()) + " uploads a second, " +
                          grouped(t.failures()) + " failed attempts",
-                     wrong > 0 || !t.died.empty()});
+                     bad});
   }
   page.cards(cards);
   page.heading("What to read from it");
@@ -196,9 +191,13 @@ std::string page(const Report& r) {
   std::vector<std::pair<std::size_t, std::string>> legend;
   for (const char* way : kWays) legend.emplace_back(style_of(way), way);
   page.legend(legend);
-  page.figures(
-      {{"Uploads a second. Higher is better, if all are right.", rate_chart(r, stores)},
-       {"Objects that are missing or wrong. Only 0 is right.", wrong_chart(r)}});
+  page.figures({{"Uploads a second. Higher is better, if all are right.",
+                 chart(r, stores, "uploads a second",
+                       [](const Trial& t) { return t.per_second(); })},
+                {"Objects that are missing or wrong. Only 0 is right.",
+                 chart(r, stores, "objects", [](const Trial& t) {
+                   return static_cast<double>(t.different + t.missing);
+                 })}});
   page.heading("What happened");
   for (const std::string& finding : findings(r)) page.paragraph(finding);
   page.heading("Every figure");
