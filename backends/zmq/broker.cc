@@ -85,16 +85,28 @@ class Broker::Impl {
   const std::vector<std::string>& endpoints() const noexcept { return endpoints_; }
 
   BrokerHealth health() const {
-    std::promise<BrokerHealth> asked;
-    loop_->post([&] { asked.set_value(loop_->health()); });
-    return asked.get_future().get();
+    BrokerHealth health;
+    on_loop([&] { health = loop_->health(); });
+    return health;
   }
 
   Result<void> reload_keys() {
-    return keys_ ? keys_->load(options_.keys_file) : Result<void>{};
+    if (!keys_) return {};
+    if (auto ok = keys_->load(options_.keys_file); !ok) return ok;
+    on_loop([&] { loop_->check_keys(); });
+    return {};
   }
 
  private:
+  void on_loop(const std::function<void()>& command) const {
+    // Shared: who waits may be gone before set_value() returns.
+    const auto done = std::make_shared<std::promise<void>>();
+    loop_->post([&command, done] {
+      command();
+      done->set_value();
+    });
+    done->get_future().wait();
+  }
   Result<void> secure(::zmq::socket_t& router) {
     if (options_.secret_file.empty()) return {};
     const auto own = read_secret(options_.secret_file);

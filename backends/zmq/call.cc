@@ -86,6 +86,43 @@ struct Check {
 
 }  // namespace
 
+bool for_queue(Type type) noexcept {
+  return type == Type::kPublish || type == Type::kReceive;
+}
+
+KeyRole needed_for(Type type) noexcept {
+  switch (type) {
+    case Type::kTake:
+    case Type::kClaim:
+    case Type::kBeat:
+    case Type::kFinish:
+    case Type::kPeek:
+    case Type::kSweep:
+    case Type::kReceive:
+      return KeyRole::kWorker;
+    case Type::kRetry:
+    case Type::kPause:
+      return KeyRole::kAdmin;
+    default:
+      return KeyRole::kProducer;
+  }
+}
+
+Duration wait_of(const Request& request) noexcept {
+  if (const auto* m = std::get_if<Take>(&request)) return m->wait;
+  if (const auto* m = std::get_if<AwaitAsk>(&request)) return m->wait;
+  if (const auto* m = std::get_if<ReceiveAsk>(&request)) return m->wait;
+  return Duration{0};
+}
+
+ClaimName claim_of(const Call& call) {
+  if (const auto* m = std::get_if<Take>(&call.request)) {
+    return {m->worker, m->claim_number};
+  }
+  const auto& m = std::get<ClaimAsk>(call.request);
+  return {m.worker, m.claim_number};
+}
+
 std::optional<Request> read_request(Type type, std::string_view body) {
   return read(type, body);
 }

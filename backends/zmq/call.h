@@ -21,11 +21,12 @@ using Request = std::variant<Enqueue, Take, ClaimAsk, BeatAsk, FinishAsk, Cancel
                              ListAsk, CountsAsk, PausedAsk, Publish, ReceiveAsk>;
 
 struct Session;
+using SessionPtr = std::shared_ptr<Session>;
 
 // Threads: what is not const belongs to the broker's loop, but for `request`, which is
 // the lane's while the call is there.
 struct Call {
-  std::shared_ptr<Session> session;  // null: the broker's own
+  SessionPtr session;  // null: the broker's own
   std::uint64_t id = 0;
   Type type = Type::kError;
   std::size_t bytes = 0;         // of its frame
@@ -37,6 +38,9 @@ struct Call {
   bool answered = false;           // or nobody is there to be answered
   bool abandoned = false;          // to be answered as soon as the store has answered
   bool lost = false;               // what it gets, nobody wants: to be released
+
+  // At any time: what is with the store cannot.
+  bool can_end() const noexcept { return waiting || type == Type::kAwait; }
 };
 using CallPtr = std::shared_ptr<Call>;
 
@@ -71,11 +75,24 @@ struct Session {
   unsigned malformed = 0;
   std::size_t in_flight = 0;               // requests in its window
   std::map<std::uint64_t, CallPtr> calls;  // TAKE, AWAIT, RECEIVE: what it may abandon
+  std::size_t waiting_bytes = 0;           // of their requests
   std::uint64_t sent = 0;                  // answers
   std::deque<std::size_t> unread;          // their sizes
   std::size_t unread_bytes = 0;
   bool gone = false;
 };
+
+// It is for the queue of tickets, and needs no store.
+bool for_queue(Type type) noexcept;
+// The least role that may ask for it.
+KeyRole needed_for(Type type) noexcept;
+Duration wait_of(const Request& request) noexcept;  // 0: not at all
+// Who asks for jobs, and by what number; TAKE and CLAIM only.
+struct ClaimName {
+  const std::string& worker;
+  std::uint64_t number;
+};
+ClaimName claim_of(const Call& call);
 
 // Of Request, by the number in its frame; nothing: there is none, or it is malformed.
 std::optional<Request> read_request(Type type, std::string_view body);

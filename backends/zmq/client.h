@@ -96,6 +96,9 @@ class Client {
 
   Client(Address address, LogFn log);
 
+  // It waits at the broker, or must not wait for others: the window does not count it.
+  static bool outside_window(Type type) noexcept;
+  static tl::unexpected<Error> unavailable(std::string why);
   Result<std::string> wait_for(std::string frame, Duration patience, Repeat repeat,
                                Interrupter* interrupter);
 

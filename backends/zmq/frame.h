@@ -46,6 +46,11 @@ constexpr Type answer_to(Type request) {
   return static_cast<Type>(static_cast<std::uint8_t>(request) | 0x80U);
 }
 
+// The broker may keep it until there is something to answer.
+constexpr bool waits(Type type) noexcept {
+  return type == Type::kTake || type == Type::kAwait || type == Type::kReceive;
+}
+
 struct Head {
   std::uint8_t version = kVersion;
   Type type = Type::kError;

@@ -67,6 +67,8 @@ class RawPeer {
     return expect<typename M::Answer>();
   }
 
+  // A session ended; the next one counts anew.
+  void begin_again() { received_ = 0; }
   std::optional<Welcome> greet(const std::string& client = "raw-peer") {
     Hello hello;
     hello.client = client;

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <fstream>
+#include <thread>
 
 #include "../sql/sqlite_files.h"
 #include "curve.h"
@@ -135,6 +136,46 @@ TEST_F(SecurityTest, AKeyThatIsTakenAwayEndsItsConnection) {
   const auto again = test::open_store(url("worker"));
   ASSERT_TRUE(again) << again.error().message;
   EXPECT_TRUE((*again)->set_paused("default", true)) << "as an admin now";
+}
+
+// A claim that waits was allowed when it was made; the job comes later.
+TEST_F(SecurityTest, WhatWaitsForAKeyThatIsTakenAwayGetsNothing) {
+  RawPeer worker(broker_->endpoints()[0], &worker_, broker_keys_.public_key);
+  ASSERT_TRUE(worker.greet("worker"));
+  const auto producer = test::open_store(url("producer"));
+  ASSERT_TRUE(producer) << producer.error().message;
+  using Entries = std::vector<std::pair<std::string, KeyPair>>;
+  const Entries all{{"worker", worker_}, {"producer", producer_}};
+  const Entries demoted{{"producer", worker_}, {"producer", producer_}};
+  const Entries removed{{"producer", producer_}};
+  for (const auto& [entries, code] :
+       {std::pair(demoted, Code::kUnavailable), {removed, Code::kInvalid}}) {
+    Take take;
+    take.kinds = kWork;
+    take.max = 1;
+    take.worker = "w";
+    take.claim_number = 1;
+    take.lease = 1h;
+    take.wait = 60s;
+    worker.ask(take);
+    while (broker_->health().waiting == 0) std::this_thread::yield();
+    list(entries);
+    ASSERT_TRUE(broker_->reload_keys());
+    EXPECT_EQ(broker_->health().waiting, 0U);
+    EXPECT_EQ(broker_->health().sessions, 1U) << "the producer's";
+    const auto refused = worker.expect<Refused>();
+    ASSERT_TRUE(refused);
+    EXPECT_EQ(refused->error.code, code) << refused->error.message;
+    const auto ids = test::insert_jobs(**producer, 1);
+    EXPECT_EQ((*producer)->monitor().job(ids[0]).value().state, State::kAvailable);
+    list(all);
+    ASSERT_TRUE(broker_->reload_keys());
+    worker.begin_again();
+    ASSERT_TRUE(worker.greet("worker"));
+    const auto jobs = worker.answer_to(take);
+    ASSERT_TRUE(jobs);
+    EXPECT_EQ(jobs->value.size(), 1U) << "it may again";
+  }
 }
 
 TEST_F(SecurityTest, AListWithAMistakeChangesNothing) {

@@ -54,7 +54,8 @@ struct BrokerOptions {
   // Bounds. What is past them is answered with BUSY, or dropped where nobody reads.
   std::size_t max_frame = std::size_t{1} << 20;       // bytes of one request
   std::size_t max_in_flight = std::size_t{64} << 20;  // bytes of requests, all clients
-  std::size_t max_unread = std::size_t{8} << 20;      // bytes of answers, one client
+  // Bytes of the answers that one client has not read; and of its requests that wait.
+  std::size_t max_unread = std::size_t{8} << 20;
   std::size_t max_sessions = 10'000;
   std::uint32_t window = 256;         // requests in flight, one client
   std::size_t max_tickets = 100'000;  // waiting in the queue of tickets
@@ -93,8 +94,9 @@ class Broker {
   // As bound: with the port that was chosen.
   const std::vector<std::string>& endpoints() const noexcept;
   BrokerHealth health() const;
-  // Reads keys_file again. Clients whose key is gone are refused from their next request.
-  // On an error the keys stay as they are.
+  // Reads keys_file again. Clients whose key is gone, or may less than before, are cut
+  // off when it returns, and whatever they wait for ends; others notice nothing. On an
+  // error the keys stay as they are.
   Result<void> reload_keys();
 
  private:

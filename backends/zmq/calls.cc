@@ -1,0 +1,255 @@
+#include "calls.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace carrel::zmq {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::size_t kMaxWaiting = 4'096;  // calls that wait, of one client
+constexpr Duration kLongestWait = 60s;
+
+std::string error_of(Code code, std::string why) {
+  return error_frame({code, std::move(why), "zmq"});
+}
+
+}  // namespace
+
+Calls::Calls(const BrokerOptions& options, Sessions& sessions, Store* store,
+             Queue& tickets, BrokerHealth& counted, std::function<void(Done)> done)
+    : options_(options),
+      sessions_(sessions),
+      store_(store),
+      tickets_(tickets),
+      counted_(counted),
+      next_look_(Clock::now() + options.poll),
+      next_sweep_(Clock::now()) {
+  if (store_ == nullptr) return;
+  service_ = std::make_unique<Service>(*store_);
+  if (store_->traits().blocks) {
+    lanes_ = std::make_unique<Lanes>(*service_, std::move(done));
+  }
+}
+
+void Calls::begin(const SessionPtr& session, const Head& head, std::string_view frame) {
+  if (head.type == Type::kAbandon) return on_abandon(session, body_of(frame));
+  on_request(session, head, frame);
+}
+
+void Calls::on_abandon(const SessionPtr& session, std::string_view body) {
+  Abandon abandon;
+  if (!decode(body, abandon)) return sessions_.on_malformed(session);
+  const auto it = session->calls.find(abandon.request);
+  if (it == session->calls.end()) return;  // answered already
+  const CallPtr call = it->second;
+  call->abandoned = true;
+  if (call->can_end()) answer_empty(call);
+}
+
+bool Calls::has_room(const Session& session, Type type, std::size_t bytes) const {
+  if (waits(type)) {
+    return session.calls.size() < kMaxWaiting &&
+           session.waiting_bytes + bytes <= options_.max_unread;
+  }
+  // A beat finds room where nothing else does any more.
+  const std::size_t share = type == Type::kBeat ? 2 : 1;
+  return session.in_flight < share * options_.window &&
+         in_flight_bytes_ + bytes <= share * options_.max_in_flight;
+}
+
+void Calls::on_request(const SessionPtr& session, const Head& head,
+                       std::string_view frame) {
+  ++counted_.requests;
+  auto request = read_request(head.type, body_of(frame));
+  if (!request || session->calls.contains(head.id)) {
+    sessions_.send(session, head.id,
+                   error_of(Code::kInvalid, "this request is not understood"));
+    return sessions_.on_malformed(session);
+  }
+  if (auto no = objection(*session, head, *request, frame.size())) {
+    sessions_.send(session, head.id, std::move(*no));
+    return;
+  }
+  auto call = std::make_shared<Call>();
+  call->session = session;
+  call->id = head.id;
+  call->type = head.type;
+  call->bytes = frame.size();
+  call->answer_limit = session->answer_limit;
+  call->until = Clock::now() + std::clamp(wait_of(*request), Duration{0}, kLongestWait);
+  call->request = std::move(*request);
+  if (waits(call->type)) {
+    session->calls.emplace(call->id, call);
+    session->waiting_bytes += call->bytes;
+  } else {
+    ++session->in_flight;
+  }
+  begin(call);
+}
+
+std::optional<std::string> Calls::objection(const Session& session, const Head& head,
+                                            const Request& request, std::size_t bytes) {
+  if (session.role < needed_for(head.type)) {
+    ++counted_.refused;
+    return error_of(Code::kInvalid,
+                    "a key of the role \"" + std::string(to_string(session.role)) +
+                        "\" may not ask for this; it takes \"" +
+                        std::string(to_string(needed_for(head.type))) + "\"");
+  }
+  if (store_ == nullptr && !for_queue(head.type)) {
+    return error_of(Code::kUnsupported,
+                    "this broker carries tickets only: it hosts no store");
+  }
+  if (auto ok = check(request, kMaxBatch); !ok) return error_frame(ok.error());
+  if (!has_room(session, head.type, bytes)) {
+    ++counted_.busy;
+    return encode(Busy{});
+  }
+  return std::nullopt;
+}
+
+void Calls::begin(const CallPtr& call) {
+  if (call->type == Type::kTake || call->type == Type::kClaim) claims_.add(call);
+  if (const auto* m = std::get_if<BeatAsk>(&call->request)) begin_beat(*m);
+  if (call->type == Type::kPublish) return publish(call);
+  if (call->type == Type::kReceive) return receive_tickets(call);
+  // Before it is asked: what ends meanwhile is not missed.
+  if (call->type == Type::kAwait && call->until > Clock::now()) await(call);
+  submit(call);
+}
+
+// What the worker has given up, it must not get any more: after this beat nobody would
+// set it free.
+void Calls::begin_beat(const BeatAsk& beat) {
+  for (const CallPtr& call : claims_.settled(beat.worker, beat.settled_claim)) {
+    if (call->waiting) {
+      answer_empty(call);
+    } else {
+      call->lost = true;
+    }
+  }
+}
+
+void Calls::publish(const CallPtr& call) {
+  const auto& tickets = std::get<Publish>(call->request).tickets;
+  Publish::Answer taken;
+  taken.value = static_cast<std::uint32_t>(tickets_.publish(tickets));
+  answer(call, encode(taken));
+  for (const CallPtr& waiting : receives_.call_for(tickets)) receive_tickets(waiting);
+}
+
+void Calls::receive_tickets(const CallPtr& call) {
+  const auto& m = std::get<ReceiveAsk>(call->request);
+  const Demand demand{m.queues, m.kinds, m.max};
+  auto deliveries = tickets_.receive(demand, Duration{0});
+  if (deliveries && deliveries->empty() && may_wait(*call)) {
+    return wait(call);
+  }
+  ReceiveAsk::Answer received;
+  if (deliveries) received.value.deliveries = std::move(*deliveries);
+  received.value.backlog = tickets_.backlog(demand);
+  answer(call, encode(received));
+}
+
+void Calls::submit(const CallPtr& call) {
+  call->seen_changes = changes_;
+  ++in_flight_;
+  in_flight_bytes_ += call->bytes;
+  if (lanes_) {
+    lanes_->submit(call);
+  } else {
+    ready_.push_back(call);
+  }
+}
+
+// A store that does not block is asked here.
+void Calls::carry_out() {
+  while (!ready_.empty()) {
+    const std::vector<CallPtr> calls(ready_.begin(), ready_.end());
+    ready_.clear();
+    service_->run(calls, [this](Done done) { on_done(std::move(done)); });
+  }
+}
+
+void Calls::on_done(Done done) {
+  const CallPtr call = done.call;
+  --in_flight_;
+  in_flight_bytes_ -= call->bytes;
+  const News news = std::move(done.news);
+  if (call->type == Type::kSweep && !call->session) {
+    sweeping_ = false;
+    next_sweep_ = Clock::now() + options_.poll;
+  }
+  if (call->type == Type::kTake || call->type == Type::kClaim) {
+    on_taken(std::move(done));
+  } else if (call->type == Type::kAwait) {
+    on_awaited(std::move(done));
+  } else {
+    answer(call, std::move(done.frame));
+  }
+  spread(news);
+}
+
+void Calls::on_taken(Done done) {
+  const CallPtr& call = done.call;
+  if (call->lost || call->session->gone) {
+    release(done.granted);
+    return answer_empty(call);
+  }
+  if (done.empty && may_wait(*call)) {
+    // What became available while it looked elsewhere, nobody would tell it.
+    return call->seen_changes == changes_ ? wait(call) : submit(call);
+  }
+  if (!answer(call, std::move(done.frame))) release(done.granted);
+}
+
+void Calls::on_awaited(Done done) {
+  const CallPtr& call = done.call;
+  if (call->answered) return;
+  if (done.empty && may_wait(*call)) {
+    return;  // it is among awaits_
+  }
+  answer(call, std::move(done.frame));
+}
+
+// The end of a call, whatever it was. False: nobody hears of it.
+bool Calls::answer(const CallPtr& call, std::string frame) {
+  if (std::exchange(call->answered, true)) return false;
+  timers_.erase({call->until, call});
+  if (call->waiting) (call->type == Type::kTake ? takes_ : receives_).remove(call);
+  if (call->type == Type::kAwait) awaits_.remove(call);
+  if (call->type == Type::kTake || call->type == Type::kClaim) claims_.remove(call);
+  const SessionPtr& session = call->session;
+  if (!session) return false;
+  if (waits(call->type)) {
+    session->calls.erase(call->id);
+    session->waiting_bytes -= call->bytes;
+  } else {
+    --session->in_flight;
+  }
+  return !session->gone && sessions_.send(session, call->id, std::move(frame));
+}
+
+// Jobs that were granted to somebody who will never know.
+void Calls::release(std::span<const Lease> leases) {
+  if (leases.empty()) return;
+  FinishAsk finish;
+  for (const Lease& lease : leases) {
+    Finish& run = finish.runs.emplace_back();
+    run.lease = lease;
+    run.verdict = Verdict::kReleased;
+  }
+  counted_.released += leases.size();
+  submit_own(std::move(finish));
+}
+
+void Calls::submit_own(Request request) {
+  auto call = std::make_shared<Call>();
+  call->type = std::visit([](const auto& m) { return m.kType; }, request);
+  call->request = std::move(request);
+  submit(call);
+}
+
+}  // namespace carrel::zmq
