@@ -51,7 +51,8 @@ const EngineKey kEngineKeys[] = {
      "run it. Renewed every third of it.",
      kInterval},
     {"worker.beat", &at<Config, &Config::worker, &WorkerConfig::beat>,
-     "How often progress goes out and cancels come in. At most half of `worker.lease`.",
+     "Within this time progress goes out and cancels come in. At most half of "
+     "`worker.lease`.",
      kInterval},
     {"worker.poll", &at<Config, &Config::worker, &WorkerConfig::poll>,
      "Look for what other processes enqueued at least this often.", kInterval},

@@ -1,5 +1,6 @@
 #include "pulse.h"
 
+#include <algorithm>
 #include <ctime>
 
 #include "threads.h"
@@ -34,8 +35,12 @@ void PulseLoop::start() {
 }
 
 void PulseLoop::work() {
+  // From the start of one to that of the next; a tenth is for the way to the store.
+  const auto period = std::max(setup_.beat * 9 / 10, Duration{1});
+  auto next = std::chrono::steady_clock::now() + period;
   std::unique_lock lock(mutex_);
-  while (!wake_.wait_for(lock, setup_.beat, [&] { return stopping_; })) {
+  while (!wake_.wait_until(lock, next, [&] { return stopping_; })) {
+    next = std::chrono::steady_clock::now() + period;
     lock.unlock();
     tick();
     lock.lock();

@@ -1,65 +1,13 @@
 // What a broker does with peers that keep to the protocol, and with those that do not.
-#include <carrel/memory.h>
 #include <gmock/gmock.h>
 
-#include <deque>
-#include <thread>
-
-#include "../sql/sqlite_files.h"
-#include "curve.h"
-#include "hosted.h"
-#include "raw_peer.h"
+#include "broker_case.h"
 
 namespace carrel::zmq {
 namespace {
 
-using namespace std::chrono_literals;
 using testing::HasSubstr;
 using testing::SizeIs;
-
-class BrokerTest : public testing::Test {
- protected:
-  explicit BrokerTest(BrokerOptions options = {},
-                      std::unique_ptr<Store> store = make_memory_store({})) {
-    options.sweep = false;
-    broker_ = test::start_broker(std::move(store), std::move(options));
-  }
-
-  const std::string& endpoint() const { return broker_->endpoints().at(0); }
-  RawPeer peer() const { return RawPeer(endpoint()); }
-
-  static Enqueue enqueue(std::size_t jobs = 1, std::string payload = "{}") {
-    Enqueue enqueue;
-    NewJob job;
-    job.kind = "work";
-    job.payload = std::move(payload);
-    enqueue.jobs.assign(jobs, job);
-    enqueue.deadline = 10s;
-    return enqueue;
-  }
-  static Take take(Duration wait = Duration{0}, std::uint32_t max = 1,
-                   std::uint64_t number = 1) {
-    Take take;
-    take.kinds = {"work"};
-    take.max = max;
-    take.worker = "raw-worker";
-    take.claim_number = number;
-    take.lease = 1h;
-    take.wait = wait;
-    return take;
-  }
-  // How often it has to be asked until it says so.
-  template <class Until>
-  BrokerHealth health_until(Until until) const {
-    for (;;) {
-      BrokerHealth health = broker_->health();
-      if (until(health)) return health;
-      std::this_thread::yield();
-    }
-  }
-
-  std::unique_ptr<Broker> broker_;
-};
 
 TEST_F(BrokerTest, HelloIsWelcome) {
   RawPeer peer = this->peer();
@@ -137,6 +85,20 @@ TEST_F(BrokerTest, AnAbandonedTakeIsAnsweredAtOnce) {
   EXPECT_THAT(jobs->value, SizeIs(0));
 }
 
+TEST_F(BrokerTest, AnIdThatIsUnderWayIsNoOtherRequest) {
+  RawPeer worker = this->peer();
+  ASSERT_TRUE(worker.greet());
+  std::string frame = encode(take(60s));
+  stamp(frame, 7, 1);
+  worker.send(frame);
+  worker.send(frame);
+  const auto failed = worker.expect<Failed>();
+  ASSERT_TRUE(failed);
+  EXPECT_EQ(failed->error.code, Code::kInvalid);
+  EXPECT_EQ(broker_->health().waiting, 1U) << "the first goes on";
+  EXPECT_EQ(broker_->health().malformed, 1U);
+}
+
 TEST_F(BrokerTest, ABeatEndsTheTakesThatItSettles) {
   RawPeer worker = this->peer();
   ASSERT_TRUE(worker.greet());
@@ -211,76 +173,6 @@ TEST_F(BrokerTest, EverythingEndsWithTheBroker) {
   health_until([](const BrokerHealth& h) { return h.waiting == 1; });
   broker_.reset();
   EXPECT_TRUE(worker.expect<Take::Answer>()) << "sent away with nothing";
-}
-
-class SmallBrokerTest : public BrokerTest {
- protected:
-  static BrokerOptions small() {
-    BrokerOptions options;
-    options.window = 4;
-    options.max_unread = 64 << 10;
-    return options;
-  }
-  SmallBrokerTest() : BrokerTest(small()) {}
-};
-
-TEST_F(SmallBrokerTest, WhoDoesNotReadIsAnsweredNoMore) {
-  RawPeer peer = this->peer();
-  ASSERT_TRUE(peer.greet());
-  const auto in = peer.answer_to(enqueue(1, std::string(60 << 10, 'x')));
-  ASSERT_TRUE(in);
-  JobAsk job;
-  job.id = in->value.at(0)->id;
-  // It says every time that it has read nothing since.
-  for (int i = 0; i < 50; ++i) peer.ask(job);
-  // One answer leaves room for another; those of a whole window may be under way by then.
-  health_until([](const BrokerHealth& h) { return h.dropped + h.busy >= 50 - 1 - 4; });
-  while (!peer.receive(200ms).empty()) {
-  }
-  EXPECT_TRUE(peer.answer_to(job)) << "once it has read, it is answered again";
-}
-
-// With a store that blocks, so that requests gather.
-struct Files {
-  test::TemporaryDirectory directory;
-};
-class FloodTest : private Files, public BrokerTest {
- protected:
-  static BrokerOptions small() {
-    BrokerOptions options;
-    options.max_in_flight = 4 << 20;
-    return options;
-  }
-  FloodTest() : BrokerTest(small(), test::open_url(directory.file("jobs.db")).value()) {}
-};
-
-// Sixteen producers send 16 MiB each and read nothing meanwhile: what the broker holds of
-// them stays within its bound.
-TEST_F(FloodTest, AFloodIsAnsweredWithBusyAndNotKept) {
-  constexpr std::size_t kPayloadBytes = 512 << 10;
-  std::deque<RawPeer> peers;
-  for (int i = 0; i < 16; ++i) {
-    peers.emplace_back(endpoint());
-    ASSERT_TRUE(peers.back().greet("flood-" + std::to_string(i)));
-  }
-  const Enqueue large = enqueue(1, std::string(kPayloadBytes, 'x'));
-  for (int round = 0; round < 32; ++round) {
-    for (RawPeer& peer : peers) peer.ask(large);
-    EXPECT_LE(broker_->health().in_flight_bytes, std::size_t{4} << 20);
-  }
-  std::size_t answers = 0;
-  std::size_t busy = 0;
-  for (RawPeer& peer : peers) {
-    for (int i = 0; i < 32; ++i) {
-      const std::string frame = peer.receive();
-      ASSERT_FALSE(frame.empty()) << "every request is answered";
-      ++answers;
-      busy += head_of(frame)->type == Type::kBusy ? 1 : 0;
-    }
-  }
-  EXPECT_EQ(answers, 16U * 32);
-  EXPECT_EQ(busy, broker_->health().busy);
-  EXPECT_GT(busy, 0U) << "256 MiB against a bound of 4, and a disk behind it";
 }
 
 TEST(BrokerAddress, OffLoopbackItTakesKeys) {

@@ -1,5 +1,6 @@
 // Two hosts, as it were: an engine that only asks, and one that runs, with a broker
 // between them.
+#include <carrel/conformance/store_wrapper.h>
 #include <carrel/engine.h>
 #include <carrel/memory.h>
 #include <gmock/gmock.h>
@@ -7,8 +8,8 @@
 #include <chrono>
 #include <condition_variable>
 #include <future>
+#include <iostream>
 #include <mutex>
-#include <thread>
 
 #include "hosted.h"
 
@@ -16,10 +17,54 @@ namespace carrel::zmq {
 namespace {
 
 using namespace std::chrono_literals;
+using Clock = std::chrono::steady_clock;
+
+// Knows the beats that have come to the hosted store.
+class Beats {
+ public:
+  void one(std::span<const Beat> beats) {
+    const std::lock_guard lock(mutex_);
+    ++count_;
+    for (const Beat& beat : beats) progress_ = progress_ || beat.progress.has_value();
+    changed_.notify_all();
+  }
+  std::size_t count() const {
+    const std::lock_guard lock(mutex_);
+    return count_;
+  }
+  // Waits until one has brought progress: how many there had been by then.
+  std::size_t with_progress() {
+    std::unique_lock lock(mutex_);
+    EXPECT_TRUE(changed_.wait_for(lock, 60s, [&] { return progress_; }));
+    return count_;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  std::size_t count_ = 0;
+  bool progress_ = false;
+};
+
+class HeardStore final : public conformance::StoreWrapper {
+ public:
+  explicit HeardStore(Beats& beats)
+      : StoreWrapper(make_memory_store({})), beats_(beats) {}
+  Result<std::vector<Pulse>> beat(std::string_view worker, std::uint64_t settled_claim,
+                                  std::span<const Beat> beats, bool renew,
+                                  Duration lease) override {
+    auto pulses = StoreWrapper::beat(worker, settled_claim, beats, renew, lease);
+    beats_.one(beats);
+    return pulses;
+  }
+
+ private:
+  Beats& beats_;
+};
 
 class EngineTest : public testing::Test {
  protected:
-  EngineTest() : broker_(test::start_broker(make_memory_store({}))) {}
+  EngineTest() : broker_(test::start_broker(std::make_unique<HeardStore>(beats_))) {}
 
   Engine open(carrel::Role role) const {
     Config config;
@@ -31,40 +76,54 @@ class EngineTest : public testing::Test {
     return std::move(*Engine::open(config, std::move(registry)));
   }
 
+  Beats beats_;
   std::unique_ptr<Broker> broker_;
 };
 
+// A beat is every half second. What a run says goes with the next one, and a cancel comes
+// back with the next: one more may have been on its way.
 TEST_F(EngineTest, ProgressIsSeenElsewhereAndACancelReachesTheRun) {
-  std::promise<void> stopped;
+  std::promise<std::size_t> said;
+  std::promise<std::size_t> stopped;
   Engine worker = open(carrel::Role::kWorker);
   ASSERT_TRUE(worker.handle("long", [&](Context& job) -> Result<Json> {
+    const std::size_t before = beats_.count();
     job.progress(0.25F, "a quarter");
+    said.set_value(before);
     std::mutex mutex;
     std::condition_variable_any changed;
     std::unique_lock lock(mutex);
     changed.wait(lock, job.stop(), [] { return false; });
-    stopped.set_value();
+    stopped.set_value(beats_.count());
     return Context::error("stopped");
   }));
   ASSERT_TRUE(worker.start());
   Engine producer = open(carrel::Role::kProducer);
   const auto id = producer.enqueue("long");
   ASSERT_TRUE(id) << id.error().message;
-  // A poll: it ends with the beat that carries it, or with the test's time.
-  for (;;) {
-    const auto job = producer.job(*id);
-    ASSERT_TRUE(job) << job.error().message;
-    if (job->progress) {
-      EXPECT_EQ(job->progress->fraction, 0.25F);
-      EXPECT_EQ(job->progress->message, "a quarter");
-      break;
-    }
-    std::this_thread::sleep_for(5ms);
-  }
+
+  const std::size_t before = said.get_future().get();
+  const auto reported = Clock::now();
+  EXPECT_LE(beats_.with_progress() - before, 2U);
+  const auto job = producer.job(*id);
+  const auto seen = Clock::now();
+  ASSERT_TRUE(job) << job.error().message;
+  ASSERT_TRUE(job->progress);
+  EXPECT_EQ(job->progress->fraction, 0.25F);
+  EXPECT_EQ(job->progress->message, "a quarter");
+
   const auto asked = producer.cancel(*id);
   ASSERT_TRUE(asked);
   EXPECT_EQ(*asked, Cancelled::kRequested);
-  EXPECT_EQ(stopped.get_future().wait_for(60s), std::future_status::ready);
+  const std::size_t at_cancel = beats_.count();
+  auto end = stopped.get_future();
+  ASSERT_EQ(end.wait_for(60s), std::future_status::ready);
+  const auto over = Clock::now();
+  EXPECT_LE(end.get() - at_cancel, 2U);
+  using Milliseconds = std::chrono::duration<double, std::milli>;
+  std::cout << "progress was seen after " << Milliseconds(seen - reported).count()
+            << " ms, the cancel arrived after " << Milliseconds(over - seen).count()
+            << " ms\n";
   const auto result = producer.wait(*id, 60s);
   ASSERT_FALSE(result);
   EXPECT_EQ(result.error().code, Code::kCancelled);

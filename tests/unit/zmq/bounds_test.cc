@@ -1,0 +1,195 @@
+// What a broker keeps for its clients has bounds, whatever they do.
+#include <carrel/conformance/store_wrapper.h>
+#include <gmock/gmock.h>
+
+#include <deque>
+#include <future>
+
+#include "../sql/sqlite_files.h"
+#include "broker_case.h"
+
+namespace carrel::zmq {
+namespace {
+
+class SmallBrokerTest : public BrokerTest {
+ protected:
+  static BrokerOptions small() {
+    BrokerOptions options;
+    options.window = 4;
+    options.max_unread = 64 << 10;
+    return options;
+  }
+  SmallBrokerTest() : BrokerTest(small()) {}
+};
+
+TEST_F(SmallBrokerTest, WhoDoesNotReadIsAnsweredNoMore) {
+  RawPeer peer = this->peer();
+  ASSERT_TRUE(peer.greet());
+  const auto in = peer.answer_to(enqueue(1, std::string(60 << 10, 'x')));
+  ASSERT_TRUE(in);
+  JobAsk job;
+  job.id = in->value.at(0)->id;
+  // It says every time that it has read nothing since.
+  for (int i = 0; i < 50; ++i) peer.ask(job);
+  // One answer leaves room for another; those of a whole window may be under way by then.
+  health_until([](const BrokerHealth& h) { return h.dropped + h.busy >= 50 - 1 - 4; });
+  while (!peer.receive(200ms).empty()) {
+  }
+  EXPECT_TRUE(peer.answer_to(job)) << "once it has read, it is answered again";
+}
+
+TEST_F(SmallBrokerTest, WhatWaitsForOneClientHasABound) {
+  RawPeer peer = this->peer();
+  ASSERT_TRUE(peer.greet());
+  constexpr std::size_t kNames = 100;
+  Take large = take(60s);
+  for (std::size_t i = 0; i < kNames; ++i) {
+    large.kinds.push_back(std::string(96, 'k') + std::to_string(i));
+  }
+  const std::size_t fit = (64 << 10) / encode(large).size();
+  for (int i = 0; i < 20; ++i) peer.ask(large);
+  const auto health =
+      health_until([](const BrokerHealth& h) { return h.requests == 20; });
+  EXPECT_EQ(health.waiting, fit);
+  EXPECT_EQ(health.busy, 20 - fit);
+  // What is over makes room again.
+  for (std::size_t i = fit; i < 20; ++i) EXPECT_TRUE(peer.expect<Busy>());
+  Abandon abandon;
+  abandon.request = 2;  // after HELLO
+  peer.ask(abandon);
+  EXPECT_TRUE(peer.expect<Take::Answer>());
+  peer.ask(large);
+  health_until([](const BrokerHealth& h) { return h.requests == 21; });
+  EXPECT_EQ(broker_->health().waiting, fit);
+}
+
+// Everything but what it is told to let through stays with it until it is opened.
+class ShutStore final : public conformance::StoreWrapper {
+ public:
+  explicit ShutStore(std::shared_future<void> open)
+      : StoreWrapper(make_memory_store({})), open_(std::move(open)) {}
+  StoreTraits traits() const noexcept override {
+    StoreTraits traits = StoreWrapper::traits();
+    traits.blocks = true;
+    return traits;
+  }
+  std::vector<Result<Inserted>> insert(std::span<const NewJob> jobs,
+                                       Duration deadline) override {
+    open_.wait();
+    return StoreWrapper::insert(jobs, deadline);
+  }
+  Result<std::vector<ClaimAnswer>> claim(std::span<const Ticket> tickets,
+                                         std::string_view worker, std::uint64_t number,
+                                         Duration lease) override {
+    open_.wait();
+    return StoreWrapper::claim(tickets, worker, number, lease);
+  }
+  std::vector<Result<Finished>> finish(std::span<const Finish> runs) override {
+    open_.wait();
+    return StoreWrapper::finish(runs);
+  }
+  Result<std::vector<Pulse>> beat(std::string_view worker, std::uint64_t settled_claim,
+                                  std::span<const Beat> beats, bool renew,
+                                  Duration lease) override {
+    if (!beats.empty()) open_.wait();
+    return StoreWrapper::beat(worker, settled_claim, beats, renew, lease);
+  }
+
+ private:
+  const std::shared_future<void> open_;
+};
+
+struct Gate {
+  std::promise<void> opened;
+};
+class ShutTest : private Gate, public BrokerTest {
+ protected:
+  ShutTest()
+      : BrokerTest(small(), std::make_unique<ShutStore>(opened.get_future().share())) {}
+  ~ShutTest() override { opened.set_value(); }  // the broker waits for its store
+  static BrokerOptions small() {
+    BrokerOptions options;
+    options.window = 4;
+    return options;
+  }
+  static BeatAsk beat(std::size_t leases) {
+    BeatAsk beat;
+    beat.worker = "raw-worker";
+    beat.beats.resize(leases);
+    beat.lease = 1h;
+    return beat;
+  }
+};
+
+TEST_F(ShutTest, ABeatWaitsForNoClaimAndNoCommit) {
+  RawPeer peer = this->peer();
+  ASSERT_TRUE(peer.greet());
+  ClaimAsk claim;
+  claim.tickets.resize(1);
+  claim.worker = "raw-worker";
+  claim.claim_number = 1;
+  claim.lease = 1h;
+  FinishAsk finish;
+  finish.runs.resize(1);
+  peer.ask(claim);
+  peer.ask(enqueue());
+  peer.ask(finish);
+  peer.ask(enqueue());
+  peer.ask(beat(0));
+  EXPECT_TRUE(peer.expect<BeatAsk::Answer>()) << "though the window is full, too";
+  EXPECT_EQ(broker_->health().in_flight, 4U);
+}
+
+TEST_F(ShutTest, BeatsHaveABoundOfTheirOwn) {
+  RawPeer peer = this->peer();
+  ASSERT_TRUE(peer.greet());
+  for (int i = 0; i < 20; ++i) peer.ask(beat(1));
+  for (int i = 0; i < 20 - 8; ++i) EXPECT_TRUE(peer.expect<Busy>());
+  EXPECT_EQ(broker_->health().in_flight, 8U) << "twice the window";
+}
+
+// With a store that blocks, so that requests gather.
+struct Files {
+  test::TemporaryDirectory directory;
+};
+class FloodTest : private Files, public BrokerTest {
+ protected:
+  static BrokerOptions small() {
+    BrokerOptions options;
+    options.max_in_flight = 4 << 20;
+    return options;
+  }
+  FloodTest() : BrokerTest(small(), test::open_url(directory.file("jobs.db")).value()) {}
+};
+
+// Sixteen producers send 16 MiB each and read nothing meanwhile: what the broker holds of
+// them stays within its bound.
+TEST_F(FloodTest, AFloodIsAnsweredWithBusyAndNotKept) {
+  constexpr std::size_t kPayloadBytes = 512 << 10;
+  std::deque<RawPeer> peers;
+  for (int i = 0; i < 16; ++i) {
+    peers.emplace_back(endpoint());
+    ASSERT_TRUE(peers.back().greet("flood-" + std::to_string(i)));
+  }
+  const Enqueue large = enqueue(1, std::string(kPayloadBytes, 'x'));
+  for (int round = 0; round < 32; ++round) {
+    for (RawPeer& peer : peers) peer.ask(large);
+    EXPECT_LE(broker_->health().in_flight_bytes, std::size_t{4} << 20);
+  }
+  std::size_t answers = 0;
+  std::size_t busy = 0;
+  for (RawPeer& peer : peers) {
+    for (int i = 0; i < 32; ++i) {
+      const std::string frame = peer.receive();
+      ASSERT_FALSE(frame.empty()) << "every request is answered";
+      ++answers;
+      busy += head_of(frame)->type == Type::kBusy ? 1 : 0;
+    }
+  }
+  EXPECT_EQ(answers, 16U * 32);
+  EXPECT_EQ(busy, broker_->health().busy);
+  EXPECT_GT(busy, 0U) << "256 MiB against a bound of 4, and a disk behind it";
+}
+
+}  // namespace
+}  // namespace carrel::zmq
