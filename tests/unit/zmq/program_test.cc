@@ -112,7 +112,7 @@ TEST_F(ProgramTest, AClientInAnotherLanguageWorks) {
         "listen = [\"ipc://" + file("sock") + "\"]\nstore = \"memory:\"\n");
   Child broker = serve();
   manager_.hear("READY=1");
-  Child client({"/usr/bin/python3", CLIENT_SCRIPT, "ipc://" + file("sock")});
+  Child client({"/usr/bin/python3", "-B", CLIENT_SCRIPT, "ipc://" + file("sock")});
   EXPECT_EQ(client.wait_line(), "ok");
   EXPECT_EQ(code_of(client), 0);
 }
