@@ -4,6 +4,9 @@
 #ifdef SQL_LINKED_IN
 #include <carrel/sql.h>
 #endif
+#ifdef ZMQ_LINKED_IN
+#include <carrel/zmq.h>
+#endif
 
 #include <iostream>
 
@@ -17,6 +20,9 @@ int main(int argc, char** argv) {
   carrel::Registry registry = carrel::Registry::with_builtins();
 #ifdef SQL_LINKED_IN
   carrel::register_sql(registry);
+#endif
+#ifdef ZMQ_LINKED_IN
+  carrel::register_zmq(registry);
 #endif
   auto engine = carrel::Engine::open(config, std::move(registry));
   if (!engine) {
