@@ -23,6 +23,7 @@ struct Figure {
   Better better = Better::kHigher;
   std::size_t pairs = 5;      // odd: ours, limit, ours, limit, …; the middle one counts
   std::size_t memory_mb = 0;  // must be free; else the figure is not taken
+  std::string program = {};   // must be installed; else likewise
 };
 
 // Every figure. `bin` is the folder of the programs, `scratch` one on a real disk.

@@ -1,11 +1,15 @@
 // Runs the figures that were asked for, and prints one line each. Exit code: 0 all
 // passed, 1 one missed its target, 2 one could not be taken.
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <regex>
+#include <sstream>
 #include <string>
 
 #include "figure.h"
@@ -48,6 +52,27 @@ std::size_t free_mb() {
     if (key == "MemAvailable:") return kb / 1024;
   }
   return 0;
+}
+
+bool is_installed(const std::string& program) {
+  const char* path = std::getenv("PATH");
+  std::istringstream folders(path != nullptr ? path : "/usr/local/bin:/usr/bin:/bin");
+  for (std::string folder; std::getline(folders, folder, ':');) {
+    if (access((fs::path(folder) / program).c_str(), X_OK) == 0) return true;
+  }
+  return false;
+}
+
+// Why a figure cannot be taken here; empty: it can.
+std::string obstacle(const Figure& figure) {
+  if (figure.memory_mb > free_mb()) {
+    return "needs " + std::to_string(figure.memory_mb) +
+           " MB of free memory, there are " + std::to_string(free_mb());
+  }
+  if (!figure.program.empty() && !is_installed(figure.program)) {
+    return figure.program + " is not installed";
+  }
+  return {};
 }
 
 void print_text(const Figure& figure, const Measured& m) {
@@ -100,10 +125,8 @@ int main(int argc, char** argv) {
         std::printf("%s\n", figure.name.c_str());
         continue;
       }
-      if (figure.memory_mb > free_mb()) {
-        std::fprintf(stderr,
-                     "%s: not taken: needs %zu MB of free memory, there are %zu\n",
-                     figure.name.c_str(), figure.memory_mb, free_mb());
+      if (const std::string why = obstacle(figure); !why.empty()) {
+        std::fprintf(stderr, "%s: not taken: %s\n", figure.name.c_str(), why.c_str());
         continue;
       }
       const auto measured = bench::measure(figure, verbose);

@@ -194,6 +194,7 @@ std::vector<Figure> zmq_figures(const Programs& p) {
     return command;
   };
   const Command raw = zmq("raw.messages", {"--jobs", "2000000"});
+  const Command one_by_one = zmq("enqueue", {"--jobs", "200000", "--batch", "100"});
   const Command plain = zmq("drain", {"--jobs", "200000", "--batch", "100"});
   return {
       {.name = "zmq.drain",
@@ -203,9 +204,21 @@ std::vector<Figure> zmq_figures(const Programs& p) {
        .target = 0.08},
       {.name = "zmq.enqueue_window100",
        .unit = "jobs/s, one a request (limit: bare messages of 200 B)",
-       .ours = zmq("enqueue", {"--jobs", "200000", "--batch", "100"}),
+       .ours = one_by_one,
        .limit = raw,
        .target = 0.06},
+      {.name = "zmq.drain_beanstalkd",
+       .unit = "jobs/s (limit: beanstalkd, in memory)",
+       .ours = plain,
+       .limit = p.limit("beanstalkd", {"drain", "200000"}),
+       .target = 2,
+       .program = "beanstalkd"},
+      {.name = "zmq.enqueue_beanstalkd",
+       .unit = "jobs/s, one a request, 100 under way (limit: one by one to beanstalkd)",
+       .ours = one_by_one,
+       .limit = p.limit("beanstalkd", {"enqueue", "100000"}),
+       .target = 2,
+       .program = "beanstalkd"},
       {.name = "zmq.enqueue_to_start",
        .unit = "us p50 (limit: a bare round trip)",
        .ours = zmq("latency", {"--jobs", "1000", "--gap-us", "1000"}),
@@ -244,9 +257,9 @@ std::vector<Figure> zmq_figures(const Programs& p) {
 std::vector<Figure> all_figures(const std::string& bin, const std::string& scratch) {
   const Programs programs{bin, scratch};
   std::vector<Figure> all;
-  for (auto& part : {memory_figures(programs), sqlite_figures(programs),
-                     process_figures(programs), sandbox_figures(programs),
-                     zmq_figures(programs)}) {
+  for (auto& part :
+       {memory_figures(programs), sqlite_figures(programs), process_figures(programs),
+        sandbox_figures(programs), zmq_figures(programs)}) {
     all.insert(all.end(), part.begin(), part.end());
   }
   return all;
