@@ -42,9 +42,11 @@ class Throttle {
  public:
   bool pass() {
     const auto now = Steady::now();
-    const double earned = std::chrono::duration<double>(now - last_).count() * kPerSecond;
+    if (last_) {
+      const std::chrono::duration<double> since = now - *last_;
+      tokens_ = std::min(kBurst, tokens_ + since.count() * kPerSecond);
+    }
     last_ = now;
-    tokens_ = std::min(kBurst, tokens_ + earned);
     if (tokens_ < 1) return false;
     tokens_ -= 1;
     return true;
@@ -54,7 +56,7 @@ class Throttle {
   static constexpr double kPerSecond = 10;
   static constexpr double kBurst = 16;
   double tokens_ = kBurst;
-  Steady::time_point last_ = Steady::now();
+  std::optional<Steady::time_point> last_;
 };
 
 class Pipe final : public ContextSink {
@@ -117,9 +119,14 @@ class Pipe final : public ContextSink {
   // `done`: what it used, if the child waits for another job then.
   void finish(const Outcome& outcome, const std::optional<DoneNote>& done) {
     if (held_) send(FrameType::kProgress, encode_progress(held_fraction_, held_message_));
-    const std::string end =
-        done ? encode_frame_header(FrameType::kDone, sizeof *done) + encode_done(*done)
-             : std::string();
+    std::array<char, kFrameHeader + sizeof(DoneNote)> last;
+    std::string_view end;
+    if (done) {
+      const auto header = encode_frame_header(FrameType::kDone, sizeof *done);
+      std::memcpy(last.data(), header.bytes.data(), kFrameHeader);
+      std::memcpy(last.data() + kFrameHeader, &*done, sizeof *done);
+      end = {last.data(), last.size()};
+    }
     if (outcome.klass == OutcomeClass::kOk) {
       send(FrameType::kResult, outcome.result, end);
     } else {
@@ -150,14 +157,14 @@ class Pipe final : public ContextSink {
   }
 
   void send(FrameType type, std::string_view body, std::string_view then = {}) {
-    const std::string header = encode_frame_header(type, body.size());
-    iovec parts[3] = {{const_cast<char*>(header.data()), header.size()},
+    auto header = encode_frame_header(type, body.size());
+    iovec parts[3] = {{header.bytes.data(), kFrameHeader},
                       {const_cast<char*>(body.data()), body.size()},
                       {const_cast<char*>(then.data()), then.size()}};
     msghdr message{};
     message.msg_iov = parts;
     message.msg_iovlen = then.empty() ? 2 : 3;
-    std::size_t left = header.size() + body.size() + then.size();
+    std::size_t left = kFrameHeader + body.size() + then.size();
     while (left > 0) {
       ssize_t n = sendmsg(socket_, &message, MSG_NOSIGNAL);
       if (n < 0 && errno == EINTR) continue;
@@ -221,12 +228,14 @@ class Inbox {
         continue;
       }
       out.head = head;
-      text_.assign(buffer_.data() + sizeof head, head.bytes);
-      drop(whole);
-      if (head.in_file && !read_memory_file(file_.get(), text_)) return false;
-      file_.reset();
-      out.body = text_;
-      out.stopped = size_ >= sizeof head;  // nothing but its stop can follow it yet
+      out.body = {buffer_.data() + sizeof head, head.bytes};
+      if (head.in_file) {
+        if (!read_memory_file(file_.get(), text_)) return false;
+        file_.reset();
+        out.body = text_;
+      }
+      // Nothing but its stop can follow it yet.
+      out.stopped = size_ >= whole + sizeof head;
       size_ = 0;
       return true;
     }
@@ -248,7 +257,7 @@ class Inbox {
   const int socket_;
   std::array<char, kMaxInline + 2 * sizeof(JobHead)> buffer_;
   std::size_t size_ = 0;
-  std::string text_;
+  std::string text_;  // of a body that came in a file
   UniqueFd file_;
   Received received_;
 };

@@ -49,9 +49,11 @@ FrameStep broken(const char* why) noexcept {
 
 }  // namespace
 
-std::string encode_frame_header(FrameType type, std::uint64_t length) {
+FrameHeader encode_frame_header(FrameType type, std::uint64_t length) noexcept {
   const Header header{kMagic, static_cast<std::uint32_t>(type), length};
-  return {reinterpret_cast<const char*>(&header), sizeof header};
+  FrameHeader out;
+  std::memcpy(out.bytes.data(), &header, sizeof header);
+  return out;
 }
 
 FrameStep parse_frame(std::string_view in, const FrameBounds& bounds) noexcept {

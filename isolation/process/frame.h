@@ -12,6 +12,7 @@
 
 #include <carrel/result.h>
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -40,7 +41,11 @@ struct FrameBounds {
   std::uint64_t checkpoint = 1 << 20;
 };
 
-std::string encode_frame_header(FrameType type, std::uint64_t length);
+struct FrameHeader {
+  std::array<char, kFrameHeader> bytes;
+  operator std::string_view() const noexcept { return {bytes.data(), bytes.size()}; }
+};
+FrameHeader encode_frame_header(FrameType type, std::uint64_t length) noexcept;
 
 struct FrameStep {
   enum class Kind : std::uint8_t {

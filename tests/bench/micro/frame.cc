@@ -22,9 +22,9 @@ void frame_parse(benchmark::State& state) {
   std::string stream;
   for (int i = 0; i < 10; ++i) {
     const std::string body = encode_progress(0.1F * static_cast<float>(i), "resizing");
-    stream += encode_frame_header(FrameType::kProgress, body.size()) + body;
+    stream.append(encode_frame_header(FrameType::kProgress, body.size())).append(body);
   }
-  stream += encode_frame_header(FrameType::kResult, 1024) + std::string(1024, 'x');
+  stream.append(encode_frame_header(FrameType::kResult, 1024)).append(1024, 'x');
 
   for (auto _ : state) {
     std::string_view rest = stream;

@@ -14,7 +14,7 @@ using Kind = FrameStep::Kind;
 const FrameBounds kBounds{1000, 500};
 
 std::string frame(FrameType type, std::string_view body) {
-  return encode_frame_header(type, body.size()).append(body);
+  return std::string(encode_frame_header(type, body.size())).append(body);
 }
 
 TEST(Frame, AWholeFrameIsReadInPlace) {
