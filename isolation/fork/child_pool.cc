@@ -23,7 +23,8 @@ ChildPool::ChildPool(const std::shared_ptr<Channel>& channel, std::size_t warm,
       warm_(warm),
       most_used_(used),
       used_timer_(channel->context()),
-      setback_timer_(channel->context()) {}
+      setback_timer_(channel->context()),
+      leaving_timer_(channel->context()) {}
 
 void ChildPool::start(std::span<const std::shared_ptr<ForkRun>> runs) {
   std::vector<Refused> refused;
@@ -50,8 +51,7 @@ bool ChildPool::assign(const std::shared_ptr<ForkRun>& run,
   for (WarmChild child; pop_idle(run->kind(), child);) {
     const int error = run->send_to(child);
     if (error == 0) {
-      channel().attach(run);  // what is heard of the child's end before waits for this
-      run->attached();        // its answer may be read at once: only after the channel knows
+      channel().attach(run);  // what is heard of the child before waits for this
       return true;
     }
     if (error == EPIPE || error == ECONNRESET) continue;  // it has died meanwhile
@@ -84,14 +84,14 @@ void ChildPool::serve_waiting(std::vector<Refused>& refused) {
   }
 }
 
-// Idle children are asked for a few at a time, so that a steady load does not need a
-// message for each; those that a job waits for, at once.
+// Children are asked for a few at a time, so that a steady load does not need a message
+// for each; at once only where more jobs wait than children come.
 void ChildPool::ask() {
   const std::size_t there = fresh_.size() + coming_;
   const std::size_t want = waiting_.size() + (set_back_ ? 0 : warm_);
   const std::size_t more = want > there ? want - there : 0;
   const bool hurry = !waiting_.empty();
-  const bool tell = hurry ? more > 0 || !hurried_ : more > warm_ / 2;
+  const bool tell = more > warm_ / 2 || (hurry && !hurried_) || waiting_.size() > coming_;
   hurried_ = hurry;
   if (closed_ || !tell) return;
   coming_ += more;
@@ -99,7 +99,7 @@ void ChildPool::ask() {
 }
 
 void ChildPool::ready(std::uint64_t number, UniqueFd socket) {
-  if (!socket) {
+  if (!socket || !channel().listen_to(number, socket.get())) {
     gone({.what = Reply::What::kNotForked, .status = 1, .error = EMFILE});
     return;
   }
@@ -110,18 +110,21 @@ void ChildPool::ready(std::uint64_t number, UniqueFd socket) {
     --coming_;
     WarmChild& child = fresh_.emplace_back();
     child.number = number;
-    child.port = Port(std::move(socket));
+    child.socket = std::move(socket);
     serve_waiting(refused);
     ask();
   }
   refuse(refused);
 }
 
+// A job is given to a child, and the run attached to it, with the mutex held.
+void ChildPool::settle() { std::lock_guard lock(mutex_); }
+
 bool ChildPool::gone(const Reply& reply) {
   std::vector<Refused> refused;
   {
     std::lock_guard lock(mutex_);
-    if (closed_) return true;
+    if (closed_ || leaving_.erase(reply.run) > 0) return true;
     if (reply.what == Reply::What::kEnded) {
       if (!forget_idle(reply.run)) return false;
       set_back();  // the next one may die likewise, and at once
@@ -197,6 +200,32 @@ void ChildPool::take_back(WarmChild child, const std::string& kind) {
   refuse(refused);
 }
 
+void ChildPool::let_go(std::uint64_t child) {
+  std::lock_guard lock(mutex_);
+  if (closed_) return;
+  leaving_.emplace(child, Clock::now());
+  see_out_later();
+}
+
+void ChildPool::see_out_later() {
+  if (seeing_out_ || leaving_.empty()) return;
+  seeing_out_ = true;
+  leaving_timer_.expires_after(kLeaveWithin);
+  leaving_timer_.async_wait([weak = weak_from_this()](const auto& error) {
+    if (const auto self = weak.lock(); self && !error) self->see_out();
+  });
+}
+
+void ChildPool::see_out() {
+  std::lock_guard lock(mutex_);
+  seeing_out_ = false;
+  const auto since = Clock::now() - kLeaveWithin;
+  for (const auto& [child, left] : leaving_) {
+    if (left <= since) channel().kill(child);
+  }
+  see_out_later();
+}
+
 void ChildPool::expire_used_later() {
   if (expiring_ || used_count_ == 0) return;
   expiring_ = true;
@@ -233,8 +262,10 @@ void ChildPool::lost() {
     fresh_.clear();
     used_.clear();
     used_count_ = 0;
+    leaving_.clear();
   }
   used_timer_.cancel();
+  leaving_timer_.cancel();
   setback_timer_.cancel();
   for (const auto& run : waiting) run->lost();
 }

@@ -3,9 +3,10 @@
 //
 // A child is warm: forked before its job came, it waits on a socket of its own, and
 // starting a job is a message on it. It runs one job and ends, and the server forks
-// another; or, where the kind says so, a few jobs of that kind. Each job goes to one
-// child that this side has chosen, so it is known at any time who runs what, and a job
-// whose child died before it read it goes to another.
+// another; or, where the kind says so, a few jobs of that kind. A job is over when its
+// child has said all; the child's own end is not waited for, but seen to. Each job goes
+// to one child that this side has chosen, so it is known at any time who runs what, and a
+// job whose child died before it read it goes to another.
 //
 // Threads: start() and withdraw() from any; everything else on the reactor.
 #pragma once
@@ -18,6 +19,7 @@
 #include <mutex>
 #include <span>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "channel.h"
@@ -29,7 +31,7 @@ class ForkRun;
 
 struct WarmChild {
   std::uint64_t number = 0;
-  Port port{UniqueFd()};
+  UniqueFd socket;
   std::uint32_t jobs = 0;  // that it has run
 };
 
@@ -49,10 +51,14 @@ class ChildPool final : public Nursery, public std::enable_shared_from_this<Chil
   // The run is over, and its child waits for another of `kind`.
   void take_back(WarmChild child, const std::string& kind);
 
+  // The run is over, and its child ends now: one that does not is killed.
+  void let_go(std::uint64_t child);
+
   // Ends every child that runs nothing.
   void close();
 
   void ready(std::uint64_t child, UniqueFd socket) override;
+  void settle() override;
   bool gone(const Reply& reply) override;
   void lost() override;
 
@@ -68,6 +74,8 @@ class ChildPool final : public Nursery, public std::enable_shared_from_this<Chil
   };
   // How long a child that has run a job waits for the next one.
   static constexpr auto kUsedFor = std::chrono::seconds(1);
+  // How long a child that has said all may take to end.
+  static constexpr auto kLeaveWithin = std::chrono::seconds(1);
   // How long no child is asked for after one could not be had, if no job needs it.
   static constexpr auto kSetback = std::chrono::milliseconds(100);
 
@@ -80,6 +88,8 @@ class ChildPool final : public Nursery, public std::enable_shared_from_this<Chil
   void set_back();
   void expire_used_later();
   void expire_used();  // without it
+  void see_out_later();
+  void see_out();  // without it
 
   static void refuse(std::vector<Refused>& refused);
 
@@ -90,17 +100,20 @@ class ChildPool final : public Nursery, public std::enable_shared_from_this<Chil
   const std::size_t most_used_;
   boost::asio::steady_timer used_timer_;     // on the reactor
   boost::asio::steady_timer setback_timer_;  // on the reactor
+  boost::asio::steady_timer leaving_timer_;  // on the reactor
 
   std::mutex mutex_;
   bool closed_ = false;
   bool set_back_ = false;
   bool expiring_ = false;
+  bool seeing_out_ = false;
   bool hurried_ = false;    // the server knows that a job waits
   std::size_t coming_ = 0;  // children that the server was asked for and has not told of
   std::size_t used_count_ = 0;
   std::deque<WarmChild> fresh_;                        // the oldest first
   std::map<std::string, std::deque<UsedChild>> used_;  // by kind; the newest first
   std::deque<std::shared_ptr<ForkRun>> waiting_;
+  std::unordered_map<std::uint64_t, Clock::time_point> leaving_;  // since when
 };
 
 }  // namespace carrel::process

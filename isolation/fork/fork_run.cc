@@ -12,7 +12,7 @@
 namespace carrel::process {
 namespace {
 
-using WaitType = boost::asio::posix::descriptor_base::wait_type;
+constexpr int kRoundsAtOnce = 16;
 
 }  // namespace
 
@@ -46,7 +46,8 @@ int ForkRun::send_to(WarmChild& child) {
   }
   std::memcpy(bytes.data(), &head, sizeof head);
   const int fd = file.get();
-  const int error = send_message(child.port.get(), bytes, {&fd, head.in_file ? 1U : 0U});
+  const int error =
+      send_message(child.socket.get(), bytes, {&fd, head.in_file ? 1U : 0U});
   if (error != 0) return error;
   child_ = std::move(child);
   ++child_.jobs;
@@ -56,37 +57,30 @@ int ForkRun::send_to(WarmChild& child) {
   return 0;
 }
 
-void ForkRun::attached() {
-  // A child that does not end: there is nothing else to hear of.
-  if (!again_) return;
-  boost::asio::post(context_, [self = shared_from_this(), this] { watch(); });
+void ForkRun::heard() {
+  if (over()) return;
+  const Rest rest = read_some(kRoundsAtOnce);
+  if (rest == Rest::kNow) {  // it is not told of again
+    boost::asio::post(context_, [self = shared_from_this(), this] { heard(); });
+  } else if (done_ && !verdict()) {
+    conclude_done();
+  }
 }
 
-void ForkRun::watch() {
-  if (watching_ || over() || verdict() || heard_all()) return;
-  watching_ = true;
-  child_.port.wait(context_, WaitType::wait_read, [self = shared_from_this(), this] {
-    watching_ = false;
-    if (read_some(1)) {
-      watch();
-    } else if (done_ && !over()) {
-      conclude_done();
-    }
-  });
-}
-
-bool ForkRun::read_some(int rounds) {
+ForkRun::Rest ForkRun::read_some(int rounds) {
   const auto buffer = scratch();
-  for (; rounds > 0 && child_.port.open() && !verdict() && !heard_all(); --rounds) {
-    const ssize_t n = recv(child_.port.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+  while (child_.socket && !verdict() && !done_) {
+    if (--rounds < 0) return Rest::kNow;
+    const ssize_t n =
+        recv(child_.socket.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0 && errno == EAGAIN) return true;
+    if (n < 0 && errno == EAGAIN) return Rest::kLater;
     if (n < 0) unread_ = errno == ECONNRESET;
-    if (n <= 0) return false;
+    if (n <= 0) return Rest::kNone;
     heard_ = true;
     take({buffer.data(), static_cast<std::size_t>(n)});
   }
-  return child_.port.open() && !verdict() && !heard_all();
+  return Rest::kNone;
 }
 
 void ForkRun::take(std::string_view bytes) {
@@ -99,7 +93,7 @@ void ForkRun::take(std::string_view bytes) {
     bytes = joined;
   }
   while (!bytes.empty() && !verdict()) {
-    if (heard_all()) return refuse_stream("bytes after its result");
+    if (done_) return refuse_stream("bytes after its result");
     const FrameStep step = parse_frame(bytes, bounds_);
     switch (step.kind) {
       case FrameStep::Kind::kMore:
@@ -167,7 +161,7 @@ void ForkRun::ask_to_stop() {
   JobHead head;
   head.what = JobHead::What::kStop;
   head.run = value(job_->lease.fence);
-  send(child_.port.get(), &head, sizeof head, MSG_NOSIGNAL | MSG_DONTWAIT);
+  send(child_.socket.get(), &head, sizeof head, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
 void ForkRun::signal(int number, bool group) noexcept {
@@ -192,7 +186,7 @@ void ForkRun::refuse_resource(int error) {
 }
 
 void ForkRun::release() {
-  child_.port.close();
+  child_.socket.reset();
   partial_ = {};
 }
 
@@ -232,7 +226,7 @@ void ForkRun::begin_again(const Reply& reply) {
   pool->start({&self, 1});
 }
 
-// Its child waits for the next job.
+// Its child waits for the next job, or ends.
 void ForkRun::conclude_done() {
   Reply reply;
   reply.cpu_us = done_->cpu_us;
@@ -240,9 +234,14 @@ void ForkRun::conclude_done() {
   Outcome outcome = conclude(reply);
   const auto pool = pool_.lock();
   const auto channel = this->channel();
-  // Where it was told to end, it is not used again: its end is awaited, but not for this.
-  if (pool && channel && channel->detach(number_)) {
-    pool->take_back(std::move(child_), kind());
+  if (pool && channel) {
+    // Where it was told to end, it is not used again.
+    if (again_ && channel->detach(number_)) {
+      pool->take_back(std::move(child_), kind());
+    } else {
+      channel->forget(number_);
+      pool->let_go(number_);
+    }
   }
   finish(std::move(outcome));
 }

@@ -28,12 +28,10 @@ class ForkRun final : public ChildRun {
   // Gives the job to the child. 0: the child is this run's; else it is as it was, and
   // errno says why.
   int send_to(WarmChild& child);
-  // After the channel was told of it, for it may answer at once.
-  void attached();
   // No child or memory could be had for it.
   void refuse_resource(int error);
 
-  void watch() override;
+  void heard() override;
   void ended(const Reply& reply) override;
 
  private:
@@ -45,11 +43,9 @@ class ForkRun final : public ChildRun {
   void signal(int number, bool group) noexcept override;
   void end_unstarted();
 
-  // All that this run is told by its child has been read.
-  bool heard_all() const noexcept { return again_ ? done_.has_value() : bool(answer_); }
-  // Reads what is there, at most `rounds` times. False: nothing more
-  // will be read, be it that all was said.
-  bool read_some(int rounds);
+  // Whether there is more to read.
+  enum class Rest : std::uint8_t { kNone, kLater, kNow };
+  Rest read_some(int rounds);  // at most so many times
   void take(std::string_view bytes);
   bool take_frame(const FrameStep& frame);
   void refuse_stream(const char* why);
@@ -61,16 +57,15 @@ class ForkRun final : public ChildRun {
   const std::weak_ptr<ChildPool> pool_;
   const Recycling recycling_;
   WarmChild child_;
-  bool again_ = false;  // the child waits for another job after this one
+  bool again_ = false;  // the child may be used for another job after this one
   int children_ = 0;    // that it was given to
   bool told_to_stop_ = false;
-  bool watching_ = false;
   bool heard_ = false;   // anything at all
   bool unread_ = false;  // the child ended with words for it unread
   FrameBounds bounds_;
   std::string partial_;  // of a frame that is not whole yet
   std::optional<Result<std::string>> answer_;
-  std::optional<DoneNote> done_;
+  std::optional<DoneNote> done_;  // with it all is said
 };
 
 }  // namespace carrel::process

@@ -1,5 +1,6 @@
 #include "channel.h"
 
+#include <signal.h>
 #include <sys/socket.h>
 
 #include <array>
@@ -58,6 +59,7 @@ Channel::Channel(boost::asio::io_context& context, UniqueFd socket)
       socket_(context, socket.release()),
       retry_(context),
       young_timer_(context),
+      ears_(context),
       scratch_(kScratch) {}
 
 bool Channel::dead() const {
@@ -106,8 +108,17 @@ bool Channel::start(std::span<Launch> launches) {
 }
 
 void Channel::set_nursery(std::weak_ptr<Nursery> nursery) {
-  std::lock_guard lock(mutex_);
-  nursery_ = std::move(nursery);
+  {
+    std::lock_guard lock(mutex_);
+    nursery_ = std::move(nursery);
+  }
+  boost::asio::post(context_, [self = shared_from_this(), this] {
+    if (ears_.open()) ears_.listen(self, [this](auto children) { hear(children); });
+  });
+}
+
+bool Channel::listen_to(std::uint64_t child, int socket) noexcept {
+  return ears_.add(child, socket);
 }
 
 void Channel::fork(std::size_t children, bool hurry) {
@@ -123,18 +134,18 @@ void Channel::fork(std::size_t children, bool hurry) {
 
 void Channel::attach(const std::shared_ptr<ChildRun>& run) {
   std::lock_guard lock(mutex_);
-  young_.emplace_back(std::chrono::steady_clock::now(), run);
   runs_.emplace(run->number(), run);
-  schedule_young();
 }
 
-std::shared_ptr<ChildRun> Channel::detach(std::uint64_t child) {
+bool Channel::detach(std::uint64_t child) {
   std::lock_guard lock(mutex_);
-  const auto it = runs_.find(child);
-  if (it == runs_.end() || signalled_.contains(child)) return nullptr;
-  auto run = std::move(it->second);
-  runs_.erase(it);
-  return run;
+  return !signalled_.contains(child) && runs_.erase(child) > 0;
+}
+
+void Channel::forget(std::uint64_t child) {
+  std::lock_guard lock(mutex_);
+  runs_.erase(child);
+  signalled_.erase(child);
 }
 
 void Channel::signal(const ChildRun& run, int number, bool group) noexcept {
@@ -143,9 +154,18 @@ void Channel::signal(const ChildRun& run, int number, bool group) noexcept {
   // The child may run another job by now.
   if (dead_ || it == runs_.end() || it->second.get() != &run) return;
   signalled_.insert(it->first);
+  ask_signal(it->first, number, group);
+}
+
+void Channel::kill(std::uint64_t child) noexcept {
+  std::lock_guard lock(mutex_);
+  if (!dead_) ask_signal(child, SIGKILL, true);
+}
+
+void Channel::ask_signal(std::uint64_t child, int number, bool group) {
   RequestHead head;
   head.ask = Ask::kSignal;
-  head.run = it->first;
+  head.run = child;
   head.signal = number;
   head.group = group;
   Writer(packet_for(sizeof head, 0).bytes).put(head);
@@ -223,10 +243,7 @@ void Channel::receive() {
                              MSG_DONTWAIT | MSG_CMSG_CLOEXEC, nullptr);
   if (count < 0 && (errno == EAGAIN || errno == EINTR)) return listen();
   if (count < 0) return die();
-  {
-    std::lock_guard lock(mutex_);
-    corked_ = true;
-  }
+  cork();
   bool end = false;
   for (int i = 0; i < count; ++i) {
     const std::size_t size = messages[i].msg_len;
@@ -238,13 +255,45 @@ void Channel::receive() {
       settle(reply, reply.what == Reply::What::kReady ? fds.next() : UniqueFd());
     }
   }
-  {
-    std::lock_guard lock(mutex_);
-    corked_ = false;
-    if (!end) send_all();
-  }
   if (end) return die();
+  uncork();
   listen();
+}
+
+void Channel::cork() {
+  std::lock_guard lock(mutex_);
+  corked_ = true;
+}
+
+void Channel::uncork() {
+  std::lock_guard lock(mutex_);
+  corked_ = false;
+  if (!dead_) send_all();
+}
+
+void Channel::hear(std::span<const std::uint64_t> children) {
+  cork();
+  for (const std::uint64_t child : children) {
+    auto run = find_run(child);
+    if (!run) {
+      std::shared_ptr<Nursery> nursery;
+      {
+        std::lock_guard lock(mutex_);
+        nursery = nursery_.lock();
+      }
+      // Idle, and it ends; or it answered a job before it was attached to it.
+      if (nursery) nursery->settle();
+      run = find_run(child);
+    }
+    if (run) run->heard();
+  }
+  uncork();
+}
+
+std::shared_ptr<ChildRun> Channel::find_run(std::uint64_t child) const {
+  std::lock_guard lock(mutex_);
+  const auto it = runs_.find(child);
+  return it == runs_.end() ? nullptr : it->second;
 }
 
 void Channel::settle(const Reply& reply, UniqueFd fd) {
@@ -281,6 +330,7 @@ void Channel::die() {
     outbox_.clear();
     nursery = nursery_.lock();
   }
+  ears_.close();
   for (auto& [number, run] : runs) run->lost();
   if (nursery) nursery->lost();
 }
@@ -294,6 +344,7 @@ void Channel::close() noexcept {
     abandoned.swap(self->runs_);  // the server kills what they left when it sees the end
     boost::system::error_code ignored;
     self->socket_.close(ignored);
+    self->ears_.close();
     self->retry_.cancel();
     self->young_timer_.cancel();
   });

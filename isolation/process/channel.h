@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "child_run.h"
+#include "ears.h"
 #include "os.h"
 #include "wire.h"
 
@@ -37,6 +38,8 @@ class Nursery {
   virtual ~Nursery() = default;
   // Empty: this process had no descriptor left for it, and the child ends.
   virtual void ready(std::uint64_t child, UniqueFd socket) = 0;
+  // Returns when every child that was given a job before this call is attached to it.
+  virtual void settle() = 0;
   // kEnded or kNotForked. False: it has not this child, which may run a job by now.
   virtual bool gone(const Reply& reply) = 0;
   virtual void lost() = 0;  // the server died, and all of them with it
@@ -48,21 +51,28 @@ class Channel : public std::enable_shared_from_this<Channel> {
   static std::shared_ptr<Channel> open(boost::asio::io_context& context, UniqueFd socket);
   Channel(boost::asio::io_context& context, UniqueFd socket);
 
-  // Before the first fork(); held weakly.
+  // Before the first fork(), which follows in any case; held weakly.
   void set_nursery(std::weak_ptr<Nursery> nursery);
   // Asks for so many more children; each is ready() or gone() in the end.
   // `hurry`: a job waits for one of those that were asked for.
   void fork(std::size_t children, bool hurry);
+  // On the reactor: what is said on `socket`, the child's, is told to the run that is
+  // attached to it. False: there is no room for it.
+  bool listen_to(std::uint64_t child, int socket) noexcept;
   // The child with the run's number runs it now: what is heard of it goes to the run.
   void attach(const std::shared_ptr<ChildRun>& run);
-  // The child runs nothing any more. Empty: it was told to end, or has ended. Else it got
+  // The child runs nothing any more. False: it was told to end, or has ended. Else it got
   // no signal for this run, and will get none.
-  std::shared_ptr<ChildRun> detach(std::uint64_t child);
+  bool detach(std::uint64_t child);
+  // Likewise; whether it was told to end or not, only the nursery hears of its end.
+  void forget(std::uint64_t child);
 
   // Sends the requests, in few messages. False: the server has died; nothing was done,
   // and the launches are as they were. A run whose request cannot be made is refused.
   bool start(std::span<Launch> launches);
   void signal(const ChildRun& run, int signal, bool group) noexcept;
+  // Of a child that no run is attached to: with its group.
+  void kill(std::uint64_t child) noexcept;
   // No run is left: nothing is read any more.
   void close() noexcept;
 
@@ -85,9 +95,14 @@ class Channel : public std::enable_shared_from_this<Channel> {
   void receive();
   void die();
   void settle(const Reply& reply, UniqueFd fd);
+  void hear(std::span<const std::uint64_t> children);
+  std::shared_ptr<ChildRun> find_run(std::uint64_t child) const;
+  void cork();
+  void uncork();
   std::shared_ptr<ChildRun> take_run(const Reply& reply);
   // With the mutex held.
   Packet& packet_for(std::size_t bytes, std::size_t fds);
+  void ask_signal(std::uint64_t child, int signal, bool group);
   void send_all();
   void flush_later(bool when_writable);
   void watch_young();
@@ -97,6 +112,7 @@ class Channel : public std::enable_shared_from_this<Channel> {
   boost::asio::posix::stream_descriptor socket_;
   boost::asio::steady_timer retry_;
   boost::asio::steady_timer young_timer_;
+  Ears ears_;
   std::vector<char> scratch_;  // on the reactor
 
   mutable std::mutex mutex_;

@@ -72,7 +72,9 @@ class ChildRun : public Run, public std::enable_shared_from_this<ChildRun> {
   void abandon() noexcept override { abandoned_ = true; }
 
   // It has run for a while: from now on its descriptors are waited for.
-  virtual void watch() = 0;
+  virtual void watch() {}
+  // Of a forked one: it has said something, or has ended.
+  virtual void heard() {}
   // The server's last word on it.
   virtual void ended(const Reply& reply) = 0;
   // The server died, and the child with it.

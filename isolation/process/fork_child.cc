@@ -1,12 +1,14 @@
 #include "fork_child.h"
 
 #include <poll.h>
+#include <signal.h>
 #include <stdio_ext.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -116,7 +118,7 @@ class Pipe final : public ContextSink {
     return source_.get_token();
   }
 
-  // `done`: what it used, if the child waits for another job then.
+  // `done`: what it used, if its end need not be waited for.
   void finish(const Outcome& outcome, const std::optional<DoneNote>& done) {
     if (held_) send(FrameType::kProgress, encode_progress(held_fraction_, held_message_));
     std::array<char, kFrameHeader + sizeof(DoneNote)> last;
@@ -262,6 +264,20 @@ class Inbox {
   Received received_;
 };
 
+// Whether it ever had a child of its own: if so, its end is to be waited for, since what
+// is left of them is killed then.
+bool had_children() {
+  siginfo_t info;
+  if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0) return true;
+  rusage usage{};
+  getrusage(RUSAGE_CHILDREN, &usage);
+  if (usage.ru_minflt != 0) return true;
+  // Where ends are ignored, nothing is left of a child that has ended.
+  struct sigaction action {};
+  sigaction(SIGCHLD, nullptr, &action);
+  return action.sa_handler != SIG_DFL || (action.sa_flags & SA_NOCLDWAIT) != 0;
+}
+
 std::uint64_t microseconds(const timeval& t) {
   return static_cast<std::uint64_t>(t.tv_sec) * 1'000'000 +
          static_cast<std::uint64_t>(t.tv_usec);
@@ -312,9 +328,19 @@ class Child {
     for (std::FILE* stream : {stdout, stderr}) {
       if (__fpending(stream) > 0) std::fflush(stream);  // a look costs no page of its own
     }
-    const auto done = next.head.again ? account(next.head) : std::nullopt;
+    const auto done = account(next.head);
     pipe.finish(outcome, done);
-    return done.has_value();
+    return next.head.again && done;
+  }
+
+  // Touches what a job will: the pages are its own by then.
+  void make_ready() {
+    const Handler handler = [](Context& job) { return job.args(); };
+    ForkJob job;
+    job.job.payload = R"({"a": ["b", 1, 2.5, null, true]})";
+    Pipe pipe(socket_, 0, 1024, false);
+    Context context(job.job, pipe);
+    outcome_of(invoke(handler, context), 1024, std::nullopt);
   }
 
  private:
@@ -334,10 +360,13 @@ class Child {
     return outcome_of(invoke(*handler, context), job.result_bytes, std::nullopt);
   }
 
-  // Nothing: this child has grown too large for another job.
+  // Nothing: its end says more, or it has grown too large for another job.
   std::optional<DoneNote> account(const JobHead& head) {
+    if (!head.again && had_children()) return {};
     const DoneNote now = used_so_far();
-    if ((now.max_rss_kib - base_->max_rss_kib) * 1024 > head.most_memory) return {};
+    if (!base_) return now;
+    if (head.again && (now.max_rss_kib - base_->max_rss_kib) * 1024 > head.most_memory)
+      return {};
     return DoneNote{now.cpu_us - std::exchange(base_->cpu_us, now.cpu_us),
                     now.max_rss_kib};
   }
@@ -376,10 +405,11 @@ void rehearse() {
   Child(handlers, ends.first.get()).serve();
 }
 
-void run_forked_child(const Handlers& handlers, int socket) noexcept {
+void run_forked_child(const Handlers& handlers, int socket, bool early) noexcept {
   {
     Child child(handlers, socket);
     child.prepare();
+    if (early) child.make_ready();
     while (child.serve()) {
     }
   }

@@ -2,10 +2,10 @@
 //
 // A frame is 16 bytes of header (magic, type, length; the machine's own byte order, both
 // ends are one program) and `length` bytes of body. Progress, log and checkpoint frames
-// come first; one result or one error ends the job, and the stream too unless a done
-// frame follows, after which the child waits for another job. The child is not trusted to
-// be whole: a length is believed only up to the bound of its type, and nothing is
-// allocated for what has not arrived.
+// come first, then one result or one error. A done frame behind it ends the job: the
+// child ends too, or waits for another one. Without it, the child's own end ends the job.
+// The child is not trusted to be whole: a length is believed only up to the bound of its
+// type, and nothing is allocated for what has not arrived.
 //
 // Pure functions: no descriptors, no clocks, no exceptions but bad_alloc.
 #pragma once

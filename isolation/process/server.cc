@@ -37,6 +37,13 @@ std::uint64_t microseconds(const timeval& t) {
          static_cast<std::uint64_t>(t.tv_usec);
 }
 
+// A forked child that ended well has mostly said so itself before.
+bool can_wait(const Reply& reply) {
+  return reply.what == Reply::What::kReady ||
+         (reply.what == Reply::What::kEnded && reply.run >= kFirstForked &&
+          reply.status == 0);
+}
+
 // Beside stdio.
 void close_all_but(int fd) {
   close_range(3, static_cast<unsigned>(fd) - 1, 0);
@@ -93,9 +100,17 @@ int Server::poll_timeout() const {
   return timeout;
 }
 
+void Server::tell(Client& client, const Reply& reply) {
+  if (client.replies.empty()) {
+    client.hold_until = Clock::now() + std::chrono::milliseconds(kHoldMs);
+  }
+  client.urgent = client.urgent || !can_wait(reply);
+  client.replies.push_back(reply);
+}
+
 bool Server::held_back(const Client& client) {
-  return !client.hurry && client.replies.size() == client.reply_fds.size() &&
-         Clock::now() < client.hold_until;
+  const bool complete = client.wanted == 0 && !client.reply_fds.empty();
+  return !client.hurry && !client.urgent && !complete && Clock::now() < client.hold_until;
 }
 
 int Server::linger_timeout() const {
@@ -173,7 +188,7 @@ void Server::serve(Client& client) {
       fds.pop_back();
     }
     if (failed.error != 0) {
-      client.replies.push_back(failed);
+      tell(client, failed);
     } else {
       spawn_job(client, head, body, fds);
     }
@@ -193,24 +208,22 @@ void Server::fork_child(Client& client) {
   const pid_t pid = ends.first ? fork() : -1;
   if (pid == 0) {
     become_leader(pid_);
+    const bool early = !client.hurry;
     const int socket = ends.second.get();
     close_all_but(socket);
     sigprocmask(SIG_SETMASK, &no_signals_, nullptr);
-    run_forked_child(handlers_, socket);
+    run_forked_child(handlers_, socket, early);
   }
   if (pid < 0) {
     Reply failed{.what = Reply::What::kNotForked, .error = errno};
     failed.status = static_cast<std::int32_t>(std::exchange(client.wanted, 0));
-    client.replies.push_back(failed);
+    tell(client, failed);
     return;
   }
   --client.wanted;
   const std::uint64_t number = ++last_forked_;
   adopt(pid, client, number, 0);
-  if (client.replies.empty()) {
-    client.hold_until = Clock::now() + std::chrono::milliseconds(kHoldMs);
-  }
-  client.replies.push_back({.run = number, .what = Reply::What::kReady});
+  tell(client, {.run = number, .what = Reply::What::kReady});
   client.reply_fds.push_back(std::move(ends.first));
 }
 
@@ -220,7 +233,7 @@ void Server::spawn_job(Client& client, const RequestHead& head, std::string_view
   Reply failed{.run = head.run, .what = Reply::What::kNotSpawned};
   if (fds.size() != 4 || !decode(in, spawn_)) {
     failed.error = EPROTO;
-    client.replies.push_back(failed);
+    tell(client, failed);
     return;
   }
   const int numbers[4] = {fds[0].get(), fds[1].get(), fds[2].get(), fds[3].get()};
@@ -229,7 +242,7 @@ void Server::spawn_job(Client& client, const RequestHead& head, std::string_view
     failed.stage = spawned.stage;
     failed.error = spawned.error;
     if (spawned.stage == Reply::Stage::kNone) failed.what = Reply::What::kNotForked;
-    client.replies.push_back(failed);
+    tell(client, failed);
     return;
   }
   adopt(spawned.pid, client, head.run, head.drain_ms);
@@ -293,7 +306,7 @@ void Server::ended(pid_t pid, int status, const rusage& used) {
     Reply reply{.run = child.run, .what = Reply::What::kEnded, .status = status};
     reply.cpu_us = microseconds(used.ru_utime) + microseconds(used.ru_stime);
     reply.max_rss_kib = static_cast<std::uint64_t>(used.ru_maxrss);
-    client->replies.push_back(reply);
+    tell(*client, reply);
   }
 }
 
@@ -329,7 +342,8 @@ bool Server::may_linger(pid_t session) {
 }
 
 void Server::flush(Client& client) {
-  if (held_back(client)) return;
+  if (client.replies.empty() || held_back(client)) return;
+  client.urgent = false;
   if (client.wanted == 0) client.hurry = false;
   while (!client.replies.empty() && !client.stuck && !client.gone) {
     const auto count =

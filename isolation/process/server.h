@@ -40,7 +40,8 @@ class Server {
     std::vector<Reply> replies;       // not sent yet
     std::vector<UniqueFd> reply_fds;  // of those that are kReady, in order
     std::uint64_t wanted = 0;         // children to be forked for it yet
-    Clock::time_point hold_until{};   // when one that it may hear of later is told of
+    Clock::time_point hold_until{};   // when those that it may hear of later are told of
+    bool urgent = false;              // one of them it must hear of now
     bool hurry = false;               // a job waits for one of them
     bool stuck = false;               // its socket is full
     bool gone = false;
@@ -71,9 +72,11 @@ class Server {
   // Kills what ended jobs left behind; see isolation/README.md for what is left alone.
   void survey();
   bool may_linger(pid_t session);
-  // Children that no job waits for are told of with the next end of a job, for which the
-  // host wakes up anyway, or when they have been kept back long enough.
+  // Children that no job waits for are told of when all that were asked for are there,
+  // and ends that no job waits for with them; or when they have been kept back long
+  // enough.
   static bool held_back(const Client& client);
+  static void tell(Client& client, const Reply& reply);
   void flush(Client& client);
   void drop(Client& client);
   Client* find_client(std::uint32_t number);

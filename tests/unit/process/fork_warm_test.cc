@@ -81,6 +81,21 @@ TEST_F(ForkWarmTest, AfterABurstThereAreAboutAsManyAsBefore) {
       << idle().size();
 }
 
+// Its end is not waited for: this one would never come.
+TEST_F(ForkWarmTest, AJobIsOverWhenItsChildHasSaidAllAndTheChildEnds) {
+  Host host("fork", {}, 1);
+  const pid_t pid = pid_of(host.run("done_and_stays"));
+  EXPECT_TRUE(eventually([&] { return !exists(pid); }));
+}
+
+// What is left of a job's children is killed before its end is told.
+TEST_F(ForkWarmTest, TheEndOfAJobThatHadChildrenIsWaitedFor) {
+  Host host("fork", {}, 1);
+  for (const char* how : {"\"left\"", "\"waited\"", "\"ignored\""}) {
+    EXPECT_FALSE(exists(pid_of(host.run("had_child", how)))) << how;
+  }
+}
+
 TEST_F(ForkWarmTest, IdleChildrenEndWithTheirEngine) {
   {
     Host host("fork", {}, 5);

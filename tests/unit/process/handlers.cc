@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -147,6 +148,12 @@ void add_bad(Handlers& h) {
     send_raw(header(kMagic, 1, 1) + "1" + header(kMagic, 1, 1) + "2");
     sleep_for_ever();
   });
+  h.handle("done_and_stays", [](Context&) {
+    const std::string pid = std::to_string(getpid());
+    send_raw(header(kMagic, 1, pid.size()) + pid + header(kMagic, 6, 16) +
+             std::string(16, '\0'));
+    sleep_for_ever();
+  });
   h.handle("bad_progress", [](Context&) {
     send_raw(header(kMagic, 3, 2) + "xx");
     sleep_for_ever();
@@ -206,6 +213,18 @@ void add_stubborn(Handlers& h) {
     const pid_t pid = fork();
     if (pid == 0) sleep_for_ever();
     return static_cast<std::int64_t>(pid);
+  });
+  h.handle("had_child", [](Context& job) {
+    const std::string how = job.args();
+    if (how == "ignored") std::signal(SIGCHLD, SIG_IGN);
+    const pid_t pid = fork();
+    if (pid == 0 && how == "left") sleep_for_ever();
+    if (pid == 0) _exit(0);
+    if (how != "left") waitpid(pid, nullptr, 0);
+    constexpr std::size_t kSlow = 100
+                                  << 20;  // to take back, so that its end takes a while
+    std::memset(new char[kSlow], 1, kSlow);
+    return static_cast<std::int64_t>(getpid());
   });
   h.handle("daemon", [](Context&) { return static_cast<std::int64_t>(make_daemon()); });
   h.handle("daemon_then_sleep", [](Context& job) {

@@ -1,0 +1,55 @@
+#include "ears.h"
+
+#include <sys/epoll.h>
+
+#include <array>
+
+#include "os.h"
+
+namespace carrel::process {
+
+bool Ears::open() {
+  UniqueFd set(epoll_create1(EPOLL_CLOEXEC));
+  if (!set) return false;
+  boost::system::error_code error;
+  set_.assign(set.get(), error);
+  if (!error) set.release();
+  return !error;
+}
+
+void Ears::listen(const std::shared_ptr<void>& owner,
+                  std::function<void(std::span<const std::uint64_t>)> heard) {
+  owner_ = owner;
+  heard_ = std::move(heard);
+  wait();
+}
+
+bool Ears::add(std::uint64_t child, int socket) noexcept {
+  epoll_event event{};
+  event.events = EPOLLIN | EPOLLET;
+  event.data.u64 = child;
+  return set_.is_open() &&
+         epoll_ctl(set_.native_handle(), EPOLL_CTL_ADD, socket, &event) == 0;
+}
+
+void Ears::wait() {
+  set_.async_wait(boost::asio::posix::descriptor_base::wait_read,
+                  [this, owner = owner_.lock()](const boost::system::error_code& error) {
+                    if (error) return;
+                    std::array<epoll_event, 64> events;
+                    std::array<std::uint64_t, 64> children;
+                    const int count =
+                        epoll_wait(set_.native_handle(), events.data(), events.size(), 0);
+                    for (int i = 0; i < count; ++i) children[i] = events[i].data.u64;
+                    if (count > 0)
+                      heard_({children.data(), static_cast<std::size_t>(count)});
+                    if (set_.is_open()) wait();
+                  });
+}
+
+void Ears::close() noexcept {
+  boost::system::error_code ignored;
+  set_.close(ignored);
+}
+
+}  // namespace carrel::process
