@@ -101,48 +101,77 @@ void GroupCommit::loop() noexcept {
   }
 }
 
-void GroupCommit::transact(std::vector<Operation*>& operations) noexcept {
+void GroupCommit::transact(Operations operations) noexcept {
   if (operations.empty()) {
     transactor_.rollback();
     return;
   }
-  if (insist(operations)) return;
-  if (operations.size() == 1 || transactor_.redo() != Transactor::Redo::kAlone) return;
-  // One of them cannot be done, and took the others' work with it: each by itself, so
-  // that only that one fails.
-  for (Operation* operation : operations) {
-    operation->error.reset();
-    if (auto begun = transactor_.begin(); !begun) {
-      operation->error = begun.error();
-      continue;
+  // An operation that began a transaction and asks for another has lost a conflict, too.
+  constexpr int kMost = 20;
+  for (int lost = 0;;) {
+    std::size_t done = 0;
+    const bool stored = insist(operations, done);
+    if (!stored && done > 1 && transactor_.redo() == Transactor::Redo::kAlone) {
+      // One of them cannot be done, and took the others' work with it: each by itself, so
+      // that only that one fails.
+      for (Operation* operation : operations.first(done)) {
+        operation->error.reset();
+        if (auto begun = transactor_.begin(); !begun) {
+          operation->error = begun.error();
+          continue;
+        }
+        transact({&operation, 1});
+      }
     }
-    std::vector<Operation*> alone{operation};
-    insist(alone);
+    operations = operations.subspan(done);
+    if (operations.empty()) return;
+    lost = done == 0 ? lost + 1 : 0;
+    if (lost == kMost) {
+      operations.front()->error = Error{.code = Code::kUnavailable,
+                                        .message = "others hold what it needs"};
+      operations = operations.subspan(1);
+      if (operations.empty()) return;
+      lost = 0;
+    }
+    if (auto begun = transactor_.begin(); !begun) {
+      for (Operation* operation : operations) operation->error = begun.error();
+      return;
+    }
   }
 }
 
-bool GroupCommit::insist(std::vector<Operation*>& operations) noexcept {
+bool GroupCommit::insist(Operations operations, std::size_t& done) noexcept {
   // Who loses a conflict loses to somebody who goes on: this many in a row are a defect.
   constexpr int kMost = 20;
   for (int lost = 0;; ++lost) {
-    if (try_together(operations)) return true;
+    if (try_together(operations, done)) return true;
     if (transactor_.redo() != Transactor::Redo::kTogether || lost == kMost) return false;
     if (auto begun = transactor_.begin(); !begun) {
       for (Operation* operation : operations) operation->error = begun.error();
+      done = operations.size();
       return false;
     }
     for (Operation* operation : operations) operation->error.reset();
   }
 }
 
-bool GroupCommit::try_together(std::vector<Operation*>& operations) noexcept {
+bool GroupCommit::try_together(Operations operations, std::size_t& done) noexcept {
+  done = 0;
   try {
-    for (Operation* operation : operations) (*operation->work)();
+    try {
+      for (Operation* operation : operations) {
+        (*operation->work)();
+        ++done;
+      }
+    } catch (const NextTransaction&) {
+      operations = operations.first(done);
+    }
     transactor_.commit();
   } catch (...) {
     const Error error = transactor_.current_error();
     transactor_.rollback();
     for (Operation* operation : operations) operation->error = error;
+    done = operations.size();
     return false;
   }
   transactor_.committed();

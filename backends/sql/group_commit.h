@@ -15,10 +15,16 @@
 #include <functional>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <thread>
 #include <vector>
 
 namespace carrel::sql {
+
+// Thrown by an operation that would have to wait for others while what came before it in
+// its transaction holds locks. That is committed, and the operation begins the next
+// transaction, before all others. It has written nothing.
+struct NextTransaction {};
 
 // What the writer does to the database. Every call comes from the writer's thread.
 class Transactor {
@@ -74,11 +80,13 @@ class GroupCommit {
 
   void loop() noexcept;
   std::vector<Operation*> take();  // mutex_ held
-  void transact(std::vector<Operation*>& operations) noexcept;
-  // All in the transaction that is open; false: each has its error.
-  bool try_together(std::vector<Operation*>& operations) noexcept;
+  using Operations = std::span<Operation* const>;
+  void transact(Operations operations) noexcept;
+  // The first of these in the transaction that is open, up to one that asks for the next;
+  // false: each of those has its error. `done`: how many.
+  bool try_together(Operations operations, std::size_t& done) noexcept;
   // The same, and again while it only lost a conflict.
-  bool insist(std::vector<Operation*>& operations) noexcept;
+  bool insist(Operations operations, std::size_t& done) noexcept;
 
   Transactor& transactor_;
   const Duration tick_;

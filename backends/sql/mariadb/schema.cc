@@ -144,7 +144,39 @@ CREATE TABLE IF NOT EXISTS carrel_tally (
 INSERT INTO carrel_schema (version, usable_from) VALUES (1, 1);
 )sql";
 
-constexpr std::array<const char* const*, kSchemaVersion> kSteps{&kVersion1};
+// Jobs with limits, beside their rows: what waits or runs, in the order in which a key
+// lets its jobs go. A program of version 1 does not see what is available here.
+const char* const kVersion2 = R"sql(
+CREATE TABLE IF NOT EXISTS carrel_limits (
+  job       bigint PRIMARY KEY,
+  run_at    bigint NOT NULL,
+  running   bigint NOT NULL,  -- at most this many of the key at once
+  state     smallint,         -- of the job; null: neither waits for the key nor runs
+  limit_key VARBINARY(256) NOT NULL,
+  lane      VARBINARY(300) NOT NULL  -- its queue, kind and priority
+) ENGINE = InnoDB;
+
+CREATE INDEX IF NOT EXISTS carrel_limits_line
+    ON carrel_limits (limit_key, state, lane, run_at, job);
+
+CREATE INDEX IF NOT EXISTS carrel_limits_available
+    ON carrel_limits (state, lane, run_at, job);
+
+-- Locked by whoever changes what runs and waits of a key; each key has one of these.
+CREATE TABLE IF NOT EXISTS carrel_limit_slots (
+  slot smallint PRIMARY KEY
+) ENGINE = InnoDB;
+
+INSERT IGNORE INTO carrel_limit_slots (slot)
+  WITH RECURSIVE digits AS (
+    SELECT 0 AS n UNION ALL SELECT n + 1 FROM digits WHERE n < 31
+  )
+  SELECT high.n * 32 + low.n FROM digits AS high JOIN digits AS low;
+
+INSERT INTO carrel_schema (version, usable_from) VALUES (2, 1);
+)sql";
+
+constexpr std::array<const char* const*, kSchemaVersion> kSteps{&kVersion1, &kVersion2};
 
 int number(const std::string& text) { return text.empty() ? 0 : std::stoi(text); }
 

@@ -57,8 +57,11 @@ std::string MariadbSession::execute(std::string_view sql) {
   return answer;
 }
 
-Time MariadbSession::begin() {
-  return to_instant(execute("START TRANSACTION; SELECT now_us FROM carrel_clock"));
+server::Session::Begun MariadbSession::begin() {
+  return to_begun(
+      execute("START TRANSACTION;"
+              "SELECT CONCAT(now_us, IF(EXISTS (SELECT 1 FROM carrel_limits), 'l', ''))"
+              "  FROM carrel_clock"));
 }
 
 void MariadbSession::begin_reading() {

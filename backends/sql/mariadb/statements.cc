@@ -80,7 +80,7 @@ SELECT STRAIGHT_JOIN j.id, j.fence + 1, j.queue, j.kind, HEX(j.payload), j.timeo
        LEAST(j.attempt + 1, 65535), j.max_attempts, j.crashes
   FROM JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS r
   JOIN carrel_jobs AS j FORCE INDEX (PRIMARY) ON j.id = r.id
- WHERE j.state = 2
+ WHERE j.state = :state
    AND (j.expires_at IS NULL OR j.expires_at > :now)
    AND j.queue NOT IN (SELECT queue FROM carrel_paused)
    FOR UPDATE SKIP LOCKED)sql";
@@ -95,6 +95,121 @@ UPDATE JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS r
        j.claim_number = :claim_number,
        j.worker = :worker,
        j.started_at = :now)sql";
+
+const char* const kLimitKeys = R"sql(
+SELECT STRAIGHT_JOIN l.job, l.limit_key
+  FROM JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS r
+  JOIN carrel_limits AS l ON l.job = r.id)sql";
+
+const char* const kLockSlots = R"sql(
+SELECT STRAIGHT_JOIN s.slot
+  FROM JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS r
+  JOIN carrel_limit_slots AS s FORCE INDEX (PRIMARY) ON s.slot = r.id
+   FOR UPDATE)sql";
+
+const char* const kTrySlots = R"sql(
+SELECT STRAIGHT_JOIN s.slot
+  FROM JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS r
+  JOIN carrel_limit_slots AS s FORCE INDEX (PRIMARY) ON s.slot = r.id
+   FOR UPDATE SKIP LOCKED)sql";
+
+const char* const kLimitsNow = R"sql(
+SELECT STRAIGHT_JOIN l.job, l.limit_key, l.running,
+       (SELECT STRAIGHT_JOIN COUNT(*)
+          FROM carrel_limits AS o FORCE INDEX (carrel_limits_line)
+          JOIN carrel_jobs AS t FORCE INDEX (PRIMARY) ON t.id = o.job AND t.state = 3
+         WHERE o.limit_key = l.limit_key AND o.state = 3)
+  FROM JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS r
+  JOIN carrel_limits AS l ON l.job = r.id AND l.state = 2
+  JOIN carrel_jobs AS j ON j.id = r.id AND j.state = 18)sql";
+
+const char* const kCountLine = R"sql(
+SELECT line.n,
+       (SELECT STRAIGHT_JOIN COUNT(*)
+          FROM carrel_limits AS o FORCE INDEX (carrel_limits_line)
+          JOIN carrel_jobs AS t FORCE INDEX (PRIMARY) ON t.id = o.job AND t.state = 3
+         WHERE o.limit_key = CAST(line.limit_key AS BINARY) AND o.state = 3),
+       (SELECT STRAIGHT_JOIN COUNT(*)
+          FROM carrel_limits AS o FORCE INDEX (carrel_limits_line)
+          JOIN carrel_jobs AS t FORCE INDEX (PRIMARY) ON t.id = o.job AND t.state = 18
+         WHERE o.limit_key = CAST(line.limit_key AS BINARY) AND o.state = 2
+           AND o.lane = CAST(line.lane AS BINARY))
+  FROM JSON_TABLE(:rows, '$[*]' COLUMNS (
+         n INT PATH '$.n',
+         limit_key VARCHAR(512) CHARACTER SET utf8mb4 PATH '$.limit_key',
+         lane VARCHAR(512) CHARACTER SET utf8mb4 PATH '$.lane')) AS line)sql";
+
+const char* const kNextLine = R"sql(
+SELECT line.n,
+       COALESCE((SELECT o.lane
+                   FROM carrel_limits AS o FORCE INDEX (carrel_limits_line)
+                  WHERE o.limit_key = CAST(line.limit_key AS BINARY) AND o.state = 0
+                    AND o.lane > CAST(line.lane AS BINARY)
+                  ORDER BY o.lane
+                  LIMIT 1), '')
+  FROM JSON_TABLE(:rows, '$[*]' COLUMNS (
+         n INT PATH '$.n',
+         limit_key VARCHAR(512) CHARACTER SET utf8mb4 PATH '$.limit_key',
+         lane VARCHAR(512) CHARACTER SET utf8mb4 PATH '$.lane')) AS line)sql";
+
+const char* const kPendingOfLine = R"sql(
+SELECT STRAIGHT_JOIN l.job, l.running
+  FROM carrel_limits AS l FORCE INDEX (carrel_limits_line)
+  JOIN carrel_jobs AS j FORCE INDEX (PRIMARY) ON j.id = l.job AND j.state = 0
+ WHERE l.limit_key = :limit_key AND l.state = 0 AND l.lane = :lane
+ ORDER BY l.run_at, l.job
+ LIMIT :most)sql";
+
+const char* const kAddLimits = R"sql(
+INSERT INTO carrel_limits (job, limit_key, lane, run_at, running, state)
+SELECT r.job, r.limit_key, r.lane, r.run_at, r.running, r.state
+  FROM JSON_TABLE(:rows, '$[*]' COLUMNS (
+         job BIGINT PATH '$.job',
+         limit_key VARCHAR(512) CHARACTER SET utf8mb4 PATH '$.limit_key',
+         lane VARCHAR(512) CHARACTER SET utf8mb4 PATH '$.lane',
+         run_at BIGINT PATH '$.run_at',
+         running BIGINT PATH '$.running',
+         state SMALLINT PATH '$.state')) AS r)sql";
+
+const char* const kSetLimits = R"sql(
+UPDATE JSON_TABLE(:rows, '$[*]' COLUMNS (
+         job BIGINT PATH '$.job',
+         state SMALLINT PATH '$.state',
+         run_at BIGINT PATH '$.run_at')) AS r
+  STRAIGHT_JOIN carrel_limits AS l ON l.job = r.job
+   SET l.state = r.state,
+       l.run_at = COALESCE(r.run_at, l.run_at))sql";
+
+const char* const kFreeJobs = R"sql(
+UPDATE JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS r
+  STRAIGHT_JOIN carrel_jobs AS j ON j.id = r.id
+   SET j.state = 18,
+       j.wake_at = j.expires_at
+ WHERE j.state = 0)sql";
+
+const char* const kHoldJobs = R"sql(
+UPDATE JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS r
+  STRAIGHT_JOIN carrel_jobs AS j ON j.id = r.id
+   SET j.state = 0,
+       j.wake_at = COALESCE(j.expires_at, 9223372036854775807)
+ WHERE j.state = 18)sql";
+
+const char* const kLimitedLanes = R"sql(
+SELECT lane
+  FROM (SELECT lane FROM carrel_limits WHERE state = 2 GROUP BY lane) AS found
+ WHERE SUBSTRING_INDEX(lane, CHAR(31), 1) NOT IN (SELECT queue FROM carrel_paused))sql";
+
+const char* const kBestOfLimited = R"sql(
+SELECT job, run_at
+  FROM carrel_limits
+ WHERE state = 2 AND lane = :lane
+ ORDER BY run_at, job
+ LIMIT :most)sql";
+
+const char* const kReadLimits = R"sql(
+SELECT STRAIGHT_JOIN l.job, l.limit_key, l.running
+  FROM JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS r
+  JOIN carrel_limits AS l ON l.job = r.id)sql";
 
 const char* const kLockJobs = R"sql(
 SELECT STRAIGHT_JOIN j.id, j.state, j.queue, j.kind, j.priority, j.cancel_requested, j.attempt,
@@ -327,6 +442,11 @@ DELETE t
   FROM JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS r
   STRAIGHT_JOIN carrel_attempts AS t ON t.job = r.id)sql";
 
+const char* const kPurgeLimits = R"sql(
+DELETE t
+  FROM JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS r
+  STRAIGHT_JOIN carrel_limits AS t ON t.job = r.id)sql";
+
 const char* const kAddTally = R"sql(
 INSERT INTO carrel_tally (queue, state, jobs)
 SELECT r.queue, r.state, r.jobs
@@ -422,13 +542,13 @@ UNION ALL
 const char* const kCountAvailable = R"sql(
 SELECT queue, kind, COUNT(*), MIN(run_at)
   FROM carrel_jobs
- WHERE state = 2
+ WHERE state IN (2, 18)
  GROUP BY queue, kind)sql";
 
 const char* const kCountWaiting = R"sql(
 SELECT queue, state, COUNT(*)
   FROM carrel_jobs
- WHERE state IN (1, 3, 4)
+ WHERE state IN (0, 1, 3, 4)
  GROUP BY queue, state)sql";
 
 const char* const kCountFinal = R"sql(
@@ -452,6 +572,20 @@ const server::Statements kStatements = {
     .pick_lane = kPickLane,
     .pick_ids = kPickIds,
     .mark = kMark,
+    .limit_keys = kLimitKeys,
+    .lock_slots = kLockSlots,
+    .try_slots = kTrySlots,
+    .limits_now = kLimitsNow,
+    .count_line = kCountLine,
+    .next_line = kNextLine,
+    .pending_of_line = kPendingOfLine,
+    .add_limits = kAddLimits,
+    .set_limits = kSetLimits,
+    .free_jobs = kFreeJobs,
+    .hold_jobs = kHoldJobs,
+    .limited_lanes = kLimitedLanes,
+    .best_of_limited = kBestOfLimited,
+    .read_limits = kReadLimits,
     .lock_jobs = kLockJobs,
     .lock_history = kLockHistory,
     .save_jobs = kSaveJobs,
@@ -471,7 +605,7 @@ const server::Statements kStatements = {
     .next_wake = kNextWake,
     .oldest_history = kOldestHistory,
     .purge = {kPurgeJobs, kPurgeHistory, kPurgeRequests, kPurgePayloads, kPurgeNotes,
-              kPurgeAttempts},
+              kPurgeAttempts, kPurgeLimits},
     .add_tally = kAddTally,
     .final_rows = kFinalRows,
     .read_tally = kReadTally,

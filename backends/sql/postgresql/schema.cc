@@ -144,7 +144,36 @@ CREATE TABLE carrel_tally (
 INSERT INTO carrel_schema (version, usable_from) VALUES (1, 1);
 )sql";
 
-constexpr std::array<const char* const*, kSchemaVersion> kSteps{&kVersion1};
+// Jobs with limits, beside their rows: what waits or runs, in the order in which a key
+// lets its jobs go. A program of version 1 does not see what is available here.
+const char* const kVersion2 = R"sql(
+CREATE TABLE carrel_limits (
+  job       bigint PRIMARY KEY,
+  run_at    bigint NOT NULL,
+  running   bigint NOT NULL,  -- at most this many of the key at once
+  state     smallint,         -- of the job; null: neither waits for the key nor runs
+  limit_key text COLLATE "C" NOT NULL,
+  lane      text COLLATE "C" NOT NULL  -- its queue, kind and priority
+) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.01,
+        autovacuum_vacuum_cost_delay = 0);
+
+CREATE INDEX carrel_limits_line
+    ON carrel_limits (limit_key, state, lane, run_at, job) WHERE state IS NOT NULL;
+
+CREATE INDEX carrel_limits_available
+    ON carrel_limits (lane, run_at, job) WHERE state = 2;
+
+-- Locked by whoever changes what runs and waits of a key; each key has one of these.
+CREATE TABLE carrel_limit_slots (
+  slot smallint PRIMARY KEY
+);
+
+INSERT INTO carrel_limit_slots (slot) SELECT generate_series(0, 1023);
+
+INSERT INTO carrel_schema (version, usable_from) VALUES (2, 1);
+)sql";
+
+constexpr std::array<const char* const*, kSchemaVersion> kSteps{&kVersion1, &kVersion2};
 
 int number(const std::string& text) { return text.empty() ? 0 : std::stoi(text); }
 

@@ -102,7 +102,7 @@ WITH asked AS MATERIALIZED (
   SELECT id
     FROM carrel_jobs
    WHERE id = ANY(ARRAY(SELECT json_array_elements_text(:ids::json)::bigint))
-     AND state = 2
+     AND state = :state
      AND (expires_at IS NULL OR expires_at > :now::bigint)
      AND queue NOT IN (SELECT queue FROM carrel_paused)
    ORDER BY id
@@ -119,6 +119,121 @@ UPDATE carrel_jobs
  WHERE id = ANY(ARRAY(SELECT id FROM asked))
 RETURNING id, fence, queue, kind, encode(payload, 'hex'), timeout_us, priority, run_at,
           attempt, max_attempts, crashes)sql";
+
+const char* const kLimitKeys = R"sql(
+SELECT job, limit_key
+  FROM carrel_limits
+ WHERE job = ANY(ARRAY(SELECT json_array_elements_text(:ids::json)::bigint)))sql";
+
+const char* const kLockSlots = R"sql(
+SELECT slot
+  FROM carrel_limit_slots
+ WHERE slot = ANY(ARRAY(SELECT json_array_elements_text(:ids::json)::smallint))
+ ORDER BY slot
+   FOR UPDATE)sql";
+
+const char* const kTrySlots = R"sql(
+SELECT slot
+  FROM carrel_limit_slots
+ WHERE slot = ANY(ARRAY(SELECT json_array_elements_text(:ids::json)::smallint))
+ ORDER BY slot
+   FOR UPDATE SKIP LOCKED)sql";
+
+const char* const kLimitsNow = R"sql(
+SELECT l.job, l.limit_key, l.running,
+       (SELECT count(*)
+          FROM carrel_limits o
+          JOIN carrel_jobs r ON r.id = o.job AND r.state = 3
+         WHERE o.limit_key = l.limit_key AND o.state = 3)
+  FROM carrel_limits l
+  JOIN carrel_jobs j ON j.id = l.job AND j.state = 18
+ WHERE l.job = ANY(ARRAY(SELECT json_array_elements_text(:ids::json)::bigint))
+   AND l.state = 2)sql";
+
+const char* const kCountLine = R"sql(
+SELECT line.n,
+       (SELECT count(*)
+          FROM carrel_limits o
+          JOIN carrel_jobs r ON r.id = o.job AND r.state = 3
+         WHERE o.limit_key = line.limit_key AND o.state = 3),
+       (SELECT count(*)
+          FROM carrel_limits o
+          JOIN carrel_jobs a ON a.id = o.job AND a.state = 18
+         WHERE o.limit_key = line.limit_key AND o.state = 2 AND o.lane = line.lane)
+  FROM json_to_recordset(:rows::json) AS line(n int, limit_key text, lane text))sql";
+
+const char* const kNextLine = R"sql(
+SELECT line.n,
+       coalesce((SELECT o.lane
+                   FROM carrel_limits o
+                  WHERE o.limit_key = line.limit_key AND o.state = 0
+                    AND o.lane > line.lane
+                  ORDER BY o.lane
+                  LIMIT 1), '')
+  FROM json_to_recordset(:rows::json) AS line(n int, limit_key text, lane text))sql";
+
+const char* const kPendingOfLine = R"sql(
+SELECT l.job, l.running
+  FROM carrel_limits l
+  JOIN carrel_jobs j ON j.id = l.job AND j.state = 0
+ WHERE l.limit_key = :limit_key AND l.state = 0 AND l.lane = :lane
+ ORDER BY l.run_at, l.job
+ LIMIT :most)sql";
+
+const char* const kAddLimits = R"sql(
+INSERT INTO carrel_limits (job, limit_key, lane, run_at, running, state)
+SELECT job, limit_key, lane, run_at, running, state
+  FROM json_to_recordset(:rows::json) AS r(
+       job bigint, limit_key text, lane text, run_at bigint, running bigint,
+       state smallint))sql";
+
+const char* const kSetLimits = R"sql(
+UPDATE carrel_limits l
+   SET state = r.state,
+       run_at = coalesce(r.run_at, l.run_at)
+  FROM json_to_recordset(:rows::json) AS r(job bigint, state smallint, run_at bigint)
+ WHERE l.job = r.job)sql";
+
+const char* const kFreeJobs = R"sql(
+UPDATE carrel_jobs
+   SET state = 18, wake_at = expires_at
+ WHERE id = ANY(ARRAY(SELECT json_array_elements_text(:ids::json)::bigint))
+   AND state = 0)sql";
+
+const char* const kHoldJobs = R"sql(
+UPDATE carrel_jobs
+   SET state = 0, wake_at = coalesce(expires_at, 9223372036854775807)
+ WHERE id = ANY(ARRAY(SELECT json_array_elements_text(:ids::json)::bigint))
+   AND state = 18)sql";
+
+const char* const kLimitedLanes = R"sql(
+WITH RECURSIVE found AS (
+  (SELECT lane FROM carrel_limits WHERE state = 2 ORDER BY lane LIMIT 1)
+  UNION ALL
+  SELECT (SELECT l.lane
+            FROM carrel_limits l
+           WHERE l.state = 2 AND l.lane > found.lane
+           ORDER BY l.lane
+           LIMIT 1)
+    FROM found
+   WHERE found.lane IS NOT NULL
+)
+SELECT lane
+  FROM found
+ WHERE lane IS NOT NULL
+   AND split_part(lane, chr(31), 1) NOT IN (SELECT queue FROM carrel_paused))sql";
+
+const char* const kBestOfLimited = R"sql(
+SELECT job, run_at
+  FROM carrel_limits
+ WHERE state = 2 AND lane = :lane
+ ORDER BY run_at, job
+ LIMIT :most)sql";
+
+const char* const kReadLimits = R"sql(
+SELECT job, limit_key, running
+  FROM carrel_limits
+ WHERE job = ANY(ARRAY(SELECT json_array_elements_text(:ids::json)::bigint)))sql";
 
 const char* const kLockJobs = R"sql(
 SELECT id, state, queue, kind, priority, cancel_requested, attempt, max_attempts,
@@ -353,6 +468,8 @@ WITH gone AS MATERIALIZED (
   DELETE FROM carrel_payloads WHERE job = ANY(ARRAY(SELECT id FROM gone))
 ), notes AS (
   DELETE FROM carrel_notes WHERE job = ANY(ARRAY(SELECT id FROM gone))
+), limits AS (
+  DELETE FROM carrel_limits WHERE job = ANY(ARRAY(SELECT id FROM gone))
 )
 DELETE FROM carrel_attempts WHERE job = ANY(ARRAY(SELECT id FROM gone)))sql";
 
@@ -444,12 +561,17 @@ const char* const kCountAvailable = R"sql(
 SELECT queue, kind, count(*), min(run_at)
   FROM carrel_jobs
  WHERE state = 2
- GROUP BY queue, kind)sql";
+ GROUP BY queue, kind
+UNION ALL
+SELECT split_part(lane, chr(31), 1), split_part(lane, chr(31), 2), count(*), min(run_at)
+  FROM carrel_limits
+ WHERE state = 2
+ GROUP BY lane)sql";
 
 const char* const kCountWaiting = R"sql(
 SELECT queue, state, count(*)
   FROM carrel_jobs
- WHERE state IN (1, 3, 4) AND wake_at IS NOT NULL
+ WHERE state IN (0, 1, 3, 4) AND wake_at IS NOT NULL
  GROUP BY queue, state)sql";
 
 const char* const kCountFinal = R"sql(
@@ -473,6 +595,20 @@ const server::Statements kStatements = {
     .pick_lane = nullptr,
     .pick_ids = nullptr,
     .mark = nullptr,
+    .limit_keys = kLimitKeys,
+    .lock_slots = kLockSlots,
+    .try_slots = kTrySlots,
+    .limits_now = kLimitsNow,
+    .count_line = kCountLine,
+    .next_line = kNextLine,
+    .pending_of_line = kPendingOfLine,
+    .add_limits = kAddLimits,
+    .set_limits = kSetLimits,
+    .free_jobs = kFreeJobs,
+    .hold_jobs = kHoldJobs,
+    .limited_lanes = kLimitedLanes,
+    .best_of_limited = kBestOfLimited,
+    .read_limits = kReadLimits,
     .lock_jobs = kLockJobs,
     .lock_history = kLockHistory,
     .save_jobs = kSaveJobs,

@@ -25,6 +25,7 @@ Claimed Writer::claimed_row() {
   c.attempt = static_cast<std::uint16_t>(t.attempt);
   c.max_attempts = static_cast<std::uint16_t>(t.max_attempts);
   c.crashes = static_cast<std::uint16_t>(t.crashes);
+  if (t.limits.any()) t.run_ats[c.lease.id] = t.run_at;
   return c;
 }
 
@@ -68,7 +69,8 @@ std::vector<Claimed> Writer::claim_lanes(
   return best_first;
 }
 
-std::vector<Claimed> Writer::claim_ids(const Claiming& claiming, std::vector<JobId> ids) {
+std::vector<Claimed> Writer::claim_ids(const Claiming& claiming, std::vector<JobId> ids,
+                                       int state) {
   auto& t = *tables_;
   std::vector<Claimed> claimed;
   if (ids.empty()) return claimed;
@@ -76,6 +78,7 @@ std::vector<Claimed> Writer::claim_ids(const Claiming& claiming, std::vector<Job
   std::sort(ids.begin(), ids.end());
   ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
   t.ids = json_array(ids);
+  t.state = state;
   const auto add = [&] { claimed.push_back(claimed_row()); };
   if (t.claim_ids) {
     t.claim_ids.rows(add);
@@ -124,10 +127,17 @@ std::vector<ClaimAnswer> Writer::claim(std::span<const Ticket> tickets,
   std::vector<JobId> ids;
   ids.reserve(tickets.size());
   for (const Ticket& ticket : tickets) ids.push_back(ticket.id);
+  const Claiming claiming{worker, claim_number, lease};
   std::unordered_map<JobId, Claimed> granted;
-  for (Claimed& c : claim_ids({worker, claim_number, lease}, ids)) {
-    granted.emplace(c.lease.id, std::move(c));
+  const auto grant = [&](std::vector<Claimed> claimed) {
+    for (Claimed& c : claimed) granted.emplace(c.lease.id, std::move(c));
+  };
+  if (auto& limits = tables_->limits; limits.any()) {
+    limits.know(ids);
+    grant(claim_limited(claiming, limits.admit(ids).admitted));
+    settle();
   }
+  grant(claim_ids(claiming, ids, static_cast<int>(State::kAvailable)));
   std::vector<JobId> refused;
   for (const JobId id : ids) {
     if (!granted.contains(id)) refused.push_back(id);
@@ -157,6 +167,9 @@ Writer::Taken Writer::take(const Demand& demand, std::string_view worker,
   Taken taken;
   if (demand.kinds.empty() || demand.max == 0) return taken;
   const std::size_t max = std::min<std::size_t>(demand.max, 1U << 20);
+  if (tables_->limits.any()) {
+    return take_with_limits({worker, claim_number, lease}, demand, max);
+  }
   std::vector<std::pair<Lane, std::size_t>> shares;
   if (demand.queues.size() == 1 && demand.kinds.size() == 1) {
     // The one lane there may be: what is in it and whether it is paused, the claim sees.

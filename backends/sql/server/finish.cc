@@ -46,6 +46,7 @@ void Writer::complete(std::span<const Finish* const> runs, std::span<Finished> a
       const auto found = asked.find(to_id(t.id));
       if (found == asked.end()) return;
       ended_.push_back(found->first);
+      t.limits.completed(found->first);
       answers[found->second] = Finished{};
       asked.erase(found);
     });
@@ -53,7 +54,9 @@ void Writer::complete(std::span<const Finish* const> runs, std::span<Finished> a
   };
   for (std::size_t i = 0; i < runs.size(); ++i) {
     const Finish& run = *runs[i];
-    if (!t.complete || !is_plain(run) || !asked.emplace(run.lease.id, i).second) {
+    // What is forgotten at once is not looked for beside its row.
+    const bool plain = is_plain(run) && (keep || !t.limits.knows(run.lease.id));
+    if (!t.complete || !plain || !asked.emplace(run.lease.id, i).second) {
       others.push_back(i);
       continue;
     }
@@ -77,8 +80,22 @@ std::vector<Finished> Writer::finish(std::span<const Finish* const> runs) {
   auto& t = *tables_;
   std::vector<Finished> answers(runs.size());
   std::vector<std::size_t> others;
+  if (t.limits.any()) {
+    std::vector<JobId> ids;
+    ids.reserve(runs.size());
+    for (const Finish* run : runs) ids.push_back(run->lease.id);
+    t.limits.know(ids);
+  }
   complete(runs, answers, others);
-  if (others.empty()) return answers;
+  if (!others.empty()) finish_others(runs, answers, std::move(others));
+  auto freed = flush();
+  if (!answers.empty()) answers.back().freed = std::move(freed);
+  return answers;
+}
+
+void Writer::finish_others(std::span<const Finish* const> runs,
+                           std::span<Finished> answers, std::vector<std::size_t> others) {
+  auto& t = *tables_;
   std::sort(others.begin(), others.end());
   std::vector<JobId> ids;
   for (const std::size_t i : others) ids.push_back(runs[i]->lease.id);
@@ -102,13 +119,12 @@ std::vector<Finished> Writer::finish(std::span<const Finish* const> runs) {
           run.verdict == Verdict::kCompleted ? &run.result : nullptr);
   }
   t.notes.add(news);
-  flush();
-  return answers;
 }
 
 std::vector<Pulse> Writer::beat(std::string_view worker, std::uint64_t settled_claim,
                                 std::span<const Beat> beats, bool renew, Duration lease) {
   auto& t = *tables_;
+  free_unnamed(worker, settled_claim, beats);  // first: it may have to wait for keys
   std::vector<JobId> ids;
   ids.reserve(beats.size());
   for (const Beat& beat : beats) ids.push_back(beat.lease.id);
@@ -145,7 +161,6 @@ std::vector<Pulse> Writer::beat(std::string_view worker, std::uint64_t settled_c
     t.ids = json_array(renewed);
     t.renew.run();
   }
-  free_unnamed(worker, settled_claim, beats);
   return pulses;
 }
 
@@ -164,6 +179,7 @@ void Writer::free_unnamed(std::string_view worker, std::uint64_t settled_claim,
     if (!named.contains({t.id, t.fence})) lost.push_back(to_id(t.id));
   });
   if (lost.empty()) return;
+  t.limits.know(lost);
   for (auto& [id, row] : t.rows_of.lock(lost)) {
     // As it is now, under the lock: it may have moved on.
     if (named.contains({to_column(id), to_column(row.rule.fence)})) continue;

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <map>
+#include <set>
 #include <stdexcept>
 #include <unordered_set>
 
@@ -15,8 +16,10 @@ constexpr std::size_t kRowsAStatement = 1000;
 std::vector<Inserted> Writer::insert(std::span<const NewJob* const> jobs) {
   std::vector<Inserted> answers(jobs.size());
   std::vector<std::optional<JobId>> ids(jobs.size());
+  lock_limits(jobs);
   find_requests(jobs, answers, ids);
   insert_rows(jobs, answers, ids);
+  insert_payloads(jobs, answers);
   return answers;
 }
 
@@ -65,7 +68,7 @@ void Writer::find_requests(std::span<const NewJob* const> jobs,
         Inserted& answer = answers[place];
         answer.id = to_id(t.id);
         answer.existed = true;
-        if (static_cast<State>(t.state) == State::kAvailable) {
+        if (to_state(t.state) == State::kAvailable) {
           answer.ticket = {answer.id, t.queue, t.kind,
                            static_cast<std::int16_t>(t.priority)};
         }
@@ -75,9 +78,27 @@ void Writer::find_requests(std::span<const NewJob* const> jobs,
   }
 }
 
+// Before anything is written: whoever holds a lock does not wait for these.
+void Writer::lock_limits(std::span<const NewJob* const> jobs) {
+  std::set<std::string> keys;
+  for (const NewJob* job : jobs) {
+    if (job->limit) keys.insert(job->limit->key);
+  }
+  if (!keys.empty()) tables_->limits.lock_keys(keys);
+}
+
 void Writer::insert_rows(std::span<const NewJob* const> jobs, std::span<Inserted> answers,
                          std::vector<std::optional<JobId>>& ids) {
   auto& t = *tables_;
+  std::vector<rules::Row> states(jobs.size());
+  for (std::size_t i = 0; i < jobs.size(); ++i) {
+    const NewJob& job = *jobs[i];
+    states[i] = rules::admit(now_, job.delay, job.start_within, job.max_attempts);
+  }
+  hold_limited(jobs, answers, states);
+  const auto due_at = [&](const rules::Row& row) {
+    return row.state == State::kScheduled ? row.wake_at : now_;
+  };
   JsonRows rows;
   std::vector<std::size_t> nameless;  // of `rows`: their ids come from the statement
   std::unordered_set<JobId> named;
@@ -99,19 +120,18 @@ void Writer::insert_rows(std::span<const NewJob* const> jobs, std::span<Inserted
   for (std::size_t i = 0; i < jobs.size(); ++i) {
     if (answers[i].existed) continue;
     const NewJob& job = *jobs[i];
-    const rules::Row row =
-        rules::admit(now_, job.delay, job.start_within, job.max_attempts);
-    const bool available = row.state == State::kAvailable;
+    const rules::Row& row = states[i];
+    const bool limited = row.state == State::kAvailable && job.limit;
     rows.row()
         .add("n", static_cast<long long>(i))
-        .add("state", static_cast<int>(row.state))
+        .add("state", limited ? kAvailableLimited : static_cast<int>(row.state))
         .add_text("queue", job.queue)
         .add_text("kind", job.kind)
         .add("priority", job.priority)
         .add("max_attempts", row.max_attempts)
         .add("wake_at", wake_column(row))
         .add("expires_at", to_column(row.expires_at))
-        .add("run_at", (available ? now_ : row.wake_at).time_since_epoch().count())
+        .add("run_at", due_at(row).time_since_epoch().count())
         .add("timeout_us", job.timeout.count());
     if (ids[i]) {
       rows.add("id", to_column(*ids[i])).add_bytes("request_id", job.request_id);
@@ -125,23 +145,54 @@ void Writer::insert_rows(std::span<const NewJob* const> jobs, std::span<Inserted
   }
   flush_rows();
 
-  const auto flush_payloads = [&] {
+  std::unordered_set<JobId> waits;
+  for (std::size_t i = 0; i < jobs.size(); ++i) {
+    if (answers[i].existed) continue;
+    const NewJob& job = *jobs[i];
+    if (job.limit) t.limits.add(answers[i].id, job, states[i].state, due_at(states[i]));
+    if (states[i].state == State::kAvailable) {
+      answers[i].ticket = {answers[i].id, job.queue, job.kind, job.priority};
+      add_work(job.queue, job.kind);
+    } else if (states[i].state == State::kPending) {
+      waits.insert(answers[i].id);
+    }
+  }
+  t.limits.write_added();
+  if (waits.empty()) return;
+  for (Inserted& answer : answers) {  // the same request twice
+    if (waits.contains(answer.id)) answer.ticket.reset();
+  }
+}
+
+// Those that cannot run now.
+void Writer::hold_limited(std::span<const NewJob* const> jobs,
+                          std::span<const Inserted> answers,
+                          std::span<rules::Row> states) {
+  std::vector<Limits::Placing> placing;
+  for (std::size_t i = 0; i < jobs.size(); ++i) {
+    if (!jobs[i]->limit || answers[i].existed) continue;
+    if (states[i].state == State::kAvailable) placing.push_back({jobs[i], &states[i]});
+  }
+  if (!placing.empty()) tables_->limits.place(placing);
+}
+
+void Writer::insert_payloads(std::span<const NewJob* const> jobs,
+                             std::span<const Inserted> answers) {
+  auto& t = *tables_;
+  JsonRows rows;
+  const auto flush_rows = [&] {
     if (rows.empty()) return;
     t.rows = rows.take();
     t.insert_payloads.run();
   };
   for (std::size_t i = 0; i < jobs.size(); ++i) {
-    if (answers[i].existed) continue;
-    const NewJob& job = *jobs[i];
-    if (job.payload.size() > kInlinePayload) {
-      rows.row().add("job", to_column(answers[i].id)).add_bytes("bytes", job.payload);
-    }
-    if (rows.full()) flush_payloads();
-    if (job.delay > Duration::zero()) continue;
-    answers[i].ticket = {answers[i].id, job.queue, job.kind, job.priority};
-    add_work(job.queue, job.kind);
+    if (answers[i].existed || jobs[i]->payload.size() <= kInlinePayload) continue;
+    rows.row()
+        .add("job", to_column(answers[i].id))
+        .add_bytes("bytes", jobs[i]->payload);
+    if (rows.full()) flush_rows();
   }
-  flush_payloads();
+  flush_rows();
 }
 
 }  // namespace carrel::sql::server

@@ -9,6 +9,14 @@ namespace carrel::sql::server {
 using soci::into;
 using soci::use;
 
+bool names(const Demand& demand, const std::string& queue, const std::string& kind) {
+  const auto is_one_of = [](const auto& names, const std::string& name) {
+    return std::find(names.begin(), names.end(), name) != names.end();
+  };
+  return is_one_of(demand.kinds, kind) &&
+         (demand.queues.empty() || is_one_of(demand.queues, queue));
+}
+
 Lanes::Lanes(Session& session, const Statements& statements)
     : find_(session, statements.lanes, into(queue_), into(kind_)),
       best_of_lane_(session, statements.best_of_lane, use(queue_, "queue"),
@@ -19,17 +27,11 @@ Lanes::Lanes(Session& session, const Statements& statements)
                      into(priority_), into(run_at_)) {}
 
 std::vector<Lane> Lanes::find(const Demand* demand) {
-  const auto is_one_of = [](const auto& names, const std::string& name) {
-    return std::find(names.begin(), names.end(), name) != names.end();
-  };
   std::vector<Lane> lanes;
   find_.rows([&] {
-    if (demand != nullptr &&
-        (!is_one_of(demand->kinds, kind_) ||
-         (!demand->queues.empty() && !is_one_of(demand->queues, queue_)))) {
-      return;
+    if (demand == nullptr || names(*demand, queue_, kind_)) {
+      lanes.push_back({queue_, kind_});
     }
-    lanes.push_back({queue_, kind_});
   });
   return lanes;
 }

@@ -12,6 +12,9 @@
 
 namespace carrel::sql::server {
 
+// Whether `demand` takes jobs of this queue and kind.
+bool names(const Demand& demand, const std::string& queue, const std::string& kind);
+
 // The statements belong to one session, and are used as it is.
 class Lanes {
  public:
@@ -32,7 +35,6 @@ class Lanes {
   };
   Best best(const std::vector<Lane>& lanes, std::size_t max, Time now);
 
- private:
   struct Candidate {
     long long priority;
     long long run_at;
@@ -40,9 +42,11 @@ class Lanes {
     std::size_t lane;
     auto operator<=>(const Candidate&) const = default;
   };
+  // Of each of the lanes one more than `max`, if it has so many; best first.
   std::vector<Candidate> candidates(const std::vector<Lane>& lanes, std::size_t max,
                                     Time now);
 
+ private:
   std::string queue_;
   std::string kind_;
   std::string rows_;

@@ -5,6 +5,7 @@
 #include <unordered_map>
 
 #include "server/json_rows.h"
+#include "server/rows.h"
 #include "server/statement.h"
 #include "stored_row.h"
 
@@ -34,6 +35,8 @@ struct ServerMonitor::Tables {
              use(most, "most"), into(id)),
         count_available(s, sql.count_available, into(queue), into(kind), into(jobs),
                         into(when)),
+        read_limits(s, sql.read_limits, use(ids, "ids"), into(id), into(limit_key),
+                    into(limit_running)),
         count_waiting(s, sql.count_waiting, into(queue), into(state), into(jobs)),
         count_final(s, sql.count_final, into(queue), into(state), into(jobs)),
         paused(s, sql.paused, into(queue)) {}
@@ -81,11 +84,14 @@ struct ServerMonitor::Tables {
   long long cpu = 0;
   long long max_rss = 0;
   std::string stderr_tail;
+  std::string limit_key;
+  long long limit_running = 0;
 
   Statement read_jobs;
   Statement read_attempts;
   Statement list;
   Statement count_available;
+  Statement read_limits;
   Statement count_waiting;
   Statement count_final;
   Statement paused;
@@ -101,7 +107,7 @@ std::vector<JobRecord> ServerMonitor::Tables::records(std::span<const JobId> of)
     places.emplace(to_id(id), records.size());
     JobRecord& r = records.emplace_back();
     r.id = to_id(id);
-    r.state = static_cast<State>(state);
+    r.state = to_state(state);
     r.queue = queue;
     r.kind = kind;
     r.priority = static_cast<std::int16_t>(priority);
@@ -126,6 +132,12 @@ std::vector<JobRecord> ServerMonitor::Tables::records(std::span<const JobId> of)
     }
     r.checkpoint = from_hex(checkpoint);
     r.log = from_hex(log);
+  });
+  read_limits.rows([&] {
+    const auto place = places.find(to_id(id));
+    if (place == places.end()) return;
+    records[place->second].limit =
+        Limit{limit_key, static_cast<std::uint32_t>(limit_running)};
   });
   read_attempts.rows([&] {
     const auto place = places.find(to_id(id));
@@ -178,6 +190,8 @@ Result<std::vector<JobRecord>> ServerMonitor::list(const Filter& filter, JobId b
   return snapshot([&](Tables& t, Session& session) {
     t.states = filter.states.empty() ? (1 << kStateCount) - 1 : 0;
     for (const State state : filter.states) t.states |= 1 << static_cast<int>(state);
+    constexpr int kAvailable = 1 << static_cast<int>(State::kAvailable);
+    if ((t.states & kAvailable) != 0) t.states |= 1 << kAvailableLimited;
     t.before =
         value(before) == 0 ? std::numeric_limits<long long>::max() : to_column(before);
     t.queue = filter.queue;

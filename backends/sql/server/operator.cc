@@ -6,6 +6,7 @@
 namespace carrel::sql::server {
 
 std::vector<Cancelled> Writer::cancel(std::span<const JobId> ids) {
+  tables_->limits.know(ids);
   auto rows = tables_->rows_of.lock(ids);
   std::vector<Cancelled> answers;
   answers.reserve(ids.size());
@@ -30,6 +31,7 @@ std::vector<Cancelled> Writer::cancel(std::span<const JobId> ids) {
 }
 
 std::vector<Result<Ticket>> Writer::retry(std::span<const JobId> ids) {
+  tables_->limits.know(ids);
   auto rows = tables_->rows_of.lock(ids);
   std::vector<Result<Ticket>> answers;
   answers.reserve(ids.size());
@@ -68,9 +70,14 @@ std::vector<Ticket> Writer::set_paused(std::string_view queue, bool paused) {
   constexpr std::size_t kSome = 1024;
   std::vector<Lane> lanes = t.lanes.find(nullptr);
   std::erase_if(lanes, [&](const Lane& lane) { return lane.queue != queue; });
-  Lanes::Best best = t.lanes.best(lanes, kSome, now_);
-  for (const Ticket& ticket : best.tickets) add_work(ticket.queue, ticket.kind);
-  return std::move(best.tickets);
+  std::vector<Ticket> tickets = t.lanes.best(lanes, kSome, now_).tickets;
+  auto limited = t.limited_lanes.find(nullptr);
+  std::erase_if(limited, [&](const LimitedLane& lane) { return lane.queue != queue; });
+  for (const auto& c : t.limited_lanes.candidates(limited, kSome)) {
+    tickets.push_back({to_id(c.id), c.lane.queue, c.lane.kind, c.lane.priority});
+  }
+  for (const Ticket& ticket : tickets) add_work(ticket.queue, ticket.kind);
+  return tickets;
 }
 
 bool Writer::advance(StoredRow& row, Swept& swept) {
@@ -98,6 +105,7 @@ bool Writer::advance(StoredRow& row, Swept& swept) {
       break;
   }
   moved(row, before);
+  if (row.rule.state == State::kPending) swept.due.pop_back();  // until it is freed
   return true;
 }
 
@@ -111,13 +119,15 @@ Swept Writer::sweep(std::size_t max) {
     if (t.most > 0) statement.rows([&] { ids.push_back(to_id(t.id)); });
     return ids;
   };
+  t.limits.locked_something();
   const std::vector<JobId> ids = due(t.due_jobs);
+  t.limits.know(ids);
   auto rows = t.rows_of.lock(ids);
   for (const JobId id : ids) {
     const auto found = rows.find(id);
     if (found != rows.end() && advance(found->second, swept)) --left;
   }
-  flush();
+  for (Ticket& ticket : flush()) swept.due.push_back(std::move(ticket));
   swept.purged = purge(due(t.due_history));
   left -= std::min(left, swept.purged);
   swept.purged += trim(std::min<std::size_t>(left, 1000));

@@ -1,8 +1,10 @@
 #include "server/reader.h"
 
 #include <algorithm>
+#include <tuple>
 #include <unordered_set>
 
+#include "server/limited_lanes.h"
 #include "stored_row.h"
 
 namespace carrel::sql::server {
@@ -13,6 +15,7 @@ using soci::use;
 struct Reader::Tables {
   Tables(Session& s, const Statements& sql)
       : lanes(s, sql),
+        limited_lanes(s, sql),
         not_final(s, sql.not_final, use(ids, "ids"), into(id)),
         next_wake(s, sql.next_wake, into(now), into(wake_at.value, wake_at.indicator)),
         final_rows(s, sql.final_rows, into(id)) {}
@@ -22,6 +25,7 @@ struct Reader::Tables {
   long long now = 0;
   Nullable wake_at;
   Lanes lanes;
+  LimitedLanes limited_lanes;
   Statement not_final;
   Statement next_wake;
   Statement final_rows;
@@ -36,7 +40,39 @@ Result<std::vector<Ticket>> Reader::peek(const Demand& demand) {
   if (demand.kinds.empty() || demand.max == 0) return std::vector<Ticket>{};
   return reading_.run([&](Tables& t) {
     const Time now = reading_.session().now();
-    return t.lanes.best(t.lanes.find(&demand), demand.max, now).tickets;
+    const auto lanes = t.lanes.find(&demand);
+    const auto limited = t.limited_lanes.find(&demand);
+    if (limited.empty()) return t.lanes.best(lanes, demand.max, now).tickets;
+    struct Candidate {
+      long long priority;
+      long long run_at;
+      Ticket ticket;
+    };
+    std::vector<Candidate> all;
+    if (!lanes.empty()) {
+      for (const auto& c : t.lanes.candidates(lanes, demand.max, now)) {
+        const Lane& lane = lanes[c.lane];
+        all.push_back({c.priority,
+                       c.run_at,
+                       {to_id(c.id), lane.queue, lane.kind,
+                        static_cast<std::int16_t>(c.priority)}});
+      }
+    }
+    for (const auto& c : t.limited_lanes.candidates(limited, demand.max)) {
+      all.push_back({c.lane.priority,
+                     c.run_at,
+                     {to_id(c.id), c.lane.queue, c.lane.kind, c.lane.priority}});
+    }
+    std::sort(all.begin(), all.end(), [](const Candidate& a, const Candidate& b) {
+      return std::tie(a.priority, a.run_at, a.ticket.id) <
+             std::tie(b.priority, b.run_at, b.ticket.id);
+    });
+    std::vector<Ticket> tickets;
+    for (Candidate& c : all) {
+      if (tickets.size() == demand.max) break;
+      tickets.push_back(std::move(c.ticket));
+    }
+    return tickets;
   });
 }
 
@@ -69,7 +105,13 @@ Result<Duration> Reader::next_due() {
 }
 
 Result<std::vector<Lane>> Reader::lanes() {
-  return reading_.run([&](Tables& t) { return t.lanes.find(nullptr); });
+  return reading_.run([&](Tables& t) {
+    std::vector<Lane> lanes = t.lanes.find(nullptr);
+    for (LimitedLane& lane : t.limited_lanes.find(nullptr)) {
+      lanes.push_back({std::move(lane.queue), std::move(lane.kind)});
+    }
+    return lanes;
+  });
 }
 
 }  // namespace carrel::sql::server

@@ -47,7 +47,7 @@ std::unordered_map<JobId, StoredRow> RowLocker::lock(std::span<const JobId> ids)
 StoredRow RowLocker::current() const {
   StoredRow row;
   row.id = to_id(id_);
-  row.rule.state = static_cast<State>(state_);
+  row.rule.state = to_state(state_);
   row.rule.cancel_requested = cancel_requested_ != 0;
   row.rule.attempt = static_cast<std::uint16_t>(attempt_);
   row.rule.max_attempts = static_cast<std::uint16_t>(max_attempts_);

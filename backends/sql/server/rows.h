@@ -13,6 +13,12 @@
 
 namespace carrel::sql::server {
 
+// Stored instead of State::kAvailable where the job has a limit.
+inline constexpr int kAvailableLimited = 18;
+inline State to_state(int column) {
+  return column == kAvailableLimited ? State::kAvailable : static_cast<State>(column);
+}
+
 // The statements below belong to one session, and are used within its transaction. They
 // throw soci::soci_error.
 

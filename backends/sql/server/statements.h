@@ -4,7 +4,8 @@
 // States are written as their stored numbers (carrel/types.h): 1 scheduled, 2 available,
 // 3 running, 4 retryable, 5 completed, 6 cancelled, 7 discarded. Instants are
 // microseconds since 1970 UTC on the server's clock. A job that is not final stands in
-// carrel_jobs, one that is in carrel_history, never in both.
+// carrel_jobs, one that is in carrel_history, never in both. An available job that has a
+// limit is 18 in carrel_jobs: what claims without asking for limits does not see it.
 //
 // Parameters: :ids is a JSON array of numbers, :rows one of objects (json_rows.h). What
 // is not text comes and goes as hexadecimal digits. Statements that lock rows do so in
@@ -21,6 +22,7 @@ struct Steps {
   const char* fourth = nullptr;
   const char* fifth = nullptr;
   const char* sixth = nullptr;
+  const char* seventh = nullptr;
 };
 
 struct Statements {
@@ -36,13 +38,30 @@ struct Statements {
   const char* best_of_lane;  // of one: :queue, :kind, :now, :most
   // The same of many at once (:rows of n, queue, kind); null: one by one.
   const char* best_of_lanes;
-  // Claims :most of each of :rows (queue, kind, most), or of :ids, in one statement;
-  // null: pick answers with what the rows will be, and mark makes them so.
+  // Claims :most of each of :rows (queue, kind, most), or those of :ids whose state is
+  // :state, in one statement; null: pick answers with what the rows will be, and mark
+  // makes them so.
   const char* claim_lanes;
   const char* claim_ids;
   const char* pick_lane;  // :queue, :kind, :now, :most; locks
   const char* pick_ids;   // locks
   const char* mark;
+
+  // Limits; what they mean is in limits.h.
+  const char* limit_keys;  // of :ids: job, key
+  const char* lock_slots;  // :ids
+  const char* try_slots;   // those of :ids that nobody else holds
+  const char* limits_now;  // of :ids, if available: job, key, limit, how many run of it
+  const char* count_line;  // of :rows (n, limit_key, lane): n, running, available
+  const char* next_line;   // of :rows (n, limit_key, lane): n, the next lane that waits
+  const char* pending_of_line;  // :limit_key, :lane, :most: job, limit
+  const char* add_limits;       // :rows
+  const char* set_limits;       // :rows (job, state, run_at)
+  const char* free_jobs;        // :ids: from pending to available
+  const char* hold_jobs;        // :ids: from available to pending
+  const char* limited_lanes;    // with available jobs, and not paused
+  const char* best_of_limited;  // :lane, :most: job, run_at
+  const char* read_limits;      // of :ids: job, key, limit
 
   // Rows as the rules see them, locked.
   const char* lock_jobs;

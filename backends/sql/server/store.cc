@@ -27,6 +27,7 @@ class ServerStore final : public Store {
     StoreTraits traits;
     traits.reach = Reach::kNetwork;
     traits.durable = true;
+    traits.limits = true;
     traits.max_payload = driver_->max_payload();
     return traits;
   }
@@ -128,7 +129,8 @@ class ServerStore final : public Store {
     auto write(Work work, std::optional<Duration> deadline = std::nullopt)
         -> Result<decltype(work(std::declval<Writer&>()))> {
       std::optional<decltype(work(writer))> answer;
-      auto done = group.run([&] { answer.emplace(work(writer)); }, deadline);
+      auto done =
+          group.run([&] { answer.emplace(writer.perform(work)); }, deadline);
       if (!done) return tl::unexpected(std::move(done.error()));
       return std::move(*answer);
     }
@@ -146,9 +148,10 @@ class ServerStore final : public Store {
   Result<void> check_job(const NewJob& job) const {
     if (auto ok = check(job, driver_->max_payload(), driver_->origin()); !ok) return ok;
     if (job.limit) {
-      return fail(Code::kUnsupported,
-                  "\"" + job.kind + "\" has a limit, which this store does not know yet",
-                  driver_->origin());
+      if (auto ok = check_text("the limit's key of \"" + job.kind + "\"", job.limit->key);
+          !ok) {
+        return ok;
+      }
     }
     if (auto ok = check_text("the queue's name", job.queue); !ok) return ok;
     if (auto ok = check_text("the job's kind", job.kind); !ok) return ok;

@@ -24,7 +24,9 @@ Result<void> Writer::begin() noexcept {
     fresh = !connection_.is_open();
     try {
       tables_ = &connection_.tables();
-      now_ = connection_.session().begin();
+      const Session::Begun begun = connection_.session().begin();
+      now_ = begun.now;
+      tables_->limits.begin(begun.limits);
       tables_->now = now_.time_since_epoch().count();
       committing_ = false;
       return {};
@@ -100,6 +102,10 @@ void Writer::rollback() noexcept {
   }
 }
 
+void Writer::enter_operation() { tables_->limits.enter_operation(); }
+
+void Writer::leave_operation() { tables_->limits.leave_operation(); }
+
 void Writer::add_work(const std::string& queue, const std::string& kind) {
   for (Lane& lane : work_) {
     if (lane.queue == queue && lane.kind == kind) {
@@ -111,7 +117,14 @@ void Writer::add_work(const std::string& queue, const std::string& kind) {
 }
 
 void Writer::moved(StoredRow& row, State before, const std::string* result) {
+  auto& t = *tables_;
+  const bool limited = t.limits.knows(row.id);
+  if (limited) rules::hold(row.rule);  // until settle()
   const State after = row.rule.state;
+  if (after == State::kScheduled || after == State::kRetryable) {
+    row.run_at = row.rule.wake_at;
+  }
+  if (limited) t.limits.moved(row);
   if (is_final(before)) --tally_[{row.queue, before}];
   row.ended.reset();
   if (is_final(after)) {
@@ -123,21 +136,26 @@ void Writer::moved(StoredRow& row, State before, const std::string* result) {
     }
     ++tally_[{row.queue, after}];
   }
-  if (after == State::kScheduled || after == State::kRetryable) {
-    row.run_at = row.rule.wake_at;
-  }
   if (after == State::kAvailable) add_work(row.queue, row.kind);
-  tables_->saver.add(row, before, result);
+  t.saver.add(row, before, result);
 }
 
-void Writer::flush() {
+std::vector<Ticket> Writer::flush() {
   auto& t = *tables_;
   t.saver.flush();
   t.attempts.flush(now_);
-  if (doomed_.empty()) return;
-  t.ids = json_array(doomed_);
-  t.purge.run();
-  doomed_.clear();
+  if (!doomed_.empty()) {
+    t.ids = json_array(doomed_);
+    t.purge.run();
+    doomed_.clear();
+  }
+  return settle();
+}
+
+std::vector<Ticket> Writer::settle() {
+  std::vector<Ticket> freed = tables_->limits.settle();
+  for (const Ticket& ticket : freed) add_work(ticket.queue, ticket.kind);
+  return freed;
 }
 
 std::size_t Writer::purge(std::span<const JobId> ids) {

@@ -13,6 +13,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -53,6 +54,15 @@ class Writer final : public Transactor {
   std::vector<Ticket> set_paused(std::string_view queue, bool paused);
   Swept sweep(std::size_t max);
 
+  // Runs one operation of an open transaction: work(*this).
+  template <class Work>
+  auto perform(Work& work) {
+    enter_operation();
+    auto answer = work(*this);
+    leave_operation();
+    return answer;
+  }
+
   // How many rows this store has added to the tally since it was last folded.
   std::size_t tallied() const noexcept { return tallied_; }
 
@@ -70,16 +80,31 @@ class Writer final : public Transactor {
   void tick() noexcept override {}
   bool wants_ticks() noexcept override { return false; }
 
+  void enter_operation();
+  void leave_operation();
+
   // Inserting. `ids`: of the jobs whose request_id is new.
   void find_requests(std::span<const NewJob* const> jobs, std::span<Inserted> answers,
                      std::vector<std::optional<JobId>>& ids);
+  void lock_limits(std::span<const NewJob* const> jobs);
+  void hold_limited(std::span<const NewJob* const> jobs,
+                    std::span<const Inserted> answers, std::span<rules::Row> states);
   void insert_rows(std::span<const NewJob* const> jobs, std::span<Inserted> answers,
                    std::vector<std::optional<JobId>>& ids);
+  void insert_payloads(std::span<const NewJob* const> jobs,
+                       std::span<const Inserted> answers);
 
   // Claiming.
   std::vector<Claimed> claim_lanes(const Claiming& claiming,
                                    std::span<const std::pair<Lane, std::size_t>> shares);
-  std::vector<Claimed> claim_ids(const Claiming& claiming, std::vector<JobId> ids);
+  std::vector<Claimed> claim_ids(const Claiming& claiming, std::vector<JobId> ids,
+                                 int state);
+  std::vector<Claimed> claim_limited(const Claiming& claiming,
+                                     const std::vector<JobId>& ids);
+  Taken take_with_limits(const Claiming& claiming, const Demand& demand, std::size_t max);
+  struct Choice;
+  Choice choose(const Demand& demand, std::size_t max,
+                const std::set<JobId>& passed_over);
   void begin_claim(const Claiming& claiming);
   Claimed claimed_row();
   void mark(const std::vector<Claimed>& picked);
@@ -88,6 +113,8 @@ class Writer final : public Transactor {
   // Ending.
   void complete(std::span<const Finish* const> runs, std::span<Finished> answers,
                 std::vector<std::size_t>& others);
+  void finish_others(std::span<const Finish* const> runs, std::span<Finished> answers,
+                     std::vector<std::size_t> others);
   void free_unnamed(std::string_view worker, std::uint64_t settled_claim,
                     std::span<const Beat> beats);
   bool advance(StoredRow& row, Swept& swept);
@@ -98,8 +125,9 @@ class Writer final : public Transactor {
   // Notes that a rule moved `row` out of `before`, with all that goes with it.
   void moved(StoredRow& row, State before, const std::string* result = nullptr);
   void add_work(const std::string& queue, const std::string& kind);
-  // Writes what the call so far has moved.
-  void flush();
+  // Writes what the call so far has moved. Answers with what that lets run.
+  std::vector<Ticket> flush();
+  std::vector<Ticket> settle();
 
   Driver& driver_;
   const BackendOptions options_;

@@ -2,6 +2,8 @@
 #pragma once
 
 #include "server/lanes.h"
+#include "server/limited_lanes.h"
+#include "server/limits.h"
 #include "server/writer.h"
 
 namespace carrel::sql::server {
@@ -31,11 +33,11 @@ struct Writer::Tables {
                     soci::into(max_attempts), soci::into(crashes)),
         claim_ids(s, sql.claim_ids, soci::use(lease_end, "lease_end"),
                   soci::use(claim_number, "claim_number"), soci::use(worker, "worker"),
-                  soci::use(now, "now"), soci::use(ids, "ids"), soci::into(id),
-                  soci::into(fence), soci::into(queue), soci::into(kind),
-                  soci::into(bytes, has_bytes), soci::into(timeout), soci::into(priority),
-                  soci::into(run_at), soci::into(attempt), soci::into(max_attempts),
-                  soci::into(crashes)),
+                  soci::use(now, "now"), soci::use(ids, "ids"),
+                  soci::use(state, "state"), soci::into(id), soci::into(fence),
+                  soci::into(queue), soci::into(kind), soci::into(bytes, has_bytes),
+                  soci::into(timeout), soci::into(priority), soci::into(run_at),
+                  soci::into(attempt), soci::into(max_attempts), soci::into(crashes)),
         pick_lane(s, sql.pick_lane, soci::use(queue, "queue"), soci::use(kind, "kind"),
                   soci::use(now, "now"), soci::use(most, "most"), soci::into(id),
                   soci::into(fence), soci::into(queue), soci::into(kind),
@@ -43,7 +45,7 @@ struct Writer::Tables {
                   soci::into(run_at), soci::into(attempt), soci::into(max_attempts),
                   soci::into(crashes)),
         pick_ids(s, sql.pick_ids, soci::use(ids, "ids"), soci::use(now, "now"),
-                 soci::into(id), soci::into(fence), soci::into(queue), soci::into(kind),
+                 soci::use(state, "state"), soci::into(id), soci::into(fence), soci::into(queue), soci::into(kind),
                  soci::into(bytes, has_bytes), soci::into(timeout), soci::into(priority),
                  soci::into(run_at), soci::into(attempt), soci::into(max_attempts),
                  soci::into(crashes)),
@@ -80,7 +82,9 @@ struct Writer::Tables {
         saver(s, sql),
         attempts(s, sql),
         notes(s, sql),
-        lanes(s, sql) {}
+        lanes(s, sql),
+        limited_lanes(s, sql),
+        limits(s, sql) {}
 
   // Before the statements, which borrow them.
   long long id = 0;
@@ -105,6 +109,7 @@ struct Writer::Tables {
   soci::indicator has_bytes = soci::i_ok;
   std::string ids;
   std::string rows;
+  std::unordered_map<JobId, long long> run_ats;  // of what take_with_limits() claims
 
   Statement claim_requests;
   Statement find_requests;
@@ -137,6 +142,8 @@ struct Writer::Tables {
   AttemptSaver attempts;
   NotesTable notes;
   Lanes lanes;
+  LimitedLanes limited_lanes;
+  Limits limits;
 };
 
 }  // namespace carrel::sql::server

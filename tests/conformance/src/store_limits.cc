@@ -214,11 +214,19 @@ void add_claim_source_cases(const Add& add) {
     std::atomic<std::size_t> done{0};
     std::atomic<int> most{0};
     const std::vector<std::string> kinds = {"work"};
+    // Each over a store of its own where that shares the rows, as processes do.
+    std::vector<std::unique_ptr<Store>> others;
+    if (t.traits().reach != Reach::kProcess) {
+      for (int w = 1; w < kWorkers; ++w) others.push_back(t.beside());
+    }
     std::vector<std::jthread> workers;
     for (int w = 0; w < kWorkers; ++w) {
       workers.emplace_back([&, w] {
         const std::string name = "limited-" + std::to_string(w);
-        auto source = t.store().claim_source();
+        Store& store = others.empty() || w == 0
+                           ? t.store()
+                           : *others[static_cast<std::size_t>(w - 1)];
+        auto source = store.claim_source();
         if (!source) return;
         std::uint64_t number = 0;
         while (done.load() < jobs.size()) {
@@ -233,7 +241,7 @@ void add_claim_source_cases(const Add& add) {
           for (const Claimed& run : runs) {
             --running[std::stoul(run.payload)];  // before the store says so
             const Finish end = StoreCase::finish_of(run.lease);
-            for (auto& answer : t.store().finish({&end, 1})) must(std::move(answer));
+            for (auto& answer : store.finish({&end, 1})) must(std::move(answer));
             ++done;
           }
         }
