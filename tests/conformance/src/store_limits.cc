@@ -208,6 +208,8 @@ void add_claim_source_cases(const Add& add) {
     for (std::size_t i = 0; i < kKeys * kJobs; ++i) {
       jobs.push_back(keyed("key-" + std::to_string(i % kKeys), kLimit));
       jobs.back().payload = std::to_string(i % kKeys);
+      // Two lanes a key: each has as many available as could run alone.
+      jobs.back().priority = static_cast<std::int16_t>(i / kKeys % 2);
     }
     for (auto& answer : t.store().insert(jobs, kPatience)) must(std::move(answer));
     std::array<std::atomic<int>, kKeys> running{};

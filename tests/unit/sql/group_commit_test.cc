@@ -150,6 +150,51 @@ TEST(GroupCommit, OneThatFailsFailsAlone) {
       << "each once, and nothing of the one that failed";
 }
 
+// It would have to wait for a lock while the transaction holds some.
+TEST(GroupCommit, WhoAsksForTheNextTransactionBeginsIt) {
+  FakeTransactor fake;
+  GroupCommit group(fake, 1h);
+  int deferred = 0;
+  const auto answers = run_together(group, {[&] { fake.open.push_back(1); },
+                                            [&] {
+                                              if (!fake.open.empty()) {
+                                                ++deferred;
+                                                throw NextTransaction{};
+                                              }
+                                              fake.open.push_back(2);
+                                            },
+                                            [&] { fake.open.push_back(3); }});
+  for (const auto& answer : answers) EXPECT_TRUE(answer.has_value());
+  EXPECT_THAT(fake.stored, testing::UnorderedElementsAre(1, 2, 3)) << "each once";
+  EXPECT_LE(deferred, 1) << "the next one held nothing";
+  EXPECT_EQ(fake.rollbacks, 0);
+}
+
+TEST(GroupCommit, WhoOnlyEverAsksForTheNextTransactionHearsOfItAtLast) {
+  FakeTransactor fake;
+  GroupCommit group(fake, 1h);
+  const auto answer = group.run([] { throw NextTransaction{}; });
+  ASSERT_FALSE(answer.has_value());
+  EXPECT_EQ(answer.error().code, Code::kUnavailable);
+  EXPECT_TRUE(group.run([&] { fake.open.push_back(1); }).has_value());
+}
+
+// Each by itself after a failure, and one of those asks for another transaction.
+TEST(GroupCommit, WhoIsDoneAloneMayAskForTheNextTransaction) {
+  FakeTransactor fake;
+  GroupCommit group(fake, 1h);
+  int asked = 0;
+  const auto answers = run_together(
+      group, {[&] { throw std::runtime_error("cannot"); },
+              [&] {
+                if (fake.rollbacks > 0 && ++asked == 1) throw NextTransaction{};
+                fake.open.push_back(2);
+              }});
+  EXPECT_FALSE(answers[0].has_value());
+  EXPECT_TRUE(answers[1].has_value());
+  EXPECT_THAT(fake.stored, testing::ElementsAre(2));
+}
+
 TEST(GroupCommit, NobodyHearsOfACommitThatFailed) {
   FakeTransactor fake;
   fake.fail_commits = 1;

@@ -42,6 +42,7 @@ class SqlitePlan : public testing::Test {
     EXPECT_FALSE(plan.empty());
     EXPECT_EQ(plan.find("SCAN carrel_jobs"), std::string::npos) << statement << plan;
     EXPECT_EQ(plan.find("SCAN carrel_attempts"), std::string::npos) << statement << plan;
+    EXPECT_EQ(plan.find("SCAN carrel_limits\n"), std::string::npos) << statement << plan;
     EXPECT_EQ(plan.find("TEMP B-TREE"), std::string::npos) << statement << plan;
   }
   void expect_index(const char* statement, const char* index) {
@@ -78,6 +79,24 @@ TEST_F(SqlitePlan, TheSweepSeeksInTheIndexOfTimes) {
   expect_index(statements::kNextWake, "COVERING INDEX carrel_jobs_wake");
   expect_index(statements::kOldestFinal, "INDEX carrel_jobs_wake");
   expect_index(statements::kRunningOfWorker, "INDEX carrel_jobs_wake");
+}
+
+// However many jobs a key holds back.
+TEST_F(SqlitePlan, LimitsSeekInTheLineOfTheirKey) {
+  for (const char* statement :
+       {statements::kCountRunningOfKey, statements::kCountAvailableOfKey,
+        statements::kNextPriorityOfKey, statements::kNextKindOfKey,
+        statements::kNextQueueOfKey}) {
+    expect_index(statement, "COVERING INDEX carrel_limits_line");
+  }
+  expect_index(statements::kPendingOfKey, "INDEX carrel_limits_line");
+  for (const char* statement :
+       {statements::kFindLimited, statements::kFindAvailableLimited,
+        statements::kSetLimited, statements::kDeleteLimits, statements::kReadLimit}) {
+    expect_index(statement, "INTEGER PRIMARY KEY");
+  }
+  // Asked by every transaction.
+  expect_index(statements::kAnyLimited, "INDEX carrel_limits_line");
 }
 
 TEST_F(SqlitePlan, APlanThatScansIsSeen) {

@@ -6,6 +6,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
+#include <atomic>
 #include <chrono>
 #include <cstdlib>
 #include <fstream>
@@ -48,6 +50,7 @@ struct Kind {
   std::function<void()> start;
   std::function<void()> clean;  // no tables
   const char* open_transactions;
+  const char* dead_locks;  // so far
 };
 
 void PrintTo(const Kind& kind, std::ostream* out) { *out << kind.name; }
@@ -61,7 +64,8 @@ Kind postgres_kind() {
           [] { postgres->start(); },
           [] { postgres->run("DROP SCHEMA public CASCADE; CREATE SCHEMA public"); },
           "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'carrel'"
-          " AND state LIKE 'idle in transaction%'"};
+          " AND state LIKE 'idle in transaction%'",
+          "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"};
 }
 
 Kind mariadb_kind() {
@@ -72,7 +76,9 @@ Kind mariadb_kind() {
           [](const std::string& signal) { mariadb->stop(signal); },
           [] { mariadb->start(); },
           [] { mariadb->run("DROP DATABASE carrel; CREATE DATABASE carrel"); },
-          "SELECT COUNT(*) FROM information_schema.innodb_trx"};
+          "SELECT COUNT(*) FROM information_schema.innodb_trx",
+          "SELECT variable_value FROM information_schema.global_status"
+          " WHERE variable_name = 'INNODB_DEADLOCKS'"};
 }
 
 Result<std::unique_ptr<Store>> open_store(const std::string& text,
@@ -239,7 +245,107 @@ TEST_P(Server, ManyThatOpenAtOnceMakeTheTablesOnce) {
     const auto store = one.get();
     EXPECT_TRUE(store.has_value()) << store.error().message;
   }
-  EXPECT_EQ(kind().run("SELECT COUNT(*) FROM carrel_schema").at(0), "1");
+  EXPECT_EQ(kind().run("SELECT COUNT(*) FROM carrel_schema").at(0), "2") << "versions";
+}
+
+// A store of version 1, as its own program made it, with jobs in it.
+TEST_P(Server, AnOlderSchemaIsBroughtForward) {
+  {
+    auto store = open(url());
+    ASSERT_TRUE(insert(*store));
+  }
+  kind().run(
+      "DROP TABLE carrel_limits; DROP TABLE carrel_limit_slots;"
+      "DELETE FROM carrel_schema WHERE version = 2");
+  const auto refused = open_store(url());
+  ASSERT_FALSE(refused) << "only where it is asked for";
+  EXPECT_THAT(refused.error().message, HasSubstr("carrel migrate"));
+  Registry registry;
+  register_sql(registry);
+  const Url place = *Url::parse(url());
+  const auto shown = (**registry.schema(place.scheme))(place, false);
+  ASSERT_TRUE(shown.has_value()) << shown.error().message;
+  EXPECT_EQ(shown->from, 1);
+  EXPECT_EQ(shown->to, 2);
+  EXPECT_THAT(shown->sql, HasSubstr("carrel_limits"));
+  EXPECT_THAT(shown->sql, Not(HasSubstr("carrel_paused")));
+  EXPECT_FALSE(open_store(url())) << "it was only shown";
+  auto store = open(url("?migrate=on"));
+  ASSERT_NE(store, nullptr);
+  NewJob limited = job();
+  limited.limit = Limit{"k", 1};
+  ASSERT_TRUE(insert(*store, limited));
+  ASSERT_TRUE(insert(*store, limited));
+  EXPECT_THAT(claim(*store, 10), SizeIs(2)) << "the older job, and one of the key";
+  EXPECT_EQ(
+      kind().run("SELECT usable_from FROM carrel_schema ORDER BY version DESC LIMIT 1")[0],
+      "1")
+      << "a program of version 1 goes on while newer ones are rolled out";
+}
+
+// Several processes' worth of writers at once, on keys that each of them holds in an order
+// of its own: nobody may wait for a key while holding anything.
+TEST_P(Server, ManyWorkersOnFewKeysDoNotDeadLock) {
+  constexpr int kStores = 3;
+  constexpr std::size_t kKeys = 5;
+  constexpr int kLimit = 2;
+  constexpr std::size_t kJobs = 60;  // of each producer
+  std::vector<std::unique_ptr<Store>> stores;
+  for (int i = 0; i < kStores; ++i) stores.push_back(open(url()));
+  const auto before = std::stoll(kind().run(kind().dead_locks).at(0));
+  std::atomic<std::size_t> ended{0};
+  std::array<std::atomic<int>, kKeys> running{};
+  std::atomic<int> most{0};
+  std::vector<std::jthread> threads;
+  for (int s = 0; s < kStores; ++s) {
+    Store& store = *stores[static_cast<std::size_t>(s)];
+    threads.emplace_back([&store, s] {  // many keys a batch, and a cancel between them
+      for (std::size_t i = 0; i < kJobs; i += 4) {
+        std::vector<NewJob> jobs;
+        for (std::size_t k = 0; k < 4; ++k) {
+          const std::size_t key = (i * 7 + k * (s + 1)) % kKeys;
+          jobs.push_back(job(std::to_string(key)));
+          jobs.back().limit = Limit{"key-" + std::to_string(key), kLimit};
+        }
+        auto answers = store.insert(jobs, 60s);
+        for (const auto& answer : answers) {
+          ASSERT_TRUE(answer.has_value()) << answer.error().message;
+        }
+        if (i % 20 == 0) {
+          ASSERT_TRUE(store.cancel(std::array{answers[0]->id, answers[3]->id}));
+        }
+      }
+    });
+    for (int w = 0; w < 2; ++w) {
+      threads.emplace_back([&, s, w] {
+        static const std::vector<std::string> kWork = {"work"};
+        const std::string name = std::to_string(s) + "-" + std::to_string(w);
+        auto source = store.claim_source();
+        for (std::uint64_t number = 1; ended < kStores * kJobs; ++number) {
+          auto runs = source->claim({{}, kWork, 4}, name, number, 60s, 20ms);
+          ASSERT_TRUE(runs.has_value()) << runs.error().message;
+          for (const Claimed& run : *runs) {
+            const int now = ++running[std::stoul(run.payload)];
+            for (int seen = most; seen < now && !most.compare_exchange_weak(seen, now);) {
+            }
+          }
+          for (const Claimed& run : *runs) --running[std::stoul(run.payload)];
+          for (const auto& answer : store.finish(finishes(*runs))) {
+            ASSERT_TRUE(answer.has_value()) << answer.error().message;
+          }
+          const auto counts = store.monitor().counts();
+          ASSERT_TRUE(counts.has_value()) << counts.error().message;
+          ended = counts->total[static_cast<std::size_t>(State::kCompleted)] +
+                  counts->total[static_cast<std::size_t>(State::kCancelled)];
+        }
+      });
+    }
+  }
+  threads.clear();
+  EXPECT_LE(most, kLimit);
+  EXPECT_GT(most, 1) << "they did run beside each other";
+  stores.clear();
+  EXPECT_EQ(std::stoll(kind().run(kind().dead_locks).at(0)), before);
 }
 
 TEST_P(Server, TablesAreOnlyMadeWhereThatIsAllowed) {
@@ -336,10 +442,10 @@ TEST_P(Server, TheCommandWorksOnIt) {
     EXPECT_EQ(code, 0) << arguments << ": " << said;
     EXPECT_THAT(said, HasSubstr(text)) << arguments;
   };
-  expect("migrate --dry-run", "version 0 would become version 1");
+  expect("migrate --dry-run", "version 0 would become version 2");
   expect("migrate --sql", "carrel_history");
   expect("migrate --dry-run", "version 0 would become");  // printing changes nothing
-  expect("migrate", "version 0 became version 1");
+  expect("migrate", "version 0 became version 2");
   expect("migrate", "nothing to do");
   expect("enqueue grade '{\"user\": 7}'", "1");
   expect("list", "grade");
@@ -420,6 +526,9 @@ TEST(Postgres, ACommitThatRollsBackIsAnError) {
 std::string with_values(std::string sql) {
   const std::vector<std::pair<std::string, std::string>> values = {
       {":rows", R"('[{"queue":"default","kind":"work","most":10}]')"},
+      {":ids", "'[1]'"},
+      {":limit_key", "'k'"},
+      {":lane", "'a'"},
       {":queue", "'default'"},
       {":kind", "'work'"},
       {":most", "10"},
@@ -448,6 +557,55 @@ TEST(Postgres, AClaimReadsTheIndexOfAvailableJobsInItsOrder) {
   }
   EXPECT_THAT(plan, HasSubstr("carrel_jobs_available"));
   EXPECT_THAT(plan, Not(HasSubstr("Sort"))) << plan;
+}
+
+// However many jobs a key holds back.
+TEST(Postgres, LimitsSeekInTheLineOfTheirKey) {
+  postgres_kind().clean();
+  ASSERT_TRUE(open_store(postgres->url()));
+  const auto& sql = sql::postgresql::kStatements;
+  for (const char* statement : {sql.limits_now, sql.count_line, sql.next_line,
+                                sql.pending_of_line, sql.limited_lanes,
+                                sql.best_of_limited}) {
+    std::string plan;
+    for (const auto& line :
+         postgres->run("SET enable_seqscan = off; SET enable_bitmapscan = off; EXPLAIN " +
+                       with_values(statement))) {
+      plan += line + "\n";
+    }
+    EXPECT_THAT(plan, testing::AnyOf(HasSubstr("carrel_limits_line"),
+                                     HasSubstr("carrel_limits_available")));
+    EXPECT_THAT(plan, Not(HasSubstr("Sort"))) << statement << plan;
+    EXPECT_THAT(plan, Not(HasSubstr("Seq Scan on carrel_limits"))) << statement << plan;
+  }
+}
+
+TEST(Mariadb, LimitsSeekInTheLineOfTheirKey) {
+  mariadb_kind().clean();
+  auto store = open_store(mariadb->url());
+  ASSERT_TRUE(store);
+  std::vector<NewJob> jobs(200);  // an empty table is not asked by its indexes
+  for (NewJob& job : jobs) {
+    job.kind = "work";
+    job.limit = Limit{"k", 1};
+  }
+  for (const auto& answer : (*store)->insert(jobs, 60s)) ASSERT_TRUE(answer.has_value());
+  const auto& sql = sql::mariadb::kStatements;
+  for (const char* statement : {sql.limits_now, sql.count_line, sql.next_line,
+                                sql.pending_of_line, sql.limited_lanes,
+                                sql.best_of_limited}) {
+    std::string plan;
+    for (const auto& line :
+         mariadb->run("EXPLAIN FORMAT=JSON " + with_values(statement))) {
+      plan += line + "\n";
+    }
+    EXPECT_THAT(plan, testing::AnyOf(HasSubstr("carrel_limits_line"),
+                                     HasSubstr("carrel_limits_available")));
+    EXPECT_THAT(plan, Not(HasSubstr("filesort"))) << statement << plan;
+    EXPECT_THAT(plan, Not(testing::ContainsRegex(
+                          "\"access_type\": \"index\",[^}]*\"key\": \"carrel_limits")))
+        << statement << plan;
+  }
 }
 
 TEST(Mariadb, AClaimSortsNothing) {
