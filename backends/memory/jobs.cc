@@ -33,12 +33,35 @@ Row& Jobs::insert(const NewJob& job, Time now) {
     row.more().request_id = job.request_id;
     requests_.emplace(row.details->request_id, &row);
   }
+  if (job.unique) uniques_.hold(row, *job.unique);
   index(row, now);
   return row;
 }
 
-void Jobs::remove(Row& row) {
+bool Jobs::replace(Row& row, const NewJob& job, Time now) {
+  const OnConflict how = job.unique->on_conflict;
+  bool replaced = false;
+  KeyLine* left = nullptr;
+  move(row, now, [&](Row& r) {
+    replaced = rules::replace(r.rule, how, now, job.delay, job.start_within);
+    if (!replaced) return;
+    r.payload = job.payload;
+    if (r.details) r.details->checkpoint.clear();
+    if (how == OnConflict::kReplace) {
+      r.run_at = r.rule.state == State::kScheduled ? r.rule.wake_at : now;
+    }
+    left = lines_.part(r);
+    if (!job.limit) return;
+    r.limit = job.limit->running;
+    lines_.join(r, job.limit->key);
+  });
+  if (left != nullptr) free_pending(*left, now);
+  return replaced;
+}
+
+void Jobs::remove(Row& row, Time now) {
   unindex(row);
+  uniques_.part(row, now);
   if (row.details && !row.details->request_id.empty()) {
     requests_.erase(row.details->request_id);
   }
@@ -92,10 +115,10 @@ void Jobs::index(Row& row, Time now) {
 
 void Jobs::retire(Row& row, Time now) {
   if (row.rule.wake_at <= now) {
-    remove(row);
+    remove(row, now);
     return;
   }
-  while (final_rows_ > keep_.max_rows) remove(*oldest_final());
+  while (final_rows_ > keep_.max_rows) remove(*oldest_final(), now);
 }
 
 Row* Jobs::oldest_final() const {
@@ -160,6 +183,23 @@ Result<void> check(const NewJob& job, const NewJob* checked) {
                   "memory");
     }
   }
+  if (job.unique) {
+    if (job.unique->key.empty() || job.unique->key.size() > 256) {
+      return fail(Code::kInvalid,
+                  "the unique key of \"" + job.kind + "\" has " +
+                      std::to_string(job.unique->key.size()) +
+                      " bytes; 1 to 256 are allowed",
+                  "memory");
+    }
+    if (job.unique->states.empty()) {
+      return fail(Code::kInvalid,
+                  "the unique key of \"" + job.kind + "\" counts in no state", "memory");
+    }
+    if (job.unique->period < Duration::zero()) {
+      return fail(Code::kInvalid, "the unique period of \"" + job.kind + "\" is negative",
+                  "memory");
+    }
+  }
   for (const auto& [what, d] :
        {std::pair("delay", job.delay), std::pair("start_within", job.start_within),
         std::pair("timeout", job.timeout)}) {
@@ -212,6 +252,7 @@ JobRecord record_of(const Row& row) {
     r.log = row.details->log;
     r.progress = row.details->progress;
     r.attempts = row.details->attempts;
+    if (row.details->unique != nullptr) r.unique_key = row.details->unique->key;
   }
   r.timeout = row.timeout;
   r.enqueued = row.enqueued;

@@ -23,6 +23,7 @@
 #include "row.h"
 #include "row_order.h"
 #include "row_table.h"
+#include "unique_keys.h"
 
 namespace carrel::memory {
 
@@ -58,8 +59,13 @@ class Jobs {
     index(row, now);
     if (is_final(row.rule.state)) retire(row, now);
   }
+  // Gives a job that waits the arguments of `job`, as its NewJob::unique says. False: the
+  // row does not wait, and is unchanged.
+  bool replace(Row& row, const NewJob& job, Time now);
   // A purge.
-  void remove(Row& row);
+  void remove(Row& row, Time now);
+
+  UniqueKeys& uniques() { return uniques_; }
 
   // The buckets in which rows became available since the caller cleared this; their
   // `fresh` says how many, and is the caller's to clear too.
@@ -88,6 +94,7 @@ class Jobs {
   std::vector<Bucket*> fresh_;
   std::vector<JobId> ended_;
   KeyLines lines_;
+  UniqueKeys uniques_;
   std::vector<Ticket> freed_;
 };
 

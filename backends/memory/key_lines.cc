@@ -50,9 +50,11 @@ void KeyLines::join(Row& row, const std::string& key) {
   ++line->rows_;
 }
 
-void KeyLines::part(Row& row) {
+KeyLine* KeyLines::part(Row& row) {
   KeyLine* line = std::exchange(row.line, nullptr);
-  if (line != nullptr && --line->rows_ == 0) lines_.erase(line->key());
+  if (line == nullptr || --line->rows_ > 0) return line;
+  lines_.erase(line->key());
+  return nullptr;
 }
 
 }  // namespace carrel::memory

@@ -55,8 +55,8 @@ class KeyLine {
 class KeyLines {
  public:
   void join(Row& row, const std::string& key);
-  // No effect where the row has no key.
-  void part(Row& row);
+  // No effect where the row has no key. The line that it left, if others are in it.
+  KeyLine* part(Row& row);
 
  private:
   std::unordered_map<std::string, std::unique_ptr<KeyLine>> lines_;

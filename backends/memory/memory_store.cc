@@ -10,7 +10,7 @@ MemoryStore::MemoryStore(const BackendOptions& options)
     : clock_(*options.clock), jobs_(options.retention) {}
 
 StoreTraits MemoryStore::traits() const noexcept {
-  return {.reach = Reach::kProcess, .limits = true, .blocks = false};
+  return {.reach = Reach::kProcess, .limits = true, .unique = true, .blocks = false};
 }
 
 void MemoryStore::tell_waiters(Wakes& wakes) {
@@ -45,16 +45,37 @@ std::vector<Result<Inserted>> MemoryStore::insert(std::span<const NewJob> jobs,
     checked = &job;
     if (!job.request_id.empty()) {
       if (const Row* first = jobs_.find_request(job.request_id)) {
-        Inserted& known = answers.emplace_back(Inserted{first->id, true, {}}).value();
+        Inserted& known =
+            answers.emplace_back(Inserted{first->id, true, false, {}}).value();
         if (first->rule.state == State::kAvailable) known.ticket = ticket_of(*first);
         continue;
       }
     }
+    if (job.unique) {
+      if (auto met = meet(job, access.now())) {
+        answers.emplace_back(std::move(*met));
+        continue;
+      }
+    }
     const Row& row = jobs_.insert(job, access.now());
-    Inserted& inserted = answers.emplace_back(Inserted{row.id, false, {}}).value();
+    Inserted& inserted = answers.emplace_back(Inserted{row.id, false, false, {}}).value();
     if (row.rule.state == State::kAvailable) inserted.ticket = ticket_of(row);
   }
   return answers;
+}
+
+std::optional<Inserted> MemoryStore::meet(const NewJob& job, Time now) {
+  const UniqueKey* held = jobs_.uniques().find(job.unique->key);
+  if (held == nullptr || !rules::meets(*job.unique, held->state(), held->enqueued, now)) {
+    return std::nullopt;
+  }
+  Inserted met{held->job, true, false, {}};
+  if (held->row == nullptr) return met;
+  if (job.unique->on_conflict != OnConflict::kSkip) {
+    met.replaced = jobs_.replace(*held->row, job, now);
+  }
+  if (held->row->rule.state == State::kAvailable) met.ticket = ticket_of(*held->row);
+  return met;
 }
 
 Result<std::vector<ClaimAnswer>> MemoryStore::claim(std::span<const Ticket> tickets,

@@ -68,6 +68,8 @@ class MemoryStore final : public Store, private Monitor {
   std::optional<Refusal> start(Row& row, std::string_view worker,
                                std::uint64_t claim_number, Duration lease, Time now);
   void release_unnamed(std::string_view worker, std::uint64_t settled_claim, Time now);
+  // Nothing: no job holds the key of `job` that it meets.
+  std::optional<Inserted> meet(const NewJob& job, Time now);
   void keep_outcome(Row& row, const Finish& run, Time now);
   void sweep_row(Row& row, Time now, Swept& swept);
   std::vector<JobId> final_among(std::span<const JobId> ids) const;

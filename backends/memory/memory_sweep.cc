@@ -37,8 +37,12 @@ Result<Swept> MemoryStore::sweep(std::size_t max) {
       --max;
     }
   }
+  jobs_.uniques().forget(now, max);
   for (Ticket& ticket : jobs_.freed()) swept.due.push_back(std::move(ticket));
   jobs_.freed().clear();
+  if (const Time next = jobs_.uniques().next(); next != kNever) {
+    swept.next = std::max(Duration::zero(), Duration(next - now));
+  }
   for (const State state : kOrder) {
     const Row* row = jobs_.timers(state).front();
     if (row == nullptr || row->rule.wake_at == kNever) continue;

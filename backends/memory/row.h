@@ -14,6 +14,7 @@ namespace carrel::memory {
 
 struct Bucket;
 class KeyLine;
+struct UniqueKey;
 struct Row;
 
 // A row's place in one RowOrder (row_order.h).
@@ -31,6 +32,7 @@ struct Details {
   std::string log;
   std::optional<Progress> progress;
   std::vector<Attempt> attempts;
+  UniqueKey* unique = nullptr;  // that it holds; null: none
 };
 
 struct Row {

@@ -28,6 +28,7 @@ void reset(std::unique_ptr<Details>& details) {
   clear(details->log);
   details->progress.reset();
   details->attempts.clear();
+  details->unique = nullptr;
 }
 
 }  // namespace

@@ -60,6 +60,18 @@ Result<void> check(const NewJob& job, std::uint64_t max_payload,
     }
     if (job.limit->running == 0) return bad("the limit", "\" is 0; at least 1");
   }
+  if (job.unique) {
+    constexpr std::size_t kLongestKey = 256;
+    const std::size_t bytes = job.unique->key.size();
+    if (bytes == 0 || bytes > kLongestKey) {
+      return bad("the unique key",
+                 "\" has " + std::to_string(bytes) + " bytes; 1 to 256 are allowed");
+    }
+    if (job.unique->states.empty()) return bad("the unique key", "\" counts in no state");
+    if (job.unique->period < Duration::zero()) {
+      return bad("the unique period", "\" is negative");
+    }
+  }
   for (const auto& [field, duration] :
        {std::pair("delay", job.delay), std::pair("start_within", job.start_within),
         std::pair("timeout", job.timeout)}) {

@@ -44,6 +44,11 @@ struct LastOf<Cancelled> {
   static constexpr Cancelled value = Cancelled::kNotFound;
 };
 
+template <>
+struct LastOf<OnConflict> {
+  static constexpr OnConflict value = OnConflict::kReplaceKeepTime;
+};
+
 template <class A, Of<Error> T>
 void fields(A& a, T& e) {
   a(e.code, e.message, e.origin, e.native, e.retry_in);
@@ -54,10 +59,15 @@ void fields(A& a, T& l) {
   a(l.key, l.running);
 }
 
+template <class A, Of<Unique> T>
+void fields(A& a, T& u) {
+  a(u.key, u.period, u.states, u.on_conflict);
+}
+
 template <class A, Of<NewJob> T>
 void fields(A& a, T& j) {
   a(j.queue, j.kind, j.payload, j.request_id, j.delay, j.start_within, j.timeout,
-    j.priority, j.max_attempts, j.limit);
+    j.priority, j.max_attempts, j.limit, j.unique);
 }
 
 template <class A, Of<Ticket> T>
@@ -67,7 +77,7 @@ void fields(A& a, T& t) {
 
 template <class A, Of<Inserted> T>
 void fields(A& a, T& i) {
-  a(i.id, i.existed, i.ticket);
+  a(i.id, i.existed, i.replaced, i.ticket);
 }
 
 template <class A, Of<Lease> T>
@@ -123,8 +133,8 @@ template <class A, Of<JobRecord> T>
 void fields(A& a, T& r) {
   a(r.id, r.state, r.queue, r.kind, r.payload, r.request_id, r.result, r.checkpoint,
     r.worker, r.log, r.fence, r.priority, r.attempt, r.max_attempts, r.crashes,
-    r.cancel_requested, r.limit, r.progress, r.attempts, r.timeout, r.enqueued, r.run_at,
-    r.expires, r.started, r.ended);
+    r.cancel_requested, r.limit, r.unique_key, r.progress, r.attempts, r.timeout,
+    r.enqueued, r.run_at, r.expires, r.started, r.ended);
 }
 
 template <class A, Of<Filter> T>

@@ -29,6 +29,7 @@ Welcome welcome_of(const BrokerOptions& options, const Store* store,
     const StoreTraits traits = store->traits();
     welcome.durable = traits.durable;
     welcome.limits = traits.limits;
+    welcome.unique = traits.unique;
     if (traits.max_payload > 0) {
       welcome.max_payload = std::min(welcome.max_payload, traits.max_payload);
     }

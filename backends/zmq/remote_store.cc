@@ -122,6 +122,7 @@ StoreTraits RemoteStore::traits() const noexcept {
   traits.reach = client_->address().reach;
   traits.durable = broker.durable;
   traits.limits = broker.limits;
+  traits.unique = broker.unique;
   traits.max_batch = broker.max_batch;
   traits.max_payload = broker.max_payload;
   return traits;

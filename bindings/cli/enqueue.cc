@@ -54,17 +54,19 @@ int enqueue(const Global& global, const EnqueueArgs& args) {
   std::vector<JobId> ids;
   for (std::size_t at = 0; at < all->size(); at += kBatch) {
     const auto batch = std::span(*all).subspan(at, std::min(kBatch, all->size() - at));
-    for (const auto& id : engine->enqueue(batch)) {
-      if (!id) {
+    for (const auto& job : engine->insert(batch)) {
+      if (!job) {
         if (!ids.empty()) complain(grouped(ids.size()) + " jobs were enqueued before:");
-        return failed(id.error());
+        return failed(job.error());
       }
-      ids.push_back(*id);
+      ids.push_back(job->id);
       if (args.wait) continue;
       if (global.json) {
-        print_json({{"id", value(*id)}});
+        print_json({{"id", value(job->id)},
+                    {"existed", job->existed},
+                    {"replaced", job->replaced}});
       } else {
-        std::printf("%llu\n", static_cast<unsigned long long>(value(*id)));
+        std::printf("%llu\n", static_cast<unsigned long long>(value(job->id)));
       }
     }
   }

@@ -59,6 +59,7 @@ void print(const JobRecord& job) {
   if (job.ended) field("ended", when(*job.ended));
   field("worker", job.worker);
   field("request id", job.request_id);
+  field("unique key", job.unique_key);
   if (job.timeout.count() > 0) field("timeout", to_text(job.timeout));
   if (job.progress) {
     char percent[32];

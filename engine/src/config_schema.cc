@@ -118,6 +118,21 @@ const KindKey kKindKeys[] = {
      "What they share: a template over the arguments, `community:{community}`; empty: "
      "the kind."},
 
+    {"unique.fields", &at<KindConfig, &KindConfig::unique, &UniqueConfig::fields>,
+     "What makes two jobs of the kind the same, so that the second is not enqueued: "
+     "`args`, `args.user` (a field of the arguments), `queue`; `kind`: nothing else. "
+     "Empty: jobs are not unique."},
+    {"unique.period", &at<KindConfig, &KindConfig::unique, &UniqueConfig::period>,
+     "For how long after its enqueue the first one counts; `0s`: as long as it is kept.",
+     kSpan},
+    {"unique.states", &at<KindConfig, &KindConfig::unique, &UniqueConfig::states>,
+     "In which states the first one counts. Empty: those that are not final, and with a "
+     "period also `completed`."},
+    {"unique.on_conflict",
+     &at<KindConfig, &KindConfig::unique, &UniqueConfig::on_conflict>,
+     "`skip`: the first one is the answer; `replace`: it gets the arguments and schedule "
+     "of the second, if it waits; `replace_keep_time`: only the arguments."},
+
     {"stop_grace", &at<KindConfig, &KindConfig::stop_grace>,
      "After a stop request, how long until SIGTERM.", kSpan},
     {"term_grace", &at<KindConfig, &KindConfig::term_grace>,

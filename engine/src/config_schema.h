@@ -22,7 +22,8 @@ using Member = std::variant<
     std::map<std::string, std::string>& (*)(Root&), Json& (*)(Root&), Role& (*)(Root&),
     Mode& (*)(Root&), LogLevel& (*)(Root&), std::uint32_t& (*)(Root&),
     std::vector<SandboxMount>& (*)(Root&), SandboxTier& (*)(Root&),
-    SandboxNetwork& (*)(Root&), SandboxSyscalls& (*)(Root&)>;
+    SandboxNetwork& (*)(Root&), SandboxSyscalls& (*)(Root&),
+    std::vector<State>& (*)(Root&), OnConflict& (*)(Root&)>;
 
 // What a number must keep to, both ends included; a duration counts in microseconds.
 struct Bounds {

@@ -23,6 +23,11 @@ std::string as_toml(const Strings& v, bool) {
   for (const auto& s : v) text += (text.empty() ? "" : ", ") + brief(Json(s));
   return "[" + text + "]";
 }
+std::string as_toml(const States& v, bool bytes) {
+  Strings names;
+  for (const State state : v) names.emplace_back(to_string(state));
+  return as_toml(names, bytes);
+}
 std::string as_toml(const StringMap& v, bool) {
   std::string text;
   for (const auto& [name, s] : v) {
@@ -91,6 +96,8 @@ std::string type_name(const Key<Root>& key) {
       return key.bytes ? "size" : "whole number";
     } else if constexpr (std::is_same_v<T, Strings>) {
       return "array of strings";
+    } else if constexpr (std::is_same_v<T, States>) {
+      return "array of states";
     } else if constexpr (std::is_same_v<T, StringMap>) {
       return "table of strings";
     } else if constexpr (std::is_same_v<T, Mounts>) {

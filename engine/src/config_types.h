@@ -15,6 +15,7 @@ namespace carrel::config {
 using Strings = std::vector<std::string>;
 using StringMap = std::map<std::string, std::string>;
 using Mounts = std::vector<SandboxMount>;
+using States = std::vector<State>;
 
 template <class T>
 inline constexpr bool kIsInteger = std::is_integral_v<T> && !std::is_same_v<T, bool>;
@@ -45,6 +46,11 @@ inline constexpr std::array<Choice<SandboxSyscalls>, 3> kSyscalls{
     {{SandboxSyscalls::kDefault, "default"},
      {SandboxSyscalls::kStrict, "strict"},
      {SandboxSyscalls::kOff, "off"}}};
+inline constexpr std::array<Choice<OnConflict>, 3> kOnConflicts{
+    {{OnConflict::kSkip, "skip"},
+     {OnConflict::kReplace, "replace"},
+     {OnConflict::kReplaceKeepTime, "replace_keep_time"}}};
+constexpr const auto& choices(OnConflict) { return kOnConflicts; }
 constexpr const auto& choices(SandboxTier) { return kTiers; }
 constexpr const auto& choices(SandboxNetwork) { return kNetworks; }
 constexpr const auto& choices(SandboxSyscalls) { return kSyscalls; }

@@ -9,6 +9,7 @@
 #include "config_schema.h"
 #include "files_out.h"
 #include "key_template.h"
+#include "unique_key.h"
 #include "wording.h"
 
 namespace carrel {
@@ -132,8 +133,22 @@ class Validator {
                "needs concurrency.limit: how many jobs of one key may run at once");
       }
     }
+    unique(prefix, kind.unique);
     isolation(table, kind);
     program(prefix, kind);
+  }
+
+  void unique(const std::string& prefix, const UniqueConfig& unique) {
+    if (auto ok = check_unique_fields(unique.fields); !ok) {
+      refuse(prefix + "unique.fields", ok.error().message);
+    }
+    if (!unique.fields.empty()) return;
+    for (const char* key : {"unique.period", "unique.states", "unique.on_conflict"}) {
+      if (said(prefix + key)) {
+        refuse(prefix + key,
+               "needs unique.fields: what makes two jobs the same, such as [\"args\"]");
+      }
+    }
   }
 
   // Knows the built-in isolations only; check_against() asks the registry about the rest.

@@ -93,6 +93,26 @@ Result<void> assign(Strings& out, const Json& v, const Bounds&, bool) {
   return {};
 }
 
+Result<void> assign(States& out, const Json& v, const Bounds&, bool) {
+  if (!v.is_array()) {
+    return expected("an array of states such as [\"available\", \"running\"]", v);
+  }
+  States states;
+  for (const Json& item : v) {
+    const auto state =
+        item.is_string() ? parse_state(item.get_ref<const std::string&>()) : std::nullopt;
+    if (!state) {
+      return expected(
+          "only pending, scheduled, available, running, retryable, completed, cancelled "
+          "and discarded in the array",
+          item);
+    }
+    states.push_back(*state);
+  }
+  out = std::move(states);
+  return {};
+}
+
 Result<void> assign(StringMap& out, const Json& v, const Bounds&, bool) {
   if (!v.is_object()) return expected("a table of strings such as { LANG = \"C\" }", v);
   StringMap map;
@@ -201,7 +221,8 @@ template <class Root>
 bool is_scalar(const Key<Root>& key) {
   return with_type(key, []<class T>(std::type_identity<T>) {
     return !std::is_same_v<T, Strings> && !std::is_same_v<T, StringMap> &&
-           !std::is_same_v<T, Mounts> && !std::is_same_v<T, Json>;
+           !std::is_same_v<T, Mounts> && !std::is_same_v<T, Json> &&
+           !std::is_same_v<T, States>;
   });
 }
 

@@ -47,13 +47,34 @@ void Engine::on_failed(Hook hook) { impl_->on_failed.push_back(std::move(hook));
 
 Result<void> Engine::ignite() { return impl_->ignite(); }
 
+namespace {
+
+Result<JobId> id_of(Result<Inserted>&& inserted) {
+  if (!inserted) return tl::unexpected<Error>(std::move(inserted.error()));
+  return inserted->id;
+}
+
+}  // namespace
+
 Result<JobId> Engine::enqueue(std::string_view kind, const Json& args,
                               const EnqueueOptions& options) {
-  const Request request{std::string(kind), args, options};
-  return std::move(enqueue(std::span(&request, 1)).front());
+  return id_of(insert(kind, args, options));
 }
 
 std::vector<Result<JobId>> Engine::enqueue(std::span<const Request> requests) {
+  std::vector<Result<JobId>> ids;
+  ids.reserve(requests.size());
+  for (auto& inserted : insert(requests)) ids.push_back(id_of(std::move(inserted)));
+  return ids;
+}
+
+Result<Inserted> Engine::insert(std::string_view kind, const Json& args,
+                                const EnqueueOptions& options) {
+  const Request request{std::string(kind), args, options};
+  return std::move(insert(std::span(&request, 1)).front());
+}
+
+std::vector<Result<Inserted>> Engine::insert(std::span<const Request> requests) {
   std::vector<Result<NewJob>> jobs;
   jobs.reserve(requests.size());
   for (const auto& request : requests) {
@@ -66,14 +87,14 @@ std::vector<Result<JobId>> Engine::enqueue(std::span<const Request> requests) {
           fail(Code::kInvalid, std::string("the arguments: ") + e.what(), "enqueue"));
     }
   }
-  return impl_->enqueue(std::move(jobs));
+  return impl_->insert(std::move(jobs));
 }
 
 Result<JobId> Engine::enqueue_bytes(std::string_view kind, std::string payload,
                                     const EnqueueOptions& options) {
   std::vector<Result<NewJob>> jobs;
   jobs.push_back(impl_->make_job(kind, std::move(payload), options));
-  return std::move(impl_->enqueue(std::move(jobs)).front());
+  return id_of(std::move(impl_->insert(std::move(jobs)).front()));
 }
 
 Result<Json> Engine::wait(JobId id, Duration timeout) { return impl_->wait(id, timeout); }

@@ -26,7 +26,7 @@ class Engine::Impl {
   Result<void> add_fork_hook(const std::function<void(Handlers&)>& add);
   Result<void> ignite();
 
-  std::vector<Result<JobId>> enqueue(std::vector<Result<NewJob>> jobs);
+  std::vector<Result<Inserted>> insert(std::vector<Result<NewJob>> jobs);
   Result<std::optional<Limit>> limit_of(std::string_view kind,
                                         const std::string& payload) const;
   Result<NewJob> make_job(std::string_view kind, std::string payload,
@@ -56,6 +56,7 @@ class Engine::Impl {
   std::vector<KindSpec> specs() const;
   Result<void> ignite_server(const std::vector<KindSpec>& specs);
   Result<void> check_limits() const;
+  Result<void> check_unique() const;
   Result<void> open_backends();
   Result<std::unique_ptr<Queue>> open_queue();
   void renew_queue();

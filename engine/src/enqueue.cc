@@ -3,6 +3,7 @@
 
 #include "engine_impl.h"
 #include "key_template.h"
+#include "unique_key.h"
 
 namespace carrel {
 namespace {
@@ -94,6 +95,15 @@ Result<NewJob> Engine::Impl::make_job(std::string_view kind, std::string payload
     job.limit = std::move(*limit);
   }
   if (auto ok = check(job); !ok) return tl::unexpected<Error>(std::move(ok.error()));
+  const UniqueConfig& unique = options.unique ? *options.unique : defaults.unique;
+  if (!unique.fields.empty()) {
+    if (auto ok = check_duration("unique.period", unique.period); !ok) {
+      return tl::unexpected<Error>(std::move(ok.error()));
+    }
+    auto key = make_unique(unique, kind, job.queue, job.payload);
+    if (!key) return tl::unexpected<Error>(std::move(key.error()));
+    job.unique = std::move(*key);
+  }
   if (job.request_id.size() > kMaxRequestId) {
     return fail(Code::kInvalid, "a request_id has at most 512 bytes", "enqueue");
   }
@@ -106,8 +116,8 @@ Result<NewJob> Engine::Impl::make_job(std::string_view kind, std::string payload
   return job;
 }
 
-std::vector<Result<JobId>> Engine::Impl::enqueue(std::vector<Result<NewJob>> jobs) {
-  std::vector<Result<JobId>> answers;
+std::vector<Result<Inserted>> Engine::Impl::insert(std::vector<Result<NewJob>> jobs) {
+  std::vector<Result<Inserted>> answers;
   answers.reserve(jobs.size());
   if (auto ok = ignite(); !ok) {
     answers.assign(jobs.size(), tl::unexpected<Error>(ok.error()));
@@ -141,8 +151,8 @@ std::vector<Result<JobId>> Engine::Impl::enqueue(std::vector<Result<NewJob>> job
       answers.emplace_back(tl::unexpected<Error>(std::move(answer.error())));
       continue;
     }
-    answers.emplace_back(answer->id);
-    if (answer->ticket && wants_tickets) tickets.push_back(std::move(*answer->ticket));
+    if (answer->ticket && wants_tickets) tickets.push_back(*answer->ticket);
+    answers.push_back(std::move(answer));
     if (stored.delay.count() > 0) soonest = std::min(soonest, stored.delay);
     if (stored.start_within.count() > 0) {
       soonest = std::min(soonest, stored.delay + stored.start_within);

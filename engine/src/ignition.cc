@@ -169,6 +169,7 @@ Result<void> Engine::Impl::open_backends() {
   if (!opened) return unexpected(std::move(opened.error()));
   store = std::move(*opened);
   if (auto ok = check_limits(); !ok) return ok;
+  if (auto ok = check_unique(); !ok) return ok;
   auto opened_queue = open_queue();
   if (!opened_queue) return unexpected(std::move(opened_queue.error()));
   queue_ = std::move(*opened_queue);
@@ -186,6 +187,20 @@ Result<void> Engine::Impl::check_limits() const {
   if (config.defaults.concurrency.limit > 0) return refuse("defaults");
   for (const auto& [name, kind] : config.jobs) {
     if (kind.concurrency.limit > 0) return refuse("jobs." + name);
+  }
+  return {};
+}
+
+Result<void> Engine::Impl::check_unique() const {
+  if (store->traits().unique) return {};
+  const auto refuse = [&](const std::string& table) {
+    return fail(Code::kUnsupported,
+                config.where(table + ".unique.fields") + "this store has no unique jobs",
+                "engine");
+  };
+  if (!config.defaults.unique.fields.empty()) return refuse("defaults");
+  for (const auto& [name, kind] : config.jobs) {
+    if (!kind.unique.fields.empty()) return refuse("jobs." + name);
   }
   return {};
 }

@@ -109,6 +109,7 @@ void to_json(Json& j, const JobRecord& r) {
   j["limit"] = r.limit
                    ? Json{{"key", printable(r.limit->key)}, {"running", r.limit->running}}
                    : Json();
+  j["unique_key"] = r.unique_key.empty() ? Json() : Json(printable(r.unique_key));
   j["progress"] = r.progress ? Json{{"fraction", r.progress->fraction},
                                     {"message", printable(r.progress->message)}}
                              : Json();

@@ -55,6 +55,12 @@ constexpr Names<State, kStateCount> kStates{{
     {State::kDiscarded, "discarded"},
 }};
 
+constexpr Names<OnConflict, 3> kOnConflicts{{
+    {OnConflict::kSkip, "skip"},
+    {OnConflict::kReplace, "replace"},
+    {OnConflict::kReplaceKeepTime, "replace_keep_time"},
+}};
+
 constexpr Names<OutcomeClass, 19> kClasses{{
     {OutcomeClass::kOk, "ok"},
     {OutcomeClass::kFailed, "failed"},
@@ -87,6 +93,10 @@ std::optional<Code> parse_code(std::string_view name) noexcept {
 std::string_view to_string(State state) noexcept { return name_of(kStates, state); }
 std::optional<State> parse_state(std::string_view name) noexcept {
   return value_of(kStates, name);
+}
+
+std::string_view to_string(OnConflict what) noexcept {
+  return name_of(kOnConflicts, what);
 }
 
 std::string_view to_string(OutcomeClass klass) noexcept {

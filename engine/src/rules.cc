@@ -1,5 +1,6 @@
 #include <carrel/rules.h>
 
+#include <algorithm>
 #include <limits>
 
 namespace carrel::rules {
@@ -72,6 +73,37 @@ bool hold(Row& row) {
 bool free(Row& row) {
   if (row.state != State::kPending) return false;
   become_available(row);
+  return true;
+}
+
+bool meets(const Unique& unique, State holder, Time enqueued, Time now) {
+  const auto& states = unique.states;
+  if (std::find(states.begin(), states.end(), holder) == states.end()) return false;
+  return unique.period <= Duration::zero() || after(enqueued, unique.period) > now;
+}
+
+Time unique_until(const Unique& unique, Time enqueued) {
+  return after(enqueued, unique.period);
+}
+
+bool replace(Row& row, OnConflict how, Time now, Duration delay, Duration start_within) {
+  switch (row.state) {
+    case State::kPending:
+    case State::kScheduled:
+    case State::kAvailable:
+    case State::kRetryable:
+      break;
+    default:
+      return false;
+  }
+  if (how == OnConflict::kReplaceKeepTime) {
+    free(row);  // what held it back may be another's concern than the new arguments'
+    return true;
+  }
+  const Row anew = admit(now, delay, start_within, row.max_attempts);
+  row.state = anew.state;
+  row.wake_at = anew.wake_at;
+  row.expires_at = anew.expires_at;
   return true;
 }
 

@@ -51,6 +51,74 @@ SELECT r.job, UNHEX(r.bytes)
          job BIGINT PATH '$.job',
          bytes LONGTEXT PATH '$.bytes')) AS r)sql";
 
+const char* const kLockKeys = R"sql(
+INSERT INTO carrel_unique (`key`, job, enqueued_at, until)
+SELECT UNHEX(r.`key`), 0, 0, 0
+  FROM JSON_TABLE(:rows, '$[*]' COLUMNS (`key` LONGTEXT PATH '$.key')) AS r
+    ON DUPLICATE KEY UPDATE job = carrel_unique.job)sql";
+
+const char* const kFindHolders = R"sql(
+SELECT STRAIGHT_JOIN HEX(u.`key`), u.job, u.enqueued_at,
+       COALESCE(u.state, j.state, h.state, 8), COALESCE(j.queue, ''),
+       COALESCE(j.kind, ''), COALESCE(j.priority, 0)
+  FROM JSON_TABLE(:rows, '$[*]' COLUMNS (`key` LONGTEXT PATH '$.key')) AS r
+  JOIN carrel_unique AS u ON u.`key` = UNHEX(r.`key`)
+  LEFT JOIN carrel_jobs AS j ON j.id = u.job
+  LEFT JOIN carrel_history AS h ON h.id = u.job)sql";
+
+const char* const kHoldKeys = R"sql(
+UPDATE JSON_TABLE(:rows, '$[*]' COLUMNS (
+         `key` LONGTEXT PATH '$.key',
+         job BIGINT PATH '$.job',
+         until BIGINT PATH '$.until')) AS r
+  STRAIGHT_JOIN carrel_unique AS u ON u.`key` = UNHEX(r.`key`)
+   SET u.job = r.job, u.enqueued_at = :now, u.until = r.until, u.state = NULL)sql";
+
+const char* const kLeaveKeys = R"sql(
+UPDATE JSON_TABLE(:rows, '$[*]' COLUMNS (
+         id BIGINT PATH '$.id',
+         state SMALLINT PATH '$.state',
+         now BIGINT PATH '$.now')) AS r
+  STRAIGHT_JOIN carrel_unique AS u ON u.job = r.id
+   SET u.state = r.state
+ WHERE u.until > r.now)sql";
+
+const char* const kFreeKeys = R"sql(
+DELETE u
+  FROM JSON_TABLE(:rows, '$[*]' COLUMNS (
+         id BIGINT PATH '$.id',
+         now BIGINT PATH '$.now')) AS r
+  STRAIGHT_JOIN carrel_unique AS u ON u.job = r.id
+ WHERE u.until <= r.now)sql";
+
+const char* const kForgetKeys = R"sql(
+DELETE FROM carrel_unique
+ WHERE state IN (5, 6, 7) AND until <= :now
+ LIMIT :most)sql";
+
+const char* const kReadKeys = R"sql(
+SELECT STRAIGHT_JOIN u.job, HEX(u.`key`)
+  FROM JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS r
+  JOIN carrel_unique AS u ON u.job = r.id
+ WHERE u.state IS NULL)sql";
+
+const char* const kReplacePayloads = R"sql(
+UPDATE JSON_TABLE(:rows, '$[*]' COLUMNS (
+         id BIGINT PATH '$.id',
+         payload LONGTEXT PATH '$.payload')) AS r
+  STRAIGHT_JOIN carrel_jobs AS j ON j.id = r.id
+   SET j.payload = UNHEX(r.payload))sql";
+
+const char* const kDropPayloads = R"sql(
+DELETE p
+  FROM JSON_TABLE(:rows, '$[*]' COLUMNS (id BIGINT PATH '$.id')) AS r
+  STRAIGHT_JOIN carrel_payloads AS p ON p.job = r.id)sql";
+
+const char* const kForgetCheckpoints = R"sql(
+UPDATE JSON_TABLE(:rows, '$[*]' COLUMNS (id BIGINT PATH '$.id')) AS r
+  STRAIGHT_JOIN carrel_notes AS n ON n.job = r.id
+   SET n.checkpoint = '')sql";
+
 const char* const kLanes = R"sql(
 SELECT queue, kind
   FROM (SELECT queue, kind FROM carrel_jobs WHERE state = 2 GROUP BY queue, kind) AS lane
@@ -401,7 +469,13 @@ SELECT now_us,
                 UNION ALL
                 SELECT MIN(wake_at) FROM carrel_history WHERE state = 6
                 UNION ALL
-                SELECT MIN(wake_at) FROM carrel_history WHERE state = 7) AS of_each)
+                SELECT MIN(wake_at) FROM carrel_history WHERE state = 7
+                UNION ALL
+                SELECT MIN(until) FROM carrel_unique WHERE state = 5
+                UNION ALL
+                SELECT MIN(until) FROM carrel_unique WHERE state = 6
+                UNION ALL
+                SELECT MIN(until) FROM carrel_unique WHERE state = 7) AS of_each)
   FROM carrel_clock)sql";
 
 const char* const kOldestHistory = R"sql(
@@ -564,6 +638,13 @@ const server::Statements kStatements = {
     .find_requests = kFindRequests,
     .insert_jobs = kInsertJobs,
     .insert_payloads = kInsertPayloads,
+    .lock_keys = kLockKeys,
+    .find_holders = kFindHolders,
+    .hold_keys = kHoldKeys,
+    .leave_keys = {kLeaveKeys, kFreeKeys},
+    .forget_keys = kForgetKeys,
+    .read_keys = kReadKeys,
+    .replace_payloads = {kReplacePayloads, kDropPayloads, kForgetCheckpoints},
     .lanes = kLanes,
     .best_of_lane = kBestOfLane,
     .best_of_lanes = nullptr,
@@ -580,6 +661,7 @@ const server::Statements kStatements = {
     .next_line = kNextLine,
     .pending_of_line = kPendingOfLine,
     .add_limits = kAddLimits,
+    .drop_limit = "DELETE FROM carrel_limits WHERE job = :id",
     .set_limits = kSetLimits,
     .free_jobs = kFreeJobs,
     .hold_jobs = kHoldJobs,

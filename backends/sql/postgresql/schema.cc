@@ -173,7 +173,26 @@ INSERT INTO carrel_limit_slots (slot) SELECT generate_series(0, 1023);
 INSERT INTO carrel_schema (version, usable_from) VALUES (2, 1);
 )sql";
 
-constexpr std::array<const char* const*, kSchemaVersion> kSteps{&kVersion1, &kVersion2};
+// Unique keys: the job that holds each. One that was purged before its period was over
+// has left its key behind, with the state that it ended in, until then.
+const char* const kVersion3 = R"sql(
+CREATE TABLE carrel_unique (
+  key         bytea PRIMARY KEY,
+  job         bigint NOT NULL,  -- 0: of a transaction that is about to say
+  enqueued_at bigint NOT NULL,
+  until       bigint NOT NULL,
+  state       smallint          -- null: the job is there
+);
+
+CREATE INDEX carrel_unique_job ON carrel_unique (job);
+
+CREATE INDEX carrel_unique_left ON carrel_unique (until) WHERE state IS NOT NULL;
+
+INSERT INTO carrel_schema (version, usable_from) VALUES (3, 2);
+)sql";
+
+constexpr std::array<const char* const*, kSchemaVersion> kSteps{&kVersion1, &kVersion2,
+                                                                &kVersion3};
 
 int number(const std::string& text) { return text.empty() ? 0 : std::stoi(text); }
 

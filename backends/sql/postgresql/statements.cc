@@ -44,6 +44,74 @@ INSERT INTO carrel_payloads (job, bytes)
 SELECT r.job, decode(r.bytes, 'hex')
   FROM json_to_recordset(:rows::json) AS r(job bigint, bytes text))sql";
 
+// DO UPDATE, which changes nothing, locks those that are there.
+const char* const kLockKeys = R"sql(
+INSERT INTO carrel_unique (key, job, enqueued_at, until)
+SELECT decode(r.key, 'hex'), 0, 0, 0
+  FROM (SELECT key FROM json_to_recordset(:rows::json) AS r(key text) ORDER BY key) AS r
+    ON CONFLICT (key) DO UPDATE SET job = carrel_unique.job)sql";
+
+const char* const kFindHolders = R"sql(
+SELECT encode(u.key, 'hex'), u.job, u.enqueued_at,
+       coalesce(u.state, j.state, h.state, 8), coalesce(j.queue, ''),
+       coalesce(j.kind, ''), coalesce(j.priority, 0)
+  FROM carrel_unique u
+  LEFT JOIN carrel_jobs j ON j.id = u.job
+  LEFT JOIN carrel_history h ON h.id = u.job
+ WHERE u.key = ANY(ARRAY(SELECT decode(r.key, 'hex')
+                           FROM json_to_recordset(:rows::json) AS r(key text))))sql";
+
+const char* const kHoldKeys = R"sql(
+UPDATE carrel_unique u
+   SET job = r.job, enqueued_at = :now::bigint, until = r.until, state = NULL
+  FROM json_to_recordset(:rows::json) AS r(key text, job bigint, until bigint)
+ WHERE u.key = decode(r.key, 'hex')
+   AND u.key = ANY(ARRAY(SELECT decode(a.key, 'hex')
+                           FROM json_to_recordset(:rows::json) AS a(key text))))sql";
+
+const char* const kLeaveKeys = R"sql(
+WITH asked AS MATERIALIZED (
+  SELECT *
+    FROM json_to_recordset(:rows::json) AS r(id bigint, state smallint, now bigint)
+), left_behind AS (
+  UPDATE carrel_unique u
+     SET state = asked.state
+    FROM asked
+   WHERE u.job = ANY(ARRAY(SELECT id FROM asked)) AND u.job = asked.id
+     AND u.until > asked.now
+)
+DELETE FROM carrel_unique u
+ USING asked
+ WHERE u.job = ANY(ARRAY(SELECT id FROM asked)) AND u.job = asked.id
+   AND u.until <= asked.now)sql";
+
+const char* const kForgetKeys = R"sql(
+DELETE FROM carrel_unique
+ WHERE key = ANY(ARRAY(SELECT key
+                         FROM carrel_unique
+                        WHERE state IS NOT NULL AND until <= :now::bigint
+                        LIMIT :most
+                          FOR UPDATE SKIP LOCKED)))sql";
+
+const char* const kReadKeys = R"sql(
+SELECT job, encode(key, 'hex')
+  FROM carrel_unique
+ WHERE job = ANY(ARRAY(SELECT json_array_elements_text(:ids::json)::bigint))
+   AND state IS NULL)sql";
+
+const char* const kReplacePayloads = R"sql(
+WITH asked AS MATERIALIZED (
+  SELECT * FROM json_to_recordset(:rows::json) AS r(id bigint, payload text)
+), payloads AS (
+  DELETE FROM carrel_payloads WHERE job = ANY(ARRAY(SELECT id FROM asked))
+), notes AS (
+  UPDATE carrel_notes SET checkpoint = '' WHERE job = ANY(ARRAY(SELECT id FROM asked))
+)
+UPDATE carrel_jobs j
+   SET payload = decode(asked.payload, 'hex')
+  FROM asked
+ WHERE j.id = ANY(ARRAY(SELECT id FROM asked)) AND j.id = asked.id)sql";
+
 // One seek a lane, however many jobs are in it.
 const char* const kLanes = R"sql(
 WITH RECURSIVE lane AS (
@@ -369,6 +437,12 @@ WITH asked AS MATERIALIZED (
    WHERE job = ANY(ARRAY(SELECT id FROM done WHERE fence > 1))
 ), notes AS (
   DELETE FROM carrel_notes WHERE job = ANY(ARRAY(SELECT id FROM done))
+), keys_left AS (
+  UPDATE carrel_unique SET state = 5
+   WHERE job = ANY(ARRAY(SELECT id FROM done)) AND until > :now::bigint
+), keys_freed AS (
+  DELETE FROM carrel_unique
+   WHERE job = ANY(ARRAY(SELECT id FROM done)) AND until <= :now::bigint
 )
 SELECT id, queue FROM done)sql";
 
@@ -444,7 +518,8 @@ SELECT now_us,
        least((SELECT min(wake_at) FROM carrel_jobs),
              (SELECT min(wake_at) FROM carrel_history WHERE state = 5),
              (SELECT min(wake_at) FROM carrel_history WHERE state = 6),
-             (SELECT min(wake_at) FROM carrel_history WHERE state = 7))
+             (SELECT min(wake_at) FROM carrel_history WHERE state = 7),
+             (SELECT min(until) FROM carrel_unique WHERE state IS NOT NULL))
   FROM carrel_clock)sql";
 
 const char* const kOldestHistory = R"sql(
@@ -587,6 +662,13 @@ const server::Statements kStatements = {
     .find_requests = kFindRequests,
     .insert_jobs = kInsertJobs,
     .insert_payloads = kInsertPayloads,
+    .lock_keys = kLockKeys,
+    .find_holders = kFindHolders,
+    .hold_keys = kHoldKeys,
+    .leave_keys = {kLeaveKeys},
+    .forget_keys = kForgetKeys,
+    .read_keys = kReadKeys,
+    .replace_payloads = {kReplacePayloads},
     .lanes = kLanes,
     .best_of_lane = nullptr,
     .best_of_lanes = kBestOfLanes,
@@ -603,6 +685,7 @@ const server::Statements kStatements = {
     .next_line = kNextLine,
     .pending_of_line = kPendingOfLine,
     .add_limits = kAddLimits,
+    .drop_limit = "DELETE FROM carrel_limits WHERE job = :id",
     .set_limits = kSetLimits,
     .free_jobs = kFreeJobs,
     .hold_jobs = kHoldJobs,

@@ -10,6 +10,10 @@ Failure common_failure(const std::string& place, const char* origin) noexcept {
   };
   try {
     throw;
+  } catch (const Conflict&) {
+    Failure failure = of(Code::kUnavailable, "another transaction came in between");
+    failure.conflict = true;
+    return failure;
   } catch (const Away& away) {
     return {away.error, true, false};
   } catch (const soci::soci_error& e) {

@@ -20,6 +20,9 @@ struct Failure {
   bool conflict = false;  // with another transaction: the same again may succeed
 };
 
+// What another transaction did meanwhile; the same again may succeed.
+struct Conflict {};
+
 // No connection, and it is too early to try again.
 struct Away {
   Error error;

@@ -18,8 +18,10 @@ std::vector<Inserted> Writer::insert(std::span<const NewJob* const> jobs) {
   std::vector<std::optional<JobId>> ids(jobs.size());
   lock_limits(jobs);
   find_requests(jobs, answers, ids);
-  insert_rows(jobs, answers, ids);
-  insert_payloads(jobs, answers);
+  std::vector<bool> done(jobs.size());
+  for (std::size_t i = 0; i < jobs.size(); ++i) done[i] = answers[i].existed;
+  insert_unique(jobs, answers, ids, done);
+  insert_rows(jobs, answers, ids, done);
   return answers;
 }
 
@@ -78,24 +80,28 @@ void Writer::find_requests(std::span<const NewJob* const> jobs,
   }
 }
 
-// Before anything is written: whoever holds a lock does not wait for these.
+// Before anything is written: whoever holds a lock does not wait for these. Of the jobs,
+// and of those that they may replace.
 void Writer::lock_limits(std::span<const NewJob* const> jobs) {
+  auto& limits = tables_->limits;
   std::set<std::string> keys;
   for (const NewJob* job : jobs) {
     if (job->limit) keys.insert(job->limit->key);
   }
-  if (!keys.empty()) tables_->limits.lock_keys(keys);
+  if (limits.any()) limits.know(replaceable(jobs));
+  if (!keys.empty()) limits.lock_keys(keys);
 }
 
 void Writer::insert_rows(std::span<const NewJob* const> jobs, std::span<Inserted> answers,
-                         std::vector<std::optional<JobId>>& ids) {
+                         std::vector<std::optional<JobId>>& ids,
+                         const std::vector<bool>& done) {
   auto& t = *tables_;
   std::vector<rules::Row> states(jobs.size());
   for (std::size_t i = 0; i < jobs.size(); ++i) {
     const NewJob& job = *jobs[i];
     states[i] = rules::admit(now_, job.delay, job.start_within, job.max_attempts);
   }
-  hold_limited(jobs, answers, states);
+  hold_limited(jobs, states, done);
   const auto due_at = [&](const rules::Row& row) {
     return row.state == State::kScheduled ? row.wake_at : now_;
   };
@@ -118,7 +124,7 @@ void Writer::insert_rows(std::span<const NewJob* const> jobs, std::span<Inserted
     nameless.clear();
   };
   for (std::size_t i = 0; i < jobs.size(); ++i) {
-    if (answers[i].existed) continue;
+    if (done[i]) continue;
     const NewJob& job = *jobs[i];
     const rules::Row& row = states[i];
     const bool limited = row.state == State::kAvailable && job.limit;
@@ -147,7 +153,7 @@ void Writer::insert_rows(std::span<const NewJob* const> jobs, std::span<Inserted
 
   std::unordered_set<JobId> waits;
   for (std::size_t i = 0; i < jobs.size(); ++i) {
-    if (answers[i].existed) continue;
+    if (done[i]) continue;
     const NewJob& job = *jobs[i];
     if (job.limit) t.limits.add(answers[i].id, job, states[i].state, due_at(states[i]));
     if (states[i].state == State::kAvailable) {
@@ -158,6 +164,7 @@ void Writer::insert_rows(std::span<const NewJob* const> jobs, std::span<Inserted
     }
   }
   t.limits.write_added();
+  insert_payloads(jobs, answers, done);
   if (waits.empty()) return;
   for (Inserted& answer : answers) {  // the same request twice
     if (waits.contains(answer.id)) answer.ticket.reset();
@@ -166,18 +173,19 @@ void Writer::insert_rows(std::span<const NewJob* const> jobs, std::span<Inserted
 
 // Those that cannot run now.
 void Writer::hold_limited(std::span<const NewJob* const> jobs,
-                          std::span<const Inserted> answers,
-                          std::span<rules::Row> states) {
+                          std::span<rules::Row> states,
+                          const std::vector<bool>& done) {
   std::vector<Limits::Placing> placing;
   for (std::size_t i = 0; i < jobs.size(); ++i) {
-    if (!jobs[i]->limit || answers[i].existed) continue;
+    if (!jobs[i]->limit || done[i]) continue;
     if (states[i].state == State::kAvailable) placing.push_back({jobs[i], &states[i]});
   }
   if (!placing.empty()) tables_->limits.place(placing);
 }
 
 void Writer::insert_payloads(std::span<const NewJob* const> jobs,
-                             std::span<const Inserted> answers) {
+                             std::span<const Inserted> answers,
+                             const std::vector<bool>& done) {
   auto& t = *tables_;
   JsonRows rows;
   const auto flush_rows = [&] {
@@ -186,7 +194,7 @@ void Writer::insert_payloads(std::span<const NewJob* const> jobs,
     t.insert_payloads.run();
   };
   for (std::size_t i = 0; i < jobs.size(); ++i) {
-    if (answers[i].existed || jobs[i]->payload.size() <= kInlinePayload) continue;
+    if (done[i] || jobs[i]->payload.size() <= kInlinePayload) continue;
     rows.row()
         .add("job", to_column(answers[i].id))
         .add_bytes("bytes", jobs[i]->payload);

@@ -24,6 +24,7 @@ Limits::Limits(Session& session, const Statements& sql)
                use(most_, "most"), into(id_), into(limit_)),
       add_(session, sql.add_limits, use(rows_, "rows")),
       set_(session, sql.set_limits, use(rows_, "rows")),
+      drop_(session, sql.drop_limit, use(id_, "id")),
       free_(session, sql.free_jobs, use(ids_, "ids")),
       hold_(session, sql.hold_jobs, use(ids_, "ids")) {}
 
@@ -121,6 +122,15 @@ void Limits::know(std::span<const JobId> ids) {
   keys_.merge(keys);
 }
 
+bool Limits::try_know(std::span<const JobId> ids) {
+  auto keys = keys_of(ids);
+  std::set<int> slots;
+  for (const auto& [id, key] : keys) slots.insert(slot_of(key));
+  if (!try_lock(slots).empty()) return false;
+  keys_.merge(keys);
+  return true;
+}
+
 std::vector<Limits::Count> Limits::count(std::span<const Line> lines) {
   std::vector<Count> counts(lines.size());
   if (lines.empty()) return counts;
@@ -193,6 +203,28 @@ void Limits::note(JobId id, std::optional<State> state, std::optional<Time> run_
   if (state) notes_.add("state", static_cast<int>(*state));
   if (run_at) notes_.add("run_at", run_at->time_since_epoch().count());
   if (state != State::kRunning) touched_.insert(known->second);
+}
+
+void Limits::change(const StoredRow& row, const std::optional<Limit>& limit) {
+  write_notes();
+  if (const auto known = keys_.find(row.id); known != keys_.end()) {
+    touched_.insert(known->second);
+    id_ = to_column(row.id);
+    drop_.run();
+    keys_.erase(known);
+  }
+  if (!limit) return;
+  JsonRows rows;
+  rows.row()
+      .add("job", to_column(row.id))
+      .add_text("limit_key", limit->key)
+      .add_text("lane", LimitedLane{row.queue, row.kind, row.priority}.text())
+      .add("run_at", row.run_at.time_since_epoch().count())
+      .add("running", limit->running);
+  rows_ = rows.take();
+  add_.run();
+  any_ = true;
+  keys_.emplace(row.id, limit->key);
 }
 
 void Limits::moved(const StoredRow& row) {

@@ -47,6 +47,11 @@ class Limits {
   // locked or written anything.
   void know(std::span<const JobId> ids);
   bool knows(JobId id) const { return keys_.contains(id); }
+  // Likewise, where something is written already. False: another holds one of the keys.
+  bool try_know(std::span<const JobId> ids);
+  // A known job, not running, goes to another limit, whose key is locked, or to none.
+  // moved() is to follow.
+  void change(const StoredRow& row, const std::optional<Limit>& limit);
 
   // As know(), for keys.
   void lock_keys(const std::set<std::string>& keys);
@@ -132,6 +137,7 @@ class Limits {
   Statement pending_;
   Statement add_;
   Statement set_;
+  Statement drop_;
   Statement free_;
   Statement hold_;
 };

@@ -25,6 +25,7 @@ struct ServerMonitor::Tables {
                   into(request_id), into(payload), into(result),
                   into(notes_of.value, notes_of.indicator), into(fraction, has_fraction),
                   into(message), into(checkpoint), into(log)),
+        read_keys(s, sql.read_keys, use(ids, "ids"), into(id), into(unique_key)),
         read_attempts(s, sql.read_attempts, use(ids, "ids"), into(id), into(fence),
                       into(attempt), into(klass), into(message), into(code), into(native),
                       into(exit_code), into(signal), into(wall), into(cpu), into(max_rss),
@@ -67,6 +68,7 @@ struct ServerMonitor::Tables {
   long long timeout = 0;
   std::string worker;
   std::string request_id;
+  std::string unique_key;
   std::string payload;
   std::string result;
   Nullable notes_of;
@@ -88,6 +90,7 @@ struct ServerMonitor::Tables {
   long long limit_running = 0;
 
   Statement read_jobs;
+  Statement read_keys;
   Statement read_attempts;
   Statement list;
   Statement count_available;
@@ -138,6 +141,10 @@ std::vector<JobRecord> ServerMonitor::Tables::records(std::span<const JobId> of)
     if (place == places.end()) return;
     records[place->second].limit =
         Limit{limit_key, static_cast<std::uint32_t>(limit_running)};
+  });
+  read_keys.rows([&] {
+    const auto place = places.find(to_id(id));
+    if (place != places.end()) records[place->second].unique_key = from_hex(unique_key);
   });
   read_attempts.rows([&] {
     const auto place = places.find(to_id(id));

@@ -131,6 +131,8 @@ Swept Writer::sweep(std::size_t max) {
   swept.purged = purge(due(t.due_history));
   left -= std::min(left, swept.purged);
   swept.purged += trim(std::min<std::size_t>(left, 1000));
+  t.most = 1000;
+  t.forget_keys.run();
   constexpr std::size_t kMany = 100;
   if (tallied_ > kMany) fold_tally();
   t.next_wake.run();

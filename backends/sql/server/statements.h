@@ -33,6 +33,16 @@ struct Statements {
   const char* insert_jobs;  // ids, rising in the order of the rows that name none
   const char* insert_payloads;
 
+  // Unique keys: carrel_unique. lock_keys makes those of :rows (key, digits) that are
+  // new, with job 0, and locks the others; find_holders tells of their jobs.
+  const char* lock_keys;
+  const char* find_holders;
+  const char* hold_keys;    // :rows of key, job, until
+  Steps leave_keys;         // :rows of id, state, now: final jobs that are to be purged
+  const char* forget_keys;  // that were left behind, :most whose period is over
+  const char* read_keys;    // :ids
+  Steps replace_payloads;   // :rows of id, payload: in their rows, with nothing beside
+
   // Claiming. lanes: the (queue, kind) that have available jobs and are not paused.
   const char* lanes;
   const char* best_of_lane;  // of one: :queue, :kind, :now, :most
@@ -56,6 +66,7 @@ struct Statements {
   const char* next_line;   // of :rows (n, limit_key, lane): n, the next lane that waits
   const char* pending_of_line;  // :limit_key, :lane, :most: job, limit
   const char* add_limits;       // :rows
+  const char* drop_limit;       // :id
   const char* set_limits;       // :rows (job, state, run_at)
   const char* free_jobs;        // :ids: from pending to available
   const char* hold_jobs;        // :ids: from available to pending

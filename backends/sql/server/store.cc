@@ -28,6 +28,7 @@ class ServerStore final : public Store {
     traits.reach = Reach::kNetwork;
     traits.durable = true;
     traits.limits = true;
+    traits.unique = true;
     traits.max_payload = driver_->max_payload();
     return traits;
   }

@@ -131,7 +131,7 @@ void Writer::moved(StoredRow& row, State before, const std::string* result) {
     row.ended = now_;
     ended_.push_back(row.id);
     if (row.rule.wake_at <= now_) {
-      doomed_.push_back(row.id);
+      doomed_.emplace_back(row.id, after);
       return;
     }
     ++tally_[{row.queue, after}];
@@ -145,7 +145,11 @@ std::vector<Ticket> Writer::flush() {
   t.saver.flush();
   t.attempts.flush(now_);
   if (!doomed_.empty()) {
-    t.ids = json_array(doomed_);
+    leave_keys(doomed_);
+    std::vector<JobId> ids;
+    ids.reserve(doomed_.size());
+    for (const auto& [id, state] : doomed_) ids.push_back(id);
+    t.ids = json_array(ids);
     t.purge.run();
     doomed_.clear();
   }
@@ -162,12 +166,15 @@ std::size_t Writer::purge(std::span<const JobId> ids) {
   if (ids.empty()) return 0;
   auto& t = *tables_;
   std::vector<JobId> gone;
+  std::vector<std::pair<JobId, State>> leaving;
   for (const auto& [id, row] : t.rows_of.lock(ids)) {
     if (!is_final(row.rule.state)) continue;
     --tally_[{row.queue, row.rule.state}];
     gone.push_back(id);
+    leaving.emplace_back(id, row.rule.state);
     ended_.push_back(id);
   }
+  leave_keys(leaving);
   t.ids = json_array(gone);
   t.purge.run();
   return gone.size();

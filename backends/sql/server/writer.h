@@ -83,16 +83,36 @@ class Writer final : public Transactor {
   void enter_operation();
   void leave_operation();
 
-  // Inserting. `ids`: of the jobs whose request_id is new.
+  // Inserting. `ids`: of the jobs whose request_id is new. `done`: leave these alone.
   void find_requests(std::span<const NewJob* const> jobs, std::span<Inserted> answers,
                      std::vector<std::optional<JobId>>& ids);
   void lock_limits(std::span<const NewJob* const> jobs);
-  void hold_limited(std::span<const NewJob* const> jobs,
-                    std::span<const Inserted> answers, std::span<rules::Row> states);
+  void hold_limited(std::span<const NewJob* const> jobs, std::span<rules::Row> states,
+                    const std::vector<bool>& done);
   void insert_rows(std::span<const NewJob* const> jobs, std::span<Inserted> answers,
-                   std::vector<std::optional<JobId>>& ids);
+                   std::vector<std::optional<JobId>>& ids, const std::vector<bool>& done);
   void insert_payloads(std::span<const NewJob* const> jobs,
-                       std::span<const Inserted> answers);
+                       std::span<const Inserted> answers, const std::vector<bool>& done);
+
+  // Inserting jobs with unique keys. `places`: of jobs that have one, in their order.
+  struct Holder;
+  using Holders = std::map<std::string, Holder>;
+  using Places = std::vector<std::size_t>;
+  void insert_unique(std::span<const NewJob* const> jobs, std::span<Inserted> answers,
+                     std::vector<std::optional<JobId>>& ids, std::vector<bool>& done);
+  // The jobs that these would replace, as it looks before anything is locked.
+  std::vector<JobId> replaceable(std::span<const NewJob* const> jobs);
+  void lock_keys(std::span<const NewJob* const> jobs, const Places& places);
+  Holders find_holders(std::span<const NewJob* const> jobs, const Places& places);
+  void replace(std::span<const NewJob* const> jobs, std::span<Inserted> answers,
+               const Places& places);
+  void hold_keys(std::span<const NewJob* const> jobs, std::span<const Inserted> answers,
+                 const Places& places);
+  // The names of enqueues that met a job are free again.
+  void forget_requests(std::span<Inserted> answers,
+                       std::vector<std::optional<JobId>>& ids, const Places& places);
+  // Before final jobs are purged.
+  void leave_keys(std::span<const std::pair<JobId, State>> jobs);
 
   // Claiming.
   std::vector<Claimed> claim_lanes(const Claiming& claiming,
@@ -144,7 +164,7 @@ class Writer final : public Transactor {
   std::vector<Lane> work_;
   std::vector<JobId> ended_;
   std::map<std::pair<std::string, State>, long long> tally_;
-  std::vector<JobId> doomed_;  // final rows that are not kept at all
+  std::vector<std::pair<JobId, State>> doomed_;  // final rows that are not kept at all
 };
 
 }  // namespace carrel::sql::server

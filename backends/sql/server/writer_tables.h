@@ -24,6 +24,14 @@ struct Writer::Tables {
         insert_jobs(s, sql.insert_jobs, soci::use(rows, "rows"), soci::use(now, "now"),
                     soci::into(id)),
         insert_payloads(s, sql.insert_payloads, soci::use(rows, "rows")),
+        lock_keys(s, sql.lock_keys, soci::use(rows, "rows")),
+        find_holders(s, sql.find_holders, soci::use(rows, "rows"), soci::into(bytes),
+                     soci::into(id), soci::into(run_at), soci::into(state),
+                     soci::into(queue), soci::into(kind), soci::into(priority)),
+        hold_keys(s, sql.hold_keys, soci::use(now, "now"), soci::use(rows, "rows")),
+        leave_keys(s, sql.leave_keys, rows, "rows"),
+        forget_keys(s, sql.forget_keys, soci::use(now, "now"), soci::use(most, "most")),
+        replace_payloads(s, sql.replace_payloads, rows, "rows"),
         claim_lanes(s, sql.claim_lanes, soci::use(lease_end, "lease_end"),
                     soci::use(claim_number, "claim_number"), soci::use(worker, "worker"),
                     soci::use(now, "now"), soci::use(rows, "rows"), soci::into(id),
@@ -56,7 +64,7 @@ struct Writer::Tables {
                  soci::use(wake_at.value, wake_at.indicator, "wake_at"),
                  soci::use(now, "now"), soci::into(id), soci::into(queue)),
         complete_and_forget(s, sql.complete_and_forget, soci::use(rows, "rows"),
-                            soci::into(id), soci::into(queue)),
+                            soci::use(now, "now"), soci::into(id), soci::into(queue)),
         renew(s, sql.renew, soci::use(lease_end, "lease_end"), soci::use(ids, "ids")),
         running(s, sql.running_of_worker, soci::use(worker, "worker"),
                 soci::use(claim_number, "settled"), soci::into(id), soci::into(fence)),
@@ -115,6 +123,12 @@ struct Writer::Tables {
   Statement find_requests;
   Statement insert_jobs;
   Statement insert_payloads;
+  Statement lock_keys;
+  Statement find_holders;
+  Statement hold_keys;
+  Sequence leave_keys;
+  Statement forget_keys;
+  Sequence replace_payloads;
   Statement claim_lanes;
   Statement claim_ids;
   Statement pick_lane;

@@ -2,6 +2,41 @@
 
 namespace carrel::sql::sqlite {
 
+std::optional<Inserted> Writer::meet(const NewJob& job, Time at) {
+  if (!job.unique) return std::nullopt;
+  const auto holder = uniques_.meet(*job.unique, at);
+  if (!holder) return std::nullopt;
+  Inserted met{holder->job, true, false, {}};
+  if (holder->gone || is_final(holder->state)) return met;
+  auto rows = loader_.load({&holder->job, 1});
+  const auto found = rows.find(holder->job);
+  if (found == rows.end()) return met;
+  StoredRow& row = found->second;
+  if (job.unique->on_conflict != OnConflict::kSkip) met.replaced = replace(row, job, at);
+  if (row.rule.state == State::kAvailable) met.ticket = row.ticket();
+  return met;
+}
+
+bool Writer::replace(StoredRow& row, const NewJob& job, Time at) {
+  auto& s = *statements_;
+  const State before = row.rule.state;
+  const OnConflict how = job.unique->on_conflict;
+  if (!rules::replace(row.rule, how, at, job.delay, job.start_within)) return false;
+  if (how == OnConflict::kReplace) row.run_at = at;  // moved() knows of another
+  s.id = to_column(row.id);
+  s.bytes = job.payload;
+  const bool beside = job.payload.size() > kInlinePayload;
+  s.has_bytes = beside ? soci::i_null : soci::i_ok;
+  s.replace_payload.run();
+  s.delete_payload.run();
+  if (beside) s.insert_payload.run();
+  s.forget_checkpoint.run();
+  if (limits_.any() || job.limit) limits_.change(row, job.limit);
+  moved(row, before, at);
+  freed();
+  return true;
+}
+
 std::vector<Inserted> Writer::insert(std::span<const NewJob* const> jobs) {
   auto& s = *statements_;
   const Time at = now();
@@ -18,6 +53,10 @@ std::vector<Inserted> Writer::insert(std::span<const NewJob* const> jobs) {
         answer.ticket = {answer.id, s.queue, s.kind,
                          static_cast<std::int16_t>(s.priority)};
       }
+      continue;
+    }
+    if (auto met = meet(*job, at)) {
+      answer = std::move(*met);
       continue;
     }
     rules::Row row = rules::admit(at, job->delay, job->start_within, job->max_attempts);
@@ -42,6 +81,7 @@ std::vector<Inserted> Writer::insert(std::span<const NewJob* const> jobs) {
     if (beside) s.insert_payload.run();
     answer.id = JobId{static_cast<std::uint64_t>(s.id)};
     if (job->limit) limits_.add(answer.id, *job, row, s.run_at);
+    if (job->unique) uniques_.hold(*job->unique, answer.id, at);
     if (!available) continue;
     answer.ticket = {answer.id, job->queue, job->kind, job->priority};
     add_work(job->queue, job->kind);

@@ -21,6 +21,9 @@ Limits::Limits(soci::session& session, RowLoader& loader, RowSaver& saver)
       find_(session, statements::kFindLimited, use(id_, "job"), into(key_), into(limit_)),
       find_available_(session, statements::kFindAvailableLimited, use(ids_, "ids"),
                       into(id_), into(key_), into(limit_)),
+      rename_(session, statements::kRenameLimited, use(key_, "key"),
+              use(limit_, "running"), use(id_, "job")),
+      delete_(session, statements::kDeleteLimits, use(ids_, "ids")),
       set_(session, statements::kSetLimited, use(state_.value, state_.indicator, "state"),
            use(run_at_, "run_at"), use(id_, "job")),
       running_(session, statements::kCountRunningOfKey, use(key_, "key"), into(number_)),
@@ -159,6 +162,31 @@ void Limits::started(std::span<const Claimed> jobs) {
   for (const auto& [id, row] : loader_.load(ids)) {
     set_state(id, State::kRunning, row.run_at);
   }
+}
+
+void Limits::change(const StoredRow& row, const std::optional<Limit>& limit) {
+  id_ = to_column(row.id);
+  const bool had = find_.run();
+  if (had) touched_.insert(key_);
+  if (had && !limit) {
+    ids_ = json_array({&row.id, 1});
+    delete_.run();
+    return;
+  }
+  if (!limit) return;
+  key_ = limit->key;
+  limit_ = limit->running;
+  if (had) {
+    rename_.run();
+    return;
+  }
+  state_.set(std::nullopt);
+  queue_ = row.queue;
+  kind_ = row.kind;
+  priority_ = row.priority;
+  run_at_ = row.run_at.time_since_epoch().count();
+  add_.run();
+  any_ = true;
 }
 
 void Limits::moving(StoredRow& row) {

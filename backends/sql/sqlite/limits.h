@@ -41,6 +41,9 @@ class Limits {
   std::vector<JobId> admit(std::span<const JobId> ids);
   void started(std::span<const Claimed> jobs);
 
+  // A job that waits is to be held to another limit, or none. Call moving() next.
+  void change(const StoredRow& row, const std::optional<Limit>& limit);
+
   // Before a row is saved in another state: pending, where it cannot run.
   void moving(StoredRow& row);
   void finished(JobId id);  // likewise of one that is not loaded
@@ -82,6 +85,8 @@ class Limits {
   Statement add_;
   Statement find_;
   Statement find_available_;
+  Statement rename_;
+  Statement delete_;
   Statement set_;
   Statement running_;
   Statement available_;

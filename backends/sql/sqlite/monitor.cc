@@ -26,6 +26,7 @@ struct SqliteMonitor::Statements {
         read_payload(s, statements::kReadPayload, use(id, "job"), into(payload)),
         read_limit(s, statements::kReadLimit, use(id, "id"), into(limit_key),
                    into(limit_running)),
+        read_unique(s, statements::kReadUnique, use(id, "id"), into(unique_key)),
         read_attempts(s, statements::kReadAttempts, use(id, "job"), into(fence),
                       into(attempt), into(klass), into(message), into(code), into(native),
                       into(exit_code), into(signal), into(wall), into(cpu), into(max_rss),
@@ -83,11 +84,13 @@ struct SqliteMonitor::Statements {
   std::string stderr_tail;
   std::string limit_key;
   long long limit_running = 0;
+  std::string unique_key;
 
   NotesTable notes;
   Statement read_job;
   Statement read_payload;
   Statement read_limit;
+  Statement read_unique;
   Statement read_attempts;
   Statement list;
   Statement list_few;
@@ -172,6 +175,7 @@ std::optional<JobRecord> SqliteMonitor::record(JobId id) {
   if (s.read_limit.run()) {
     r.limit = Limit{s.limit_key, static_cast<std::uint32_t>(s.limit_running)};
   }
+  if (s.read_unique.run()) r.unique_key = s.unique_key;
   r.attempts = attempts(id);
   return r;
 }

@@ -148,6 +148,7 @@ Swept Writer::sweep(std::size_t max) {
     swept.purged += purged;
     left -= purged;
   }
+  uniques_.forget(at, left);
   const std::size_t trimmed = trim(left);
   swept.purged += trimmed;
   for (std::size_t n = 0; n < kStateCount; ++n) {
@@ -155,6 +156,9 @@ Swept Writer::sweep(std::size_t max) {
     if (!s.next_wake.run() || to_time(s.number) == kNever) continue;
     const Duration wait = std::max(Duration(s.number - s.now), Duration::zero());
     swept.next = std::min(swept.next, wait);
+  }
+  if (const Time next = uniques_.next(); next != kNever) {
+    swept.next = std::min(swept.next, std::max(next - at, Duration::zero()));
   }
   if (too_many_) swept.next = Duration::zero();
   return swept;

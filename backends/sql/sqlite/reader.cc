@@ -20,7 +20,8 @@ Reader::Reader(const Settings& settings, BackendOptions options,
       lanes_(session_->soci()),
       not_final_(session_->soci(), statements::kNotFinal, use(ids_, "ids"), into(id_)),
       next_wake_(session_->soci(), statements::kNextWake, use(state_, "state"),
-                 into(wake_at_)) {}
+                 into(wake_at_)),
+      next_unique_(session_->soci(), statements::kNextUnique, into(wake_at_)) {}
 
 template <class Read>
 auto Reader::read(Read read) -> Result<decltype(read())> {
@@ -56,6 +57,9 @@ Result<Duration> Reader::next_due() {
     for (std::size_t n = 0; n < kStateCount; ++n) {
       state_ = static_cast<int>(n);
       if (!next_wake_.run() || to_time(wake_at_) == kNever) continue;
+      next = std::min(next, std::max(to_time(wake_at_) - now, Duration::zero()));
+    }
+    if (next_unique_.run()) {
       next = std::min(next, std::max(to_time(wake_at_) - now, Duration::zero()));
     }
     return next;

@@ -44,6 +44,7 @@ class Reader {
   long long wake_at_ = 0;
   Statement not_final_;
   Statement next_wake_;
+  Statement next_unique_;
 };
 
 }  // namespace carrel::sql::sqlite

@@ -129,8 +129,25 @@ CREATE INDEX carrel_limits_line
  WHERE state IS NOT NULL;
 )sql";
 
+// Unique keys: the job that holds each. One that was purged before its period was over
+// has left its key behind, with the state that it ended in, until then.
+const char* const kVersion3 = R"sql(
+CREATE TABLE carrel_unique (
+  key         TEXT PRIMARY KEY,
+  job         BIGINT NOT NULL,
+  enqueued_at BIGINT NOT NULL,
+  until       BIGINT NOT NULL,
+  state       BIGINT           -- NULL: the job is there
+) WITHOUT ROWID;
+
+CREATE INDEX carrel_unique_job ON carrel_unique (job);
+
+CREATE INDEX carrel_unique_left ON carrel_unique (until) WHERE state IS NOT NULL;
+)sql";
+
 // kSteps[n] leads from version n to n + 1.
-constexpr std::array<const char* const*, kSchemaVersion> kSteps{&kVersion1, &kVersion2};
+constexpr std::array<const char* const*, kSchemaVersion> kSteps{&kVersion1, &kVersion2,
+                                                                &kVersion3};
 
 }  // namespace
 

@@ -144,6 +144,50 @@ DELETE FROM carrel_limits WHERE job IN (SELECT value FROM json_each(:ids)))sql";
 const char* const kReadLimit = R"sql(
 SELECT key, running FROM carrel_limits WHERE job = :id)sql";
 
+const char* const kFindUnique = R"sql(
+SELECT u.job, u.enqueued_at, coalesce(u.state, j.state), u.state IS NOT NULL
+  FROM carrel_unique u
+  LEFT JOIN carrel_jobs j ON j.id = u.job
+ WHERE u.key = :key)sql";
+
+const char* const kHoldUnique = R"sql(
+INSERT OR REPLACE INTO carrel_unique (key, job, enqueued_at, until)
+VALUES (:key, :job, :enqueued_at, :until))sql";
+
+const char* const kLeaveUnique = R"sql(
+UPDATE carrel_unique
+   SET state = (SELECT state FROM carrel_jobs WHERE id = job)
+ WHERE job IN (SELECT value FROM json_each(:ids)) AND +until > :now)sql";
+
+const char* const kDeleteUnique = R"sql(
+DELETE FROM carrel_unique
+ WHERE job IN (SELECT value FROM json_each(:ids)) AND +until <= :now)sql";
+
+const char* const kForgetUnique = R"sql(
+DELETE FROM carrel_unique
+ WHERE key IN (SELECT key
+                 FROM carrel_unique
+                WHERE state IS NOT NULL AND until <= :now
+                LIMIT :most))sql";
+
+const char* const kNextUnique = R"sql(
+SELECT until FROM carrel_unique WHERE state IS NOT NULL ORDER BY until LIMIT 1)sql";
+
+const char* const kReadUnique = R"sql(
+SELECT key FROM carrel_unique WHERE job = :id)sql";
+
+const char* const kReplacePayload = R"sql(
+UPDATE carrel_jobs SET payload = CAST(:payload AS BLOB) WHERE id = :id)sql";
+
+const char* const kDeletePayload = R"sql(
+DELETE FROM carrel_payloads WHERE job = :job)sql";
+
+const char* const kForgetCheckpoint = R"sql(
+UPDATE carrel_notes SET checkpoint = CAST('' AS BLOB) WHERE job = :job)sql";
+
+const char* const kRenameLimited = R"sql(
+UPDATE carrel_limits SET key = :key, running = :running WHERE job = :job)sql";
+
 const char* const kLoadRows = R"sql(
 SELECT id, state, queue, kind, priority, cancel_requested, attempt, max_attempts,
        crashes, fence, finished_fence, wake_at, expires_at, run_at, started_at,

@@ -46,6 +46,20 @@ extern const char* const kPendingOfKey;
 extern const char* const kDeleteLimits;
 extern const char* const kReadLimit;
 
+// Unique keys: carrel_unique.
+extern const char* const kFindUnique;
+extern const char* const kHoldUnique;
+extern const char* const kLeaveUnique;
+extern const char* const kDeleteUnique;
+extern const char* const kForgetUnique;
+extern const char* const kNextUnique;
+extern const char* const kReadUnique;
+// What an enqueue that meets its job replaces there.
+extern const char* const kReplacePayload;
+extern const char* const kDeletePayload;
+extern const char* const kForgetCheckpoint;
+extern const char* const kRenameLimited;
+
 // Rows as the rules see them.
 extern const char* const kLoadRows;
 extern const char* const kSaveRow;

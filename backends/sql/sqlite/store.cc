@@ -61,6 +61,7 @@ class SqliteStore final : public Store {
     traits.reach = Reach::kHost;
     traits.durable = true;
     traits.limits = true;
+    traits.unique = true;
     traits.max_payload = kMaxPayload;
     return traits;
   }

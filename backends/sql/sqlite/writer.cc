@@ -21,7 +21,8 @@ Writer::Writer(Settings settings, BackendOptions options, Waiters& waiters, Gate
       attempts_(session_->soci()),
       notes_(session_->soci()),
       lanes_(session_->soci()),
-      limits_(session_->soci(), loader_, saver_) {
+      limits_(session_->soci(), loader_, saver_),
+      uniques_(session_->soci()) {
   statements_->data_version.run();
   seen_version_ = statements_->number;
 }
@@ -179,6 +180,7 @@ std::size_t Writer::purge(std::span<const JobId> ids) {
   }
   auto& s = *statements_;
   s.ids = json_array(gone);
+  uniques_.purging(s.ids, now());
   s.delete_jobs.run();
   s.delete_payloads.run();
   s.delete_notes.run();

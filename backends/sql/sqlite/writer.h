@@ -24,6 +24,7 @@
 #include "limits.h"
 #include "rows.h"
 #include "session.h"
+#include "uniques.h"
 #include "waiters.h"
 
 namespace carrel::sql::sqlite {
@@ -76,6 +77,10 @@ class Writer final : public Transactor {
 
   Time now() const { return options_.clock->now(); }
 
+  // Nothing: `job` has no unique key, or meets no job of it.
+  std::optional<Inserted> meet(const NewJob& job, Time at);
+  // False: the job that it met does not wait.
+  bool replace(StoredRow& row, const NewJob& job, Time at);
   void begin_claim(std::string_view worker, std::uint64_t claim_number, Duration lease,
                    Time at);
   Claimed claimed_row();
@@ -141,6 +146,7 @@ class Writer final : public Transactor {
   NotesTable notes_;
   Lanes lanes_;
   Limits limits_;
+  Uniques uniques_;
 };
 
 }  // namespace carrel::sql::sqlite

@@ -27,6 +27,10 @@ struct Writer::Statements {
                    soci::use(bytes, has_bytes, "payload")),
         insert_payload(s, statements::kInsertPayload, soci::use(id, "job"),
                        soci::use(bytes, "bytes")),
+        replace_payload(s, statements::kReplacePayload,
+                        soci::use(bytes, has_bytes, "payload"), soci::use(id, "id")),
+        delete_payload(s, statements::kDeletePayload, soci::use(id, "job")),
+        forget_checkpoint(s, statements::kForgetCheckpoint, soci::use(id, "job")),
         claim(s, statements::kClaim, soci::use(lease_end, "lease_end"),
               soci::use(claim_number, "claim_number"), soci::use(worker, "worker"),
               soci::use(now, "now"), soci::use(ids, "ids"), soci::into(id),
@@ -103,6 +107,9 @@ struct Writer::Statements {
   Statement find_request;
   Statement insert_job;
   Statement insert_payload;
+  Statement replace_payload;
+  Statement delete_payload;
+  Statement forget_checkpoint;
   Statement claim;
   Statement claim_lane;
   Statement complete;

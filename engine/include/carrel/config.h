@@ -25,6 +25,17 @@ struct ConcurrencyConfig {
   std::uint32_t limit = 0;  // 0: no limit
 };
 
+// What makes two jobs of a kind the same, so that the second is not enqueued; see Unique.
+struct UniqueConfig {
+  // Beside the kind: "args", "args.user", "args.user.id", "queue"; "kind": nothing else.
+  // Empty: jobs are not unique.
+  std::vector<std::string> fields;
+  Duration period{0};  // 0: as long as the first is kept
+  // Of the first. Empty: those that are not final, and with a period also completed.
+  std::vector<State> states;
+  OnConflict on_conflict = OnConflict::kSkip;  // "skip" "replace" "replace_keep_time"
+};
+
 // What holds for one kind of job: [jobs.NAME]; for all others: [defaults].
 struct KindConfig {
   std::string isolation = "thread";
@@ -35,6 +46,7 @@ struct KindConfig {
   Duration start_within{0};       // 0: never expires
   RetryPolicy retry;              // retry = { base, power, cap, jitter, max_crashes }
   ConcurrencyConfig concurrency;  // concurrency = { key, limit }
+  UniqueConfig unique;            // unique = { fields, period, states, on_conflict }
   // Steps of the ladder, and bounds; see Limits.
   Duration stop_grace = Limits{}.stop_grace;
   Duration term_grace = Limits{}.term_grace;

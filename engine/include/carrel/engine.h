@@ -39,6 +39,8 @@ struct EnqueueOptions {
   std::uint16_t max_attempts = 0;             // 0: the kind's
   std::string request_id = {};                // the same again answers with the first job
   std::optional<Limit> limit = {};  // jobs that may run at once; else the kind's
+  // What makes it the same as another; else the kind's. Without fields: nothing.
+  std::optional<UniqueConfig> unique = {};
 };
 
 struct Request {
@@ -130,6 +132,11 @@ class Engine {
                                       const EnqueueOptions& options = {});
   // One transaction; the answers align, and one bad request does not fail the others.
   [[nodiscard]] std::vector<Result<JobId>> enqueue(std::span<const Request> requests);
+  // The same, and tells which of the jobs are new, and which were there and were
+  // replaced.
+  [[nodiscard]] Result<Inserted> insert(std::string_view kind, const Json& args = {},
+                                        const EnqueueOptions& options = {});
+  [[nodiscard]] std::vector<Result<Inserted>> insert(std::span<const Request> requests);
   // Any bytes; the handler reads job.job().payload.
   [[nodiscard]] Result<JobId> enqueue_bytes(std::string_view kind, std::string payload,
                                             const EnqueueOptions& options = {});

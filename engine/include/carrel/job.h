@@ -19,6 +19,27 @@ struct Limit {
   std::uint32_t running = 1;  // ≥ 1
 };
 
+// What becomes of an enqueue that meets a job of its key.
+enum class OnConflict : std::uint8_t {
+  kSkip,     // nothing: that job is the answer
+  kReplace,  // if that job waits, it gets these arguments and falls due as asked here
+  kReplaceKeepTime,  // likewise, but it falls due when it would have
+};
+// "skip", "replace", "replace_keep_time"
+std::string_view to_string(OnConflict what) noexcept;
+
+// A key that at most one job holds: the last that was enqueued under it. An enqueue of
+// the same key meets that job if it is in one of `states` and was enqueued less than
+// `period` ago; else the new job takes the key over. Only an enqueue asks: neither a
+// retry nor anything else that moves a job is refused. A period holds also where the job
+// is kept for a shorter time.
+struct Unique {
+  std::string key;            // 1–256 bytes
+  Duration period{0};         // 0: as long as that job is kept
+  std::vector<State> states;  // of the job that holds the key; at least one
+  OnConflict on_conflict = OnConflict::kSkip;
+};
+
 // A job to insert.
 struct NewJob {
   std::string queue = "default";  // 1–128 bytes, no control characters
@@ -34,6 +55,7 @@ struct NewJob {
   std::int16_t priority = 0;        // lower runs first
   std::uint16_t max_attempts = 25;  // ≥ 1
   std::optional<Limit> limit;       // needs StoreTraits::limits
+  std::optional<Unique> unique;     // needs StoreTraits::unique
 };
 
 // "Look at job 7." A hint that a queue carries; it grants nothing.
@@ -47,7 +69,11 @@ struct Ticket {
 // The answer to one insert.
 struct Inserted {
   JobId id{};
-  bool existed = false;          // request_id was known: id is the first job's
+  // No job was added: the request_id was known, or NewJob::unique met a job; id is that
+  // one's. It may be gone by now, if its key is kept longer than it. A request_id that
+  // met a job so is not kept: the same again asks again.
+  bool existed = false;
+  bool replaced = false;         // and its arguments are now these
   std::optional<Ticket> ticket;  // if the job is available now
 };
 
@@ -220,6 +246,7 @@ struct JobRecord {
   std::uint16_t crashes = 0;
   bool cancel_requested = false;
   std::optional<Limit> limit;
+  std::string unique_key;  // that it holds; empty: none
   std::optional<Progress> progress;
   std::vector<Attempt> attempts;  // oldest first; the last 100
   Duration timeout{0};

@@ -39,6 +39,17 @@ bool hold(Row& row);
 // pending→available: there is room again. False: it is not pending.
 bool free(Row& row);
 
+// Whether an enqueue of `unique` meets the job that holds its key, which is in state
+// `holder` and was enqueued at `enqueued`.
+bool meets(const Unique& unique, State holder, Time enqueued, Time now);
+// When nobody asks for that job any more, were each enqueue of its key like its own.
+Time unique_until(const Unique& unique, Time enqueued);
+
+// A waiting job falls due anew, as admit() says, and its attempts count on; or with
+// OnConflict::kReplaceKeepTime when it would have. False: it runs or is final, and is
+// unchanged.
+bool replace(Row& row, OnConflict how, Time now, Duration delay, Duration start_within);
+
 // available→running. Raises fence and attempt. On a refusal the row is unchanged.
 std::optional<Refusal> claim(Row& row, std::string_view worker,
                              std::uint64_t claim_number, Duration lease, Time now);

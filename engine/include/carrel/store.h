@@ -54,6 +54,7 @@ struct StoreTraits {
   bool durable = false;            // rows outlive the process
   bool host_transactions = false;  // enqueue can join the host's own transaction
   bool limits = false;             // honours NewJob::limit; else insert refuses one
+  bool unique = false;             // honours NewJob::unique; likewise
   // A call may wait for a disk or a server. Where it does not, the engine makes claims
   // and finishes on whatever thread has them at hand, and hands them to no other.
   bool blocks = true;
@@ -102,7 +103,8 @@ class Store {
 
   // Commits the rows, then answers. `deadline`: give up waiting after this long with
   // kUnavailable (the rows may or may not be stored; a request_id makes asking again
-  // safe).
+  // safe). Of enqueues of one unique key, however many at once and wherever, each sees
+  // what the one before it did.
   virtual std::vector<Result<Inserted>> insert(std::span<const NewJob> jobs,
                                                Duration deadline) = 0;
 

@@ -171,6 +171,7 @@ void register_store_tests(StoreHarness harness) {
   add_sweep_cases(cases);
   add_pause_cases(cases);
   add_limit_cases(cases);
+  add_unique_cases(cases);
   add_await_cases(cases);
   add_monitor_cases(cases);
   add_durability_cases(cases);

@@ -38,6 +38,56 @@ bool equal(const Row& a, const Row& b) {
          a.worker == b.worker;
 }
 
+TEST(Replace, WhatWaitsFallsDueAnew) {
+  Row row = running();
+  EXPECT_EQ(finish(row, Verdict::kRetry, 1h, true), Finished::Kind::kApplied);
+  EXPECT_TRUE(replace(row, OnConflict::kReplace, kNow, 10s, 5s));
+  EXPECT_EQ(row.state, State::kScheduled);
+  EXPECT_EQ(row.wake_at, kNow + 10s);
+  EXPECT_EQ(row.expires_at, kNow + 15s);
+  EXPECT_EQ(row.attempt, 1) << "it counts on";
+  EXPECT_EQ(row.crashes, 1);
+  EXPECT_EQ(value(row.fence), 1U);
+  EXPECT_TRUE(replace(row, OnConflict::kReplace, kNow, 0s, 0s));
+  EXPECT_EQ(row.state, State::kAvailable);
+  EXPECT_EQ(row.wake_at, kNever);
+}
+
+TEST(Replace, KeepsTheTimeWhereThatIsAsked) {
+  Row row = admit(kNow, 10s, 5s, 1);
+  const Row before = row;
+  EXPECT_TRUE(replace(row, OnConflict::kReplaceKeepTime, kNow, 0s, 0s));
+  EXPECT_TRUE(equal(row, before));
+  Row pending = available();
+  EXPECT_TRUE(hold(pending));
+  EXPECT_TRUE(replace(pending, OnConflict::kReplaceKeepTime, kNow, 1h, 0s));
+  EXPECT_EQ(pending.state, State::kAvailable) << "its store looks again at what holds it";
+}
+
+TEST(Replace, WhatRunsOrIsFinalStaysAsItIs) {
+  Row row = running();
+  for (const bool final : {false, true}) {
+    if (final) finish(row, Verdict::kCompleted);
+    const Row before = row;
+    EXPECT_FALSE(replace(row, OnConflict::kReplace, kNow, 0s, 0s));
+    EXPECT_TRUE(equal(row, before));
+  }
+}
+
+TEST(Meets, AStateOfThoseNamedWithinThePeriod) {
+  Unique unique{"k", 10s, {State::kRunning, State::kCompleted}, OnConflict::kSkip};
+  EXPECT_TRUE(meets(unique, State::kRunning, kNow, kNow + 10s - 1us));
+  EXPECT_FALSE(meets(unique, State::kRunning, kNow, kNow + 10s));
+  EXPECT_FALSE(meets(unique, State::kAvailable, kNow, kNow));
+  EXPECT_EQ(unique_until(unique, kNow), kNow + 10s);
+  unique.period = 0s;
+  EXPECT_TRUE(meets(unique, State::kCompleted, kNow, kNow + 24h * 365));
+  EXPECT_EQ(unique_until(unique, kNow), kNow) << "no longer than its job is kept";
+  unique.period = Duration::max();
+  EXPECT_TRUE(meets(unique, State::kCompleted, kNow, kNow + 24h * 365));
+  EXPECT_EQ(unique_until(unique, kNow), kNever);
+}
+
 TEST(Admit, IsAvailableAtOnceOrScheduled) {
   const Row now = admit(kNow, 0s, 0s, 5);
   EXPECT_EQ(now.state, State::kAvailable);

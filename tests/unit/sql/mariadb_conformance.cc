@@ -33,7 +33,7 @@ class Place {
       server_.run("CREATE DATABASE " + std::string(kDatabase));
     } else {
       for (const char* table : {"jobs", "history", "requests", "payloads", "notes",
-                                "attempts", "paused", "tally", "limits"}) {
+                                "attempts", "paused", "tally", "limits", "unique"}) {
         server_.run("DELETE FROM carrel_" + std::string(table), kDatabase);
       }
       server_.run("UPDATE test_ahead SET us = 0", kDatabase);

@@ -442,10 +442,10 @@ TEST_P(Server, TheCommandWorksOnIt) {
     EXPECT_EQ(code, 0) << arguments << ": " << said;
     EXPECT_THAT(said, HasSubstr(text)) << arguments;
   };
-  expect("migrate --dry-run", "version 0 would become version 2");
+  expect("migrate --dry-run", "version 0 would become version 3");
   expect("migrate --sql", "carrel_history");
   expect("migrate --dry-run", "version 0 would become");  // printing changes nothing
-  expect("migrate", "version 0 became version 2");
+  expect("migrate", "version 0 became version 3");
   expect("migrate", "nothing to do");
   expect("enqueue grade '{\"user\": 7}'", "1");
   expect("list", "grade");

@@ -48,7 +48,7 @@ class Reader(io.BytesIO):
         return self.row("Qtth", "id queue kind priority")
 
     def inserted(self):
-        return self.row("Q?", "id existed") | {"ticket": self.ticket() if self.field("?") else None}
+        return self.row("Q??", "id existed replaced") | {"ticket": self.ticket() if self.field("?") else None}
 
     def claimed(self):
         return self.row("QQttttqhHHH", "id fence queue kind payload checkpoint timeout priority "
@@ -79,7 +79,7 @@ class Client:
         return Reader(frame[24:])
 
     def enqueue(self, jobs):
-        rows = [pack("ttttqqqhH?", "default", *job, 0, 0, 0, 0, 25, False) for job in jobs]
+        rows = [pack("ttttqqqhH??", "default", *job, 0, 0, 0, 0, 25, False, False) for job in jobs]
         r = self.ask(ENQUEUE, listing(rows) + pack("q", 5 * SECOND))
         return r.list(lambda: r.result(r.inserted))
 

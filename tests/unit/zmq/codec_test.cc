@@ -36,6 +36,8 @@ NewJob some_job() {
   job.priority = -32'768;
   job.max_attempts = 65'535;
   job.limit = Limit{"community:7", 3};
+  job.unique =
+      Unique{"u", 9s, {State::kRunning, State::kCompleted}, OnConflict::kReplace};
   return job;
 }
 
@@ -79,6 +81,12 @@ TEST(Codec, AJobIsAsItWas) {
     EXPECT_EQ(a.limit->key, b.limit->key);
     EXPECT_EQ(a.limit->running, b.limit->running);
   }
+  ASSERT_TRUE(a.unique.has_value());
+  EXPECT_EQ(a.unique->key, b.unique->key);
+  EXPECT_EQ(a.unique->period, b.unique->period);
+  EXPECT_EQ(a.unique->states, b.unique->states);
+  EXPECT_EQ(a.unique->on_conflict, b.unique->on_conflict);
+  EXPECT_FALSE(read.jobs[1].unique.has_value());
   EXPECT_EQ(read.deadline, 3s);
 }
 
@@ -94,13 +102,15 @@ TEST(Codec, ASpanIsWrittenAsAVectorIs) {
 TEST(Codec, AnswersRowByRow) {
   Enqueue::Answer answer;
   answer.value.push_back(
-      Inserted{JobId{7}, true, Ticket{JobId{7}, "default", "work", -1}});
+      Inserted{JobId{7}, true, true, Ticket{JobId{7}, "default", "work", -1}});
   answer.value.push_back(
       tl::unexpected<Error>(Error{Code::kTooLarge, "big", "sqlite", 5, 1s}));
-  answer.value.push_back(Inserted{JobId{9}, false, std::nullopt});
+  answer.value.push_back(Inserted{JobId{9}, false, false, std::nullopt});
   const auto read = over(answer);
   ASSERT_THAT(read.value, SizeIs(3));
   EXPECT_TRUE(read.value[0]->existed);
+  EXPECT_TRUE(read.value[0]->replaced);
+  EXPECT_FALSE(read.value[2]->replaced);
   EXPECT_EQ(read.value[0]->ticket->kind, "work");
   EXPECT_EQ(read.value[1].error().code, Code::kTooLarge);
   EXPECT_EQ(read.value[1].error().message, "big");
@@ -143,6 +153,7 @@ TEST(Codec, ARecordIsAsItWas) {
   r.fence = Fence{4};
   r.attempt = 2;
   r.cancel_requested = true;
+  r.unique_key = "[\"work\",{}]";
   r.progress = Progress{1, ""};
   r.attempts = {some_attempt(), some_attempt()};
   r.enqueued = Time{1us};

@@ -1,0 +1,214 @@
+// Unique keys. Whoever enqueues under one locks its row first, and holds it until the
+// commit: others of that key wait, and then see what was done. What workers do to the
+// key's job goes on meanwhile; an enqueue comes before or after it.
+#include <algorithm>
+#include <set>
+
+#include "server/writer_tables.h"
+
+namespace carrel::sql::server {
+
+struct Writer::Holder {
+  JobId job{};
+  Time enqueued{};
+  State state{};  // that it ended in, if it is purged
+  Ticket ticket;
+};
+
+namespace {
+
+constexpr State kNoState = static_cast<State>(kStateCount);
+
+}  // namespace
+
+void Writer::insert_unique(std::span<const NewJob* const> jobs,
+                           std::span<Inserted> answers,
+                           std::vector<std::optional<JobId>>& ids,
+                           std::vector<bool>& done) {
+  Places places;
+  for (std::size_t i = 0; i < jobs.size(); ++i) {
+    if (jobs[i]->unique && !done[i]) places.push_back(i);
+  }
+  if (places.empty()) return;
+  lock_keys(jobs, places);
+  Places met;
+  // A key that is there twice is done in its turn: the second meets the first.
+  while (!places.empty()) {
+    const Holders holders = find_holders(jobs, places);
+    std::set<std::string> changed;
+    Places later;
+    Places replacing;
+    Places fresh;
+    for (const std::size_t i : places) {
+      const Unique& unique = *jobs[i]->unique;
+      if (changed.contains(unique.key)) {
+        later.push_back(i);
+        continue;
+      }
+      const auto found = holders.find(unique.key);
+      if (found == holders.end() ||
+          !rules::meets(unique, found->second.state, found->second.enqueued, now_)) {
+        changed.insert(unique.key);
+        fresh.push_back(i);
+        continue;
+      }
+      const Holder& holder = found->second;
+      answers[i] = {holder.job, true, false, {}};
+      done[i] = true;
+      met.push_back(i);
+      if (holder.state == State::kAvailable) answers[i].ticket = holder.ticket;
+      if (unique.on_conflict == OnConflict::kSkip || is_final(holder.state)) continue;
+      changed.insert(unique.key);
+      replacing.push_back(i);
+    }
+    replace(jobs, answers, replacing);
+    if (!fresh.empty()) {
+      std::vector<bool> others(jobs.size(), true);
+      for (const std::size_t i : fresh) others[i] = false;
+      insert_rows(jobs, answers, ids, others);
+      hold_keys(jobs, answers, fresh);
+      for (const std::size_t i : fresh) done[i] = true;
+    }
+    places = std::move(later);
+  }
+  forget_requests(answers, ids, met);
+}
+
+std::vector<JobId> Writer::replaceable(std::span<const NewJob* const> jobs) {
+  Places places;
+  for (std::size_t i = 0; i < jobs.size(); ++i) {
+    const auto& unique = jobs[i]->unique;
+    if (unique && unique->on_conflict != OnConflict::kSkip) places.push_back(i);
+  }
+  std::vector<JobId> ids;
+  if (places.empty()) return ids;
+  for (const auto& [key, holder] : find_holders(jobs, places)) ids.push_back(holder.job);
+  return ids;
+}
+
+void Writer::lock_keys(std::span<const NewJob* const> jobs, const Places& places) {
+  std::set<std::string> keys;  // everybody locks them in this order
+  for (const std::size_t i : places) keys.insert(jobs[i]->unique->key);
+  JsonRows rows;
+  for (const std::string& key : keys) rows.row().add_bytes("key", key);
+  tables_->rows = rows.take();
+  tables_->lock_keys.run();
+}
+
+Writer::Holders Writer::find_holders(std::span<const NewJob* const> jobs,
+                                     const Places& places) {
+  auto& t = *tables_;
+  std::set<std::string> keys;
+  for (const std::size_t i : places) keys.insert(jobs[i]->unique->key);
+  JsonRows rows;
+  for (const std::string& key : keys) rows.row().add_bytes("key", key);
+  t.rows = rows.take();
+  Holders holders;
+  t.find_holders.rows([&] {
+    const auto state = to_state(t.state);
+    if (state == kNoState) return;
+    const JobId job = to_id(t.id);
+    holders.emplace(
+        from_hex(t.bytes),
+        Holder{job, to_time(t.run_at), state,
+               Ticket{job, t.queue, t.kind, static_cast<std::int16_t>(t.priority)}});
+  });
+  return holders;
+}
+
+void Writer::replace(std::span<const NewJob* const> jobs, std::span<Inserted> answers,
+                     const Places& places) {
+  if (places.empty()) return;
+  auto& t = *tables_;
+  std::vector<JobId> ids;
+  for (const std::size_t i : places) ids.push_back(answers[i].id);
+  // A key that went to another job since replaceable() looked.
+  if (t.limits.any() && !t.limits.try_know(ids)) throw Conflict{};
+  auto found = t.rows_of.lock(ids);
+  JsonRows inlined;
+  JsonRows beside;
+  for (const std::size_t i : places) {
+    const NewJob& job = *jobs[i];
+    const auto at = found.find(answers[i].id);
+    if (at == found.end()) continue;
+    StoredRow& row = at->second;
+    const State before = row.rule.state;
+    const OnConflict how = job.unique->on_conflict;
+    answers[i].ticket.reset();
+    if (!rules::replace(row.rule, how, now_, job.delay, job.start_within)) continue;
+    answers[i].replaced = true;
+    if (how == OnConflict::kReplace) row.run_at = now_;  // moved() knows of another
+    t.limits.change(row, job.limit);
+    moved(row, before);
+    if (row.rule.state == State::kAvailable) answers[i].ticket = row.ticket();
+    inlined.row().add("id", to_column(row.id));
+    if (job.payload.size() <= kInlinePayload) {
+      inlined.add_bytes("payload", job.payload);
+    } else {
+      beside.row().add("job", to_column(row.id)).add_bytes("bytes", job.payload);
+    }
+  }
+  const std::vector<Ticket> freed = flush();
+  for (const std::size_t i : places) {
+    for (const Ticket& ticket : freed) {
+      if (ticket.id == answers[i].id) answers[i].ticket = ticket;
+    }
+  }
+  if (!inlined.empty()) {
+    t.rows = inlined.take();
+    t.replace_payloads.run();
+  }
+  if (!beside.empty()) {
+    t.rows = beside.take();
+    t.insert_payloads.run();
+  }
+}
+
+void Writer::hold_keys(std::span<const NewJob* const> jobs,
+                       std::span<const Inserted> answers, const Places& places) {
+  auto& t = *tables_;
+  JsonRows rows;
+  for (const std::size_t i : places) {
+    const Unique& unique = *jobs[i]->unique;
+    rows.row()
+        .add_bytes("key", unique.key)
+        .add("job", to_column(answers[i].id))
+        .add("until", rules::unique_until(unique, now_).time_since_epoch().count());
+  }
+  t.rows = rows.take();
+  t.hold_keys.run();
+}
+
+void Writer::forget_requests(std::span<Inserted> answers,
+                             std::vector<std::optional<JobId>>& ids,
+                             const Places& places) {
+  std::map<JobId, std::size_t> reserved;
+  for (const std::size_t i : places) {
+    if (ids[i]) reserved.emplace(*ids[i], i);
+  }
+  if (reserved.empty()) return;
+  std::vector<JobId> gone;
+  for (const auto& [id, place] : reserved) gone.push_back(id);
+  tables_->ids = json_array(gone);
+  tables_->purge.run();
+  for (Inserted& answer : answers) {  // the same request again, in this batch
+    const auto first = reserved.find(answer.id);
+    if (first != reserved.end()) answer = answers[first->second];
+  }
+}
+
+void Writer::leave_keys(std::span<const std::pair<JobId, State>> jobs) {
+  if (jobs.empty()) return;
+  auto& t = *tables_;
+  JsonRows rows;
+  for (const auto& [id, state] : jobs) {
+    rows.row()
+        .add("id", to_column(id))
+        .add("state", static_cast<int>(state))
+        .add("now", t.now);
+  }
+  t.rows = rows.take();
+  t.leave_keys.run();
+}
+
+}  // namespace carrel::sql::server
