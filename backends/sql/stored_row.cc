@@ -13,6 +13,13 @@ Time end_of_lease(Duration lease, Time at) {
   return row.wake_at;
 }
 
+Time kept_until(const Retention& keep, Time at) {
+  rules::Row row;
+  row.state = State::kRunning;
+  rules::finish(row, row.fence, Verdict::kCompleted, {}, false, keep, at);
+  return row.wake_at;
+}
+
 std::string json_array(std::span<const JobId> ids) {
   std::string text = "[";
   char digits[24];

@@ -53,6 +53,16 @@ inline std::optional<long long> wake_column(const rules::Row& row) {
 // When a lease that begins at `at` ends, as the rules say it.
 Time end_of_lease(Duration lease, Time at);
 
+// The end of a run that has completed its job already, in a transaction of its handler's
+// (carrel/sql_transaction.h). What is left to do is what only this store knows: its
+// waiters, and how long the row is kept.
+inline bool is_confirmed_by(const Finished& answer, const Finish& run) {
+  return answer.kind == Finished::Kind::kAlready && answer.state == State::kCompleted &&
+         run.verdict != Verdict::kCompleted;
+}
+// Until when a job that is completed at `at` is kept.
+Time kept_until(const Retention& keep, Time at);
+
 // "[1,2,3]": a list of ids is one parameter of a statement.
 std::string json_array(std::span<const JobId> ids);
 

@@ -34,6 +34,23 @@ void Waiters::work(std::span<const Lane> lanes) {
   }
 }
 
+std::vector<Lane> Waiters::announce(std::span<const Ticket> tickets) noexcept {
+  std::vector<Lane> lanes;
+  for (const Ticket& ticket : tickets) {
+    const auto same = [&](const Lane& lane) {
+      return lane.queue == ticket.queue && lane.kind == ticket.kind;
+    };
+    const auto lane = std::find_if(lanes.begin(), lanes.end(), same);
+    if (lane == lanes.end()) {
+      lanes.push_back({ticket.queue, ticket.kind});
+    } else {
+      ++lane->jobs;
+    }
+  }
+  work(lanes);
+  return lanes;
+}
+
 void Waiters::ended(std::span<const JobId> ids) {
   const std::lock_guard lock(mutex_);
   if (ends_.empty()) return;

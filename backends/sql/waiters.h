@@ -47,6 +47,8 @@ class Waiters {
 
   // Jobs became available, or were seen to be.
   void work(std::span<const Lane> lanes);
+  // The same of these, in as few lanes: which ones.
+  std::vector<Lane> announce(std::span<const Ticket> tickets) noexcept;
   // These became final or went.
   void ended(std::span<const JobId> ids);
   // Any job may have ended: another process did something.

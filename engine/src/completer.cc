@@ -160,7 +160,7 @@ void Completer::applied(ActiveRun& run, Finish&& finish, Finished&& finished,
     return;
   }
   for (auto& ticket : finished.freed) freed.push_back(std::move(ticket));
-  const Verdict verdict = finish.verdict;
+  const Verdict verdict = verdict_of(finish, finished, run.outcome);
   if (verdict == Verdict::kCompleted) totals_.completed.fetch_add(1);
   if (verdict == Verdict::kCancelled) totals_.cancelled.fetch_add(1);
   if (verdict == Verdict::kRetry || verdict == Verdict::kDiscarded) {

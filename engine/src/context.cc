@@ -34,7 +34,11 @@ tl::unexpected<Error> Context::error(std::string message) {
 
 Result<Json> invoke(const Handler& handler, Context& job) noexcept {
   try {
-    return handler(job);
+    auto answer = handler(job);
+    if (!answer || !job.is_completing_in_transaction()) return answer;
+    // The store knows whether that was committed: where it was, this changes nothing.
+    return fail(Code::kFailed,
+                "the handler completed its job in a transaction and did not commit it");
   } catch (const std::exception& e) {
     return fail(Code::kFailed, e.what());
   } catch (...) {

@@ -78,16 +78,28 @@ std::vector<Result<Inserted>> Engine::insert(std::span<const Request> requests) 
   std::vector<Result<NewJob>> jobs;
   jobs.reserve(requests.size());
   for (const auto& request : requests) {
-    try {
-      jobs.push_back(impl_->make_job(
-          request.kind, request.args.is_null() ? std::string() : request.args.dump(),
-          request.options));
-    } catch (const Json::exception& e) {
-      jobs.emplace_back(
-          fail(Code::kInvalid, std::string("the arguments: ") + e.what(), "enqueue"));
-    }
+    jobs.push_back(new_job(request.kind, request.args, request.options));
   }
   return impl_->insert(std::move(jobs));
+}
+
+Result<NewJob> Engine::new_job(std::string_view kind, const Json& args,
+                               const EnqueueOptions& options) const {
+  try {
+    return impl_->make_job(kind, args.is_null() ? std::string() : args.dump(), options);
+  } catch (const Json::exception& e) {
+    return fail(Code::kInvalid, std::string("the arguments: ") + e.what(), "enqueue");
+  }
+}
+
+void Engine::publish(std::span<const Ticket> tickets) { impl_->announce(tickets); }
+
+void Engine::publish(std::span<const Inserted> jobs) {
+  std::vector<Ticket> tickets;
+  for (const Inserted& job : jobs) {
+    if (job.ticket) tickets.push_back(*job.ticket);
+  }
+  impl_->announce(tickets);
 }
 
 Result<JobId> Engine::enqueue_bytes(std::string_view kind, std::string payload,

@@ -32,6 +32,8 @@ class Engine::Impl {
   Result<NewJob> make_job(std::string_view kind, std::string payload,
                           const EnqueueOptions& options) const;
 
+  void announce(std::span<const Ticket> tickets);
+
   Result<Json> wait(JobId id, Duration timeout);
   Result<Cancelled> cancel(JobId id);
   Result<void> retry(JobId id);

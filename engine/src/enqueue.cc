@@ -171,6 +171,21 @@ void Engine::Impl::publish(std::vector<Ticket> tickets) {
   if (const auto to = queue()) to->publish(tickets);
 }
 
+void Engine::Impl::announce(std::span<const Ticket> tickets) {
+  if (tickets.empty()) return;
+  if (auto ok = ignite(); !ok) {
+    log(LogLevel::kWarn, "publish: " + ok.error().message);
+    return;
+  }
+  if (config.mode == Mode::kInline) {
+    for (const Ticket& ticket : tickets) run_inline(ticket);
+  } else if (const auto to = queue()) {
+    to->publish(tickets);
+  } else {
+    store->announce(tickets);
+  }
+}
+
 void Engine::Impl::due_in(Duration delay) {
   std::shared_ptr<Worker> worker;
   {

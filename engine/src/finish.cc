@@ -38,4 +38,13 @@ Finish make_finish(const Claimed& job, const Outcome& outcome, const Decision& d
   return finish;
 }
 
+Verdict verdict_of(const Finish& finish, const Finished& finished, Outcome& outcome) {
+  if (finished.kind != Finished::Kind::kAlready || finished.state != State::kCompleted) {
+    return finish.verdict;
+  }
+  outcome.klass = OutcomeClass::kOk;
+  outcome.error = {};
+  return Verdict::kCompleted;
+}
+
 }  // namespace carrel

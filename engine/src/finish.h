@@ -10,6 +10,11 @@ namespace carrel {
 // a process used; a success in a thread says all in the row itself.
 Finish make_finish(const Claimed& job, const Outcome& outcome, const Decision& decision);
 
+// What a finish that the store applied, now or before, says of its job. A run whose
+// handler completed the job in a transaction of its own reports a failure, in case that
+// was rolled back; where it was committed, the job and `outcome` are completed.
+Verdict verdict_of(const Finish& finish, const Finished& finished, Outcome& outcome);
+
 // What on_failed hears of: neither completed, snoozed nor released.
 constexpr bool is_failure(Verdict verdict) noexcept {
   return verdict == Verdict::kRetry || verdict == Verdict::kDiscarded ||

@@ -96,9 +96,10 @@ void Engine::Impl::run_inline(const Ticket& ticket) {
     log(LogLevel::kError, "inline: " + answer.error().message);
     return;
   }
-  const Event event{job, outcome, decision.verdict, answer->state};
+  const Verdict verdict = verdict_of(finish, *answer, outcome);
+  const Event event{job, outcome, verdict, answer->state};
   for (const auto& hook : on_finished) hook(event);
-  if (is_failure(decision.verdict)) {
+  if (is_failure(verdict)) {
     for (const auto& hook : on_failed) hook(event);
   }
 }

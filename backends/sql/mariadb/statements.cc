@@ -377,6 +377,13 @@ DELETE j
          id BIGINT PATH '$.id')) AS r
   STRAIGHT_JOIN carrel_history AS j ON j.id = r.id)sql";
 
+const char* const kKeepHistory = R"sql(
+UPDATE JSON_TABLE(:rows, '$[*]' COLUMNS (
+         id BIGINT PATH '$.id',
+         wake_at BIGINT PATH '$.wake_at')) AS r
+  STRAIGHT_JOIN carrel_history AS j ON j.id = r.id
+   SET j.wake_at = r.wake_at)sql";
+
 const char* const kAddAttempts = R"sql(
 INSERT INTO carrel_attempts
        (job, fence, attempt, class, message, code, native, exit_code, `signal`,
@@ -673,6 +680,7 @@ const server::Statements kStatements = {
     .save_jobs = kSaveJobs,
     .to_history = {kToHistory, kLeaveJobs},
     .to_jobs = {kToJobs, kLeaveHistory},
+    .keep_history = kKeepHistory,
     .complete = nullptr,
     .complete_and_forget = nullptr,
     .add_attempts = kAddAttempts,

@@ -446,6 +446,12 @@ WITH asked AS MATERIALIZED (
 )
 SELECT id, queue FROM done)sql";
 
+const char* const kKeepHistory = R"sql(
+UPDATE carrel_history h
+   SET wake_at = r.wake_at
+  FROM json_to_recordset(:rows::json) AS r(id bigint, wake_at bigint)
+ WHERE h.id = r.id)sql";
+
 const char* const kAddAttempts = R"sql(
 INSERT INTO carrel_attempts
        (job, fence, attempt, class, message, code, native, exit_code, signal,
@@ -697,6 +703,7 @@ const server::Statements kStatements = {
     .save_jobs = kSaveJobs,
     .to_history = {kToHistory},
     .to_jobs = {kToJobs},
+    .keep_history = kKeepHistory,
     .complete = kComplete,
     .complete_and_forget = kCompleteAndForget,
     .add_attempts = kAddAttempts,

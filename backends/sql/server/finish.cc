@@ -112,6 +112,11 @@ void Writer::finish_others(std::span<const Finish* const> runs,
     answers[i].kind = rules::finish(row.rule, run.lease.fence, run.verdict, run.retry_in,
                                     run.crashed, options_.retention, now_);
     answers[i].state = row.rule.state;
+    if (is_confirmed_by(answers[i], run)) {
+      row.rule.wake_at = kept_until(options_.retention, now_);
+      news.push_back({row.id, run.progress, run.checkpoint, run.log});
+      moved(row, State::kCompleted);
+    }
     if (answers[i].kind != Finished::Kind::kApplied) continue;
     if (run.attempt) t.attempts.add(row, run.lease.fence, *run.attempt, now_);
     news.push_back({row.id, run.progress, run.checkpoint, run.log});

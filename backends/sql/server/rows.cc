@@ -82,11 +82,16 @@ void Sequence::run() {
 RowSaver::RowSaver(Session& session, const Statements& statements)
     : save_(session, statements.save_jobs, use(rows_, "rows")),
       to_history_(session, statements.to_history, rows_, "rows"),
-      to_jobs_(session, statements.to_jobs, rows_, "rows") {}
+      to_jobs_(session, statements.to_jobs, rows_, "rows"),
+      keep_(session, statements.keep_history, use(rows_, "rows")) {}
 
 void RowSaver::add(const StoredRow& row, State before, const std::string* result) {
   const bool was_final = is_final(before);
   const bool is_final_now = is_final(row.rule.state);
+  if (was_final && is_final_now) {
+    keep_rows_.row().add("id", to_column(row.id)).add("wake_at", wake_column(row.rule));
+    return;
+  }
   JsonRows& rows = is_final_now ? to_history_rows_
                    : was_final  ? to_jobs_rows_
                                 : save_rows_;
@@ -120,12 +125,17 @@ void RowSaver::flush() {
     rows_ = to_jobs_rows_.take();
     to_jobs_.run();
   }
+  if (!keep_rows_.empty()) {
+    rows_ = keep_rows_.take();
+    keep_.run();
+  }
 }
 
 void RowSaver::forget() {
   save_rows_.take();
   to_history_rows_.take();
   to_jobs_rows_.take();
+  keep_rows_.take();
 }
 
 AttemptSaver::AttemptSaver(Session& session, const Statements& statements)

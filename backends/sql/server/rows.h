@@ -79,10 +79,12 @@ class RowSaver {
   JsonRows save_rows_;
   JsonRows to_history_rows_;
   JsonRows to_jobs_rows_;
+  JsonRows keep_rows_;
   std::string rows_;
   Statement save_;
   Sequence to_history_;
   Sequence to_jobs_;
+  Statement keep_;
 };
 
 class AttemptSaver {

@@ -23,7 +23,7 @@ class Session {
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
-  soci::session& soci() { return *session_; }
+  soci::session& soci() { return session_; }
   // Statements are prepared on the server, once a session; if not (a pooler may hand the
   // next transaction to another connection), every run carries its text.
   bool prepares() const noexcept { return prepares_; }
@@ -45,31 +45,38 @@ class Session {
   // Around every call that waits for the server.
   class Call {
    public:
-    explicit Call(Session& session) noexcept : watched_(*session.watched_) {
-      watched_.begin();
+    explicit Call(Session& session) noexcept : watched_(session.watched_.get()) {
+      if (watched_ != nullptr) watched_->begin();
     }
-    ~Call() { watched_.end(); }
+    ~Call() {
+      if (watched_ != nullptr) watched_->end();
+    }
     Call(const Call&) = delete;
     Call& operator=(const Call&) = delete;
 
    private:
-    Watchdog::Watched& watched_;
+    Watchdog::Watched* watched_;
   };
 
-  bool timed_out() const noexcept { return watched_->bitten(); }
+  bool timed_out() const noexcept { return watched_ && watched_->bitten(); }
   // Nothing waits for the server any more, also not the end of this session.
-  void cut() noexcept { watched_->cut(); }
+  void cut() noexcept {
+    if (watched_) watched_->cut();
+  }
 
  protected:
   Session(std::unique_ptr<soci::session> session, bool prepares)
-      : session_(std::move(session)), prepares_(prepares) {}
+      : own_(std::move(session)), session_(*own_), prepares_(prepares) {}
+  // One that a host has lent. Not watched, and nothing is prepared on it.
+  explicit Session(soci::session& host) : session_(host), prepares_(false) {}
   // By the constructors of those that know the socket.
   void watch(Watchdog& dog, int socket) {
     watched_ = std::make_unique<Watchdog::Watched>(dog, socket);
   }
 
  private:
-  std::unique_ptr<soci::session> session_;
+  const std::unique_ptr<soci::session> own_;
+  soci::session& session_;
   const bool prepares_;
   std::unique_ptr<Watchdog::Watched> watched_;  // ends before the session closes
 };

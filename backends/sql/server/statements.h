@@ -80,6 +80,7 @@ struct Statements {
   const char* save_jobs;
   Steps to_history;
   Steps to_jobs;
+  const char* keep_history;  // until when a final row is kept: :rows of id, wake_at
   // Ends those of :rows that run under their fences as completed, with all that goes with
   // it; answers with ids and queues. Null: by the general way.
   const char* complete;

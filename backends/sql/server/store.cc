@@ -3,7 +3,7 @@
 #include "batch.h"
 #include "check.h"
 #include "group_commit.h"
-#include "server/json_rows.h"
+#include "server/check_row.h"
 #include "server/monitor.h"
 #include "server/reader.h"
 #include "server/writer.h"
@@ -29,6 +29,7 @@ class ServerStore final : public Store {
     traits.durable = true;
     traits.limits = true;
     traits.unique = true;
+    traits.host_transactions = true;
     traits.max_payload = driver_->max_payload();
     return traits;
   }
@@ -96,7 +97,7 @@ class ServerStore final : public Store {
     if (auto ok = check_queue(queue, driver_->origin()); !ok) {
       return tl::unexpected(ok.error());
     }
-    if (auto ok = check_text("the queue's name", queue); !ok) {
+    if (auto ok = check_text("the queue's name", queue, driver_->origin()); !ok) {
       return tl::unexpected(ok.error());
     }
     return producer_.write(
@@ -113,6 +114,9 @@ class ServerStore final : public Store {
       if (!ended || !ended->empty()) return ended;
       if (!waiter.wait(until)) return std::vector<JobId>{};
     }
+  }
+  void announce(std::span<const Ticket> tickets) noexcept override {
+    news_->tell(waiters_.announce(tickets), false);
   }
   void interrupt() noexcept override { waiters_.interrupt(); }
   Monitor& monitor() noexcept override { return monitor_; }
@@ -140,24 +144,14 @@ class ServerStore final : public Store {
     GroupCommit group;
   };
 
-  Result<void> check_text(std::string_view what, std::string_view text) const {
-    if (is_text(text)) return {};
-    return fail(Code::kInvalid,
-                std::string(what) + " is not UTF-8, which this store needs",
-                driver_->origin());
-  }
   Result<void> check_job(const NewJob& job) const {
-    if (auto ok = check(job, driver_->max_payload(), driver_->origin()); !ok) return ok;
     if (job.limit) {
       if (auto ok = check_text("the limit's key of \"" + job.kind + "\"", job.limit->key);
           !ok) {
         return ok;
       }
     }
-    if (auto ok = check_text("the queue's name", job.queue); !ok) return ok;
-    if (auto ok = check_text("the job's kind", job.kind); !ok) return ok;
-    return check_size("the request id", job.request_id.size(), kLongestRequest,
-                      driver_->origin());
+    return check_row(job, driver_->max_payload(), driver_->origin());
   }
   Result<void> check_run(const Finish& run) const {
     const std::string of = " of job " + std::to_string(value(run.lease.id));
@@ -169,9 +163,6 @@ class ServerStore final : public Store {
     return check_size("the checkpoint" + of, run.checkpoint ? run.checkpoint->size() : 0,
                       driver_->max_payload(), driver_->origin());
   }
-
-  // An index holds it.
-  static constexpr std::uint64_t kLongestRequest = 512;
 
   const std::shared_ptr<Driver> driver_;
   Waiters waiters_;

@@ -43,6 +43,11 @@ Finished Writer::finish_row(StoredRow& row, const Finish& run, Time at) {
   answer.kind = rules::finish(row.rule, run.lease.fence, run.verdict, run.retry_in,
                               run.crashed, options_.retention, at);
   answer.state = row.rule.state;
+  if (is_confirmed_by(answer, run)) {
+    row.rule.wake_at = kept_until(options_.retention, at);
+    notes_.add(row.id, run.progress, run.checkpoint, run.log);
+    moved(row, State::kCompleted, at);
+  }
   if (answer.kind != Finished::Kind::kApplied) return answer;
   if (run.attempt) {
     attempts_.add({run.lease, row.rule.worker, row.started}, *run.attempt, at);

@@ -77,7 +77,7 @@ std::vector<Inserted> Writer::insert(std::span<const NewJob* const> jobs) {
     const bool beside = job->payload.size() > kInlinePayload;
     s.has_bytes = beside ? soci::i_null : soci::i_ok;
     s.insert_job.run();
-    s.id = sqlite_api::sqlite3_last_insert_rowid(session_->native());
+    s.id = place_.last_row();
     if (beside) s.insert_payload.run();
     answer.id = JobId{static_cast<std::uint64_t>(s.id)};
     if (job->limit) limits_.add(answer.id, *job, row, s.run_at);

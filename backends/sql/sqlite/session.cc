@@ -9,6 +9,7 @@
 
 #include "error.h"
 #include "statement.h"
+#include "statements.h"
 
 namespace carrel::sql::sqlite {
 namespace {
@@ -52,13 +53,30 @@ Result<void> check_place(const std::string& path) {
   return {};
 }
 
+Session::Session(const Settings& settings)
+    : path_(settings.path), session_(soci::sqlite3, "dbname=\"" + path_ + "\"") {}
+
+bool Session::in_transaction() {
+  return sqlite_api::sqlite3_get_autocommit(native()) == 0;
+}
+
+long long Session::last_row() { return sqlite_api::sqlite3_last_insert_rowid(native()); }
+
+Error Session::current_error() noexcept { return sqlite::current_error(path_); }
+
+const Place::Frame& Session::frame() const noexcept {
+  static const Frame kFrame{statements::kBegin, statements::kCommit,
+                            statements::kRollback};
+  return kFrame;
+}
+
 Result<std::unique_ptr<Session>> Session::open(const Settings& settings, Role role) {
   try {
-    std::unique_ptr<Session> session(new Session("dbname=\"" + settings.path + "\""));
+    std::unique_ptr<Session> session(new Session(settings));
     session->set_up(settings, role);
     return session;
   } catch (...) {
-    Error error = current_error(settings.path);
+    Error error = sqlite::current_error(settings.path);
     if ((error.native & 0xff) == SQLITE_CANTOPEN ||
         (error.native & 0xff) == SQLITE_READONLY) {
       int native = 0;

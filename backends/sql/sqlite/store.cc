@@ -36,8 +36,9 @@ class SqliteStore final : public Store {
         reader_(std::make_unique<Reader>(settings_, options, std::move(parts.reader))),
         monitor_(std::make_unique<SqliteMonitor>(settings_, options,
                                                  std::move(parts.monitor))),
-        writer_(std::make_unique<Writer>(settings_, options, waiters_, gate_,
-                                         std::move(parts.writer))),
+        session_(std::move(parts.writer)),
+        writer_(
+            std::make_unique<Writer>(settings_, options, waiters_, &gate_, *session_)),
         group_(std::make_unique<GroupCommit>(
             *writer_, std::clamp(options.poll, Duration(1000), kTick))) {}
 
@@ -46,11 +47,12 @@ class SqliteStore final : public Store {
     // The last session to close copies the log into the file, as a writer would.
     const bool turn = gate_.lock(settings_.busy_timeout).has_value();
     if (!turn) {
-      writer_->session().keep_log();
+      session_->keep_log();
       reader_->session().keep_log();
       monitor_->session().keep_log();
     }
     writer_.reset();
+    session_.reset();
     monitor_.reset();
     reader_.reset();
     if (turn) gate_.unlock();
@@ -60,6 +62,7 @@ class SqliteStore final : public Store {
     StoreTraits traits;
     traits.reach = Reach::kHost;
     traits.durable = true;
+    traits.host_transactions = true;
     traits.limits = true;
     traits.unique = true;
     traits.max_payload = kMaxPayload;
@@ -99,6 +102,9 @@ class SqliteStore final : public Store {
   }
   Result<std::vector<JobId>> await_final(std::span<const JobId> ids,
                                          Duration wait) override;
+  void announce(std::span<const Ticket> tickets) noexcept override {
+    waiters_.announce(tickets);
+  }
   void interrupt() noexcept override { waiters_.interrupt(); }
   Monitor& monitor() noexcept override { return *monitor_; }
 
@@ -120,6 +126,7 @@ class SqliteStore final : public Store {
   Waiters waiters_;
   std::unique_ptr<Reader> reader_;
   std::unique_ptr<SqliteMonitor> monitor_;
+  std::unique_ptr<Session> session_;  // the writer's
   std::unique_ptr<Writer> writer_;
   std::unique_ptr<GroupCommit> group_;  // its thread uses all the others
 };

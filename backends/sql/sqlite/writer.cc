@@ -3,35 +3,31 @@
 
 #include <algorithm>
 
-#include "error.h"
 #include "writer_statements.h"
 
 namespace carrel::sql::sqlite {
 
-Writer::Writer(Settings settings, BackendOptions options, Waiters& waiters, Gate& gate,
-               std::unique_ptr<Session> session)
+Writer::Writer(Settings settings, BackendOptions options, Waiters& waiters, Gate* gate,
+               Place& place)
     : settings_(std::move(settings)),
       options_(std::move(options)),
       waiters_(waiters),
       gate_(gate),
-      session_(std::move(session)),
-      statements_(std::make_unique<Statements>(session_->soci())),
-      loader_(session_->soci()),
-      saver_(session_->soci()),
-      attempts_(session_->soci()),
-      notes_(session_->soci()),
-      lanes_(session_->soci()),
-      limits_(session_->soci(), loader_, saver_),
-      uniques_(session_->soci()) {
-  statements_->data_version.run();
-  seen_version_ = statements_->number;
-}
+      place_(place),
+      statements_(std::make_unique<Statements>(place_)),
+      loader_(place_.soci()),
+      saver_(place_.soci()),
+      attempts_(place_.soci()),
+      notes_(place_.soci()),
+      lanes_(place_.soci()),
+      limits_(place_.soci(), loader_, saver_),
+      uniques_(place_.soci()) {}
 
 Writer::~Writer() = default;
 
 Result<void> Writer::begin() noexcept {
-  if (!gate_held_) {
-    if (auto turn = gate_.lock(settings_.busy_timeout); !turn) return turn;
+  if (gate_ != nullptr && !gate_held_) {
+    if (auto turn = gate_->lock(settings_.busy_timeout); !turn) return turn;
     gate_held_ = true;
   }
   try {
@@ -82,7 +78,7 @@ void Writer::rollback() noexcept {
   limits_.rollback();
   try {
     // After some errors, a full disk among them, SQLite has done it already.
-    if (session_->in_transaction()) statements_->rollback.run();
+    if (place_.in_transaction()) statements_->rollback.run();
   } catch (...) {
     options_.log(LogLevel::kError, current_error().message);
   }
@@ -90,11 +86,11 @@ void Writer::rollback() noexcept {
 
 void Writer::end() noexcept {
   if (!gate_held_) return;
-  gate_.unlock();
+  gate_->unlock();
   gate_held_ = false;
 }
 
-Error Writer::current_error() noexcept { return sqlite::current_error(settings_.path); }
+Error Writer::current_error() noexcept { return place_.current_error(); }
 
 void Writer::tick() noexcept {
   try {

@@ -38,8 +38,9 @@ inline constexpr std::uint64_t kMaxPayload = 64ULL << 20;
 
 class Writer final : public Transactor {
  public:
-  Writer(Settings settings, BackendOptions options, Waiters& waiters, Gate& gate,
-         std::unique_ptr<Session> session);
+  // `gate`: null where the transactions are a host's.
+  Writer(Settings settings, BackendOptions options, Waiters& waiters, Gate* gate,
+         Place& place);
   ~Writer() override;
 
   // Only jobs that passed check().
@@ -59,8 +60,6 @@ class Writer final : public Transactor {
   std::vector<Result<Ticket>> retry(std::span<const JobId> ids);
   std::vector<Ticket> set_paused(std::string_view queue, bool paused);
   Swept sweep(std::size_t max);
-
-  Session& session() { return *session_; }
 
   // The number of final rows is past what is to be kept.
   bool has_too_many() const noexcept { return too_many_; }
@@ -109,8 +108,8 @@ class Writer final : public Transactor {
   const Settings settings_;
   const BackendOptions options_;
   Waiters& waiters_;
-  Gate& gate_;
-  const std::unique_ptr<Session> session_;
+  Gate* const gate_;
+  Place& place_;
   bool gate_held_ = false;
   long long seen_version_ = 0;
   std::atomic<bool> too_many_{false};

@@ -7,10 +7,11 @@
 namespace carrel::sql::sqlite {
 
 struct Writer::Statements {
-  explicit Statements(soci::session& s)
-      : begin(s, statements::kBegin),
-        commit(s, statements::kCommit),
-        rollback(s, statements::kRollback),
+  explicit Statements(Place& place) : Statements(place.soci(), place.frame()) {}
+  Statements(soci::session& s, const Place::Frame& frame)
+      : begin(s, frame.begin),
+        commit(s, frame.commit),
+        rollback(s, frame.rollback),
         data_version(s, statements::kDataVersion, soci::into(number)),
         find_request(s, statements::kFindRequest, soci::use(request_id, "request_id"),
                      soci::into(id), soci::into(state), soci::into(queue),

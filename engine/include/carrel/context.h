@@ -63,6 +63,12 @@ class Context {
   void checkpoint(std::string_view bytes) { sink_.checkpoint(bytes); }
   void log(std::string_view line) { sink_.log(line); }
 
+  // The completion of this attempt was written in a transaction of the handler's own: see
+  // carrel/sql_transaction.h, which calls this. Once that is committed the job is
+  // completed, whatever the handler returns; if it is not, the attempt fails.
+  void completes_in_transaction() noexcept { in_transaction_ = true; }
+  bool is_completing_in_transaction() const noexcept { return in_transaction_; }
+
   // `return job.snooze(5min);` — run again later; costs no attempt.
   static tl::unexpected<Error> snooze(Duration in);
   // `return job.discard("no such user");` — no retry can mend it.
@@ -78,6 +84,7 @@ class Context {
   ContextSink& sink_;
   std::optional<std::chrono::steady_clock::time_point> deadline_;
   std::optional<Json> args_;
+  bool in_transaction_ = false;
 };
 
 // Does one attempt of a job. May throw: the attempt fails with what().

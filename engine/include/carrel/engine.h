@@ -141,6 +141,17 @@ class Engine {
   [[nodiscard]] Result<JobId> enqueue_bytes(std::string_view kind, std::string payload,
                                             const EnqueueOptions& options = {});
 
+  // The job that enqueue would insert: checked, and completed from the configuration.
+  // Stores nothing. For those who insert by other ways, as carrel/sql_transaction.h does.
+  [[nodiscard]] Result<NewJob> new_job(std::string_view kind, const Json& args = {},
+                                       const EnqueueOptions& options = {}) const;
+  // Tells workers of jobs that were committed by other ways than enqueue. Call it after
+  // the commit; a ticket that comes early or never costs only time, for polling finds the
+  // job anyway. In inline mode the jobs run here and now.
+  void publish(std::span<const Ticket> tickets);
+  void publish(std::span<const Inserted> jobs);  // of those that have a ticket
+  void publish(const Inserted& job) { publish(std::span(&job, 1)); }
+
   // The job's result, when it is final. kTimeout: it is not, after `timeout`. kFailed: it
   // was discarded, with the last attempt's message. kCancelled. kNotFound: never was, or
   // purged.

@@ -153,6 +153,10 @@ class Store {
   virtual Result<std::vector<JobId>> await_final(std::span<const JobId> ids,
                                                  Duration wait) = 0;
 
+  // Jobs that others committed to this store's database are available: a hint for who
+  // waits here, and where there is a way for other processes. Does not block.
+  virtual void announce(std::span<const Ticket> /*tickets*/) noexcept {}
+
   // Wakes everything that waits inside the store, now and for ever.
   virtual void interrupt() noexcept = 0;
 

@@ -1,0 +1,101 @@
+// Jobs in the host's own transactions: they are enqueued, and completed, together with
+// the rows that the host writes, or not at all. Target carrel::sql_transaction.
+//
+//   soci::session db(soci::postgresql, "dbname=shop");
+//   soci::transaction sale(db);
+//   db << "INSERT INTO sales …";
+//   auto job = carrel::sql::enqueue(engine, db, "send_invoice", {{"sale", 7}});
+//   sale.commit();
+//   if (job) engine.publish(*job);   // workers hear at once instead of by polling
+//
+// The session is the host's, of SOCI's backend sqlite3, postgresql or mysql, and to the
+// database of the engine's store. Its transaction is open: the database is asked, and
+// kInvalid says that it is not. Nothing here begins or ends it; within it a savepoint
+// is set and released, so that an error undoes what the call has written and the host may
+// go on, but that some errors (a dead-lock, a connection that is gone) end a transaction
+// at the server. A session with a failover callback is refused: it reconnects in the
+// middle of a transaction, whose first half is gone then.
+//
+// SQLite: the store's tables live in the host's file, where the host writes without the
+// gate by which stores take turns. What holds it back is SQLite's own locks: begin with
+// BEGIN IMMEDIATE, set a busy time-out, use WAL mode, and be brief.
+//
+// Links no database: the clients' functions are found where the session has them.
+// Threads: one session, one thread. Blocking: as the database does. Nothing throws.
+#pragma once
+
+#include <carrel/context.h>
+#include <carrel/engine.h>
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+namespace soci {
+class session;
+}
+
+namespace carrel::sql {
+
+// Engine::enqueue within the open transaction of `session`. The engine ignites if it has
+// not: with SQLite do so before the transaction begins, which keeps the engine from
+// opening the file. The job is there once the host has committed; its id is taken
+// already. kInvalid: also where the session is not one of the engine's store. A
+// request_id that another open transaction has just used waits for its end.
+[[nodiscard]] Result<Inserted> enqueue(Engine& engine, soci::session& session,
+                                       std::string_view kind, const Json& args = {},
+                                       const EnqueueOptions& options = {});
+// Many: all of them, or none and the first error.
+[[nodiscard]] Result<std::vector<Inserted>> enqueue(Engine& engine,
+                                                    soci::session& session,
+                                                    std::span<const Request> requests);
+
+// Completes the job of a handler in a transaction of that handler's: what it writes and
+// that the job is done commit together, so each takes effect once, whatever is killed
+// when. Works in every isolation that runs handlers; a forked child opens a connection of
+// its own (Engine::after_fork_child).
+//
+//   engine.handle("charge", [](carrel::Context& job) -> carrel::Result<carrel::Json> {
+//     soci::transaction work(db());
+//     db() << "UPDATE accounts …";
+//     if (auto ok = carrel::sql::complete(job, db()); !ok) return …ok.error();
+//     work.commit();
+//     return carrel::Json();
+//   });
+//
+// kStale: the lease is gone and the run is somebody else's; roll back. Call it last:
+// until the commit it holds the job's row, on which the engine's beats would wait. Then
+// return soon. Once committed, the job is completed with `result`, whatever the handler
+// returns or throws; the engine counts it so, and its hooks see no result. If it was not
+// committed, the attempt fails with what the handler returned, or for that reason. A job
+// that was completed so is kept for a day if nothing else is heard of its worker.
+[[nodiscard]] Result<void> complete(Context& job, soci::session& session,
+                                    const Json& result = {});
+
+// Enqueueing by another client than SOCI. The statements run in order, in one transaction
+// of the host's; the last answers with one row, whose one column is the job's id. Where
+// it answers with no row, another transaction has just used the same request_id: roll
+// back, and run them again.
+enum class Dialect : std::uint8_t { kSqlite, kPostgresql, kMariadb };
+// Text is UTF-8; std::monostate is NULL.
+using SqlValue = std::variant<std::monostate, std::int64_t, std::string>;
+struct SqlStatement {
+  std::string text;  // parameters are ?, in PostgreSQL $1, $2, …
+  std::vector<SqlValue> parameters;
+};
+struct EnqueueStatements {
+  std::vector<SqlStatement> statements;
+  // Its id is the one that the last statement answers with; publish() it after the
+  // commit. Absent: the job has a delay.
+  std::optional<Ticket> ticket;
+};
+// kUnsupported: the job has what only the session's form knows (a limit). The engine does
+// not ignite; its store must have made its tables.
+[[nodiscard]] Result<EnqueueStatements> enqueue_statements(
+    const Engine& engine, Dialect dialect, std::string_view kind, const Json& args = {},
+    const EnqueueOptions& options = {});
+
+}  // namespace carrel::sql

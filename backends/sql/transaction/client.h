@@ -1,0 +1,33 @@
+// What a host's session says of itself, asked through the client library that it uses,
+// which is not linked here.
+#pragma once
+
+#include <carrel/result.h>
+#include <soci/soci.h>
+
+#include <cstdint>
+#include <string>
+
+namespace carrel::sql::transaction {
+
+// The function of that name of the library that `session` uses; null: it has none.
+void* client_function(soci::session& session, const char* name) noexcept;
+
+enum class Backend : std::uint8_t { kSqlite, kPostgresql, kMysql };
+// kUnsupported: it is none of these.
+Result<Backend> backend_of(soci::session& session);
+
+// Whether a transaction is open on it, as its database says. kInvalid: none is, or it has
+// failed already; also, the session has a failover callback. kUnavailable: the connection
+// is gone.
+Result<void> check_open(soci::session& session, Backend backend);
+
+// The file of a session of SQLite; empty: it has none.
+std::string sqlite_file(soci::session& session);
+
+// Of SQLite's client; the last one's.
+long long sqlite_last_row(soci::session& session);
+int sqlite_error(soci::session& session);
+bool sqlite_in_transaction(soci::session& session);
+
+}  // namespace carrel::sql::transaction

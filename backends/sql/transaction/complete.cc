@@ -1,0 +1,34 @@
+// Apart from enqueue.cc, so that a handler's program needs no engine.
+#include <carrel/sql_transaction.h>
+
+#include "transaction/join.h"
+
+namespace carrel::sql {
+
+Result<void> complete(Context& job, soci::session& session, const Json& result) {
+  const auto backend = transaction::backend_of(session);
+  if (!backend) return tl::unexpected(backend.error());
+  const auto joined = transaction::join(session, *backend);
+  if (!joined) return tl::unexpected(joined.error());
+  Finish finish;
+  finish.lease = job.job().lease;
+  try {
+    if (!result.is_null()) finish.result = result.dump();
+  } catch (const Json::exception& e) {
+    return fail(Code::kInvalid, std::string("the result is no JSON: ") + e.what(),
+                "transaction");
+  }
+  // From here on the handler's own success is not enough, also where this call fails.
+  job.completes_in_transaction();
+  const auto finished = (*joined)->finish(finish);
+  if (!finished) return tl::unexpected(finished.error());
+  if (finished->kind == Finished::Kind::kStale) {
+    return fail(Code::kStale,
+                "job " + std::to_string(value(finish.lease.id)) +
+                    ": its lease was lost, and the run is somebody else's: roll back",
+                "transaction");
+  }
+  return {};
+}
+
+}  // namespace carrel::sql

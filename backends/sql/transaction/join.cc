@@ -1,0 +1,17 @@
+#include "transaction/join.h"
+
+namespace carrel::sql::transaction {
+
+Result<std::unique_ptr<Joined>> join(soci::session& session, Backend backend) {
+  if (auto ok = check_open(session, backend); !ok) {
+    return tl::unexpected(std::move(ok.error()));
+  }
+  try {
+    return backend == Backend::kSqlite ? join_sqlite(session)
+                                       : join_server(session, backend);
+  } catch (const std::exception& e) {
+    return fail(Code::kInternal, e.what(), "transaction");
+  }
+}
+
+}  // namespace carrel::sql::transaction

@@ -1,0 +1,137 @@
+#include <soci/mysql/soci-mysql.h>
+
+#include "mariadb/errors.h"
+#include "mariadb/statements.h"
+#include "postgresql/errors.h"
+#include "postgresql/statements.h"
+#include "server/writer.h"
+#include "transaction/within.h"
+
+namespace carrel::sql::transaction {
+namespace {
+
+class LentSession final : public server::Session {
+ public:
+  LentSession(soci::session& host, const char* clock) : Session(host), clock_(clock) {}
+
+  Time begin() override {
+    soci() << "SAVEPOINT carrel";
+    return now();
+  }
+  void commit() override { soci() << "RELEASE SAVEPOINT carrel"; }
+  void rollback() override {
+    soci() << "ROLLBACK TO SAVEPOINT carrel";
+    soci() << "RELEASE SAVEPOINT carrel";
+  }
+  void begin_reading() override {}
+  Time now() override {
+    long long now = 0;
+    soci() << clock_, soci::into(now);
+    return Time(Duration(now));
+  }
+
+ private:
+  const char* const clock_;
+};
+
+// What a kind of server has of its own.
+struct Kind {
+  const char* origin;
+  const char* clock;
+  const server::Statements& statements;
+};
+
+const Kind& kind_of(Backend backend) {
+  static const Kind kPostgresql{"postgresql", "SELECT now_us FROM carrel_clock",
+                                postgresql::kStatements};
+  // Not carrel_clock, which is right in a session that has UTC.
+  static const Kind kMariadb{
+      "mariadb", "SELECT TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))",
+      mariadb::kStatements};
+  return backend == Backend::kPostgresql ? kPostgresql : kMariadb;
+}
+
+class LentDriver final : public server::Driver {
+ public:
+  LentDriver(soci::session& session, Backend backend)
+      : session_(session), kind_(kind_of(backend)) {}
+
+  const server::Statements& statements() const noexcept override {
+    return kind_.statements;
+  }
+  const char* origin() const noexcept override { return kind_.origin; }
+  std::uint64_t max_payload() const noexcept override { return 64U << 20; }
+  std::unique_ptr<server::Session> connect() override {
+    return std::make_unique<LentSession>(session_, kind_.clock);
+  }
+  // Never lost: the connection is the host's, and there is no other.
+  server::Failure failure(server::Session*) noexcept override {
+    const std::string place = "the host's session";
+    server::Failure failure;
+    failure.error.origin = kind_.origin;
+    failure.error.message = place + ": ";
+    try {
+      throw;
+    } catch (const soci::mysql_soci_error& e) {
+      const auto code = static_cast<int>(e.err_num_);
+      failure.error.native = code;
+      failure.error.code =
+          mariadb::ends_session(code) ? Code::kUnavailable : mariadb::code_of(code);
+      failure.error.message += mariadb::essence(e.get_error_message());
+    } catch (const soci::soci_error& e) {
+      failure.error.code = code_of(e.get_error_category());
+      failure.error.message += postgresql::essence(e.get_error_message());
+    } catch (...) {
+      failure = server::common_failure(place, kind_.origin);
+    }
+    return failure;
+  }
+
+ private:
+  static Code code_of(soci::soci_error::error_category category) {
+    switch (category) {
+      case soci::soci_error::connection_error:
+      case soci::soci_error::unknown_transaction_state:
+      case soci::soci_error::system_error:
+        return Code::kUnavailable;
+      case soci::soci_error::no_privilege:
+        return Code::kInvalid;
+      default:
+        return Code::kInternal;
+    }
+  }
+
+  soci::session& session_;
+  const Kind& kind_;
+};
+
+// The host tells others, by Engine::publish.
+class NoNews final : public server::News {
+ public:
+  void tell(std::span<const Lane>, bool) noexcept override {}
+  void listen() noexcept override {}
+};
+
+class JoinedServer final : public JoinedBy<server::Writer> {
+ public:
+  JoinedServer(soci::session& session, Backend backend)
+      : driver_(session, backend),
+        waiters_([] {}),
+        writer_(driver_, {}, waiters_, news_) {}
+
+ private:
+  server::Writer& writer() override { return writer_; }
+
+  LentDriver driver_;
+  NoNews news_;
+  Waiters waiters_;  // nobody does
+  server::Writer writer_;
+};
+
+}  // namespace
+
+std::unique_ptr<Joined> join_server(soci::session& session, Backend backend) {
+  return std::make_unique<JoinedServer>(session, backend);
+}
+
+}  // namespace carrel::sql::transaction

@@ -1,0 +1,65 @@
+#include "sqlite/error.h"
+#include "sqlite/statements.h"
+#include "sqlite/writer.h"
+#include "transaction/within.h"
+
+namespace carrel::sql::transaction {
+namespace {
+
+class LentPlace final : public sqlite::Place {
+ public:
+  explicit LentPlace(soci::session& session)
+      : session_(session), path_(sqlite_file(session)) {}
+
+  const std::string& path() const { return path_; }
+  soci::session& soci() override { return session_; }
+  bool in_transaction() override { return sqlite_in_transaction(session_); }
+  long long last_row() override { return sqlite_last_row(session_); }
+  Error current_error() noexcept override {
+    try {
+      throw;
+    } catch (const soci::soci_error& e) {
+      return sqlite::error_of(path_, sqlite_error(session_), e.get_error_message());
+    } catch (const std::exception& e) {
+      return {Code::kInternal, path_ + ": " + e.what(), "sqlite", 0, Duration{0}};
+    } catch (...) {
+      return {Code::kInternal, path_ + ": unknown exception", "sqlite", 0, Duration{0}};
+    }
+  }
+  const Frame& frame() const noexcept override {
+    static const Frame kFrame{"SAVEPOINT carrel", "RELEASE carrel", "ROLLBACK TO carrel"};
+    return kFrame;
+  }
+
+ private:
+  soci::session& session_;
+  const std::string path_;
+};
+
+class JoinedSqlite final : public JoinedBy<sqlite::Writer> {
+ public:
+  explicit JoinedSqlite(soci::session& session)
+      : place_(session),
+        waiters_([] {}),
+        writer_(settings(place_.path()), {}, waiters_, nullptr, place_) {}
+
+ private:
+  static sqlite::Settings settings(const std::string& path) {
+    sqlite::Settings settings;
+    settings.path = path;
+    return settings;
+  }
+  sqlite::Writer& writer() override { return writer_; }
+
+  LentPlace place_;
+  Waiters waiters_;  // nobody does
+  sqlite::Writer writer_;
+};
+
+}  // namespace
+
+std::unique_ptr<Joined> join_sqlite(soci::session& session) {
+  return std::make_unique<JoinedSqlite>(session);
+}
+
+}  // namespace carrel::sql::transaction
