@@ -121,16 +121,28 @@ void add_enqueue(CLI::App& app, Arguments& out, EnqueueArgs& a) {
   });
 }
 
+void before(CLI::App* app, JobId& out, const char* help) {
+  app->add_option_function<std::uint64_t>(
+         "--before", [&out](std::uint64_t id) { out = JobId{id}; }, help)
+      ->type_name("ID");
+}
+
 void add_list(CLI::App& app, Arguments& out, ListArgs& a) {
   auto* c = app.add_subcommand("list", "List jobs, newest first");
   filter(c, a.filter);
   c->add_option("--limit", a.limit, "At most this many")
       ->check(CLI::Range(1, 1'000'000))
       ->capture_default_str();
-  c->add_option_function<std::uint64_t>(
-       "--before", [&a](std::uint64_t id) { a.before = JobId{id}; },
-       "Only jobs with a lower id, for the next page")
-      ->type_name("ID");
+  before(c, a.before, "Only jobs with a lower id, for the next page");
+  c->callback([&] { out.command = a; });
+}
+
+void add_export(CLI::App& app, Arguments& out, ExportArgs& a) {
+  auto* c = app.add_subcommand(
+      "export",
+      "Print all jobs that the filters match, a line of JSON each, newest first");
+  filter(c, a.filter);
+  before(c, a.before, "Only jobs with a lower id, to go on where another export ended");
   c->callback([&] { out.command = a; });
 }
 
@@ -256,6 +268,7 @@ struct Commands {
   RunArgs run;
   EnqueueArgs enqueue;
   ListArgs list;
+  ExportArgs exported;
   ShowArgs show;
   RetryArgs retry;
   CancelArgs cancel;
@@ -287,6 +300,7 @@ std::variant<Arguments, int> parse(int argc, char** argv) {
   add_run(app, out, commands.run);
   add_enqueue(app, out, commands.enqueue);
   add_list(app, out, commands.list);
+  add_export(app, out, commands.exported);
   add_show(app, out, commands.show);
   add_retry(app, out, commands.retry);
   auto* cancel = app.add_subcommand(

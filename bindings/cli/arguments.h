@@ -51,6 +51,11 @@ struct ListArgs {
   std::size_t limit = 50;
 };
 
+struct ExportArgs {
+  Filter filter;
+  JobId before{};
+};
+
 struct ShowArgs {
   JobId id{};
   bool result = false;  // only that
@@ -114,9 +119,9 @@ struct KeysArgs {
 
 struct Arguments {
   Global global;
-  std::variant<std::monostate, RunArgs, EnqueueArgs, ListArgs, ShowArgs, RetryArgs,
-               CancelArgs, PauseArgs, ResumeArgs, StatusArgs, CompareArgs, SpinArgs,
-               SandboxArgs, MigrateArgs, DoctorArgs, BrokerArgs, KeysArgs>
+  std::variant<std::monostate, RunArgs, EnqueueArgs, ListArgs, ExportArgs, ShowArgs,
+               RetryArgs, CancelArgs, PauseArgs, ResumeArgs, StatusArgs, CompareArgs,
+               SpinArgs, SandboxArgs, MigrateArgs, DoctorArgs, BrokerArgs, KeysArgs>
       command;
 };
 

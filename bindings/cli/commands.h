@@ -9,6 +9,7 @@ namespace carrel::cli {
 int run(const Global& global, const RunArgs& args);
 int enqueue(const Global& global, const EnqueueArgs& args);
 int list(const Global& global, const ListArgs& args);
+int export_jobs(const Global& global, const ExportArgs& args);
 int show(const Global& global, const ShowArgs& args);
 int retry(const Global& global, const RetryArgs& args);
 int cancel(const Global& global, const CancelArgs& args);

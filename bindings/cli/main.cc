@@ -17,6 +17,7 @@ int dispatch(const Arguments& arguments) {
         if constexpr (std::is_same_v<T, RunArgs>) return run(global, args);
         if constexpr (std::is_same_v<T, EnqueueArgs>) return enqueue(global, args);
         if constexpr (std::is_same_v<T, ListArgs>) return list(global, args);
+        if constexpr (std::is_same_v<T, ExportArgs>) return export_jobs(global, args);
         if constexpr (std::is_same_v<T, ShowArgs>) return show(global, args);
         if constexpr (std::is_same_v<T, RetryArgs>) return retry(global, args);
         if constexpr (std::is_same_v<T, CancelArgs>) return cancel(global, args);

@@ -76,6 +76,33 @@ TEST_F(Jobs, ListFiltersAndPages) {
   EXPECT_EQ(none.out, "");
 }
 
+// More than a page, and jobs of very different sizes, so that pages change theirs.
+TEST_F(Jobs, ExportPrintsEveryJobOnce) {
+  std::string lines;
+  std::string large;
+  for (int n = 0; n < 700; ++n) lines += std::to_string(n) + "\n";
+  for (int n = 0; n < 5; ++n) large += "\"" + std::string(1 << 20, 'x') + "\"\n";
+  ASSERT_EQ(carrel({"enqueue", "a", "--lines"}, lines).code, 0);
+  ASSERT_EQ(carrel({"enqueue", "b", "--queue", "q", "--lines"}, large).code, 0);
+  ASSERT_EQ(carrel({"enqueue", "a", "--lines"}, lines).code, 0);
+  const auto ids = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), "export");
+    const Said said = carrel(arguments);
+    EXPECT_EQ(said.code, 0) << said.err;
+    std::vector<int> all;
+    for (const Json& job : said.json()) all.push_back(job["id"]);
+    return all;
+  };
+  const std::vector<int> all = ids({});
+  ASSERT_EQ(all.size(), 1405u);
+  for (int n = 0; n < 1405; ++n) ASSERT_EQ(all[n], 1405 - n);
+  EXPECT_THAT(ids({"--kind", "b"}), ElementsAre(705, 704, 703, 702, 701));
+  EXPECT_THAT(ids({"--queue", "q", "--before", "703"}), ElementsAre(702, 701));
+  EXPECT_THAT(ids({"--state", "completed"}), ElementsAre());
+  EXPECT_EQ(carrel({"export", "--before", "2"}).out,
+            carrel({"list", "--json", "--before", "2"}).out);
+}
+
 TEST_F(Jobs, AJobThatIsNotThereIsCodeThree) {
   for (const std::string command : {"show", "cancel", "retry"}) {
     const Said said = carrel({command, "99"});

@@ -31,8 +31,8 @@ TEST_F(Usage, HelpListsCommandsAndExitCodes) {
   const Said said = carrel({"--help"});
   EXPECT_EQ(said.code, 0);
   for (const char* part :
-       {"run", "enqueue", "list", "show", "retry", "cancel", "pause", "resume", "status",
-        "compare", "doctor", "Exit codes:", "5  timed out"}) {
+       {"run", "enqueue", "list", "export", "show", "retry", "cancel", "pause", "resume",
+        "status", "compare", "doctor", "Exit codes:", "5  timed out"}) {
     EXPECT_THAT(said.out, HasSubstr(part));
   }
   EXPECT_EQ(said.out.find("spin"), std::string::npos);
