@@ -5,7 +5,6 @@
 #include <carrel/sql_transaction.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <soci/callbacks.h>  // does not stand by itself
 #include <soci/mysql/soci-mysql.h>
 #include <soci/postgresql/soci-postgresql.h>
 #include <soci/soci.h>
@@ -24,6 +23,10 @@
 #include <string>
 #include <utility>
 #include <vector>
+
+// clang-format off
+#include <soci/callbacks.h>  // needs soci.h before it
+// clang-format on
 
 #include "fault/child.h"
 #include "servers/mariadb.h"
