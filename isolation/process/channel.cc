@@ -112,8 +112,9 @@ void Channel::set_nursery(std::weak_ptr<Nursery> nursery) {
     std::lock_guard lock(mutex_);
     nursery_ = std::move(nursery);
   }
+  if (!ears_.open()) return;  // then each child is told to be one too many
   boost::asio::post(context_, [self = shared_from_this(), this] {
-    if (ears_.open()) ears_.listen(self, [this](auto children) { hear(children); });
+    ears_.listen(self, [this](auto children) { hear(children); });
   });
 }
 

@@ -3,7 +3,7 @@
 // One set for all of a channel's forked children: a child costs one system call when it
 // comes, and nothing when it goes, for a descriptor that is closed leaves the set.
 //
-// Threads: all on the reactor.
+// Threads: open() before all else, in any; the rest on the reactor.
 #pragma once
 
 #include <boost/asio/io_context.hpp>

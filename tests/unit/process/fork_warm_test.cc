@@ -26,8 +26,9 @@ class ForkWarmTest : public ProcessTest {
   }
   // The only child of a host that keeps one, once the host has heard of it: it has one
   // descriptor more than a host that keeps none.
-  pid_t heard_of() const {
+  pid_t heard_of(Host& host) const {
     EXPECT_TRUE(eventually([&] { return open_descriptors(getpid()) == without_ + 1; }));
+    host.settle();  // the descriptor is there a little before the child is
     return idle(1).at(0);
   }
   static pid_t pid_of(const Outcome& out) {
@@ -56,6 +57,10 @@ TEST_F(ForkWarmTest, AJobRunsInAChildThatWasThereBefore) {
     const auto waiting = idle();
     const pid_t pid = pid_of(host.run("pid"));
     EXPECT_EQ(std::count(waiting.begin(), waiting.end(), pid), 1) << pid;
+    EXPECT_TRUE(eventually([&] {  // else it would count as one that is idle
+      const auto left = idle();
+      return std::count(left.begin(), left.end(), pid) == 0;
+    }));
   }
 }
 
@@ -119,7 +124,7 @@ TEST_F(ForkWarmTest, AnIdleChildThatDiesIsReplaced) {
 TEST_F(ForkWarmTest, AJobWhoseChildDiesBeforeItBeginsRunsInAnotherAndIsToldOnce) {
   Host host("fork", {}, 1);
   for (int i = 0; i < 20; ++i) {
-    const pid_t waiting = heard_of();
+    const pid_t waiting = heard_of(host);
     kill(waiting, SIGSTOP);
     const auto job = host.start("pid");
     kill(waiting, SIGKILL);
@@ -131,7 +136,7 @@ TEST_F(ForkWarmTest, AJobWhoseChildDiesBeforeItBeginsRunsInAnotherAndIsToldOnce)
 
 TEST_F(ForkWarmTest, AJobThatIsKilledBeforeItBeginsIsNotRunElsewhere) {
   Host host("fork", {}, 1);
-  const pid_t waiting = heard_of();
+  const pid_t waiting = heard_of(host);
   kill(waiting, SIGSTOP);
   const auto job = host.start("pid");
   job.run->kill();
