@@ -90,6 +90,10 @@ bool for_queue(Type type) noexcept {
   return type == Type::kPublish || type == Type::kReceive;
 }
 
+bool reads(Type type) noexcept {
+  return type == Type::kJob || type == Type::kList || type == Type::kPeek;
+}
+
 KeyRole needed_for(Type type) noexcept {
   switch (type) {
     case Type::kTake:

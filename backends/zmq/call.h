@@ -74,6 +74,7 @@ struct Session {
   Clock::time_point quarantined_until{};
   unsigned malformed = 0;
   std::size_t in_flight = 0;               // requests in its window
+  std::size_t reads = 0;                   // those of them that have long answers
   std::map<std::uint64_t, CallPtr> calls;  // TAKE, AWAIT, RECEIVE: what it may abandon
   std::size_t waiting_bytes = 0;           // of their requests
   std::uint64_t sent = 0;                  // answers
@@ -84,6 +85,8 @@ struct Session {
 
 // It is for the queue of tickets, and needs no store.
 bool for_queue(Type type) noexcept;
+// Its answer may be much longer than the request.
+bool reads(Type type) noexcept;
 // The least role that may ask for it.
 KeyRole needed_for(Type type) noexcept;
 Duration wait_of(const Request& request) noexcept;  // 0: not at all

@@ -10,6 +10,7 @@ using namespace std::chrono_literals;
 
 constexpr std::size_t kMaxWaiting = 4'096;  // calls that wait, of one client
 constexpr Duration kLongestWait = 60s;
+constexpr std::size_t kReadsAtOnce = 16;  // requests with long answers, of one client
 
 std::string error_of(Code code, std::string why) {
   return error_frame({code, std::move(why), "zmq"});
@@ -53,6 +54,7 @@ bool Calls::has_room(const Session& session, Type type, std::size_t bytes) const
     return session.calls.size() < kMaxWaiting &&
            session.waiting_bytes + bytes <= options_.max_unread;
   }
+  if (reads(type) && session.reads >= kReadsAtOnce) return false;
   // A beat finds room where nothing else does any more.
   const std::size_t share = type == Type::kBeat ? 2 : 1;
   return session.in_flight < share * options_.window &&
@@ -85,6 +87,7 @@ void Calls::on_request(const SessionPtr& session, const Head& head,
     session->waiting_bytes += call->bytes;
   } else {
     ++session->in_flight;
+    session->reads += reads(call->type) ? 1 : 0;
   }
   begin(call);
 }
@@ -194,7 +197,9 @@ void Calls::on_done(Done done) {
 
 void Calls::on_taken(Done done) {
   const CallPtr& call = done.call;
-  if (call->lost || call->session->gone) {
+  // Nor does it get more who has not read what he got.
+  const bool reading = call->session->unread_bytes <= options_.max_unread;
+  if (call->lost || call->session->gone || !(done.empty || reading)) {
     release(done.granted);
     return answer_empty(call);
   }
@@ -228,6 +233,7 @@ bool Calls::answer(const CallPtr& call, std::string frame) {
     session->waiting_bytes -= call->bytes;
   } else {
     --session->in_flight;
+    session->reads -= reads(call->type) ? 1 : 0;
   }
   return !session->gone && sessions_.send(session, call->id, std::move(frame));
 }

@@ -326,9 +326,8 @@ Result<std::vector<JobRecord>> RemoteStore::list(const Filter& filter, JobId bef
     list.limit = bounded(std::min(kPage, limit - all.size()));
     auto page = value_of(client_->ask(list, Repeat::kYes));
     if (!page) return page;
-    const bool last = page->size() < list.limit;
+    if (page->empty()) break;  // a short one only means that they are long
     std::move(page->begin(), page->end(), std::back_inserter(all));
-    if (last) break;
     list.before = all.back().id;
   }
   return all;

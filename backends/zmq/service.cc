@@ -11,6 +11,7 @@ constexpr std::size_t kMaxRows = 2'000;
 // In one answer, whatever is asked for.
 constexpr std::uint32_t kMaxRecords = 100;
 constexpr std::uint32_t kMaxTickets = 10'000;
+constexpr std::size_t kLongPage = std::size_t{4} << 20;
 
 template <class Answer, class T>
 std::string frame_of(Result<T> result) {
@@ -29,6 +30,17 @@ std::size_t rows_of(const Call& call) {
   if (const auto* m = std::get_if<Enqueue>(&call.request)) return m->jobs.size();
   if (const auto* m = std::get_if<FinishAsk>(&call.request)) return m->runs.size();
   return 1;
+}
+
+// How many of the first fit into an answer; one does always.
+template <class T>
+std::size_t fitting(std::span<const T> rows, std::size_t limit) {
+  std::size_t bytes = 64;
+  std::size_t fit = 0;
+  while (fit < rows.size() && (fit == 0 || bytes + encoded_size(rows[fit]) <= limit)) {
+    bytes += encoded_size(rows[fit++]);
+  }
+  return fit;
 }
 
 bool shares(Type type) {
@@ -181,12 +193,7 @@ Done Service::take(const CallPtr& call) {
   }
   it.empty = jobs->empty();
   // What does not fit into an answer goes back at once.
-  std::size_t bytes = 64;
-  std::size_t fit = 0;
-  while (fit < jobs->size() &&
-         (fit == 0 || bytes + encoded_size((*jobs)[fit]) <= call->answer_limit)) {
-    bytes += encoded_size((*jobs)[fit++]);
-  }
+  const std::size_t fit = fitting<Claimed>(*jobs, call->answer_limit);
   std::vector<Finish> back;
   for (std::size_t i = fit; i < jobs->size(); ++i) {
     Finish finish;
@@ -273,8 +280,12 @@ Done Service::one(const CallPtr& call) {
       break;
     case Type::kList: {
       const auto& m = std::get<ListAsk>(request);
-      it.frame = frame_of<ListAsk::Answer>(
-          monitor.list(m.filter, m.before, std::min(m.limit, kMaxRecords)));
+      auto records = monitor.list(m.filter, m.before, std::min(m.limit, kMaxRecords));
+      if (records) {
+        records->resize(
+            fitting<JobRecord>(*records, std::min(call->answer_limit, kLongPage)));
+      }
+      it.frame = frame_of<ListAsk::Answer>(std::move(records));
       break;
     }
     case Type::kCounts:

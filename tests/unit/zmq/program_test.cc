@@ -1,91 +1,21 @@
 // The program carrel-broker, as a service manager sees it.
 #include <gmock/gmock.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <csignal>
 #include <filesystem>
-#include <fstream>
-#include <optional>
+#include <regex>
 #include <sstream>
 
-#include "../../fault/child.h"
-#include "../sql/sqlite_files.h"
 #include "curve.h"
 #include "hosted.h"
+#include "program_case.h"
 
 namespace carrel::zmq {
 namespace {
 
-using namespace std::chrono_literals;
-using fault::Child;
 using testing::HasSubstr;
 using testing::StartsWith;
-
-// What a service says to its manager. The test's own socket stands for systemd's.
-class Manager {
- public:
-  explicit Manager(const std::string& path) {
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    path.copy(address.sun_path, sizeof address.sun_path - 1);
-    fd_ = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    timeval patience{60, 0};
-    setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-    if (bind(fd_, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) {
-      throw std::runtime_error("cannot bind " + path);
-    }
-  }
-  ~Manager() { close(fd_); }
-  Manager(const Manager&) = delete;
-  Manager& operator=(const Manager&) = delete;
-
-  // The next message that holds `part`.
-  std::string hear(const std::string& part) const {
-    char buffer[4096];
-    for (;;) {
-      const ssize_t n = recv(fd_, buffer, sizeof buffer, 0);
-      if (n <= 0) return {};
-      std::string text(buffer, static_cast<std::size_t>(n));
-      if (text.find(part) != std::string::npos) return text;
-    }
-  }
-
- private:
-  int fd_ = -1;
-};
-
-class ProgramTest : public testing::Test {
- protected:
-  ProgramTest() : manager_(file("notify")) {
-    setenv("NOTIFY_SOCKET", file("notify").c_str(), 1);
-    setenv("WATCHDOG_USEC", "200000", 1);
-    unsetenv("WATCHDOG_PID");
-  }
-  ~ProgramTest() override {
-    unsetenv("NOTIFY_SOCKET");
-    unsetenv("WATCHDOG_USEC");
-  }
-
-  std::string file(const std::string& name) const { return directory_.file(name); }
-  void write(const std::string& name, const std::string& text) const {
-    std::ofstream(file(name)) << text;
-  }
-  Child serve() const {
-    return Child({BROKER_PROGRAM, "serve", "--config", file("broker.toml")});
-  }
-  static int code_of(Child& child) {
-    const auto status = child.wait_end(60s);
-    return status && WIFEXITED(*status) ? WEXITSTATUS(*status) : -1;
-  }
-  std::string url() const { return "zmq+ipc://" + file("sock"); }
-
-  const test::TemporaryDirectory directory_;
-  const Manager manager_;
-};
 
 TEST_F(ProgramTest, ItIsReadyWhenItServesAndStopsInGoodOrder) {
   write("broker.toml",
@@ -96,7 +26,7 @@ TEST_F(ProgramTest, ItIsReadyWhenItServesAndStopsInGoodOrder) {
   ASSERT_TRUE(store) << store.error().message;
   const auto ids = test::insert_jobs(**store, 1);
   EXPECT_TRUE(std::filesystem::exists(file("jobs.db"))) << "beside the configuration";
-  EXPECT_THAT(manager_.hear("WATCHDOG=1"), HasSubstr("STATUS="));
+  EXPECT_THAT(manager_.hear("STATUS=1 clients, "), StartsWith("WATCHDOG=1\n"));
   broker.signal(SIGTERM);
   EXPECT_THAT(manager_.hear("STOPPING=1"), StartsWith("STOPPING=1"));
   EXPECT_EQ(code_of(broker), 0);
@@ -140,6 +70,22 @@ TEST_F(ProgramTest, ASignalReloadsTheKeys) {
   manager_.hear("READY=1");
   const auto store = test::open_store(mine);
   EXPECT_TRUE(store) << store.error().message;
+}
+
+TEST_F(ProgramTest, ItsUnitIsOneThatSystemdTakes) {
+  const char* verifier = "/usr/bin/systemd-analyze";
+  if (!std::filesystem::exists(verifier)) GTEST_SKIP() << "needs " << verifier;
+  std::ifstream in(BROKER_UNIT);
+  std::stringstream unit;
+  unit << in.rdbuf();
+  // It names the program where it will be installed.
+  write("carrel-broker.service",
+        std::regex_replace(unit.str(), std::regex("ExecStart=[^ ]+"),
+                           "ExecStart=" BROKER_PROGRAM));
+  // What it finds it writes to stderr, of this unit and of others.
+  Child check({"/bin/sh", "-c", "\"$@\" 2>&1 | grep -F carrel-broker.service", "sh",
+               verifier, "verify", file("carrel-broker.service")});
+  EXPECT_EQ(check.wait_line(), "");
 }
 
 TEST_F(ProgramTest, WhatIsWrongInItsFileIsNamedByLine) {

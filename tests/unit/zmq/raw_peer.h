@@ -21,6 +21,7 @@ class RawPeer {
       : socket_(**context(), ::zmq::socket_type::dealer) {
     socket_.set(::zmq::sockopt::linger, 0);
     socket_.set(::zmq::sockopt::sndhwm, 0);
+    socket_.set(::zmq::sockopt::rcvhwm, 1);  // what is not read stays where it comes from
     if (keys != nullptr) {
       socket_.set(::zmq::sockopt::curve_serverkey, from_hex(server_key));
       socket_.set(::zmq::sockopt::curve_publickey, from_hex(keys->public_key));
