@@ -57,11 +57,8 @@ std::string MariadbSession::execute(std::string_view sql) {
   return answer;
 }
 
-server::Session::Begun MariadbSession::begin() {
-  return to_begun(
-      execute("START TRANSACTION;"
-              "SELECT CONCAT(now_us, IF(EXISTS (SELECT 1 FROM carrel_limits), 'l', ''))"
-              "  FROM carrel_clock"));
+Time MariadbSession::begin() {
+  return to_instant(execute("START TRANSACTION; SELECT now_us FROM carrel_clock"));
 }
 
 void MariadbSession::begin_reading() {

@@ -14,7 +14,7 @@ class MariadbSession final : public server::Session {
   // Throws soci::soci_error.
   MariadbSession(const std::string& connect, server::Watchdog& dog);
 
-  Begun begin() override;
+  Time begin() override;
   void commit() override;
   void rollback() override;
   void begin_reading() override;

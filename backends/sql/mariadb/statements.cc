@@ -164,6 +164,8 @@ UPDATE JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS r
        j.worker = :worker,
        j.started_at = :now)sql";
 
+const char* const kAnyLimits = "SELECT job FROM carrel_limits LIMIT 1";
+
 const char* const kLimitKeys = R"sql(
 SELECT STRAIGHT_JOIN l.job, l.limit_key
   FROM JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS r
@@ -660,6 +662,7 @@ const server::Statements kStatements = {
     .pick_lane = kPickLane,
     .pick_ids = kPickIds,
     .mark = kMark,
+    .any_limits = kAnyLimits,
     .limit_keys = kLimitKeys,
     .lock_slots = kLockSlots,
     .try_slots = kTrySlots,

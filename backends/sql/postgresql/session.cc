@@ -48,11 +48,10 @@ std::string PostgresSession::execute(const char* sql) {
 
 // The isolation is said: a server may have another default, under which two claimers
 // fail where they should pass each other by.
-server::Session::Begun PostgresSession::begin() {
-  return to_begun(execute(
-      "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;"
-      "SELECT now_us || CASE WHEN EXISTS (SELECT FROM carrel_limits) THEN 'l' ELSE '' END"
-      "  FROM carrel_clock"));
+Time PostgresSession::begin() {
+  return to_instant(
+      execute("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;"
+              "SELECT now_us FROM carrel_clock"));
 }
 
 void PostgresSession::begin_reading() {

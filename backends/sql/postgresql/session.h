@@ -15,7 +15,7 @@ class PostgresSession final : public server::Session {
   // Throws soci::soci_error.
   PostgresSession(const std::string& connect, bool prepare, server::Watchdog& dog);
 
-  Begun begin() override;
+  Time begin() override;
   void commit() override;
   void rollback() override;
   void begin_reading() override;

@@ -188,6 +188,8 @@ UPDATE carrel_jobs
 RETURNING id, fence, queue, kind, encode(payload, 'hex'), timeout_us, priority, run_at,
           attempt, max_attempts, crashes)sql";
 
+const char* const kAnyLimits = "SELECT job FROM carrel_limits LIMIT 1";
+
 const char* const kLimitKeys = R"sql(
 SELECT job, limit_key
   FROM carrel_limits
@@ -683,6 +685,7 @@ const server::Statements kStatements = {
     .pick_lane = nullptr,
     .pick_ids = nullptr,
     .mark = nullptr,
+    .any_limits = kAnyLimits,
     .limit_keys = kLimitKeys,
     .lock_slots = kLockSlots,
     .try_slots = kTrySlots,

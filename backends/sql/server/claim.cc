@@ -137,7 +137,9 @@ std::vector<ClaimAnswer> Writer::claim(std::span<const Ticket> tickets,
     grant(claim_limited(claiming, limits.admit(ids).admitted));
     settle();
   }
-  grant(claim_ids(claiming, ids, static_cast<int>(State::kAvailable)));
+  auto plain = claim_ids(claiming, ids, static_cast<int>(State::kAvailable));
+  tables_->limits.claimed_plain(plain);
+  grant(std::move(plain));
   std::vector<JobId> refused;
   for (const JobId id : ids) {
     if (!granted.contains(id)) refused.push_back(id);
@@ -190,6 +192,7 @@ Writer::Taken Writer::take(const Demand& demand, std::string_view worker,
   }
   if (shares.empty()) return taken;
   taken.jobs = claim_lanes({worker, claim_number, lease}, shares);
+  tables_->limits.claimed_plain(taken.jobs);
   if (shares.size() == 1 && taken.jobs.size() == max) {
     taken.leftover.push_back(shares[0].first);  // perhaps
   }

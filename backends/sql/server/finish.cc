@@ -80,12 +80,10 @@ std::vector<Finished> Writer::finish(std::span<const Finish* const> runs) {
   auto& t = *tables_;
   std::vector<Finished> answers(runs.size());
   std::vector<std::size_t> others;
-  if (t.limits.any()) {
-    std::vector<JobId> ids;
-    ids.reserve(runs.size());
-    for (const Finish* run : runs) ids.push_back(run->lease.id);
-    t.limits.know(ids);
-  }
+  std::vector<JobId> ids;
+  ids.reserve(runs.size());
+  for (const Finish* run : runs) ids.push_back(run->lease.id);
+  t.limits.know_ended(ids);
   complete(runs, answers, others);
   if (!others.empty()) finish_others(runs, answers, std::move(others));
   auto freed = flush();

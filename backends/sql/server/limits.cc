@@ -12,7 +12,8 @@ using soci::into;
 using soci::use;
 
 Limits::Limits(Session& session, const Statements& sql)
-    : find_keys_(session, sql.limit_keys, use(ids_, "ids"), into(id_), into(key_)),
+    : any_(session, sql.any_limits, into(id_)),
+      find_keys_(session, sql.limit_keys, use(ids_, "ids"), into(id_), into(key_)),
       lock_(session, sql.lock_slots, use(ids_, "ids"), into(slot_)),
       try_(session, sql.try_slots, use(ids_, "ids"), into(slot_)),
       now_(session, sql.limits_now, use(ids_, "ids"), into(id_), into(key_), into(limit_),
@@ -28,14 +29,38 @@ Limits::Limits(Session& session, const Statements& sql)
       free_(session, sql.free_jobs, use(ids_, "ids")),
       hold_(session, sql.hold_jobs, use(ids_, "ids")) {}
 
-void Limits::begin(bool any) {
-  any_ = any;
+void Limits::begin(Time now, LimitsUse& limits_use) {
+  use_ = &limits_use;
+  at_ = now;
   untouched_ = true;
   held_.clear();
   busy_.clear();
   keys_.clear();
   touched_.clear();
   notes_.take();
+}
+
+bool Limits::any() {
+  if (use_->used) return true;
+  const Duration left = use_->next_look - at_;
+  if (left > Duration::zero() && left <= use_->poll) return false;
+  use_->next_look = at_ + use_->poll;
+  if (any_.run()) use_->used = true;
+  return use_->used;
+}
+
+void Limits::claimed_plain(std::span<const Claimed> jobs) {
+  constexpr std::size_t kMany = 1U << 16;  // some are finished elsewhere
+  if (use_->plain.size() > kMany) use_->plain.clear();
+  for (const Claimed& job : jobs) use_->plain.insert(job.lease.id);
+}
+
+void Limits::know_ended(std::span<const JobId> ids) {
+  std::vector<JobId> others;
+  for (const JobId id : ids) {
+    if (use_->plain.erase(id) == 0) others.push_back(id);
+  }
+  if (!others.empty()) know(others);
 }
 
 void Limits::enter_operation() {
@@ -193,7 +218,7 @@ void Limits::write_added() {
   if (notes_.empty()) return;
   rows_ = notes_.take();
   add_.run();
-  any_ = true;
+  use_->used = true;
 }
 
 void Limits::note(JobId id, std::optional<State> state, std::optional<Time> run_at) {

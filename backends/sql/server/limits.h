@@ -3,8 +3,9 @@
 // A key's jobs stand in lanes of one queue, kind and priority each. In a lane only as
 // many are available as could run, were they alone; those behind them are pending, out of
 // the claim's way however many they are. What runs is counted over the rows of
-// carrel_jobs. Jobs without a limit have no row here and cost nothing; whether anybody
-// has one, the transaction asks as it begins.
+// carrel_jobs. Jobs without a limit have no row here. While nobody has one, claims ask for
+// that once a poll and finishes of what was claimed so not at all: until it is known they
+// see no job that has a limit.
 //
 // Locks. Whoever changes what runs or waits of a key holds the key's slot, one of a fixed
 // number of rows. Slots come before rows of jobs: a transaction waits for slots, in their
@@ -17,6 +18,7 @@
 
 #include <carrel/job.h>
 
+#include <atomic>
 #include <cstddef>
 #include <map>
 #include <optional>
@@ -25,6 +27,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "server/json_rows.h"
@@ -33,15 +36,28 @@
 
 namespace carrel::sql::server {
 
+// What outlives a session of what is known about limits.
+struct LimitsUse {
+  std::atomic<bool>& used;  // somebody has one, or had
+  Duration poll;
+  Time next_look;
+  std::unordered_set<JobId> plain;  // jobs that have none, and were claimed here
+};
+
 class Limits {
  public:
   Limits(Session& session, const Statements& statements);
 
-  void begin(bool any);    // of a transaction; any: there are jobs with limits
+  void begin(Time now, LimitsUse& use);  // of a transaction; borrows `use` for it
   void enter_operation();  // may wait
   void leave_operation();
   void locked_something();  // within an operation, before it has asked for slots
-  bool any() const noexcept { return any_; }
+  // There are jobs with limits. A claim that hears too late of the first there ever was
+  // only does not see it.
+  bool any();
+  void claimed_plain(std::span<const Claimed> jobs);
+  // As know(), of jobs that ended; nothing is asked of those known to have no limit.
+  void know_ended(std::span<const JobId> ids);
 
   // Finds which of these jobs have limits, and locks their keys. Before the operation has
   // locked or written anything.
@@ -107,7 +123,8 @@ class Limits {
   std::vector<Line> waiting_lines();
   void free(const Line& line, Count count, std::vector<Ticket>& freed);
 
-  bool any_ = false;
+  LimitsUse* use_ = nullptr;
+  Time at_{};
   bool untouched_ = false;  // the transaction holds no lock
   int waits_ = 0;           // of the operation that comes first
   std::set<int> held_;
@@ -128,6 +145,7 @@ class Limits {
   long long running_ = 0;
   long long available_ = 0;
   long long most_ = 0;
+  Statement any_;
   Statement find_keys_;
   Statement lock_;
   Statement try_;

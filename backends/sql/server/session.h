@@ -5,8 +5,6 @@
 #include <soci/soci.h>
 
 #include <memory>
-#include <stdexcept>
-#include <string>
 
 #include "server/watchdog.h"
 
@@ -28,19 +26,13 @@ class Session {
   // next transaction to another connection), every run carries its text.
   bool prepares() const noexcept { return prepares_; }
 
-  struct Begun {
-    Time now;             // at the server
-    bool limits = false;  // carrel_limits is not empty
-  };
-  virtual Begun begin() = 0;
+  // Begins a transaction, and says what time it is at the server.
+  virtual Time begin() = 0;
   virtual void commit() = 0;
   virtual void rollback() = 0;
   // Begins one that sees one snapshot and writes nothing.
   virtual void begin_reading() = 0;
   virtual Time now() = 0;
-
-  // Of what begin() asks for in one go: the time, and an l where there are limits.
-  static Begun to_begun(const std::string& answer);
 
   // Around every call that waits for the server.
   class Call {
@@ -80,10 +72,5 @@ class Session {
   const bool prepares_;
   std::unique_ptr<Watchdog::Watched> watched_;  // ends before the session closes
 };
-
-inline Session::Begun Session::to_begun(const std::string& answer) {
-  if (answer.empty()) throw std::runtime_error("the server did not say its time");
-  return {Time(Duration(std::stoll(answer))), answer.back() == 'l'};
-}
 
 }  // namespace carrel::sql::server

@@ -58,6 +58,7 @@ struct Statements {
   const char* mark;
 
   // Limits; what they mean is in limits.h.
+  const char* any_limits;  // a row, if there is any
   const char* limit_keys;  // of :ids: job, key
   const char* lock_slots;  // :ids
   const char* try_slots;   // those of :ids that nobody else holds

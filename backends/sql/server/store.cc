@@ -1,5 +1,7 @@
 #include "server/store.h"
 
+#include <atomic>
+
 #include "batch.h"
 #include "check.h"
 #include "group_commit.h"
@@ -20,8 +22,8 @@ class ServerStore final : public Store {
         reader_(*driver_, options),
         monitor_(*driver_),
         news_(make_news(waiters_, [this] { return reader_.lanes(); })),
-        producer_(*driver_, options, waiters_, *news_),
-        worker_(*driver_, options, waiters_, *news_) {}
+        producer_(*driver_, options, waiters_, *news_, limits_used_),
+        worker_(*driver_, options, waiters_, *news_, limits_used_) {}
 
   StoreTraits traits() const noexcept override {
     StoreTraits traits;
@@ -126,8 +128,10 @@ class ServerStore final : public Store {
 
   // A connection that writes, and the thread that owns it.
   struct Half {
-    Half(Driver& driver, const BackendOptions& options, Waiters& waiters, News& news)
-        : writer(driver, options, waiters, news), group(writer, options.poll) {}
+    Half(Driver& driver, const BackendOptions& options, Waiters& waiters, News& news,
+         std::atomic<bool>& limits_used)
+        : writer(driver, options, waiters, news, limits_used),
+          group(writer, options.poll) {}
 
     // Runs `work` in the next transaction; its answer, after the commit.
     template <class Work>
@@ -169,6 +173,7 @@ class ServerStore final : public Store {
   Reader reader_;
   ServerMonitor monitor_;
   std::unique_ptr<News> news_;
+  std::atomic<bool> limits_used_{false};
   // Those who bring jobs and those who take them do not wait for each other.
   Half producer_;
   Half worker_;

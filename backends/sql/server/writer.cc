@@ -8,11 +8,12 @@
 namespace carrel::sql::server {
 
 Writer::Writer(Driver& driver, const BackendOptions& options, Waiters& waiters,
-               News& news)
+               News& news, std::atomic<bool>& limits_used)
     : driver_(driver),
       options_(options),
       waiters_(waiters),
       news_(news),
+      limits_use_{limits_used, options.poll, {}, {}},
       connection_(driver) {}
 
 Writer::~Writer() = default;
@@ -24,9 +25,8 @@ Result<void> Writer::begin() noexcept {
     fresh = !connection_.is_open();
     try {
       tables_ = &connection_.tables();
-      const Session::Begun begun = connection_.session().begin();
-      now_ = begun.now;
-      tables_->limits.begin(begun.limits);
+      now_ = connection_.session().begin();
+      tables_->limits.begin(now_, limits_use_);
       tables_->now = now_.time_since_epoch().count();
       committing_ = false;
       return {};

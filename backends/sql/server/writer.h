@@ -22,6 +22,7 @@
 
 #include "group_commit.h"
 #include "server/connection.h"
+#include "server/limits.h"
 #include "server/rows.h"
 #include "waiters.h"
 
@@ -33,7 +34,9 @@ inline constexpr std::size_t kInlinePayload = 1024;
 
 class Writer final : public Transactor {
  public:
-  Writer(Driver& driver, const BackendOptions& options, Waiters& waiters, News& news);
+  // limits_used: set once there is a job with a limit; the store's writers share it.
+  Writer(Driver& driver, const BackendOptions& options, Waiters& waiters, News& news,
+         std::atomic<bool>& limits_used);
   ~Writer() override;
 
   // Only jobs that passed check() and are text where they must be.
@@ -153,6 +156,7 @@ class Writer final : public Transactor {
   const BackendOptions options_;
   Waiters& waiters_;
   News& news_;
+  LimitsUse limits_use_;
   Connection<Tables> connection_;
   Tables* tables_ = nullptr;  // of the open transaction
   Time now_{};                // when it began, at the server
