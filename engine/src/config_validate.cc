@@ -143,12 +143,13 @@ class Validator {
       refuse(prefix + "unique.fields", ok.error().message);
     }
     if (!unique.fields.empty()) return;
-    for (const char* key : {"unique.period", "unique.states", "unique.on_conflict"}) {
-      if (said(prefix + key)) {
-        refuse(prefix + key,
-               "needs unique.fields: what makes two jobs the same, such as [\"args\"]");
-      }
-    }
+    const auto needs_fields = [&](const char* key) {
+      refuse(prefix + key,
+             "needs unique.fields: what makes two jobs the same, such as [\"args\"]");
+    };
+    if (unique.period != Duration::zero()) needs_fields("unique.period");
+    if (!unique.states.empty()) needs_fields("unique.states");
+    if (unique.on_conflict != OnConflict::kSkip) needs_fields("unique.on_conflict");
   }
 
   // Knows the built-in isolations only; check_against() asks the registry about the rest.

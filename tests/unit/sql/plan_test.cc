@@ -99,6 +99,15 @@ TEST_F(SqlitePlan, LimitsSeekInTheLineOfTheirKey) {
   expect_index(statements::kAnyLimited, "INDEX carrel_limits_line");
 }
 
+TEST_F(SqlitePlan, UniqueKeysAreSought) {
+  expect_index(statements::kFindUnique, "SEARCH u USING PRIMARY KEY");
+  expect_index(statements::kReadUnique, "INDEX carrel_unique_job");
+  expect_index(statements::kLeaveUnique, "INDEX carrel_unique_job");
+  expect_index(statements::kDeleteUnique, "INDEX carrel_unique_job");
+  expect_index(statements::kForgetUnique, "INDEX carrel_unique_left");
+  expect_index(statements::kNextUnique, "INDEX carrel_unique_left");
+}
+
 TEST_F(SqlitePlan, APlanThatScansIsSeen) {
   const std::string plan = plan_of(file_, "SELECT id FROM carrel_jobs ORDER BY kind");
   EXPECT_NE(plan.find("SCAN carrel_jobs"), std::string::npos) << plan;
