@@ -1,5 +1,7 @@
 #include "thread_pool.h"
 
+#include <signal.h>
+
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
@@ -96,6 +98,8 @@ std::function<void(ThreadPool::RunPtr)> ThreadPool::poster() const {
 
 void ThreadPool::work(std::shared_ptr<State> state,
                       std::shared_ptr<Worker> self) noexcept {
+  sigset_t mask;
+  pthread_sigmask(SIG_SETMASK, nullptr, &mask);
   std::unique_lock lock(state->mutex);
   while (true) {
     ++state->idle;
@@ -119,6 +123,7 @@ void ThreadPool::work(std::shared_ptr<State> state,
       if (state->released) state->released(*run);
       if (run->abandoned() && recovered(*state, self, *run)) return;
     }
+    pthread_sigmask(SIG_SETMASK, &mask, nullptr);  // a handler may have changed it
     lock.lock();
   }
 }

@@ -1,0 +1,182 @@
+// Cases of the corpus of hostile jobs that run in threads of the host.
+#include <signal.h>
+
+#include <atomic>
+#include <stdexcept>
+#include <vector>
+
+#include "fixture.h"
+
+namespace carrel {
+namespace {
+
+using namespace std::chrono_literals;
+
+// What a job said when it failed for good.
+std::string failure_of(Engine& engine, JobId id) {
+  const auto result = engine.wait(id, kLong);
+  EXPECT_FALSE(result);
+  return result ? "" : result.error().message;
+}
+
+TEST(ThreadCases, Case01_StdAndNonStdException_Failed) {
+  for (const char* isolation : {"thread", "mutex"}) {
+    Config config = memory_config(1);
+    for (const char* kind : {"std", "other"}) {
+      config.jobs[kind].isolation = isolation;
+      config.jobs[kind].max_attempts = 1;
+    }
+    Engine engine = open(config);
+    engine.handle("std", [](Context&) { throw std::runtime_error("no good"); });
+    engine.handle("other", [](Context&) { throw 7; });
+    engine.handle("control", [](Context&) { return 1; });
+    const auto std_thrown = engine.enqueue("std").value();
+    const auto other_thrown = engine.enqueue("other").value();
+    ASSERT_TRUE(engine.start());
+    EXPECT_NE(failure_of(engine, std_thrown).find("no good"), std::string::npos);
+    EXPECT_FALSE(failure_of(engine, other_thrown).empty());
+    for (const auto id : {std_thrown, other_thrown}) {
+      EXPECT_EQ(engine.job(id)->attempts.at(0).klass, OutcomeClass::kFailed) << isolation;
+    }
+    EXPECT_EQ(engine.wait(engine.enqueue("control").value(), kLong).value(), 1);
+  }
+}
+
+TEST(ThreadCases, Case02_IgnoresStop_TimeoutAbandonedAndReplaced) {
+  Engine engine = open(memory_config(1));
+  Gate gate;
+  std::atomic<int> deaf_runs{0};
+  engine.handle("deaf", [&](Context&) {
+    ++deaf_runs;
+    gate.pass();
+  });
+  engine.handle("other", [](Context&) { return 1; });
+  const auto deaf =
+      engine.enqueue("deaf", {}, {.timeout = 5ms, .max_attempts = 1}).value();
+  ASSERT_TRUE(engine.start());
+  const auto result = engine.wait(deaf, kLong);
+  ASSERT_FALSE(result);
+  EXPECT_EQ(engine.job(deaf)->attempts.at(0).klass, OutcomeClass::kTimeoutAbandoned);
+  EXPECT_EQ(engine.health()->stuck, 1U);
+  // The only thread is stuck: another one has its place.
+  EXPECT_EQ(engine.wait(engine.enqueue("other").value(), kLong).value(), 1);
+  gate.open();
+  const auto until = std::chrono::steady_clock::now() + kLong;
+  while (engine.health()->stuck > 0 && std::chrono::steady_clock::now() < until) {
+    std::this_thread::yield();
+  }
+  EXPECT_EQ(engine.health()->stuck, 0U);
+  EXPECT_EQ(engine.job(deaf)->state, State::kDiscarded) << "its late end changes nothing";
+  EXPECT_EQ(deaf_runs, 1);
+}
+
+TEST(ThreadCases, Case03_SameKeyMoreJobsThanThreads_SerialFifoWhileOtherKeysMove) {
+  Config config = memory_config(4);
+  config.jobs["credit"].isolation = "mutex";
+  config.jobs["credit"].key = "community:{community}";
+  Engine engine = open(config);
+  Gate gate;
+  std::atomic<int> inside{0};
+  std::atomic<int> most{0};
+  std::mutex mutex;
+  std::vector<int> order;
+  engine.handle("credit", [&](Context& job) {
+    if (job.args().at("community") == "b") return;
+    most = std::max(most.load(), ++inside);
+    gate.pass();
+    {
+      std::lock_guard lock(mutex);
+      order.push_back(job.args().at("n").get<int>());
+    }
+    --inside;
+  });
+  std::vector<JobId> same;
+  for (int i = 0; i < 6; ++i) {
+    same.push_back(engine.enqueue("credit", {{"community", "a"}, {"n", i}}).value());
+  }
+  ASSERT_TRUE(engine.start());
+  gate.wait_for(1);
+  // Three more of key "a" wait for it and hold the other slots; none of them holds a
+  // thread.
+  const auto other =
+      engine.enqueue("credit", {{"community", "b"}}, {.priority = -1}).value();
+  EXPECT_EQ(gate.visitors(), 1U);
+  gate.open();
+  EXPECT_TRUE(engine.wait(other, kLong));
+  for (const auto id : same) ASSERT_TRUE(engine.wait(id, kLong));
+  EXPECT_EQ(most, 1);
+  EXPECT_EQ(order, (std::vector<int>{0, 1, 2, 3, 4, 5}));
+}
+
+// Each stuck thread is replaced, but only as many as the worker has threads: a host is
+// not filled with threads that will never come back.
+TEST(ThreadCases, Case02_AsManyStuckThreadsAreReplacedAsThereAreThreads) {
+  constexpr std::size_t kThreads = 2;
+  for (const char* isolation : {"thread", "mutex"}) {
+    Config config = memory_config(kThreads);
+    config.jobs["deaf"] = config.defaults;
+    config.jobs["deaf"].isolation = isolation;
+    config.jobs["other"].isolation = isolation;
+    config.jobs["deaf"].key = isolation == std::string("mutex") ? "{n}" : "";
+    Engine engine = open(config);
+    Gate gate;
+    engine.handle("deaf", [&](Context&) { gate.pass(); });
+    engine.handle("other", [](Context&) { return 1; });
+    ASSERT_TRUE(engine.start());
+    for (std::size_t n = 1; n <= 2 * kThreads; ++n) {
+      const auto deaf =
+          engine.enqueue("deaf", {{"n", n}}, {.timeout = 5ms, .max_attempts = 1}).value();
+      ASSERT_FALSE(engine.wait(deaf, kLong));
+      EXPECT_EQ(engine.job(deaf)->attempts.at(0).klass, OutcomeClass::kTimeoutAbandoned);
+      EXPECT_EQ(engine.health()->stuck, n);
+    }
+    EXPECT_EQ(gate.visitors(), 2 * kThreads);
+    // No thread is left, nor made: this one waits until one of them comes back.
+    const auto other = engine.enqueue("other").value();
+    const auto early = engine.wait(other, 50ms);
+    ASSERT_FALSE(early);
+    EXPECT_EQ(early.error().code, Code::kTimeout);
+    gate.open();
+    EXPECT_EQ(engine.wait(other, kLong).value(), 1);
+    const auto until = std::chrono::steady_clock::now() + kLong;
+    while (engine.health()->stuck > 0 && std::chrono::steady_clock::now() < until) {
+      std::this_thread::yield();
+    }
+    EXPECT_EQ(engine.health()->stuck, 0U);
+  }
+}
+
+TEST(ThreadCases, Case05_ChangesTheSignalMask_Restored) {
+  for (const char* isolation : {"thread", "mutex"}) {
+    Config config = memory_config(1);
+    config.jobs["change"].isolation = isolation;
+    config.jobs["look"].isolation = isolation;
+    Engine engine = open(config);
+    const auto has = [](int signal) {
+      sigset_t mask;
+      pthread_sigmask(SIG_SETMASK, nullptr, &mask);
+      return sigismember(&mask, signal) == 1;
+    };
+    engine.handle("look", [&](Context&) { return Json{has(SIGUSR1), has(SIGUSR2)}; });
+    engine.handle("change", [](Context&) {
+      sigset_t mask;
+      pthread_sigmask(SIG_SETMASK, nullptr, &mask);
+      for (const int signal : {SIGUSR1, SIGUSR2}) {
+        if (sigismember(&mask, signal) == 1) {
+          sigdelset(&mask, signal);
+        } else {
+          sigaddset(&mask, signal);
+        }
+      }
+      pthread_sigmask(SIG_SETMASK, &mask, nullptr);
+    });
+    ASSERT_TRUE(engine.start());
+    const Json before = engine.wait(engine.enqueue("look").value(), kLong).value();
+    ASSERT_TRUE(engine.wait(engine.enqueue("change").value(), kLong));
+    EXPECT_EQ(engine.wait(engine.enqueue("look").value(), kLong).value(), before)
+        << isolation;
+  }
+}
+
+}  // namespace
+}  // namespace carrel
