@@ -88,7 +88,7 @@ void Writer::lock_limits(std::span<const NewJob* const> jobs) {
   for (const NewJob* job : jobs) {
     if (job->limit) keys.insert(job->limit->key);
   }
-  if (limits.any()) limits.know(replaceable(jobs));
+  if (const auto ids = replaceable(jobs); !ids.empty()) limits.know(ids);
   if (!keys.empty()) limits.lock_keys(keys);
 }
 
@@ -173,8 +173,7 @@ void Writer::insert_rows(std::span<const NewJob* const> jobs, std::span<Inserted
 
 // Those that cannot run now.
 void Writer::hold_limited(std::span<const NewJob* const> jobs,
-                          std::span<rules::Row> states,
-                          const std::vector<bool>& done) {
+                          std::span<rules::Row> states, const std::vector<bool>& done) {
   std::vector<Limits::Placing> placing;
   for (std::size_t i = 0; i < jobs.size(); ++i) {
     if (!jobs[i]->limit || done[i]) continue;
@@ -195,9 +194,7 @@ void Writer::insert_payloads(std::span<const NewJob* const> jobs,
   };
   for (std::size_t i = 0; i < jobs.size(); ++i) {
     if (done[i] || jobs[i]->payload.size() <= kInlinePayload) continue;
-    rows.row()
-        .add("job", to_column(answers[i].id))
-        .add_bytes("bytes", jobs[i]->payload);
+    rows.row().add("job", to_column(answers[i].id)).add_bytes("bytes", jobs[i]->payload);
     if (rows.full()) flush_rows();
   }
   flush_rows();

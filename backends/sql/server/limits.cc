@@ -248,7 +248,7 @@ void Limits::change(const StoredRow& row, const std::optional<Limit>& limit) {
       .add("running", limit->running);
   rows_ = rows.take();
   add_.run();
-  any_ = true;
+  use_->used = true;
   keys_.emplace(row.id, limit->key);
 }
 
@@ -333,7 +333,8 @@ std::vector<Limits::Line> Limits::waiting_lines() {
     rows_ = rows.take();
     std::vector<Line> next;
     next_.rows([&] {
-      if (!lane_.empty()) next.push_back({at.at(static_cast<std::size_t>(n_)).key, lane_});
+      if (!lane_.empty())
+        next.push_back({at.at(static_cast<std::size_t>(n_)).key, lane_});
     });
     lines.insert(lines.end(), next.begin(), next.end());
     at = std::move(next);

@@ -3,9 +3,9 @@
 // A key's jobs stand in lanes of one queue, kind and priority each. In a lane only as
 // many are available as could run, were they alone; those behind them are pending, out of
 // the claim's way however many they are. What runs is counted over the rows of
-// carrel_jobs. Jobs without a limit have no row here. While nobody has one, claims ask for
-// that once a poll and finishes of what was claimed so not at all: until it is known they
-// see no job that has a limit.
+// carrel_jobs. Jobs without a limit have no row here. While nobody has one, claims ask
+// for that once a poll and finishes of what was claimed so not at all: until it is known
+// they see no job that has a limit.
 //
 // Locks. Whoever changes what runs or waits of a key holds the key's slot, one of a fixed
 // number of rows. Slots come before rows of jobs: a transaction waits for slots, in their
@@ -49,7 +49,7 @@ class Limits {
   Limits(Session& session, const Statements& statements);
 
   void begin(Time now, LimitsUse& use);  // of a transaction; borrows `use` for it
-  void enter_operation();  // may wait
+  void enter_operation();                // may wait
   void leave_operation();
   void locked_something();  // within an operation, before it has asked for slots
   // There are jobs with limits. A claim that hears too late of the first there ever was
@@ -89,7 +89,10 @@ class Limits {
     std::vector<JobId> busy;
   };
   Admission admit(std::span<const JobId> ids);
-  void started(JobId id) { note(id, State::kRunning, std::nullopt); }
+  void started(JobId id) {
+    use_->plain.erase(id);  // it may have come by its limit since
+    note(id, State::kRunning, std::nullopt);
+  }
   // The operation has no use of this transaction: it found nothing but what was busy.
   // False: it has tried often enough.
   bool wait_for_busy();

@@ -138,8 +138,7 @@ class ServerStore final : public Store {
     auto write(Work work, std::optional<Duration> deadline = std::nullopt)
         -> Result<decltype(work(std::declval<Writer&>()))> {
       std::optional<decltype(work(writer))> answer;
-      auto done =
-          group.run([&] { answer.emplace(writer.perform(work)); }, deadline);
+      auto done = group.run([&] { answer.emplace(writer.perform(work)); }, deadline);
       if (!done) return tl::unexpected(std::move(done.error()));
       return std::move(*answer);
     }
@@ -150,7 +149,8 @@ class ServerStore final : public Store {
 
   Result<void> check_job(const NewJob& job) const {
     if (job.limit) {
-      if (auto ok = check_text("the limit's key of \"" + job.kind + "\"", job.limit->key);
+      if (auto ok = check_text("the limit's key of \"" + job.kind + "\"", job.limit->key,
+                               driver_->origin());
           !ok) {
         return ok;
       }

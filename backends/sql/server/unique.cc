@@ -123,7 +123,7 @@ void Writer::replace(std::span<const NewJob* const> jobs, std::span<Inserted> an
   std::vector<JobId> ids;
   for (const std::size_t i : places) ids.push_back(answers[i].id);
   // A key that went to another job since replaceable() looked.
-  if (t.limits.any() && !t.limits.try_know(ids)) throw Conflict{};
+  if (!t.limits.try_know(ids)) throw Conflict{};
   auto found = t.rows_of.lock(ids);
   JsonRows inlined;
   JsonRows beside;

@@ -1,5 +1,7 @@
 #include <soci/mysql/soci-mysql.h>
 
+#include <atomic>
+
 #include "mariadb/errors.h"
 #include "mariadb/statements.h"
 #include "postgresql/errors.h"
@@ -117,7 +119,7 @@ class JoinedServer final : public JoinedBy<server::Writer> {
   JoinedServer(soci::session& session, Backend backend)
       : driver_(session, backend),
         waiters_([] {}),
-        writer_(driver_, {}, waiters_, news_) {}
+        writer_(driver_, {}, waiters_, news_, limits_used_) {}
 
  private:
   server::Writer& writer() override { return writer_; }
@@ -125,6 +127,7 @@ class JoinedServer final : public JoinedBy<server::Writer> {
   LentDriver driver_;
   NoNews news_;
   Waiters waiters_;  // nobody does
+  std::atomic<bool> limits_used_{false};
   server::Writer writer_;
 };
 

@@ -42,9 +42,10 @@ class JoinedBy : public Joined {
     } catch (const NextTransaction&) {  // there is none but the host's
       savepoint.rollback();
       savepoint.end();
-      return fail(Code::kUnavailable,
-                  "another transaction holds the key of a limit: roll back, and try again",
-                  "transaction");
+      return fail(
+          Code::kUnavailable,
+          "another transaction holds the key of a limit: roll back, and try again",
+          "transaction");
     } catch (...) {
       Error error = savepoint.current_error();
       savepoint.rollback();
