@@ -72,6 +72,71 @@ std::vector<Figure> sqlite_figures(const Programs& p) {
   };
 }
 
+// A server of each kind, and SQLite's file that processes share.
+std::vector<Figure> database_figures(const Programs& p) {
+  const auto probe = [&](const std::string& name, std::vector<std::string> options) {
+    Command command{p.bin + "/db_probe", name, "--scratch", p.scratch};
+    command.insert(command.end(), options.begin(), options.end());
+    return command;
+  };
+  const std::vector<std::string> drained = {"--jobs", "30000", "--batch", "100"};
+  const std::vector<std::string> spans = {"--jobs", "50000", "--batch", "1000"};
+  std::vector<Figure> all = {
+      {.name = "sqlite.4_processes",
+       .unit = "jobs/s of 4 processes on a file (limit: of 1)",
+       .ours = probe("sqlite.processes",
+                     {"--jobs", "60000", "--batch", "100", "--threads", "4"}),
+       .limit = probe("sqlite.processes",
+                      {"--jobs", "60000", "--batch", "100", "--threads", "1"}),
+       .target = 0.8}};
+  for (const std::string kind : {"postgresql", "mariadb"}) {
+    const std::string span_limit = kind == "postgresql" ? "COPY" : "bare INSERT";
+    const std::vector<Figure> of_kind = {
+        {.name = kind + ".drain",
+         .unit = "jobs/s with history (limit: bare client)",
+         .ours = probe(kind + ".drain", drained),
+         .limit = probe(kind + ".bare_drain", drained),
+         .target = 0.75},
+        {.name = kind + ".drain_forget",
+         .unit = "jobs/s, retention 0 (limit: bare client)",
+         .ours = probe(kind + ".drain_forget", drained),
+         .limit = probe(kind + ".bare_drain_forget", drained),
+         .target = 0.75},
+        {.name = kind + ".enqueue_span1000",
+         .unit = "jobs/s (limit: " + span_limit + ")",
+         .ours = probe(kind + ".enqueue", spans),
+         .limit = probe(kind + ".bare_span", spans),
+         .target = kind == "postgresql" ? 0.7 : 0.75},
+        {.name = kind + ".enqueue_8_threads",
+         .unit = "jobs/s (limit: from 1 thread)",
+         .ours = probe(kind + ".enqueue", {"--jobs", "8000", "--threads", "8"}),
+         .limit = probe(kind + ".enqueue", {"--jobs", "2000", "--threads", "1"}),
+         .target = 3},
+        {.name = kind + ".enqueue_to_start",
+         .unit = "us p50",
+         .ours = probe(kind + ".latency", {"--jobs", "300", "--gap-us", "5000"}),
+         .limit = {},
+         .fixed_limit = 1000,
+         .better = Better::kLower},
+        {.name = kind + ".idle_time",
+         .unit = "% of a core for a worker that waits",
+         .ours = probe(kind + ".idle_time", {}),
+         .limit = {},
+         .fixed_limit = 1,
+         .better = Better::kLower,
+         .pairs = 1},
+        {.name = kind + ".idle_statements",
+         .unit = "statements/s of a worker that waits",
+         .ours = probe(kind + ".idle_statements", {}),
+         .limit = {},
+         .fixed_limit = 3,
+         .better = Better::kLower,
+         .pairs = 1}};
+    all.insert(all.end(), of_kind.begin(), of_kind.end());
+  }
+  return all;
+}
+
 std::vector<Figure> process_figures(const Programs& p) {
   const std::string large = std::to_string(kLarge);
   return {
@@ -258,8 +323,8 @@ std::vector<Figure> all_figures(const std::string& bin, const std::string& scrat
   const Programs programs{bin, scratch};
   std::vector<Figure> all;
   for (auto& part :
-       {memory_figures(programs), sqlite_figures(programs), process_figures(programs),
-        sandbox_figures(programs), zmq_figures(programs)}) {
+       {memory_figures(programs), sqlite_figures(programs), database_figures(programs),
+        process_figures(programs), sandbox_figures(programs), zmq_figures(programs)}) {
     all.insert(all.end(), part.begin(), part.end());
   }
   return all;

@@ -172,6 +172,11 @@ Result<EnqueueStatements> enqueue_statements(const Engine& engine, Dialect diale
                 "\"" + job->kind + "\" has a limit, which takes the session's enqueue",
                 kOrigin);
   }
+  if (job->unique) {
+    return fail(Code::kUnsupported,
+                "\"" + job->kind + "\" is unique, which takes the session's enqueue",
+                kOrigin);
+  }
   constexpr std::uint64_t kMaxPayload = 64U << 20;
   if (auto ok = server::check_row(*job, kMaxPayload, kOrigin); !ok) {
     return tl::unexpected(std::move(ok.error()));

@@ -1,0 +1,248 @@
+// db_probe NAME [options]: prints one number. As `probe`, for the stores over servers:
+// each starts a server of its own, as one is run (durable), below the system's temporary
+// folder. Linked to the clients, so apart from the probe, whose image is measured.
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+#include <thread>
+
+#include "limits/servers.h"
+#include "probes/probe.h"
+#include "servers/mariadb.h"
+#include "servers/postgres.h"
+
+namespace bench {
+namespace {
+
+using carrel::test::MariadbServer;
+using carrel::test::PostgresServer;
+
+struct Server {
+  virtual ~Server() = default;
+  virtual std::string url() const = 0;
+  virtual double drain(long jobs, int batch, int history) const = 0;
+  virtual double span(long jobs, int batch) const = 0;
+  virtual double statements() const = 0;  // so far, of all
+};
+
+struct Postgres final : Server {
+  explicit Postgres(PostgresServer::Disk disk) : server(disk) {}
+  PostgresServer server;
+  std::string connect() const {
+    return "host=127.0.0.1 user=carrel dbname=carrel port=" +
+           std::to_string(server.port());
+  }
+  std::string url() const override { return server.tcp_url(); }
+  double drain(long jobs, int batch, int history) const override {
+    return postgres_drain(connect().c_str(), jobs, batch, history);
+  }
+  double span(long jobs, int batch) const override {
+    return postgres_copy(connect().c_str(), jobs, batch);
+  }
+  double statements() const override {
+    return std::stod(server
+                         .run("SELECT sum(xact_commit + xact_rollback)"
+                              " FROM pg_stat_database WHERE datname = 'carrel'")
+                         .at(0));
+  }
+};
+
+struct Mariadb final : Server {
+  explicit Mariadb(MariadbServer::Disk disk) : server(disk) {}
+  MariadbServer server;
+  std::string url() const override { return server.tcp_url(); }
+  double drain(long jobs, int batch, int history) const override {
+    return mariadb_drain(server.port(), jobs, batch, history);
+  }
+  double span(long jobs, int batch) const override {
+    return mariadb_insert(server.port(), jobs, batch);
+  }
+  double statements() const override {
+    return std::stod(server
+                         .run("SELECT VARIABLE_VALUE FROM"
+                              " information_schema.GLOBAL_STATUS"
+                              " WHERE VARIABLE_NAME = 'QUESTIONS'")
+                         .at(0));
+  }
+};
+
+// Jobs that wait are claimed and finished: jobs a second, from the start of the worker.
+double drain(const std::string& url, const Options& options, bool history) {
+  carrel::Config config;
+  config.store = url;
+  config.worker.concurrency = 2;
+  // A claim comes when half of it is done.
+  config.worker.prefetch = 2 * options.batch;
+  if (!history) config.retention.completed = carrel::Duration{0};
+  Countdown done(options.jobs);
+  carrel::Engine engine = open(std::move(config));
+  must(engine.handle("noop", [](carrel::Context&) {}));
+  engine.on_finished([&](const carrel::Event&) { done.one(); });
+  enqueue(engine, "noop", nullptr, options.jobs, 1000);
+  const Stopwatch watch;
+  must(engine.start());
+  done.wait();
+  const double took = watch.seconds();
+  engine.stop(std::chrono::seconds(5));
+  return static_cast<double>(options.jobs) / took;
+}
+
+// From each of some threads, `batch` a call: jobs a second.
+double enqueue_by_threads(const std::string& url, const Options& options) {
+  carrel::Config config;
+  config.store = url;
+  config.role = carrel::Role::kProducer;
+  carrel::Engine engine = open(std::move(config));
+  must(engine.ignite());
+  const std::size_t each = options.jobs / options.threads;
+  const Stopwatch watch;
+  std::vector<std::jthread> threads;
+  for (std::size_t i = 0; i < options.threads; ++i) {
+    threads.emplace_back([&] { enqueue(engine, "noop", nullptr, each, options.batch); });
+  }
+  threads.clear();
+  return static_cast<double>(each * options.threads) / watch.seconds();
+}
+
+double latency(const std::string& url, const Options& options) {
+  carrel::Config config;
+  config.store = url;
+  config.worker.concurrency = 2;
+  return median_latency(std::move(config), options);
+}
+
+double processor_seconds() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  const auto seconds = [](const timeval& t) {
+    return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) / 1e6;
+  };
+  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
+}
+
+// A worker that has nothing to do: what it takes of a core, in percent, or how many
+// statements (transactions, of PostgreSQL) it asks a second.
+double idle(const Server& server, bool statements) {
+  constexpr double kSeconds = 10;
+  carrel::Config config;
+  config.store = server.url();
+  config.worker.concurrency = 2;
+  carrel::Engine engine = open(std::move(config));
+  must(engine.handle("noop", [](carrel::Context&) {}));
+  must(engine.start());
+  std::this_thread::sleep_for(std::chrono::seconds(3));  // statistics come late, too
+  const double asked = server.statements();
+  const double time = processor_seconds();
+  std::this_thread::sleep_for(std::chrono::duration<double>(kSeconds));
+  const double took = processor_seconds() - time;
+  return statements ? (server.statements() - asked) / kSeconds : took / kSeconds * 100;
+}
+
+// Processes that share a file drain it: jobs a second, together.
+double sqlite_processes(const Options& options) {
+  const std::filesystem::path folder =
+      std::filesystem::path(options.scratch) / "processes";
+  std::filesystem::remove_all(folder);
+  std::filesystem::create_directories(folder);
+  carrel::Config config;
+  config.store = "sqlite:" + (folder / "jobs.db").string();
+  config.worker.concurrency = 2;
+  config.worker.prefetch = options.batch;
+  int start[2];
+  if (pipe(start) != 0) throw std::runtime_error("no pipe");
+  std::vector<pid_t> children;
+  for (std::size_t i = 0; i < options.threads; ++i) {
+    const pid_t child = fork();
+    if (child != 0) {
+      children.push_back(child);
+      continue;
+    }
+    close(start[1]);
+    char byte = 0;
+    if (read(start[0], &byte, 1) < 0) _exit(1);  // ends when all jobs are there
+    carrel::Engine engine = open(config);
+    must(engine.handle("noop", [](carrel::Context&) {}));
+    must(engine.drain());
+    _exit(0);
+  }
+  close(start[0]);
+  {
+    carrel::Engine engine = open(config);
+    must(engine.handle("noop", [](carrel::Context&) {}));
+    enqueue(engine, "noop", nullptr, options.jobs, 1000);
+  }
+  const Stopwatch watch;
+  close(start[1]);
+  for (const pid_t child : children) {
+    int status = 0;
+    if (waitpid(child, &status, 0) != child || status != 0) {
+      throw std::runtime_error("a worker failed");
+    }
+  }
+  const double took = watch.seconds();
+  carrel::Engine engine = open(config);
+  const auto counts = must(engine.health()).counts;
+  if (counts.total[static_cast<std::size_t>(carrel::State::kCompleted)] != options.jobs) {
+    throw std::runtime_error("not every job is completed");
+  }
+  return static_cast<double>(options.jobs) / took;
+}
+
+double measure(const std::string& name, const Options& options) {
+  if (name == "sqlite.processes") return sqlite_processes(options);
+  const std::size_t dot = name.find('.');
+  const std::string kind = name.substr(0, dot);
+  const std::string what = dot == std::string::npos ? "" : name.substr(dot + 1);
+  const std::string missing = kind == "mariadb"      ? MariadbServer::missing()
+                              : kind == "postgresql" ? PostgresServer::missing()
+                                                     : "such a store";
+  if (!missing.empty()) throw std::runtime_error("there is no " + missing);
+  std::unique_ptr<Server> server;
+  if (kind == "mariadb") {
+    server = std::make_unique<Mariadb>(MariadbServer::Disk::kDurable);
+  } else {
+    server = std::make_unique<Postgres>(PostgresServer::Disk::kDurable);
+  }
+  const auto jobs = static_cast<long>(options.jobs);
+  const auto batch = static_cast<int>(options.batch);
+  if (what == "drain") return drain(server->url(), options, true);
+  if (what == "drain_forget") return drain(server->url(), options, false);
+  if (what == "enqueue") return enqueue_by_threads(server->url(), options);
+  if (what == "latency") return latency(server->url(), options);
+  if (what == "idle_time") return idle(*server, false);
+  if (what == "idle_statements") return idle(*server, true);
+  if (what == "bare_drain") return server->drain(jobs, batch, 1);
+  if (what == "bare_drain_forget") return server->drain(jobs, batch, 0);
+  if (what == "bare_span") return server->span(jobs, batch);
+  throw std::runtime_error("there is no such probe");
+}
+
+}  // namespace
+}  // namespace bench
+
+int main(int argc, char** argv) {
+  CLI::App app("Measures one side of a figure of a database.", "db_probe");
+  bench::Options options;
+  std::string name;
+  std::size_t gap_us = 0;
+  app.add_option("name", name, "postgresql. or mariadb. and what; sqlite.processes")
+      ->required();
+  app.add_option("--jobs", options.jobs);
+  app.add_option("--batch", options.batch)->check(CLI::PositiveNumber);
+  app.add_option("--threads", options.threads)->check(CLI::PositiveNumber);
+  app.add_option("--gap-us", gap_us);
+  app.add_option("--scratch", options.scratch);
+  CLI11_PARSE(app, argc, argv);
+  options.gap = std::chrono::microseconds(gap_us);
+  try {
+    std::printf("%.6g\n", bench::measure(name, options));
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "%s: %s\n", name.c_str(), e.what());
+    return 1;
+  }
+}
