@@ -209,7 +209,11 @@ class Box {
 
   // Ends what the program left. Afterwards there is no process in here but this one.
   void bury() {
-    if (waitpid(-1, nullptr, WNOHANG | __WALL) == 0) {
+    // One that has ended and was left unwaited for may hide its own children behind it.
+    pid_t ended;
+    while ((ended = waitpid(-1, nullptr, WNOHANG | __WALL)) > 0) {
+    }
+    if (ended == 0) {
       report_.force |= Reply::kLeftovers;
       if (plan_.namespaces) {
         while (kill(-1, SIGKILL), waitpid(-1, nullptr, __WALL) > 0 || errno == EINTR) {

@@ -109,7 +109,7 @@ TEST_F(SandboxEnd, AStopRequestIsTermToTheProgramAndThenToAll) {
 
 TEST_F(SandboxEnd, Case48_GrandchildOrDaemon_DeadAtOnce) {
   REQUIRE_SANDBOX(profile);
-  for (const char* how : {"group", "session"}) {
+  for (const char* how : {"group", "session", "zombie"}) {
     const Outcome out = hostile_run("grandchild", {how});
     EXPECT_EQ(out.klass, OutcomeClass::kOk) << out.error.message;
     EXPECT_EQ(out.result, "\"left\"");

@@ -65,7 +65,7 @@ TEST_F(SandboxRestricted, Case49_TcpUdp_ENETUNREACH) {
 
 TEST_F(SandboxRestricted, Case48_GrandchildOrDaemon_DeadAtOnce) {
   REQUIRE_SANDBOX(profile);
-  for (const char* how : {"group", "session"}) {
+  for (const char* how : {"group", "session", "zombie"}) {
     const Outcome out = run({program_path("grandchild"), how});
     EXPECT_EQ(out.klass, OutcomeClass::kOk) << out.error.message;
     EXPECT_TRUE(out.leftover_killed) << how;
