@@ -17,7 +17,7 @@ namespace {
 
 constexpr int kHandshakeMs = 2'000;
 constexpr int kSendHwm = 8'192;
-constexpr int kReceiveHwm = 256;
+constexpr int kReceiveHwm = 16;  // frames of a connection that nobody has looked at
 
 bool is_local(const std::string& endpoint) {
   for (const char* prefix : {"ipc://", "inproc://", "tcp://127.",
