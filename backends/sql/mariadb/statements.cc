@@ -3,8 +3,9 @@
 namespace carrel::sql::mariadb {
 namespace {
 
-// STRAIGHT_JOIN: the rows that are asked for come first, and each is sought by its key:
-// another order would lock rows that nobody asked for. No comment within a statement:
+// STRAIGHT_JOIN and FORCE INDEX: the rows that are asked for come first, and each is
+// sought by its key: another order, or a scan, which a small table gets otherwise, locks
+// rows that nobody asked for. No comment within a statement:
 // SOCI looks for parameters in those, too.
 
 const char* const kClaimRequests = R"sql(
@@ -155,7 +156,7 @@ SELECT STRAIGHT_JOIN j.id, j.fence + 1, j.queue, j.kind, HEX(j.payload), j.timeo
 
 const char* const kMark = R"sql(
 UPDATE JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS r
-  STRAIGHT_JOIN carrel_jobs AS j ON j.id = r.id
+  STRAIGHT_JOIN carrel_jobs AS j FORCE INDEX (PRIMARY) ON j.id = r.id
    SET j.state = 3,
        j.fence = j.fence + 1,
        j.attempt = LEAST(j.attempt + 1, 65535),
@@ -246,20 +247,20 @@ UPDATE JSON_TABLE(:rows, '$[*]' COLUMNS (
          job BIGINT PATH '$.job',
          state SMALLINT PATH '$.state',
          run_at BIGINT PATH '$.run_at')) AS r
-  STRAIGHT_JOIN carrel_limits AS l ON l.job = r.job
+  STRAIGHT_JOIN carrel_limits AS l FORCE INDEX (PRIMARY) ON l.job = r.job
    SET l.state = r.state,
        l.run_at = COALESCE(r.run_at, l.run_at))sql";
 
 const char* const kFreeJobs = R"sql(
 UPDATE JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS r
-  STRAIGHT_JOIN carrel_jobs AS j ON j.id = r.id
+  STRAIGHT_JOIN carrel_jobs AS j FORCE INDEX (PRIMARY) ON j.id = r.id
    SET j.state = 18,
        j.wake_at = j.expires_at
  WHERE j.state = 0)sql";
 
 const char* const kHoldJobs = R"sql(
 UPDATE JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS r
-  STRAIGHT_JOIN carrel_jobs AS j ON j.id = r.id
+  STRAIGHT_JOIN carrel_jobs AS j FORCE INDEX (PRIMARY) ON j.id = r.id
    SET j.state = 0,
        j.wake_at = COALESCE(j.expires_at, 9223372036854775807)
  WHERE j.state = 18)sql";
@@ -309,7 +310,7 @@ UPDATE JSON_TABLE(:rows, '$[*]' COLUMNS (
          wake_at BIGINT PATH '$.wake_at',
          expires_at BIGINT PATH '$.expires_at',
          run_at BIGINT PATH '$.run_at')) AS r
-  STRAIGHT_JOIN carrel_jobs AS j ON j.id = r.id
+  STRAIGHT_JOIN carrel_jobs AS j FORCE INDEX (PRIMARY) ON j.id = r.id
    SET j.state = r.state,
        j.cancel_requested = r.cancel_requested,
        j.attempt = r.attempt,
@@ -349,7 +350,7 @@ const char* const kLeaveJobs = R"sql(
 DELETE j
   FROM JSON_TABLE(:rows, '$[*]' COLUMNS (
          id BIGINT PATH '$.id')) AS r
-  STRAIGHT_JOIN carrel_jobs AS j ON j.id = r.id)sql";
+  STRAIGHT_JOIN carrel_jobs AS j FORCE INDEX (PRIMARY) ON j.id = r.id)sql";
 
 const char* const kToJobs = R"sql(
 INSERT INTO carrel_jobs
@@ -377,7 +378,7 @@ const char* const kLeaveHistory = R"sql(
 DELETE j
   FROM JSON_TABLE(:rows, '$[*]' COLUMNS (
          id BIGINT PATH '$.id')) AS r
-  STRAIGHT_JOIN carrel_history AS j ON j.id = r.id)sql";
+  STRAIGHT_JOIN carrel_history AS j FORCE INDEX (PRIMARY) ON j.id = r.id)sql";
 
 const char* const kKeepHistory = R"sql(
 UPDATE JSON_TABLE(:rows, '$[*]' COLUMNS (
@@ -420,7 +421,7 @@ DELETE FROM carrel_attempts
 
 const char* const kRenew = R"sql(
 UPDATE JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS r
-  STRAIGHT_JOIN carrel_jobs AS j ON j.id = r.id
+  STRAIGHT_JOIN carrel_jobs AS j FORCE INDEX (PRIMARY) ON j.id = r.id
    SET j.wake_at = :lease_end
  WHERE j.state = 3)sql";
 
@@ -498,37 +499,37 @@ SELECT id, ended_at
 const char* const kPurgeJobs = R"sql(
 DELETE t
   FROM JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS r
-  STRAIGHT_JOIN carrel_jobs AS t ON t.id = r.id)sql";
+  STRAIGHT_JOIN carrel_jobs AS t FORCE INDEX (PRIMARY) ON t.id = r.id)sql";
 
 const char* const kPurgeHistory = R"sql(
 DELETE t
   FROM JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS r
-  STRAIGHT_JOIN carrel_history AS t ON t.id = r.id)sql";
+  STRAIGHT_JOIN carrel_history AS t FORCE INDEX (PRIMARY) ON t.id = r.id)sql";
 
 const char* const kPurgeRequests = R"sql(
 DELETE t
   FROM JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS r
-  STRAIGHT_JOIN carrel_requests AS t ON t.job = r.id)sql";
+  STRAIGHT_JOIN carrel_requests AS t FORCE INDEX (job) ON t.job = r.id)sql";
 
 const char* const kPurgePayloads = R"sql(
 DELETE t
   FROM JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS r
-  STRAIGHT_JOIN carrel_payloads AS t ON t.job = r.id)sql";
+  STRAIGHT_JOIN carrel_payloads AS t FORCE INDEX (PRIMARY) ON t.job = r.id)sql";
 
 const char* const kPurgeNotes = R"sql(
 DELETE t
   FROM JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS r
-  STRAIGHT_JOIN carrel_notes AS t ON t.job = r.id)sql";
+  STRAIGHT_JOIN carrel_notes AS t FORCE INDEX (PRIMARY) ON t.job = r.id)sql";
 
 const char* const kPurgeAttempts = R"sql(
 DELETE t
   FROM JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS r
-  STRAIGHT_JOIN carrel_attempts AS t ON t.job = r.id)sql";
+  STRAIGHT_JOIN carrel_attempts AS t FORCE INDEX (PRIMARY) ON t.job = r.id)sql";
 
 const char* const kPurgeLimits = R"sql(
 DELETE t
   FROM JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS r
-  STRAIGHT_JOIN carrel_limits AS t ON t.job = r.id)sql";
+  STRAIGHT_JOIN carrel_limits AS t FORCE INDEX (PRIMARY) ON t.job = r.id)sql";
 
 const char* const kAddTally = R"sql(
 INSERT INTO carrel_tally (queue, state, jobs)
@@ -551,7 +552,7 @@ SELECT id, queue, state, jobs
 const char* const kDeleteTally = R"sql(
 DELETE t
   FROM JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS r
-  STRAIGHT_JOIN carrel_tally AS t ON t.id = r.id)sql";
+  STRAIGHT_JOIN carrel_tally AS t FORCE INDEX (PRIMARY) ON t.id = r.id)sql";
 
 const char* const kPause = R"sql(
 INSERT IGNORE INTO carrel_paused (queue) VALUES (:queue))sql";
