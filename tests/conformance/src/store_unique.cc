@@ -8,6 +8,7 @@
 #include <map>
 #include <mutex>
 #include <set>
+#include <span>
 #include <thread>
 
 #include "store_case.h"
@@ -463,10 +464,54 @@ void add_race_cases(const Add& add) {
     EXPECT_THAT(t.peek(), SizeIs(12));
   });
 
-  // A producer and its worker go on until a number of jobs is done: at no time are there
-  // two that are not final, and every enqueue that was told of a new job made one.
+  add("Invariant9_AKeyThatIsFreeAgainGoesToOneOfMany", [](StoreCase& t) {
+    constexpr int kProducers = 4;
+    std::vector<std::unique_ptr<Store>> beside;
+    std::vector<Store*> producers(kProducers, &t.store());
+    if (t.traits().reach != Reach::kProcess) {
+      for (Store*& producer : std::span(producers).subspan(1)) {
+        producer = beside.emplace_back(t.beside()).get();
+        ASSERT_NE(producer, nullptr);
+      }
+    }
+    std::barrier step(kProducers);
+    std::vector<Inserted> answers(kProducers);
+    together(kProducers, [&](int i) {
+      const auto mine = static_cast<std::size_t>(i);
+      for (int round = 0; round < 20; ++round) {
+        const NewJob job = keyed("k");
+        answers[mine] = must(producers[mine]->insert({&job, 1}, kPatience).at(0));
+        step.arrive_and_wait();
+        if (i == 0) {
+          JobId added{};
+          int times = 0;
+          for (const Inserted& in : answers) {
+            EXPECT_EQ(in.id, answers[0].id) << "round " << round;
+            if (in.existed) continue;
+            added = in.id;
+            ++times;
+          }
+          EXPECT_EQ(times, 1) << "round " << round;
+          t.finish(t.claim(added));
+        }
+        step.arrive_and_wait();
+      }
+    });
+  });
+
+  // Producers and workers go on until a number of jobs is done: never do two run, and
+  // every enqueue that was told of a new job made one.
   add("Invariant9_OneKeyHasOneJobWhileJobsEnd", [](StoreCase& t) {
     constexpr std::size_t kJobs = 25;
+    // Each producer a process of its own, where the store reaches so far.
+    std::vector<std::unique_ptr<Store>> beside;
+    std::vector<Store*> producers(3, &t.store());
+    if (t.traits().reach != Reach::kProcess) {
+      for (const std::size_t i : {1, 2}) {
+        producers[i] = beside.emplace_back(t.beside()).get();
+        ASSERT_NE(producers[i], nullptr);
+      }
+    }
     std::mutex mutex;
     std::set<JobId> added;
     std::set<JobId> completed;
@@ -478,7 +523,8 @@ void add_race_cases(const Add& add) {
         while (!enough.load()) {
           const NewJob job =
               keyed("k", i == 0 ? OnConflict::kReplace : OnConflict::kSkip);
-          const Inserted in = must(t.store().insert({&job, 1}, kPatience).at(0));
+          const Inserted in = must(
+              producers[static_cast<std::size_t>(i)]->insert({&job, 1}, kPatience).at(0));
           const std::lock_guard lock(mutex);
           EXPECT_TRUE(in.existed || added.insert(in.id).second);
           if (added.size() >= kJobs || in.id == JobId{}) enough = true;
