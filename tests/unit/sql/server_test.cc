@@ -32,6 +32,7 @@ namespace {
 
 using namespace std::chrono_literals;
 using SteadyClock = std::chrono::steady_clock;
+using testing::AllOf;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
@@ -277,14 +278,14 @@ TEST_P(Server, AnOlderSchemaIsBroughtForward) {
   ASSERT_TRUE(insert(*store, limited));
   ASSERT_TRUE(insert(*store, limited));
   EXPECT_THAT(claim(*store, 10), SizeIs(2)) << "the older job, and one of the key";
-  EXPECT_EQ(
-      kind().run("SELECT usable_from FROM carrel_schema ORDER BY version DESC LIMIT 1")[0],
-      "2")
+  EXPECT_EQ(kind().run(
+                "SELECT usable_from FROM carrel_schema ORDER BY version DESC LIMIT 1")[0],
+            "2")
       << "a program of version 2 goes on while newer ones are rolled out";
 }
 
-// Several processes' worth of writers at once, on keys that each of them holds in an order
-// of its own: nobody may wait for a key while holding anything.
+// Several processes' worth of writers at once, on keys that each of them holds in an
+// order of its own: nobody may wait for a key while holding anything.
 TEST_P(Server, ManyWorkersOnFewKeysDoNotDeadLock) {
   constexpr int kStores = 3;
   constexpr std::size_t kKeys = 5;
@@ -564,9 +565,9 @@ TEST(Postgres, LimitsSeekInTheLineOfTheirKey) {
   postgres_kind().clean();
   ASSERT_TRUE(open_store(postgres->url()));
   const auto& sql = sql::postgresql::kStatements;
-  for (const char* statement : {sql.limits_now, sql.count_line, sql.next_line,
-                                sql.pending_of_line, sql.limited_lanes,
-                                sql.best_of_limited}) {
+  for (const char* statement :
+       {sql.limits_now, sql.count_line, sql.next_line, sql.pending_of_line,
+        sql.limited_lanes, sql.best_of_limited}) {
     std::string plan;
     for (const auto& line :
          postgres->run("SET enable_seqscan = off; SET enable_bitmapscan = off; EXPLAIN " +
@@ -591,9 +592,9 @@ TEST(Mariadb, LimitsSeekInTheLineOfTheirKey) {
   }
   for (const auto& answer : (*store)->insert(jobs, 60s)) ASSERT_TRUE(answer.has_value());
   const auto& sql = sql::mariadb::kStatements;
-  for (const char* statement : {sql.limits_now, sql.count_line, sql.next_line,
-                                sql.pending_of_line, sql.limited_lanes,
-                                sql.best_of_limited}) {
+  for (const char* statement :
+       {sql.limits_now, sql.count_line, sql.next_line, sql.pending_of_line,
+        sql.limited_lanes, sql.best_of_limited}) {
     std::string plan;
     for (const auto& line :
          mariadb->run("EXPLAIN FORMAT=JSON " + with_values(statement))) {
