@@ -88,7 +88,9 @@ int wait_to_be_killed() {
   must(carrel::prefork(carrel::test::add_handlers));
   Host fork("fork");
   Host exec("exec", {carrel::test::program("program", {"sleep", "1000"})});
-  const auto server = server_of(fork);
+  // Not server_of(): its job's child may still be ending.
+  const auto keeper = carrel::test::children_of(getpid()).at(0);
+  const auto server = carrel::test::children_of(keeper).at(0);
   const auto sleeper = fork.start("sleep");
   const auto daemon = fork.start("daemon_then_sleep");
   const auto program = exec.start("program");
@@ -98,7 +100,7 @@ int wait_to_be_killed() {
   Json pids = carrel::test::children_of(server);
   pids.push_back(std::stoi(daemon.sink->log.at(0)));
   pids.push_back(server);
-  pids.push_back(parent_of(server));
+  pids.push_back(keeper);
   tell(pids);
   for (;;) pause();
 }

@@ -420,6 +420,34 @@ TEST_P(Transaction, TheStatementsAreWhatEnqueueDoes) {
                                                {.limit = Limit{"key", 1}});
   ASSERT_FALSE(limited);
   EXPECT_EQ(limited.error().code, Code::kUnsupported);
+  const auto unique = sql::enqueue_statements(engine, kind().dialect, "work", {},
+                                              {.unique = UniqueConfig{{"args"}}});
+  ASSERT_FALSE(unique);
+  EXPECT_EQ(unique.error().code, Code::kUnsupported);
+}
+
+TEST_P(Transaction, AUniqueJobIsReplacedWithTheHostsCommit) {
+  Engine engine = open(config());
+  ASSERT_TRUE(engine.ignite());
+  EnqueueOptions replacing;
+  replacing.unique = UniqueConfig{{"kind"}, Duration{0}, {}, OnConflict::kReplace};
+  const auto first = engine.insert("work", {{"n", 1}}, replacing).value();
+  replacing.limit = Limit{"key", 1};
+  Db db(kind());
+  for (const bool commits : {false, true}) {
+    db.begin();
+    const auto again = sql::enqueue(engine, *db, "work", {{"n", 2}}, replacing);
+    ASSERT_TRUE(again) << again.error().message;
+    EXPECT_EQ(again->id, first.id);
+    EXPECT_TRUE(again->replaced);
+    commits ? db.commit() : db.rollback();
+    const JobRecord job = engine.job(first.id).value();
+    EXPECT_EQ(job.payload, commits ? R"({"n":2})" : R"({"n":1})");
+    EXPECT_EQ(job.limit.has_value(), commits);
+  }
+  Engine worker = open(config());
+  worker.handle("work", [](Context&) {});
+  EXPECT_EQ(worker.drain().value().completed, 1U);
 }
 
 // What a handler does with its transaction, and what becomes of its job.
