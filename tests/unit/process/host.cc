@@ -86,11 +86,15 @@ class OtherThread {
 // Leaves children of every sort running and waits to be killed.
 int wait_to_be_killed() {
   must(carrel::prefork(carrel::test::add_handlers));
+  pid_t server = 0;
+  {
+    Host first("fork", {}, 0);
+    server = server_of(first);
+    // The child of that job may still be ending.
+    eventually([&] { return carrel::test::children_of(server).empty(); });
+  }
   Host fork("fork");
   Host exec("exec", {carrel::test::program("program", {"sleep", "1000"})});
-  // Not server_of(): its job's child may still be ending.
-  const auto keeper = carrel::test::children_of(getpid()).at(0);
-  const auto server = carrel::test::children_of(keeper).at(0);
   const auto sleeper = fork.start("sleep");
   const auto daemon = fork.start("daemon_then_sleep");
   const auto program = exec.start("program");
@@ -100,7 +104,7 @@ int wait_to_be_killed() {
   Json pids = carrel::test::children_of(server);
   pids.push_back(std::stoi(daemon.sink->log.at(0)));
   pids.push_back(server);
-  pids.push_back(keeper);
+  pids.push_back(parent_of(server));
   tell(pids);
   for (;;) pause();
 }

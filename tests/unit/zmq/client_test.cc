@@ -52,17 +52,17 @@ class RestartTest : public testing::Test {
   void start() {
     BrokerOptions options;
     options.sweep = false;
-    if (!endpoint_.empty()) options.listen = {endpoint_};
+    // A port that was given back may be somebody else's by the next start.
+    options.listen = {endpoint_};
     broker_ = test::start_broker(test::open_url(directory_.file("jobs.db")).value(),
                                  std::move(options));
-    endpoint_ = broker_->endpoints().at(0);
   }
   std::unique_ptr<Store> open(const std::string& options = {}) const {
     return test::open_store("zmq+" + endpoint_ + options).value();
   }
 
   const test::TemporaryDirectory directory_;
-  std::string endpoint_;
+  const std::string endpoint_ = "ipc://" + directory_.file("broker");
   std::unique_ptr<Broker> broker_;
 };
 
