@@ -1,8 +1,9 @@
 // SIGINT and SIGTERM as a stop token, for commands that end gracefully but early.
 #pragma once
 
-#include <signal.h>
+#include <signal_wake.h>
 
+#include <optional>
 #include <stop_token>
 #include <thread>
 
@@ -22,10 +23,9 @@ class Interrupt {
 
  private:
   std::stop_source source_;
-  int pipe_[2] = {-1, -1};
-  struct sigaction int_before_ {};
-  struct sigaction term_before_ {};
-  std::jthread thread_;
+  int fd_ = -1;  // readable once one came, or this ends
+  std::optional<SignalWake> signals_;
+  std::thread thread_;
 };
 
 }  // namespace carrel::cli
