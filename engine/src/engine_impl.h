@@ -57,8 +57,7 @@ class Engine::Impl {
   Result<void> ignite_locked();
   std::vector<KindSpec> specs() const;
   Result<void> ignite_server(const std::vector<KindSpec>& specs);
-  Result<void> check_limits() const;
-  Result<void> check_unique() const;
+  Result<void> check_features() const;
   Result<void> open_backends();
   Result<std::unique_ptr<Queue>> open_queue();
   void renew_queue();

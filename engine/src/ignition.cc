@@ -168,39 +168,32 @@ Result<void> Engine::Impl::open_backends() {
   auto opened = (**make)(*url, backend_options());
   if (!opened) return unexpected(std::move(opened.error()));
   store = std::move(*opened);
-  if (auto ok = check_limits(); !ok) return ok;
-  if (auto ok = check_unique(); !ok) return ok;
+  if (auto ok = check_features(); !ok) return ok;
   auto opened_queue = open_queue();
   if (!opened_queue) return unexpected(std::move(opened_queue.error()));
   queue_ = std::move(*opened_queue);
   return {};
 }
 
-Result<void> Engine::Impl::check_limits() const {
-  if (store->traits().limits) return {};
-  const auto refuse = [&](const std::string& table) {
-    return fail(Code::kUnsupported,
-                config.where(table + ".concurrency.limit") +
-                    "this store counts no limits; memory: and sqlite: do",
-                "engine");
+// That the store has what the configuration asks for.
+Result<void> Engine::Impl::check_features() const {
+  const StoreTraits traits = store->traits();
+  const auto check = [&](const std::string& table,
+                         const KindConfig& kind) -> Result<void> {
+    const auto refuse = [&](const char* key, const char* why) {
+      return fail(Code::kUnsupported, config.where(table + key) + why, "engine");
+    };
+    if (kind.concurrency.limit > 0 && !traits.limits) {
+      return refuse(".concurrency.limit", "this store counts no limits");
+    }
+    if (!kind.unique.fields.empty() && !traits.unique) {
+      return refuse(".unique.fields", "this store has no unique jobs");
+    }
+    return {};
   };
-  if (config.defaults.concurrency.limit > 0) return refuse("defaults");
+  if (auto ok = check("defaults", config.defaults); !ok) return ok;
   for (const auto& [name, kind] : config.jobs) {
-    if (kind.concurrency.limit > 0) return refuse("jobs." + name);
-  }
-  return {};
-}
-
-Result<void> Engine::Impl::check_unique() const {
-  if (store->traits().unique) return {};
-  const auto refuse = [&](const std::string& table) {
-    return fail(Code::kUnsupported,
-                config.where(table + ".unique.fields") + "this store has no unique jobs",
-                "engine");
-  };
-  if (!config.defaults.unique.fields.empty()) return refuse("defaults");
-  for (const auto& [name, kind] : config.jobs) {
-    if (!kind.unique.fields.empty()) return refuse("jobs." + name);
+    if (auto ok = check("jobs." + name, kind); !ok) return ok;
   }
   return {};
 }

@@ -59,6 +59,9 @@ Result<std::vector<JobId>> StoreWrapper::await_final(std::span<const JobId> ids,
   return real_->await_final(ids, wait);
 }
 
+void StoreWrapper::announce(std::span<const Ticket> tickets) noexcept {
+  real_->announce(tickets);
+}
 void StoreWrapper::interrupt() noexcept { real_->interrupt(); }
 
 Monitor& StoreWrapper::monitor() noexcept { return real_->monitor(); }

@@ -1,4 +1,6 @@
 // Unique jobs through the engine: the key is made of what the configuration names.
+#include <carrel/conformance/store_wrapper.h>
+#include <carrel/memory.h>
 #include <gmock/gmock.h>
 
 #include "fixture.h"
@@ -22,6 +24,35 @@ Inserted insert(Engine& engine, const Json& args, const EnqueueOptions& options 
   auto inserted = engine.insert("sync", args, options);
   EXPECT_TRUE(inserted) << inserted.error().message;
   return inserted.value_or(Inserted{});
+}
+
+class PlainStore final : public conformance::StoreWrapper {
+ public:
+  using StoreWrapper::StoreWrapper;
+  StoreTraits traits() const noexcept override {
+    StoreTraits traits = StoreWrapper::traits();
+    traits.limits = traits.unique = false;
+    return traits;
+  }
+};
+
+TEST(Features, WhatTheStoreDoesNotHaveIsRefusedByItsKey) {
+  Registry registry = Registry::with_builtins();
+  registry.add_store(
+      "plain",
+      [](const Url&, const BackendOptions& options) -> Result<std::unique_ptr<Store>> {
+        return std::make_unique<PlainStore>(make_memory_store(options));
+      });
+  const auto refusal = [&](Config config) {
+    config.store = "plain:";
+    const auto ignited = Engine::open(std::move(config), registry).value().ignite();
+    return ignited ? std::string() : ignited.error().message;
+  };
+  EXPECT_EQ(refusal(memory_config()), "");
+  EXPECT_THAT(refusal(unique({"args"})), HasSubstr("jobs.sync.unique.fields"));
+  Config limited = memory_config();
+  limited.defaults.concurrency = {"", 1};
+  EXPECT_THAT(refusal(limited), HasSubstr("defaults.concurrency.limit"));
 }
 
 TEST(Unique, ByAllArgumentsWhateverTheOrderOfTheirMembers) {

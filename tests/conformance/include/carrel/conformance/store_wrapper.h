@@ -34,6 +34,7 @@ class StoreWrapper : public Store {
   Result<std::vector<Ticket>> set_paused(std::string_view queue, bool paused) override;
   Result<std::vector<JobId>> await_final(std::span<const JobId> ids,
                                          Duration wait) override;
+  void announce(std::span<const Ticket> tickets) noexcept override;
   void interrupt() noexcept override;
   Monitor& monitor() noexcept override;
 
