@@ -1,0 +1,94 @@
+// What is paused, and what a monitor asks.
+// Only for statements.cc, whose head says what to mind.
+#pragma once
+
+namespace carrel::sql::mariadb {
+
+inline constexpr const char* kPause = R"sql(
+INSERT IGNORE INTO carrel_paused (queue) VALUES (:queue))sql";
+
+inline constexpr const char* kResume = R"sql(
+DELETE FROM carrel_paused WHERE queue = :queue)sql";
+
+inline constexpr const char* kPaused = R"sql(
+SELECT queue FROM carrel_paused ORDER BY queue)sql";
+
+inline constexpr const char* kNotFinal = R"sql(
+SELECT STRAIGHT_JOIN j.id
+  FROM JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS r
+  JOIN carrel_jobs AS j ON j.id = r.id)sql";
+
+inline constexpr const char* kReadJobs = R"sql(
+SELECT STRAIGHT_JOIN j.id, j.state, j.queue, j.kind, j.priority, j.attempt, j.max_attempts,
+       j.crashes, j.cancel_requested, j.fence, j.expires_at, j.enqueued_at, j.run_at,
+       j.started_at, NULL, j.timeout_us, j.worker, COALESCE(HEX(j.request_id), ''),
+       COALESCE(HEX(COALESCE(j.payload, p.bytes)), ''), '',
+       n.job, n.fraction, COALESCE(HEX(n.message), ''), COALESCE(HEX(n.checkpoint), ''),
+       COALESCE(HEX(n.log), '')
+  FROM JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS r
+  JOIN carrel_jobs AS j ON j.id = r.id
+  LEFT JOIN carrel_payloads AS p ON p.job = j.id
+  LEFT JOIN carrel_notes AS n ON n.job = j.id
+UNION ALL
+SELECT STRAIGHT_JOIN j.id, j.state, j.queue, j.kind, j.priority, j.attempt, j.max_attempts,
+       j.crashes, j.cancel_requested, j.fence, j.expires_at, j.enqueued_at, j.run_at,
+       j.started_at, j.ended_at, j.timeout_us, j.worker, COALESCE(HEX(j.request_id), ''),
+       COALESCE(HEX(COALESCE(j.payload, p.bytes)), ''), COALESCE(HEX(j.result), ''),
+       n.job, n.fraction, COALESCE(HEX(n.message), ''), COALESCE(HEX(n.checkpoint), ''),
+       COALESCE(HEX(n.log), '')
+  FROM JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS r
+  JOIN carrel_history AS j ON j.id = r.id
+  LEFT JOIN carrel_payloads AS p ON p.job = j.id
+  LEFT JOIN carrel_notes AS n ON n.job = j.id
+ ORDER BY 1 DESC)sql";
+
+inline constexpr const char* kReadAttempts = R"sql(
+SELECT STRAIGHT_JOIN a.job, a.fence, a.attempt, a.class, HEX(a.message), a.code, a.native,
+       a.exit_code, a.`signal`, a.wall_us, a.cpu_us, a.max_rss, HEX(a.stderr_tail),
+       a.worker, a.started_at, a.ended_at
+  FROM JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS r
+  JOIN carrel_attempts AS a ON a.job = r.id
+ ORDER BY a.job, a.fence)sql";
+
+inline constexpr const char* kList = R"sql(
+(SELECT id
+   FROM carrel_jobs
+  WHERE id < :before
+    AND (:states >> state) & 1
+    AND (:queue = '' OR queue = :queue)
+    AND (:kind = '' OR kind = :kind)
+    AND enqueued_at <= :enqueued_before
+  ORDER BY id DESC
+  LIMIT :most)
+UNION ALL
+(SELECT id
+   FROM carrel_history
+  WHERE id < :before
+    AND (:states >> state) & 1
+    AND (:queue = '' OR queue = :queue)
+    AND (:kind = '' OR kind = :kind)
+    AND enqueued_at <= :enqueued_before
+  ORDER BY id DESC
+  LIMIT :most)
+ ORDER BY 1 DESC
+ LIMIT :most)sql";
+
+inline constexpr const char* kCountAvailable = R"sql(
+SELECT queue, kind, COUNT(*), MIN(run_at)
+  FROM carrel_jobs
+ WHERE state IN (2, 18)
+ GROUP BY queue, kind)sql";
+
+inline constexpr const char* kCountWaiting = R"sql(
+SELECT queue, state, COUNT(*)
+  FROM carrel_jobs
+ WHERE state IN (0, 1, 3, 4)
+ GROUP BY queue, state)sql";
+
+inline constexpr const char* kCountFinal = R"sql(
+SELECT queue, state, CAST(SUM(jobs) AS SIGNED)
+  FROM carrel_tally
+ GROUP BY queue, state
+HAVING SUM(jobs) > 0)sql";
+
+}  // namespace carrel::sql::mariadb

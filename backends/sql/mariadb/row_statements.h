@@ -1,0 +1,279 @@
+// Rows on their way: locked, saved, completed, renewed, purged, and the tally of those
+// that ended. Only for statements.cc, whose head says what to mind.
+#pragma once
+
+namespace carrel::sql::mariadb {
+
+inline constexpr const char* kLockJobs = R"sql(
+SELECT STRAIGHT_JOIN j.id, j.state, j.queue, j.kind, j.priority, j.cancel_requested, j.attempt,
+       j.max_attempts, j.crashes, j.fence, j.finished_fence, j.wake_at, j.expires_at,
+       j.run_at, j.started_at, NULL, j.claim_number, j.worker
+  FROM JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS r
+  JOIN carrel_jobs AS j FORCE INDEX (PRIMARY) ON j.id = r.id
+   FOR UPDATE)sql";
+
+inline constexpr const char* kLockHistory = R"sql(
+SELECT STRAIGHT_JOIN j.id, j.state, j.queue, j.kind, j.priority, j.cancel_requested, j.attempt,
+       j.max_attempts, j.crashes, j.fence, j.finished_fence, j.wake_at, j.expires_at,
+       j.run_at, j.started_at, j.ended_at, j.claim_number, j.worker
+  FROM JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS r
+  JOIN carrel_history AS j FORCE INDEX (PRIMARY) ON j.id = r.id
+   FOR UPDATE)sql";
+
+inline constexpr const char* kSaveJobs = R"sql(
+UPDATE JSON_TABLE(:rows, '$[*]' COLUMNS (
+         id BIGINT PATH '$.id',
+         state SMALLINT PATH '$.state',
+         cancel_requested SMALLINT PATH '$.cancel_requested',
+         attempt INT PATH '$.attempt',
+         max_attempts INT PATH '$.max_attempts',
+         crashes INT PATH '$.crashes',
+         finished_fence BIGINT PATH '$.finished_fence',
+         wake_at BIGINT PATH '$.wake_at',
+         expires_at BIGINT PATH '$.expires_at',
+         run_at BIGINT PATH '$.run_at')) AS r
+  STRAIGHT_JOIN carrel_jobs AS j FORCE INDEX (PRIMARY) ON j.id = r.id
+   SET j.state = r.state,
+       j.cancel_requested = r.cancel_requested,
+       j.attempt = r.attempt,
+       j.max_attempts = r.max_attempts,
+       j.crashes = r.crashes,
+       j.finished_fence = r.finished_fence,
+       j.wake_at = r.wake_at,
+       j.expires_at = r.expires_at,
+       j.run_at = r.run_at)sql";
+
+inline constexpr const char* kToHistory = R"sql(
+INSERT INTO carrel_history
+       (id, state, queue, kind, priority, attempt, max_attempts, crashes,
+        cancel_requested, fence, finished_fence, wake_at, expires_at, enqueued_at, run_at,
+        started_at, ended_at, timeout_us, claim_number, worker, request_id, payload,
+        result)
+SELECT STRAIGHT_JOIN j.id, r.state, j.queue, j.kind, j.priority, r.attempt,
+       r.max_attempts, r.crashes, r.cancel_requested, j.fence, r.finished_fence,
+       r.wake_at, r.expires_at, j.enqueued_at, r.run_at, j.started_at, r.ended_at,
+       j.timeout_us, j.claim_number, j.worker, j.request_id, j.payload, UNHEX(r.result)
+  FROM JSON_TABLE(:rows, '$[*]' COLUMNS (
+         id BIGINT PATH '$.id',
+         state SMALLINT PATH '$.state',
+         cancel_requested SMALLINT PATH '$.cancel_requested',
+         attempt INT PATH '$.attempt',
+         max_attempts INT PATH '$.max_attempts',
+         crashes INT PATH '$.crashes',
+         finished_fence BIGINT PATH '$.finished_fence',
+         wake_at BIGINT PATH '$.wake_at',
+         expires_at BIGINT PATH '$.expires_at',
+         run_at BIGINT PATH '$.run_at',
+         ended_at BIGINT PATH '$.ended_at',
+         result LONGTEXT PATH '$.result')) AS r
+  JOIN carrel_jobs AS j FORCE INDEX (PRIMARY) ON j.id = r.id)sql";
+
+inline constexpr const char* kLeaveJobs = R"sql(
+DELETE j
+  FROM JSON_TABLE(:rows, '$[*]' COLUMNS (
+         id BIGINT PATH '$.id')) AS r
+  STRAIGHT_JOIN carrel_jobs AS j FORCE INDEX (PRIMARY) ON j.id = r.id)sql";
+
+inline constexpr const char* kToJobs = R"sql(
+INSERT INTO carrel_jobs
+       (id, state, queue, kind, priority, attempt, max_attempts, crashes,
+        cancel_requested, fence, finished_fence, wake_at, expires_at, enqueued_at, run_at,
+        started_at, timeout_us, claim_number, worker, request_id, payload)
+SELECT STRAIGHT_JOIN j.id, r.state, j.queue, j.kind, j.priority, r.attempt,
+       r.max_attempts, r.crashes, r.cancel_requested, j.fence, r.finished_fence,
+       r.wake_at, r.expires_at, j.enqueued_at, r.run_at, j.started_at, j.timeout_us,
+       j.claim_number, j.worker, j.request_id, j.payload
+  FROM JSON_TABLE(:rows, '$[*]' COLUMNS (
+         id BIGINT PATH '$.id',
+         state SMALLINT PATH '$.state',
+         cancel_requested SMALLINT PATH '$.cancel_requested',
+         attempt INT PATH '$.attempt',
+         max_attempts INT PATH '$.max_attempts',
+         crashes INT PATH '$.crashes',
+         finished_fence BIGINT PATH '$.finished_fence',
+         wake_at BIGINT PATH '$.wake_at',
+         expires_at BIGINT PATH '$.expires_at',
+         run_at BIGINT PATH '$.run_at')) AS r
+  JOIN carrel_history AS j FORCE INDEX (PRIMARY) ON j.id = r.id)sql";
+
+inline constexpr const char* kLeaveHistory = R"sql(
+DELETE j
+  FROM JSON_TABLE(:rows, '$[*]' COLUMNS (
+         id BIGINT PATH '$.id')) AS r
+  STRAIGHT_JOIN carrel_history AS j FORCE INDEX (PRIMARY) ON j.id = r.id)sql";
+
+inline constexpr const char* kKeepHistory = R"sql(
+UPDATE JSON_TABLE(:rows, '$[*]' COLUMNS (
+         id BIGINT PATH '$.id',
+         wake_at BIGINT PATH '$.wake_at')) AS r
+  STRAIGHT_JOIN carrel_history AS j ON j.id = r.id
+   SET j.wake_at = r.wake_at)sql";
+
+inline constexpr const char* kAddAttempts = R"sql(
+INSERT INTO carrel_attempts
+       (job, fence, attempt, class, message, code, native, exit_code, `signal`,
+        wall_us, cpu_us, max_rss, stderr_tail, worker, started_at, ended_at)
+SELECT r.job, r.fence, r.attempt, r.class, UNHEX(r.message), r.code, r.native,
+       r.exit_code, r.`signal`, r.wall_us, r.cpu_us, r.max_rss, UNHEX(r.stderr_tail),
+       r.worker, r.started_at, :now
+  FROM JSON_TABLE(:rows, '$[*]' COLUMNS (
+         job BIGINT PATH '$.job',
+         fence BIGINT PATH '$.fence',
+         attempt INT PATH '$.attempt',
+         class SMALLINT PATH '$.class',
+         message LONGTEXT PATH '$.message',
+         code SMALLINT PATH '$.code',
+         native INT PATH '$.native',
+         exit_code INT PATH '$.exit_code',
+         `signal` INT PATH '$.signal',
+         wall_us BIGINT PATH '$.wall_us',
+         cpu_us BIGINT PATH '$.cpu_us',
+         max_rss BIGINT PATH '$.max_rss',
+         stderr_tail LONGTEXT PATH '$.stderr_tail',
+         worker VARCHAR(512) CHARACTER SET utf8mb4 PATH '$.worker',
+         started_at BIGINT PATH '$.started_at')) AS r)sql";
+
+inline constexpr const char* kTrimAttempts = R"sql(
+DELETE FROM carrel_attempts
+ WHERE job = :job
+   AND fence <= (SELECT fence
+                   FROM (SELECT fence FROM carrel_attempts
+                          WHERE job = :job ORDER BY fence DESC LIMIT 1 OFFSET :keep)
+                     AS newest))sql";
+
+inline constexpr const char* kRenew = R"sql(
+UPDATE JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS r
+  STRAIGHT_JOIN carrel_jobs AS j FORCE INDEX (PRIMARY) ON j.id = r.id
+   SET j.wake_at = :lease_end
+ WHERE j.state = 3)sql";
+
+inline constexpr const char* kRunningOfWorker = R"sql(
+SELECT id, fence
+  FROM carrel_jobs
+ WHERE state = 3 AND worker = :worker AND claim_number <= :settled)sql";
+
+inline constexpr const char* kReadNotes = R"sql(
+SELECT STRAIGHT_JOIN n.job, n.fraction, HEX(n.message), HEX(n.checkpoint), HEX(n.log)
+  FROM JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS r
+  JOIN carrel_notes AS n ON n.job = r.id)sql";
+
+inline constexpr const char* kSaveNotes = R"sql(
+INSERT INTO carrel_notes (job, fraction, message, checkpoint, log)
+SELECT r.job, r.fraction, UNHEX(r.message), UNHEX(r.checkpoint), UNHEX(r.log)
+  FROM JSON_TABLE(:rows, '$[*]' COLUMNS (
+         job BIGINT PATH '$.job',
+         fraction DOUBLE PATH '$.fraction',
+         message LONGTEXT PATH '$.message',
+         checkpoint LONGTEXT PATH '$.checkpoint',
+         log LONGTEXT PATH '$.log')) AS r
+    ON DUPLICATE KEY UPDATE
+       fraction = VALUES(fraction),
+       message = VALUES(message),
+       checkpoint = VALUES(checkpoint),
+       log = VALUES(log))sql";
+
+inline constexpr const char* kReadPayloads = R"sql(
+SELECT STRAIGHT_JOIN p.job, HEX(p.bytes)
+  FROM JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS r
+  JOIN carrel_payloads AS p ON p.job = r.id)sql";
+
+inline constexpr const char* kDueJobs = R"sql(
+SELECT id
+  FROM carrel_jobs FORCE INDEX (carrel_jobs_wake)
+ WHERE wake_at <= :now
+ ORDER BY wake_at
+ LIMIT :most
+   FOR UPDATE SKIP LOCKED)sql";
+
+inline constexpr const char* kDueHistory = R"sql(
+SELECT id
+  FROM carrel_history FORCE INDEX (carrel_history_wake)
+ WHERE state IN (5, 6, 7) AND wake_at <= :now
+ LIMIT :most
+   FOR UPDATE SKIP LOCKED)sql";
+
+inline constexpr const char* kNextWake = R"sql(
+SELECT now_us,
+       (SELECT MIN(wake_at)
+          FROM (SELECT MIN(wake_at) AS wake_at FROM carrel_jobs
+                UNION ALL
+                SELECT MIN(wake_at) FROM carrel_history WHERE state = 5
+                UNION ALL
+                SELECT MIN(wake_at) FROM carrel_history WHERE state = 6
+                UNION ALL
+                SELECT MIN(wake_at) FROM carrel_history WHERE state = 7
+                UNION ALL
+                SELECT MIN(until) FROM carrel_unique WHERE state = 5
+                UNION ALL
+                SELECT MIN(until) FROM carrel_unique WHERE state = 6
+                UNION ALL
+                SELECT MIN(until) FROM carrel_unique WHERE state = 7) AS of_each)
+  FROM carrel_clock)sql";
+
+inline constexpr const char* kOldestHistory = R"sql(
+SELECT id, ended_at
+  FROM carrel_history
+ WHERE state = :state
+ ORDER BY wake_at
+ LIMIT :most
+   FOR UPDATE SKIP LOCKED)sql";
+
+inline constexpr const char* kPurgeJobs = R"sql(
+DELETE t
+  FROM JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS r
+  STRAIGHT_JOIN carrel_jobs AS t FORCE INDEX (PRIMARY) ON t.id = r.id)sql";
+
+inline constexpr const char* kPurgeHistory = R"sql(
+DELETE t
+  FROM JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS r
+  STRAIGHT_JOIN carrel_history AS t FORCE INDEX (PRIMARY) ON t.id = r.id)sql";
+
+inline constexpr const char* kPurgeRequests = R"sql(
+DELETE t
+  FROM JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS r
+  STRAIGHT_JOIN carrel_requests AS t FORCE INDEX (job) ON t.job = r.id)sql";
+
+inline constexpr const char* kPurgePayloads = R"sql(
+DELETE t
+  FROM JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS r
+  STRAIGHT_JOIN carrel_payloads AS t FORCE INDEX (PRIMARY) ON t.job = r.id)sql";
+
+inline constexpr const char* kPurgeNotes = R"sql(
+DELETE t
+  FROM JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS r
+  STRAIGHT_JOIN carrel_notes AS t FORCE INDEX (PRIMARY) ON t.job = r.id)sql";
+
+inline constexpr const char* kPurgeAttempts = R"sql(
+DELETE t
+  FROM JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS r
+  STRAIGHT_JOIN carrel_attempts AS t FORCE INDEX (PRIMARY) ON t.job = r.id)sql";
+
+inline constexpr const char* kPurgeLimits = R"sql(
+DELETE t
+  FROM JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS r
+  STRAIGHT_JOIN carrel_limits AS t FORCE INDEX (PRIMARY) ON t.job = r.id)sql";
+
+inline constexpr const char* kAddTally = R"sql(
+INSERT INTO carrel_tally (queue, state, jobs)
+SELECT r.queue, r.state, r.jobs
+  FROM JSON_TABLE(:rows, '$[*]' COLUMNS (
+         queue VARCHAR(512) CHARACTER SET utf8mb4 PATH '$.queue',
+         state SMALLINT PATH '$.state',
+         jobs BIGINT PATH '$.jobs')) AS r)sql";
+
+inline constexpr const char* kFinalRows = R"sql(
+SELECT CAST(COALESCE(SUM(jobs), 0) AS SIGNED) FROM carrel_tally)sql";
+
+inline constexpr const char* kReadTally = R"sql(
+SELECT id, queue, state, jobs
+  FROM carrel_tally
+ ORDER BY id
+ LIMIT 10000
+   FOR UPDATE SKIP LOCKED)sql";
+
+inline constexpr const char* kDeleteTally = R"sql(
+DELETE t
+  FROM JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS r
+  STRAIGHT_JOIN carrel_tally AS t FORCE INDEX (PRIMARY) ON t.id = r.id)sql";
+
+}  // namespace carrel::sql::mariadb

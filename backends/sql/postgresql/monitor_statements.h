@@ -1,0 +1,98 @@
+// What is paused, and what a monitor asks.
+// Only for statements.cc, whose head says what to mind.
+#pragma once
+
+namespace carrel::sql::postgresql {
+
+inline constexpr const char* kPause = R"sql(
+INSERT INTO carrel_paused (queue) VALUES (:queue) ON CONFLICT DO NOTHING)sql";
+
+inline constexpr const char* kResume = "DELETE FROM carrel_paused WHERE queue = :queue";
+
+inline constexpr const char* kPaused = "SELECT queue FROM carrel_paused ORDER BY queue";
+
+inline constexpr const char* kNotFinal = R"sql(
+SELECT id
+  FROM carrel_jobs
+ WHERE id = ANY(ARRAY(SELECT json_array_elements_text(:ids::json)::bigint)))sql";
+
+inline constexpr const char* kReadJobs = R"sql(
+SELECT j.id, j.state, j.queue, j.kind, j.priority, j.attempt, j.max_attempts, j.crashes,
+       j.cancel_requested, j.fence, j.expires_at, j.enqueued_at, j.run_at, j.started_at,
+       j.ended_at, j.timeout_us, j.worker, coalesce(encode(j.request_id, 'hex'), ''),
+       encode(coalesce(j.payload, p.bytes, ''), 'hex'),
+       encode(coalesce(j.result, ''), 'hex'), n.job, n.fraction,
+       encode(coalesce(n.message, ''), 'hex'), encode(coalesce(n.checkpoint, ''), 'hex'),
+       encode(coalesce(n.log, ''), 'hex')
+  FROM (SELECT id, state, queue, kind, priority, attempt, max_attempts, crashes,
+               cancel_requested, fence, expires_at, enqueued_at, run_at, started_at,
+               NULL::bigint AS ended_at, timeout_us, worker, request_id, payload,
+               NULL::bytea AS result
+          FROM carrel_jobs
+         WHERE id = ANY(ARRAY(SELECT json_array_elements_text(:ids::json)::bigint))
+        UNION ALL
+        SELECT id, state, queue, kind, priority, attempt, max_attempts, crashes,
+               cancel_requested, fence, expires_at, enqueued_at, run_at, started_at,
+               ended_at, timeout_us, worker, request_id, payload, result
+          FROM carrel_history
+         WHERE id = ANY(ARRAY(SELECT json_array_elements_text(:ids::json)::bigint))) AS j
+  LEFT JOIN carrel_payloads p ON p.job = j.id
+  LEFT JOIN carrel_notes n ON n.job = j.id
+ ORDER BY j.id DESC)sql";
+
+inline constexpr const char* kReadAttempts = R"sql(
+SELECT job, fence, attempt, class, encode(message, 'hex'), code, native, exit_code,
+       signal, wall_us, cpu_us, max_rss, encode(stderr_tail, 'hex'), worker, started_at,
+       ended_at
+  FROM carrel_attempts
+ WHERE job = ANY(ARRAY(SELECT json_array_elements_text(:ids::json)::bigint))
+ ORDER BY job, fence)sql";
+
+// :states is a mask, bit n for state n.
+inline constexpr const char* kList = R"sql(
+(SELECT id
+   FROM carrel_jobs
+  WHERE id < :before
+    AND (:states::int >> state) & 1 = 1
+    AND (:queue::text = '' OR queue = :queue)
+    AND (:kind::text = '' OR kind = :kind)
+    AND enqueued_at <= :enqueued_before
+  ORDER BY id DESC
+  LIMIT :most)
+UNION ALL
+(SELECT id
+   FROM carrel_history
+  WHERE id < :before
+    AND (:states::int >> state) & 1 = 1
+    AND (:queue::text = '' OR queue = :queue)
+    AND (:kind::text = '' OR kind = :kind)
+    AND enqueued_at <= :enqueued_before
+  ORDER BY id DESC
+  LIMIT :most)
+ ORDER BY 1 DESC
+ LIMIT :most)sql";
+
+inline constexpr const char* kCountAvailable = R"sql(
+SELECT queue, kind, count(*), min(run_at)
+  FROM carrel_jobs
+ WHERE state = 2
+ GROUP BY queue, kind
+UNION ALL
+SELECT split_part(lane, chr(31), 1), split_part(lane, chr(31), 2), count(*), min(run_at)
+  FROM carrel_limits
+ WHERE state = 2
+ GROUP BY lane)sql";
+
+inline constexpr const char* kCountWaiting = R"sql(
+SELECT queue, state, count(*)
+  FROM carrel_jobs
+ WHERE state IN (0, 1, 3, 4) AND wake_at IS NOT NULL
+ GROUP BY queue, state)sql";
+
+inline constexpr const char* kCountFinal = R"sql(
+SELECT queue, state, sum(jobs)::bigint
+  FROM carrel_tally
+ GROUP BY queue, state
+HAVING sum(jobs) > 0)sql";
+
+}  // namespace carrel::sql::postgresql
