@@ -25,6 +25,13 @@ struct ConcurrencyConfig {
   std::uint32_t limit = 0;  // 0: no limit
 };
 
+// How many attempts of one key may begin within a period, in all workers of the store.
+struct RateConfig {
+  std::string key;           // a template, "user:{user}"; empty: the kind
+  std::uint32_t starts = 0;  // 0: no rate
+  Duration period = std::chrono::seconds(1);
+};
+
 // What makes two jobs of a kind the same, so that the second is not enqueued; see Unique.
 struct UniqueConfig {
   // Beside the kind: "args", "args.user", "args.user.id", "queue"; "kind": nothing else.
@@ -46,6 +53,7 @@ struct KindConfig {
   Duration start_within{0};       // 0: never expires
   RetryPolicy retry;              // retry = { base, power, cap, jitter, max_crashes }
   ConcurrencyConfig concurrency;  // concurrency = { key, limit }
+  RateConfig rate;                // rate = { key, starts, period }
   UniqueConfig unique;            // unique = { fields, period, states, on_conflict }
   // Steps of the ladder, and bounds; see Limits.
   Duration stop_grace = Limits{}.stop_grace;
@@ -75,11 +83,27 @@ enum class Mode : std::uint8_t {
   kInline,  // for tests: enqueue runs the job in the caller before it returns
 };
 
-struct WorkerConfig {               // [worker]
-  std::size_t concurrency = 0;      // jobs at once; 0: one a processor
-  std::vector<std::string> queues;  // take only from these; empty: from all
-  std::size_t prefetch = 0;         // claimed beyond the free slots, for very short jobs
-  std::size_t warm = 4;  // idle children that wait for a job of isolation "fork"
+// In which order a worker takes jobs of different queues. Within one queue, always by
+// priority, then by age.
+enum class QueueOrder : std::uint8_t {
+  kMixed,   // by priority, then by age, whatever their queue
+  kStrict,  // as `worker.queues` names them: none of a later one while an earlier has any
+  kWeighted,  // each claim prefers a queue by chance, in proportion to its weight
+};
+
+// What holds for one queue: [queues.NAME].
+struct QueueConfig {
+  std::uint32_t weight = 1;       // with order "weighted"
+  std::uint32_t concurrency = 0;  // jobs of it at once in this process; 0: no bound
+  std::uint32_t limit = 0;        // in all workers of the store together; 0: no bound
+};
+
+struct WorkerConfig {                     // [worker]
+  std::size_t concurrency = 0;            // jobs at once; 0: one a processor
+  std::vector<std::string> queues;        // take only from these; empty: from all
+  QueueOrder order = QueueOrder::kMixed;  // "mixed" "strict" "weighted"
+  std::size_t prefetch = 0;  // claimed beyond the free slots, for very short jobs
+  std::size_t warm = 4;      // idle children that wait for a job of isolation "fork"
   Duration lease = std::chrono::seconds(30);
   Duration beat = std::chrono::milliseconds(500);  // progress out, cancels in
   Duration poll = std::chrono::seconds(1);    // look for others' work at least this often
@@ -103,6 +127,7 @@ struct Config {
   LogConfig log;
   KindConfig defaults;
   std::map<std::string, KindConfig> jobs;
+  std::map<std::string, QueueConfig> queues;        // [queues.NAME]
   std::map<std::string, SandboxProfile> sandboxes;  // [sandbox.NAME]
   std::filesystem::path directory;  // relative plugin, sqlite and cwd paths start here
   // Where a key was set: "worker.lease" → "carrel.toml:12:3", or the variable's name. For

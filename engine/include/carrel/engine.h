@@ -39,6 +39,7 @@ struct EnqueueOptions {
   std::uint16_t max_attempts = 0;             // 0: the kind's
   std::string request_id = {};                // the same again answers with the first job
   std::optional<Limit> limit = {};  // jobs that may run at once; else the kind's
+  std::optional<Rate> rate = {};    // attempts that may begin in a time; else the kind's
   // What makes it the same as another; else the kind's. Without fields: nothing.
   std::optional<UniqueConfig> unique = {};
 };

@@ -19,6 +19,16 @@ struct Limit {
   std::uint32_t running = 1;  // ≥ 1
 };
 
+// A rate that jobs share: of those with this key, no more than `starts` attempts begin
+// within any `period`, wherever their workers are: a window that slides. It is counted
+// over rows that are written as attempts begin. Jobs of one key may name different rates;
+// each is held to its own.
+struct Rate {
+  std::string key;           // 1–256 bytes
+  std::uint32_t starts = 1;  // ≥ 1
+  Duration period{0};        // > 0, at most 31 days
+};
+
 // What becomes of an enqueue that meets a job of its key.
 enum class OnConflict : std::uint8_t {
   kSkip,     // nothing: that job is the answer
@@ -55,6 +65,7 @@ struct NewJob {
   std::int16_t priority = 0;        // lower runs first
   std::uint16_t max_attempts = 25;  // ≥ 1
   std::optional<Limit> limit;       // needs StoreTraits::limits
+  std::optional<Rate> rate;         // needs StoreTraits::rates
   std::optional<Unique> unique;     // needs StoreTraits::unique
 };
 
@@ -138,6 +149,15 @@ struct Usage {
   std::uint64_t max_rss_bytes = 0;  // 0: not known
 };
 
+// How far the ladder that ends a run had gone when the run ended.
+enum class Rung : std::uint8_t {
+  kNone,  // nobody asked it to stop
+  kStop,  // it was asked to
+  kTerm,  // SIGTERM was sent
+  kKill,  // SIGKILL was sent
+};
+std::string_view to_string(Rung rung) noexcept;  // "", "stop", "term", "kill"
+
 // One entry of a job's attempt history.
 struct Attempt {
   std::uint16_t attempt = 0;
@@ -150,9 +170,12 @@ struct Attempt {
   int signal = 0;
   Usage usage;
   std::string stderr_tail;  // of a program or child; at most 4 KiB
-  std::string worker;       // who ran it; the store fills it in
-  Time started{};           // the store fills it in
-  Time ended{};             // the store fills it in
+  Rung rung = Rung::kNone;
+  bool leftover_killed = false;       // it left processes behind
+  std::vector<std::string> enforced;  // in a sandbox: "namespaces", "seccomp", …
+  std::string worker;                 // who ran it; the store fills it in
+  Time started{};                     // the store fills it in
+  Time ended{};                       // the store fills it in
 };
 void to_json(Json& j, const Attempt& a);
 void from_json(const Json& j, Attempt& a);  // throws Json::exception on the wrong shape
@@ -246,6 +269,7 @@ struct JobRecord {
   std::uint16_t crashes = 0;
   bool cancel_requested = false;
   std::optional<Limit> limit;
+  std::optional<Rate> rate;
   std::string unique_key;  // that it holds; empty: none
   std::optional<Progress> progress;
   std::vector<Attempt> attempts;  // oldest first; the last 100

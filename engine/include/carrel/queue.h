@@ -18,11 +18,20 @@ namespace carrel {
 enum class Reach : std::uint8_t { kProcess, kHost, kNetwork };
 std::string_view to_string(Reach reach) noexcept;  // "process", "host", "network"
 
+// How many jobs of one queue a demand may take.
+struct QueueBound {
+  std::string queue;
+  std::size_t most = 0;
+};
+
 // What a worker may take now.
 struct Demand {
   std::span<const std::string> queues;  // empty: every queue
   std::span<const std::string> kinds;   // only these; empty: none
   std::size_t max = 1;                  // at most this many
+  // A job of an earlier one of `queues` goes before any job of a later one.
+  bool in_order = false;
+  std::span<const QueueBound> bounds = {};  // queues that are not here have none
 };
 
 // Hands out jobs that are claimed already: a store that is its own queue (one statement

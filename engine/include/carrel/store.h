@@ -44,6 +44,9 @@ struct BackendOptions {
   const Clock* clock =
       &system_clock();  // for a store that has no clock of its own server
   Retention retention;
+  // Of these queues at most so many jobs run at once, in all workers of the store
+  // together: what this store claims is held to it.
+  std::map<std::string, std::uint32_t> queue_limits;
   Duration poll =
       std::chrono::seconds(1);  // look for what other processes did at least this often
   LogFn log = [](LogLevel, std::string_view) {};
@@ -55,6 +58,8 @@ struct StoreTraits {
   bool host_transactions = false;  // enqueue can join the host's own transaction
   bool limits = false;             // honours NewJob::limit; else insert refuses one
   bool unique = false;             // honours NewJob::unique; likewise
+  bool rates = false;              // honours NewJob::rate; likewise
+  bool queue_limits = false;       // honours BackendOptions::queue_limits
   // A call may wait for a disk or a server. Where it does not, the engine makes claims
   // and finishes on whatever thread has them at hand, and hands them to no other.
   bool blocks = true;
