@@ -13,12 +13,22 @@ constexpr std::size_t kMaxLogPending = 16 * 1024;  // what the store keeps of it
 
 void ActiveRun::on_start() noexcept { runner_.began(*this); }
 
-void ActiveRun::on_progress(float fraction, std::string_view message) noexcept {
+Progress as_progress(float fraction, std::string_view message) {
   // NaN compares false and becomes 0.
-  const float clamped = fraction > 0 ? std::min(fraction, 1.0F) : 0.0F;
+  return {fraction > 0 ? std::min(fraction, 1.0F) : 0.0F,
+          std::string(message.substr(0, kMaxMessage))};
+}
+
+void ActiveRun::on_progress(float fraction, std::string_view message) noexcept {
+  Progress progress = as_progress(fraction, message);
+  if (on_progress_) {
+    std::lock_guard lock(telling_);
+    if (ended_.load()) return;
+    (*on_progress_)(job, progress);
+  }
   std::lock_guard lock(mutex_);
   has_news_ = true;
-  progress_ = Progress{clamped, std::string(message.substr(0, kMaxMessage))};
+  progress_ = std::move(progress);
 }
 
 void ActiveRun::on_checkpoint(std::string_view bytes) noexcept {
@@ -44,6 +54,9 @@ void ActiveRun::abandon(Outcome end) noexcept { end_once(std::move(end), true); 
 
 void ActiveRun::end_once(Outcome end, bool abandoned) noexcept {
   if (ended_.exchange(true)) return;
+  if (on_progress_) {
+    std::lock_guard told(telling_);
+  }
   std::shared_ptr<Run> run;
   {
     std::lock_guard lock(mutex_);

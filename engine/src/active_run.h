@@ -1,13 +1,16 @@
 // One claimed job in this worker, from its claim until its finish is committed.
 //
 // It is the sink that its isolation reports to, and keeps what the next beat will carry.
-// It never blocks, and calls nobody with its lock held.
+// It never blocks, and calls nobody with its lock held, but for the host's progress
+// hooks, which have a lock of their own: the end waits for the one that is being told,
+// and none is told after it. So an abandoned thread reaches no host that is gone.
 #pragma once
 
 #include <carrel/isolation.h>
 
 #include <atomic>
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -20,12 +23,21 @@ namespace carrel {
 
 class Runner;
 
+// What a run reports, within its bounds.
+Progress as_progress(float fraction, std::string_view message);
+
 class ActiveRun final : public RunSink, public std::enable_shared_from_this<ActiveRun> {
  public:
   // `its_kind` and `runner` outlive every run, but for those of abandoned threads, which
   // stop touching them when they are given up.
-  ActiveRun(Claimed claimed, const Kind& its_kind, Runner& runner)
-      : job(std::move(claimed)), kind(its_kind), runner_(runner) {}
+  using ProgressFn = std::function<void(const Claimed&, const Progress&)>;
+  // `on_progress`: who hears of it; may be null.
+  ActiveRun(Claimed claimed, const Kind& its_kind, Runner& runner,
+            std::shared_ptr<const ProgressFn> on_progress = nullptr)
+      : job(std::move(claimed)),
+        kind(its_kind),
+        runner_(runner),
+        on_progress_(std::move(on_progress)) {}
 
   const Claimed job;
   const Kind& kind;
@@ -71,6 +83,8 @@ class ActiveRun final : public RunSink, public std::enable_shared_from_this<Acti
   void end_once(Outcome end, bool abandoned) noexcept;
 
   Runner& runner_;
+  const std::shared_ptr<const ProgressFn> on_progress_;
+  std::mutex telling_;
   mutable std::mutex mutex_;
   std::shared_ptr<Run> run_;
   std::atomic<int> stop_{-1};  // a StopReason once asked; written under the mutex

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "finish.h"
+#include "hooks.h"
 #include "runner.h"
 #include "threads.h"
 
@@ -172,19 +173,8 @@ void Completer::applied(ActiveRun& run, Finish&& finish, Finished&& finished,
   if (hooks_.finished.empty() && hooks_.failed.empty()) return;
   run.outcome.result = std::move(finish.result);
   const Event event{run.job, run.outcome, verdict, finished.state};
-  const auto tell = [&](const std::vector<Hook>& hooks) {
-    for (const auto& hook : hooks) {
-      try {
-        hook(event);
-      } catch (const std::exception& e) {
-        log_(LogLevel::kError, std::string("a hook threw: ") + e.what());
-      } catch (...) {
-        log_(LogLevel::kError, "a hook threw something that is no std::exception");
-      }
-    }
-  };
-  tell(hooks_.finished);
-  if (is_failure(verdict)) tell(hooks_.failed);
+  tell(hooks_.finished, log_, event);
+  if (is_failure(verdict)) tell(hooks_.failed, log_, event);
 }
 
 // The store refuses this row for good: the attempt fails instead, and no retry can mend

@@ -44,6 +44,9 @@ Result<void> Engine::add_handler(std::string_view kind, Handler handler) {
 
 void Engine::on_finished(Hook hook) { impl_->on_finished.push_back(std::move(hook)); }
 void Engine::on_failed(Hook hook) { impl_->on_failed.push_back(std::move(hook)); }
+void Engine::on_progress(ProgressHook hook) {
+  impl_->on_progress.push_back(std::move(hook));
+}
 
 Result<void> Engine::ignite() { return impl_->ignite(); }
 

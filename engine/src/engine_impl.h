@@ -51,6 +51,7 @@ class Engine::Impl {
   std::unique_ptr<Store> store;
   std::vector<Hook> on_finished;
   std::vector<Hook> on_failed;
+  std::vector<ProgressHook> on_progress;
 
  private:
   // Ignition, step by step.

@@ -1,8 +1,11 @@
 // The test mode: enqueue runs the job in the caller, through the store as always.
 #include <condition_variable>
+#include <functional>
 
+#include "active_run.h"
 #include "engine_impl.h"
 #include "finish.h"
+#include "hooks.h"
 #include "outcome.h"
 
 namespace carrel {
@@ -11,9 +14,14 @@ namespace {
 // Keeps what a run says, and lets the caller wait for the end of a program.
 class InlineSink final : public RunSink, public ContextSink {
  public:
+  explicit InlineSink(std::function<void(const Progress&)> told)
+      : told_(std::move(told)) {}
+
   void on_progress(float fraction, std::string_view message) noexcept override {
+    const Progress progress = as_progress(fraction, message);
+    told_(progress);
     std::lock_guard lock(mutex_);
-    finish_.progress = Progress{fraction, std::string(message)};
+    finish_.progress = progress;
   }
   void on_checkpoint(std::string_view bytes) noexcept override {
     std::lock_guard lock(mutex_);
@@ -50,6 +58,7 @@ class InlineSink final : public RunSink, public ContextSink {
   }
 
  private:
+  const std::function<void(const Progress&)> told_;
   std::mutex mutex_;
   std::condition_variable ended_;
   std::optional<Outcome> outcome_;
@@ -84,7 +93,8 @@ void Engine::Impl::run_inline(const Ticket& ticket) {
                               std::chrono::hours(24));
   if (!claimed || !claimed->front()) return;
   const Claimed& job = *claimed->front();
-  const auto sink = std::make_shared<InlineSink>();
+  const auto sink = std::make_shared<InlineSink>(
+      [&](const Progress& progress) { tell(on_progress, log, job, progress); });
   Outcome outcome =
       kind->spec.handler ? run_handler(*kind, job, *sink) : run_program(*kind, job, sink);
   const Decision decision = decide(kind->retry, job, outcome, std::nullopt, 0.5);

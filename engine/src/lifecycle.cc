@@ -39,7 +39,7 @@ Result<std::unique_ptr<Worker>> Engine::Impl::make_worker() {
   }
   return std::make_unique<Worker>(Worker::Setup{*store, queue(), kinds_, *reactor_,
                                                 config, concurrency(), on_finished,
-                                                on_failed, totals_, log});
+                                                on_failed, on_progress, totals_, log});
 }
 
 Result<void> Engine::Impl::start() {

@@ -60,8 +60,8 @@ void Runner::launch(std::vector<Claimed> jobs) {
   for (auto& job : jobs) {
     // A source hands out only kinds that were demanded, and those are in the table.
     const Kind* kind = kinds_.find(job.kind);
-    runs.push_back(std::allocate_shared<ActiveRun>(RecyclingAllocator<ActiveRun>(),
-                                                   std::move(job), *kind, *this));
+    runs.push_back(std::allocate_shared<ActiveRun>(
+        RecyclingAllocator<ActiveRun>(), std::move(job), *kind, *this, on_progress_));
   }
   busy_ += runs.size();
   {
@@ -240,9 +240,8 @@ bool Runner::wait_killed(std::chrono::steady_clock::time_point until) {
 }
 
 void Runner::wait_below(std::size_t busy) {
-  wait(std::chrono::steady_clock::time_point::max(), [&] {
-    return interrupted_ || busy_.load() < busy;
-  });
+  wait(std::chrono::steady_clock::time_point::max(),
+       [&] { return interrupted_ || busy_.load() < busy; });
 }
 
 std::vector<Runner::RunPtr> Runner::leases() const {

@@ -36,6 +36,10 @@ class Runner {
   // `told` hears, on the thread that made it, of room that finishes have made; it is
   // called with no lock held, and set before the first launch.
   void on_room(std::function<void()> told) { on_room_ = std::move(told); }
+  // Hears the progress of every run; set before the first launch.
+  void on_progress(ActiveRun::ProgressFn told) {
+    on_progress_ = std::make_shared<const ActiveRun::ProgressFn>(std::move(told));
+  }
   ~Runner();  // no run is left
 
   // Blocks until jobs may be claimed, and says how many; 0: interrupted. One caller.
@@ -89,6 +93,7 @@ class Runner {
   const Size size_;
   const std::size_t batch_;
   std::function<void()> on_room_;
+  std::shared_ptr<const ActiveRun::ProgressFn> on_progress_;
   Ladder& ladder_;
   Completer& completer_;
 

@@ -6,6 +6,8 @@
 #include <cstdio>
 #include <random>
 
+#include "hooks.h"
+
 namespace carrel {
 namespace {
 using Steady = std::chrono::steady_clock;
@@ -70,6 +72,12 @@ Worker::Worker(Setup setup)
                  : nullptr,
           setup.config.worker.poll, status_, setup.log),
       log_(setup.log) {
+  if (!setup.on_progress.empty()) {
+    runner_.on_progress([hooks = std::move(setup.on_progress), log = log_](
+                            const Claimed& job, const Progress& progress) {
+      tell(hooks, log, job, progress);
+    });
+  }
   completer_.start(runner_);
   pulse_.start();
 }

@@ -32,6 +32,7 @@ class Worker {
     std::size_t concurrency;
     std::vector<Hook> on_finished;
     std::vector<Hook> on_failed;
+    std::vector<ProgressHook> on_progress;
     Totals& totals;
     LogFn log;
   };

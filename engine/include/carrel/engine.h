@@ -58,6 +58,8 @@ struct Event {
   State state;      // what the job is now
 };
 using Hook = std::function<void(const Event&)>;
+// A report of a run that goes on, as the handler or program made it.
+using ProgressHook = std::function<void(const Claimed& job, const Progress& progress)>;
 
 struct DrainReport {
   std::size_t completed = 0;
@@ -124,6 +126,12 @@ class Engine {
   // A job may end, and be heard of here, before the enqueue that made it returns its id.
   void on_finished(Hook hook);
   void on_failed(Hook hook);
+  // Hears progress as it is reported by the runs of this engine: for a page that shows a
+  // bar move, without asking the store. Called on whichever thread brings the report, for
+  // one run in order and never after its end was told: be brief, and do not stop the
+  // engine here. A forked child sends ten reports a second, so of more some are not heard
+  // of, but the last always is.
+  void on_progress(ProgressHook hook);
 
   // Ignites now, to see its errors early. Idempotent.
   [[nodiscard]] Result<void> ignite();

@@ -271,6 +271,55 @@ TEST(Engine, HooksHearWhatBecameOfEachAttempt) {
   EXPECT_EQ(finished[1].second, State::kDiscarded);
 }
 
+TEST(Engine, ProgressIsHeardAsItIsReportedAndNeverAfterTheEnd) {
+  for (const Mode mode : {Mode::kNormal, Mode::kInline}) {
+    Config config = memory_config(1);
+    config.mode = mode;
+    Engine engine = open(config);
+    std::vector<std::string> heard;  // one job on one thread at a time
+    engine.on_progress([&](const Claimed& job, const Progress& progress) {
+      heard.push_back(job.kind + " " + progress.message + " " +
+                      std::to_string(static_cast<int>(progress.fraction * 100)));
+    });
+    engine.on_progress([](const Claimed&, const Progress&) { throw 1; });  // is logged
+    engine.on_finished([&](const Event&) { heard.push_back("end"); });
+    engine.handle("convert", [](Context& job) {
+      job.progress(0.25F, "reading");
+      job.progress(7, "written");
+    });
+    const auto id = engine.enqueue("convert").value();
+    if (mode == Mode::kNormal) ASSERT_TRUE(engine.drain());
+    EXPECT_EQ(heard, (std::vector<std::string>{"convert reading 25",
+                                               "convert written 100", "end"}));
+    EXPECT_EQ(engine.job(id)->progress->message, "written");
+  }
+}
+
+TEST(Engine, AnAbandonedThreadTellsNobodyOfItsProgress) {
+  Config config = memory_config(1);
+  config.jobs["deaf"] = config.defaults;
+  config.jobs["deaf"].timeout = std::chrono::milliseconds(20);
+  config.jobs["deaf"].max_attempts = 1;
+  auto gate = std::make_shared<Gate>();  // the thread may outlive this test
+  const auto heard = std::make_shared<std::atomic<int>>(0);
+  const auto done = std::make_shared<Gate>();
+  Engine engine = open(config);
+  engine.on_progress([heard](const Claimed&, const Progress&) { ++*heard; });
+  engine.handle("deaf", [gate, done](Context& job) {
+    job.progress(0.1F);
+    gate->pass();
+    job.progress(0.2F);
+    done->open();
+  });
+  const auto id = engine.enqueue("deaf").value();
+  ASSERT_TRUE(engine.start());
+  EXPECT_EQ(engine.wait(id, kLong).error().code, Code::kFailed);
+  EXPECT_EQ(engine.job(id)->attempts.back().klass, OutcomeClass::kTimeoutAbandoned);
+  gate->open();
+  done->pass();
+  EXPECT_EQ(*heard, 1);
+}
+
 TEST(Engine, AResultPastItsLimitFailsAloneAndIsNotRetried) {
   Config config = memory_config();
   config.defaults.result_limit = 100;
