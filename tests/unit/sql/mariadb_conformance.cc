@@ -6,11 +6,10 @@
 #include <carrel/sql.h>
 #include <gtest/gtest.h>
 
-#include <iostream>
 #include <memory>
 #include <string>
 
-#include "servers/mariadb.h"
+#include "servers/program.h"
 
 namespace {
 
@@ -93,12 +92,7 @@ StoreHarness harness_of(const std::string& name, MariadbServer& server) {
 int main(int argc, char** argv) {
   testing::InitGoogleTest(&argc, argv);
   using namespace carrel::conformance;
-  if (const std::string missing = MariadbServer::missing(); !missing.empty()) {
-    std::cout << "skipped: " << missing << " is not installed\n";
-    return 77;
-  }
-  MariadbServer server;
-  const StoreHarness plain = harness_of("mariadb", server);
+  const StoreHarness plain = harness_of("mariadb", carrel::test::mariadb());
   register_store_tests(plain);
   register_pair_tests({.name = "mariadb_fused", .store = plain});
   register_pair_tests(
@@ -107,5 +101,5 @@ int main(int argc, char** argv) {
        .queue = [](const BackendOptions&) -> Result<std::unique_ptr<carrel::Queue>> {
          return carrel::make_memory_queue();
        }});
-  return RUN_ALL_TESTS();
+  return carrel::test::run_server_tests({MariadbServer::missing()});
 }

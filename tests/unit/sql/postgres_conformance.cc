@@ -6,11 +6,10 @@
 #include <carrel/sql.h>
 #include <gtest/gtest.h>
 
-#include <iostream>
 #include <memory>
 #include <string>
 
-#include "servers/postgres.h"
+#include "servers/program.h"
 
 namespace {
 
@@ -86,12 +85,7 @@ StoreHarness harness_of(const std::string& name, PostgresServer& server,
 int main(int argc, char** argv) {
   testing::InitGoogleTest(&argc, argv);
   using namespace carrel::conformance;
-  if (const std::string missing = PostgresServer::missing(); !missing.empty()) {
-    std::cout << "skipped: " << missing << " is not installed\n";
-    return 77;
-  }
-  PostgresServer server;
-  const StoreHarness plain = harness_of("postgresql", server, "");
+  const StoreHarness plain = harness_of("postgresql", carrel::test::postgres(), "");
   register_store_tests(plain);
   register_pair_tests({.name = "postgresql_fused", .store = plain});
   register_pair_tests(
@@ -100,5 +94,5 @@ int main(int argc, char** argv) {
        .queue = [](const BackendOptions&) -> Result<std::unique_ptr<carrel::Queue>> {
          return carrel::make_memory_queue();
        }});
-  return RUN_ALL_TESTS();
+  return carrel::test::run_server_tests({PostgresServer::missing()});
 }

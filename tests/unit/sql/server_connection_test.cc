@@ -1,0 +1,215 @@
+// Connections to database servers: lost and stuck ones, what SOCI 4.0.3 and the clients
+// are known to do wrong, a pooler, and news between processes.
+#include <carrel/engine.h>
+
+#include <future>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "postgresql/session.h"
+#include "server_case.h"
+#include "servers/pgbouncer.h"
+#include "servers/proxy.h"
+
+namespace carrel::test {
+namespace {
+
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
+using testing::SizeIs;
+
+TEST_P(Server, ACallInABlackHoleIsFreedAndTheStoreComesBack) {
+  Proxy proxy(kind().port());
+  auto store = open(url(proxy.port(), "?call_timeout=1s"));
+  ASSERT_TRUE(insert(*store));
+  ASSERT_TRUE(store->monitor().counts());
+  proxy.swallow();
+  const auto start = SteadyClock::now();
+  const auto stuck = insert(*store);
+  ASSERT_FALSE(stuck);
+  EXPECT_EQ(stuck.error().code, Code::kUnavailable);
+  const auto read = store->monitor().counts();
+  EXPECT_FALSE(read);
+  // A call, then a connection that hangs, each of them twice.
+  EXPECT_LT(SteadyClock::now() - start, 30s);
+  proxy.pass();
+  EXPECT_LT(until_works([&] { return store->monitor().counts(); }), 15s);
+  EXPECT_LT(until_it_works(*store), 15s);
+}
+
+TEST_P(Server, AConnectionThatWasCutWhileIdleIsNoticedByNobody) {
+  Proxy proxy(kind().port());
+  auto store = open(url(proxy.port()));
+  for (int round = 0; round < 3; ++round) {
+    ASSERT_TRUE(insert(*store)) << round;
+    ASSERT_TRUE(store->monitor().counts()) << round;
+    EXPECT_THAT(claim(*store, 1), SizeIs(1)) << round;
+    proxy.cut();
+  }
+}
+
+TEST_P(Server, ARestartedServerIsFoundAgain) {
+  auto store = open(url());
+  ASSERT_TRUE(insert(*store));
+  for (const char* signal : {"QUIT", "KILL"}) {
+    kind().stop(signal);
+    const auto away = insert(*store);
+    ASSERT_FALSE(away);
+    EXPECT_EQ(away.error().code, Code::kUnavailable) << away.error().message;
+    kind().start();
+    EXPECT_LT(until_it_works(*store), 10s);
+  }
+  const auto counts = store->monitor().counts();
+  ASSERT_TRUE(counts);
+  EXPECT_EQ(counts->total[static_cast<std::size_t>(State::kAvailable)], 3U)
+      << "what was answered is there, and nothing else";
+}
+
+TEST_P(Server, NoCallLeavesATransactionOpen) {
+  auto store = open(url());
+  const auto expect_none_open = [&](const char* after) {
+    EXPECT_EQ(kind().run(kind().open_transactions).at(0), "0") << after;
+  };
+  for (int i = 0; i < 5; ++i) ASSERT_TRUE(insert(*store));
+  expect_none_open("insert");
+  const auto runs = claim(*store, 3);  // to the last row it asks for
+  EXPECT_THAT(runs, SizeIs(3));
+  expect_none_open("claim");
+  EXPECT_THAT(claim(*store, 10), SizeIs(2));  // and past what there is
+  EXPECT_THAT(claim(*store, 1), IsEmpty());
+  expect_none_open("a claim of nothing");
+  for (const auto& f : store->finish(finishes(runs))) EXPECT_TRUE(f.has_value());
+  expect_none_open("finish");
+  const std::vector<std::string> kinds = {"work"};
+  EXPECT_TRUE(store->peek({{}, kinds, 10}));
+  EXPECT_TRUE(store->monitor().list({}, JobId{}, 10));
+  EXPECT_TRUE(store->monitor().counts());
+  expect_none_open("reading");
+  EXPECT_FALSE(store->monitor().job(JobId{999}));
+  expect_none_open("a job that is not there");
+}
+
+TEST_P(Server, AnErrorDoesNotTellThePayload) {
+  auto store = open(url());
+  ASSERT_TRUE(insert(*store));
+  kind().run("DROP TABLE carrel_jobs");
+  const auto bad = insert(*store, job("my secret"));
+  ASSERT_FALSE(bad);
+  EXPECT_THAT(bad.error().message, Not(HasSubstr("secret")));
+  EXPECT_THAT(bad.error().message, Not(HasSubstr("6d7920736563726574")));
+  EXPECT_THAT(bad.error().message, HasSubstr("carrel_jobs"));
+}
+
+// Another process commits while this one waits.
+TEST_P(Server, AClaimHearsOfWorkOfAnotherProcess) {
+  BackendOptions options;
+  // News come by themselves where there are any; else it is asked.
+  options.poll = kind().name == std::string("postgresql") ? Duration(1h) : Duration(50ms);
+  auto waiting = open(url(), options);
+  auto other = open(url(), options);
+  // Until the listener is known to the server, a message is for nobody.
+  auto found = std::async(std::launch::async, [&] {
+    static const std::vector<std::string> kWork = {"work"};
+    return waiting->claim_source()->claim({{}, kWork, 1}, "w", 1, 30s, 120s);
+  });
+  if (kind().name == std::string("postgresql")) {
+    while (kind()
+               .run("SELECT count(*) FROM pg_stat_activity WHERE query = 'LISTEN carrel'"
+                    " AND state = 'idle'")
+               .at(0) != "1") {
+      std::this_thread::sleep_for(5ms);
+    }
+  }
+  ASSERT_TRUE(insert(*other));
+  const auto runs = found.get();
+  ASSERT_TRUE(runs.has_value()) << runs.error().message;
+  EXPECT_THAT(*runs, SizeIs(1));
+}
+
+// The engine, by nothing but the URL.
+TEST_P(Server, AnEngineRunsJobsOnIt) {
+  Config config;
+  config.store = url();
+  config.log.level = LogLevel::kOff;
+  Registry registry = Registry::with_builtins();
+  register_sql(registry);
+  auto engine = Engine::open(config, std::move(registry));
+  ASSERT_TRUE(engine.has_value()) << engine.error().message;
+  ASSERT_TRUE(engine->handle("add", [](Context& context) -> Result<Json> {
+    return context.args().at("a").get<int>() + context.args().at("b").get<int>();
+  }));
+  ASSERT_TRUE(engine->start());
+  const auto id = engine->enqueue("add", {{"a", 2}, {"b", 3}});
+  ASSERT_TRUE(id.has_value()) << id.error().message;
+  const auto result = engine->wait(*id, 60s);
+  ASSERT_TRUE(result.has_value()) << result.error().message;
+  engine->stop(10s);
+}
+
+// A pooler hands each transaction to another connection: nothing may be prepared or
+// remembered on one.
+TEST(Postgres, WorksBehindAPoolerOfTransactions) {
+  if (!PgBouncer::missing().empty()) GTEST_SKIP() << PgBouncer::missing();
+  postgres_kind().clean();
+  const PgBouncer pooler(postgres().port());
+  const std::string url =
+      PostgresServer::tcp_url(pooler.port()) +
+      "?prepare=off&listen=" + "postgresql%3A%2F%2Fcarrel%40127.0.0.1%3A" +
+      std::to_string(postgres().port()) + "%2Fcarrel";
+  std::vector<std::unique_ptr<Store>> stores;
+  for (int i = 0; i < 3; ++i) {
+    auto store = open_store(url);
+    ASSERT_TRUE(store.has_value()) << store.error().message;
+    stores.push_back(std::move(*store));
+  }
+  constexpr std::size_t kJobs = 200;
+  NewJob job;
+  job.kind = "work";
+  job.payload = std::string("a\0b", 3);
+  for (const auto& in : stores[0]->insert(std::vector<NewJob>(kJobs, job), 60s)) {
+    ASSERT_TRUE(in.has_value()) << in.error().message;
+  }
+  std::vector<std::future<std::size_t>> workers;
+  for (auto& store : stores) {
+    workers.push_back(std::async(std::launch::async, [&store = *store] {
+      static const std::vector<std::string> kWork = {"work"};
+      const auto source = store.claim_source();
+      std::size_t done = 0;
+      for (std::uint64_t number = 1;; ++number) {
+        auto runs = source->claim({{}, kWork, 7}, "w", number, 30s, 0us);
+        if (!runs || runs->empty()) return done;
+        for (const Claimed& run : *runs) {
+          EXPECT_EQ(run.payload.size(), 3U);
+          Finish finish;
+          finish.lease = run.lease;
+          const auto answer = std::move(store.finish({&finish, 1}).at(0));
+          EXPECT_TRUE(answer.has_value() && answer->kind == Finished::Kind::kApplied);
+          ++done;
+        }
+      }
+    }));
+  }
+  std::size_t done = 0;
+  for (auto& worker : workers) done += worker.get();
+  EXPECT_EQ(done, kJobs);
+  const auto listed = stores[1]->monitor().list({}, JobId{}, 1000);
+  ASSERT_TRUE(listed.has_value()) << listed.error().message;
+  EXPECT_THAT(*listed, SizeIs(kJobs));
+}
+
+// libpq says COMMIT was done where a failed transaction was rolled back by it.
+TEST(Postgres, ACommitThatRollsBackIsAnError) {
+  sql::server::Watchdog dog(10s);
+  const std::string connect = "host=127.0.0.1 user=carrel dbname=carrel port=" +
+                              std::to_string(postgres().port());
+  sql::postgresql::PostgresSession session(connect, true, dog);
+  session.execute("BEGIN");
+  EXPECT_THROW(session.execute("SELECT 1 / 0"), soci::soci_error);
+  EXPECT_THROW(session.commit(), soci::soci_error);
+}
+
+}  // namespace
+}  // namespace carrel::test

@@ -1,0 +1,132 @@
+// The plans of the statements on servers: their cost must not grow with what they do not
+// take.
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "mariadb/statements.h"
+#include "postgresql/statements.h"
+#include "server_case.h"
+
+namespace carrel::test {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+// The claim's cost must not grow with what it does not take.
+std::string with_values(std::string sql) {
+  const std::vector<std::pair<std::string, std::string>> values = {
+      {":rows", R"('[{"queue":"default","kind":"work","most":10}]')"},
+      {":ids", "'[1]'"},
+      {":limit_key", "'k'"},
+      {":lane", "'a'"},
+      {":queue", "'default'"},
+      {":kind", "'work'"},
+      {":most", "10"},
+      {":now", "1"},
+      {":lease_end", "2"},
+      {":claim_number", "1"},
+      {":worker", "'w'"}};
+  for (const auto& [name, value] : values) {
+    for (std::size_t at = sql.find(name); at != std::string::npos;
+         at = sql.find(name, at + value.size())) {
+      sql.replace(at, name.size(), value);
+    }
+  }
+  return sql;
+}
+
+TEST(Postgres, AClaimReadsTheIndexOfAvailableJobsInItsOrder) {
+  postgres_kind().clean();
+  ASSERT_TRUE(open_store(postgres().url()));
+  postgres().run("SET enable_seqscan = on; ANALYZE carrel_jobs");
+  std::string plan;
+  for (const auto& line :
+       postgres().run("SET enable_seqscan = off; EXPLAIN " +
+                      with_values(sql::postgresql::kStatements.claim_lanes))) {
+    plan += line + "\n";
+  }
+  EXPECT_THAT(plan, HasSubstr("carrel_jobs_available"));
+  EXPECT_THAT(plan, Not(HasSubstr("Sort"))) << plan;
+}
+
+// However many jobs a key holds back.
+TEST(Postgres, LimitsSeekInTheLineOfTheirKey) {
+  postgres_kind().clean();
+  ASSERT_TRUE(open_store(postgres().url()));
+  const auto& sql = sql::postgresql::kStatements;
+  for (const char* statement :
+       {sql.limits_now, sql.count_line, sql.next_line, sql.pending_of_line,
+        sql.limited_lanes, sql.best_of_limited}) {
+    std::string plan;
+    for (const auto& line : postgres().run(
+             "SET enable_seqscan = off; SET enable_bitmapscan = off; EXPLAIN " +
+             with_values(statement))) {
+      plan += line + "\n";
+    }
+    EXPECT_THAT(plan, testing::AnyOf(HasSubstr("carrel_limits_line"),
+                                     HasSubstr("carrel_limits_available")));
+    EXPECT_THAT(plan, Not(HasSubstr("Sort"))) << statement << plan;
+    EXPECT_THAT(plan, Not(HasSubstr("Seq Scan on carrel_limits"))) << statement << plan;
+  }
+}
+
+TEST(Mariadb, LimitsSeekInTheLineOfTheirKey) {
+  mariadb_kind().clean();
+  auto store = open_store(mariadb().url());
+  ASSERT_TRUE(store);
+  std::vector<NewJob> jobs(200);  // an empty table is not asked by its indexes
+  for (NewJob& job : jobs) {
+    job.kind = "work";
+    job.limit = Limit{"k", 1};
+  }
+  for (const auto& answer : (*store)->insert(jobs, 60s)) ASSERT_TRUE(answer.has_value());
+  const auto& sql = sql::mariadb::kStatements;
+  for (const char* statement :
+       {sql.limits_now, sql.count_line, sql.next_line, sql.pending_of_line,
+        sql.limited_lanes, sql.best_of_limited}) {
+    std::string plan;
+    for (const auto& line :
+         mariadb().run("EXPLAIN FORMAT=JSON " + with_values(statement))) {
+      plan += line + "\n";
+    }
+    EXPECT_THAT(plan, testing::AnyOf(HasSubstr("carrel_limits_line"),
+                                     HasSubstr("carrel_limits_available")));
+    EXPECT_THAT(plan, Not(HasSubstr("filesort"))) << statement << plan;
+    EXPECT_THAT(plan, Not(testing::ContainsRegex(
+                          "\"access_type\": \"index\",[^}]*\"key\": \"carrel_limits")))
+        << statement << plan;
+  }
+}
+
+// A scan would lock rows that nobody asked for; a small table gets one if it may.
+TEST(Mariadb, RowsAreWrittenByTheirKeysAlone) {
+  mariadb_kind().clean();
+  ASSERT_TRUE(open_store(mariadb().url()));
+  const auto& sql = sql::mariadb::kStatements;
+  for (const char* statement : {sql.mark, sql.renew, sql.save_jobs, sql.free_jobs,
+                                sql.hold_jobs, sql.set_limits, sql.delete_tally}) {
+    std::string plan;
+    for (const auto& line :
+         mariadb().run("EXPLAIN FORMAT=JSON " + with_values(statement))) {
+      plan += line + "\n";
+    }
+    EXPECT_THAT(plan, HasSubstr("\"access_type\": \"eq_ref\"")) << statement << plan;
+  }
+}
+
+TEST(Mariadb, AClaimSortsNothing) {
+  mariadb_kind().clean();
+  ASSERT_TRUE(open_store(mariadb().url()));
+  std::string plan;
+  for (const auto& line : mariadb().run(
+           "EXPLAIN FORMAT=JSON " + with_values(sql::mariadb::kStatements.pick_lane))) {
+    plan += line + "\n";
+  }
+  EXPECT_THAT(plan, HasSubstr("carrel_jobs_available"));
+  EXPECT_THAT(plan, Not(HasSubstr("filesort"))) << "it would lock every candidate";
+}
+
+}  // namespace
+}  // namespace carrel::test

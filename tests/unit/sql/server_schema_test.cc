@@ -1,0 +1,131 @@
+// The tables on a server, their versions, and what a URL may say.
+#include <sys/wait.h>
+
+#include <cstdio>
+#include <future>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "server_case.h"
+
+namespace carrel::test {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+using testing::SizeIs;
+
+TEST_P(Server, ManyThatOpenAtOnceMakeTheTablesOnce) {
+  std::vector<std::future<Result<std::unique_ptr<Store>>>> all;
+  for (int i = 0; i < 8; ++i) {
+    all.push_back(std::async(std::launch::async, [&] { return open_store(url()); }));
+  }
+  for (auto& one : all) {
+    const auto store = one.get();
+    EXPECT_TRUE(store.has_value()) << store.error().message;
+  }
+  EXPECT_EQ(kind().run("SELECT COUNT(*) - MAX(version) FROM carrel_schema").at(0), "0");
+}
+
+// A store of version 1, as its own program made it, with jobs in it.
+TEST_P(Server, AnOlderSchemaIsBroughtForward) {
+  {
+    auto store = open(url());
+    ASSERT_TRUE(insert(*store));
+  }
+  kind().run(
+      "DROP TABLE carrel_limits; DROP TABLE carrel_limit_slots; DROP TABLE carrel_unique;"
+      "DELETE FROM carrel_schema WHERE version > 1");
+  const auto refused = open_store(url());
+  ASSERT_FALSE(refused) << "only where it is asked for";
+  EXPECT_THAT(refused.error().message, HasSubstr("carrel migrate"));
+  Registry registry;
+  register_sql(registry);
+  const Url place = *Url::parse(url());
+  const auto shown = (**registry.schema(place.scheme))(place, false);
+  ASSERT_TRUE(shown.has_value()) << shown.error().message;
+  EXPECT_EQ(shown->from, 1);
+  EXPECT_EQ(shown->to, 3);
+  EXPECT_THAT(shown->sql, AllOf(HasSubstr("carrel_limits"), HasSubstr("carrel_unique")));
+  EXPECT_THAT(shown->sql, Not(HasSubstr("carrel_paused")));
+  EXPECT_FALSE(open_store(url())) << "it was only shown";
+  auto store = open(url("?migrate=on"));
+  ASSERT_NE(store, nullptr);
+  NewJob limited = job();
+  limited.limit = Limit{"k", 1};
+  ASSERT_TRUE(insert(*store, limited));
+  ASSERT_TRUE(insert(*store, limited));
+  EXPECT_THAT(claim(*store, 10), SizeIs(2)) << "the older job, and one of the key";
+  EXPECT_EQ(kind().run(
+                "SELECT usable_from FROM carrel_schema ORDER BY version DESC LIMIT 1")[0],
+            "2")
+      << "a program of version 2 goes on while newer ones are rolled out";
+}
+
+TEST_P(Server, TablesAreOnlyMadeWhereThatIsAllowed) {
+  const auto refused = open_store(url("?migrate=off"));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::kUnsupported);
+  EXPECT_THAT(refused.error().message, HasSubstr("carrel migrate"));
+  EXPECT_TRUE(open_store(url()).has_value());
+  EXPECT_TRUE(open_store(url("?migrate=off")).has_value());
+}
+
+TEST_P(Server, ANewerSchemaIsUsedIfItSaysThatItCanBe) {
+  open(url());
+  kind().run("INSERT INTO carrel_schema (version, usable_from) VALUES (98, 1)");
+  EXPECT_TRUE(open_store(url()).has_value());
+  kind().run("INSERT INTO carrel_schema (version, usable_from) VALUES (99, 99)");
+  const auto refused = open_store(url());
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::kUnsupported);
+  EXPECT_THAT(refused.error().message, HasSubstr("99"));
+}
+
+TEST_P(Server, AnUnknownOptionIsRefused) {
+  const auto refused = open_store(url("?colour=blue"));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::kInvalid);
+  EXPECT_THAT(refused.error().message, HasSubstr("colour"));
+}
+
+#ifdef CARREL_COMMAND
+// What the command prints; its exit code with `code`.
+std::string command(const std::string& arguments, int* code) {
+  const std::string line = std::string(CARREL_COMMAND) + " " + arguments + " 2>&1";
+  std::FILE* pipe = ::popen(line.c_str(), "r");
+  std::string said;
+  for (int c = std::fgetc(pipe); c != EOF; c = std::fgetc(pipe)) {
+    said += static_cast<char>(c);
+  }
+  *code = WEXITSTATUS(::pclose(pipe));
+  return said;
+}
+
+TEST_P(Server, TheCommandWorksOnIt) {
+  const std::string store = "--store '" + url() + "' ";
+  const auto expect = [&](const std::string& arguments, const std::string& text) {
+    int code = -1;
+    const std::string said = command(store + arguments, &code);
+    EXPECT_EQ(code, 0) << arguments << ": " << said;
+    EXPECT_THAT(said, HasSubstr(text)) << arguments;
+  };
+  expect("migrate --dry-run", "version 0 would become version 3");
+  expect("migrate --sql", "carrel_history");
+  expect("migrate --dry-run", "version 0 would become");  // printing changes nothing
+  expect("migrate", "version 0 became version 3");
+  expect("migrate", "nothing to do");
+  expect("enqueue grade '{\"user\": 7}'", "1");
+  expect("list", "grade");
+  expect("--json show 1", R"("user":7)");
+  expect("pause default", "");
+  expect("status", "default");
+  expect("cancel 1", "");
+  expect("doctor", "seen by the network");
+}
+#endif
+
+}  // namespace
+}  // namespace carrel::test

@@ -1,0 +1,254 @@
+// Jobs that are completed with the writes of their handlers, or not at all.
+#include <sys/wait.h>
+
+#include <atomic>
+#include <csignal>
+#include <mutex>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "fault/child.h"
+#include "transaction_case.h"
+
+namespace carrel::test {
+namespace {
+
+using testing::HasSubstr;
+using testing::SizeIs;
+
+// What a handler does with its transaction, and what becomes of its job.
+TEST_P(Transaction, AHandlersWritesAndItsCompletionCommitTogether) {
+  Engine engine = open(config());
+  std::atomic<int> runs{0};
+  engine.handle("charge", [&](Context& job) -> Result<Json> {
+    const std::string end = job.args();
+    const bool again = job.attempt() > 1;
+    ++runs;
+    Db db(kind());
+    db.begin();
+    db.charge(static_cast<long long>(value(job.job().lease.id)));
+    job.log("charging");
+    if (auto ok = sql::complete(job, *db, {{"by", job.attempt()}}); !ok) {
+      return tl::unexpected(ok.error());
+    }
+    if (end == "throws" && !again) throw std::runtime_error("before the commit");
+    if (end == "rolls back" && !again) {
+      db.rollback();
+      return Json("nothing of it");
+    }
+    db.commit();
+    if (end == "throws later") throw std::runtime_error("after the commit");
+    if (end == "snoozes later") return Context::snooze(1h);
+    return Json("not the result");
+  });
+  struct Told {
+    Verdict verdict;
+    State state;
+    OutcomeClass klass;
+  };
+  std::mutex mutex;
+  std::vector<Told> told;
+  engine.on_finished([&](const Event& event) {
+    const std::lock_guard lock(mutex);
+    told.push_back({event.verdict, event.state, event.outcome.klass});
+  });
+  ASSERT_TRUE(engine.start());
+  const auto ends = [&](const std::string& end, int attempts) {
+    const auto id = engine.enqueue("charge", end).value();
+    const auto result = engine.wait(id, kLong);
+    ASSERT_TRUE(result) << end << ": " << result.error().message;
+    EXPECT_EQ(*result, (Json{{"by", attempts}})) << end;
+    const auto count =
+        "SELECT COUNT(*) FROM ledger WHERE job = " + std::to_string(value(id));
+    EXPECT_EQ(Db(kind()).number(count), 1) << end;
+    const JobRecord job = engine.job(id).value();
+    EXPECT_EQ(job.state, State::kCompleted) << end;
+    EXPECT_THAT(job.attempts, SizeIs(attempts - 1)) << end;
+  };
+  ends("commits", 1);
+  ends("throws", 2);
+  ends("rolls back", 2);
+  ends("throws later", 1);
+  ends("snoozes later", 1);
+  engine.stop(10s);
+  EXPECT_EQ(runs, 7);
+  std::size_t completed = 0;
+  for (const Told& one : told) {
+    if (one.state != State::kCompleted) continue;
+    ++completed;
+    EXPECT_EQ(one.verdict, Verdict::kCompleted);
+    EXPECT_EQ(one.klass, OutcomeClass::kOk);
+  }
+  EXPECT_EQ(completed, 5U);
+  EXPECT_EQ(told.size(), 7U);
+  const Health health = engine.health().value();
+  EXPECT_EQ(health.completed, 5U);
+  EXPECT_EQ(health.failed, 2U);
+  EXPECT_EQ(jobs(engine, State::kCompleted), 5U);
+  const auto list = engine.list({}).value();
+  EXPECT_THAT(list.at(0).log, HasSubstr("charging")) << "what no beat has carried";
+}
+
+TEST_P(Transaction, ARolledBackCompletionSaysSoInTheHistory) {
+  Config once = config();
+  once.defaults.max_attempts = 1;
+  Engine engine = open(once);
+  engine.handle("charge", [&](Context& job) -> Result<Json> {
+    Db db(kind());
+    db.begin();
+    if (auto ok = sql::complete(job, *db); !ok) return tl::unexpected(ok.error());
+    db.rollback();
+    return Json();
+  });
+  const auto id = engine.enqueue("charge").value();
+  ASSERT_TRUE(engine.drain());
+  const JobRecord job = engine.job(id).value();
+  EXPECT_EQ(job.state, State::kDiscarded);
+  ASSERT_THAT(job.attempts, SizeIs(1));
+  EXPECT_THAT(job.attempts[0].message, HasSubstr("did not commit"));
+}
+
+TEST_P(Transaction, ACompletedJobIsKeptAsLongAsTheStoreSays) {
+  Config short_lived = config();
+  short_lived.retention.completed = 0s;
+  Engine engine = open(short_lived);
+  engine.handle("charge", [&](Context& job) -> Result<Json> {
+    Db db(kind());
+    db.begin();
+    if (auto ok = sql::complete(job, *db); !ok) return tl::unexpected(ok.error());
+    db.commit();
+    return Json();
+  });
+  const auto id = engine.enqueue("charge", {}, {.request_id = "a"}).value();
+  EXPECT_EQ(engine.drain().value().completed, 1U);
+  EXPECT_EQ(engine.job(id).error().code, Code::kNotFound);
+  EXPECT_EQ(jobs(engine, State::kCompleted), 0U) << "the count goes with it";
+  EXPECT_EQ(engine.health()->stale, 0U);
+}
+
+// A context apart from an engine, for runs that a test claims itself.
+class NoSink final : public ContextSink {
+ public:
+  void progress(float, std::string_view) override {}
+  void checkpoint(std::string_view) override {}
+  void log(std::string_view) override {}
+  std::stop_token stop() override { return {}; }
+  bool stopping() override { return false; }
+};
+
+TEST_P(Transaction, WhoLostTheLeaseCompletesNothing) {
+  Engine engine = open(config());
+  const auto id = engine.enqueue("charge").value();
+  Store& store = engine.store();
+  const std::vector<std::string> kinds = {"charge"};
+  const auto claim = [&](const char* worker) {
+    auto runs = store.claim_source()->claim({{}, kinds, 1}, worker, 1, 1us, 0us);
+    return runs && !runs->empty() ? std::move(runs->front()) : Claimed{};
+  };
+  const Claimed lost = claim("first");
+  ASSERT_EQ(lost.lease.id, id);
+  Claimed now;
+  for (int i = 0; i < 1000 && now.lease.id != id; ++i) {
+    ASSERT_TRUE(store.sweep(10));  // the lease was over at once
+    now = claim("second");
+  }
+  ASSERT_EQ(now.lease.id, id);
+  NoSink sink;
+  Db db(kind());
+  {
+    Context job(lost, sink);
+    db.begin();
+    db.charge(1);
+    const auto refused = sql::complete(job, *db, "mine");
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, Code::kStale);
+    db.rollback();
+  }
+  {
+    Context job(now, sink);
+    EXPECT_EQ(sql::complete(job, *db).error().code, Code::kInvalid);
+    EXPECT_FALSE(job.is_completing_in_transaction()) << "nothing was written";
+    db.begin();
+    db.charge(2);
+    ASSERT_TRUE(sql::complete(job, *db, "ours"));
+    ASSERT_TRUE(sql::complete(job, *db, "twice does no harm"));
+    db.commit();
+    db.begin();
+    Context late(lost, sink);
+    EXPECT_EQ(sql::complete(late, *db).error().code, Code::kStale) << "also afterwards";
+    db.rollback();
+  }
+  EXPECT_EQ(engine.wait(id, kLong).value(), "ours");
+  EXPECT_EQ(charged(), 1);
+}
+
+TEST_P(Transaction, TheNextOfALimitIsSetFree) {
+  Engine engine = open(config());
+  ASSERT_TRUE(engine.ignite());
+  if (!engine.store().traits().limits) GTEST_SKIP() << "this store counts no limits";
+  Engine worker = open(config());
+  worker.handle("charge", [&](Context& job) -> Result<Json> {
+    Db db(kind());
+    db.begin();
+    db.charge(1);
+    if (auto ok = sql::complete(job, *db); !ok) return tl::unexpected(ok.error());
+    db.commit();
+    return Json();
+  });
+  Db db(kind());
+  db.begin();
+  for (int i = 0; i < 5; ++i) {
+    ASSERT_TRUE(sql::enqueue(engine, *db, "charge", {}, {.limit = Limit{"key", 1}}));
+  }
+  db.commit();
+  EXPECT_EQ(jobs(engine, State::kPending), 4U) << "behind the first";
+  EXPECT_EQ(worker.drain().value().completed, 5U);
+  EXPECT_EQ(charged(), 5);
+}
+
+// kill -9 of a forked child or of its whole worker, before and after the commit.
+struct Kill {
+  const char* isolation;
+  const char* at;
+};
+
+TEST_P(Transaction, NothingTakesEffectTwiceHoweverItIsKilled) {
+  Engine engine = open(config());
+  ASSERT_TRUE(engine.ignite());
+  for (const Kill kill : {Kill{"fork", "child before"}, Kill{"fork", "child after"},
+                          Kill{"fork", "worker before"}, Kill{"fork", "worker after"},
+                          Kill{"thread", "worker before"}, Kill{"thread", "worker after"},
+                          Kill{"mutex", "nowhere"}, Kill{"fork", "nowhere"}}) {
+    const std::string name = std::string(kill.isolation) + ", " + kill.at;
+    SCOPED_TRACE(name);
+    const auto start = [&] {
+      fault::Child worker({TRANSACTION_WORKER, kind().url(), kill.isolation,
+                           kind().backend, kind().connect()});
+      EXPECT_EQ(worker.wait_line(), "ready");
+      return worker;
+    };
+    fault::Child worker = start();
+    const auto id = engine.enqueue("charge", kill.at).value();
+    if (std::string(kill.at).starts_with("worker")) {
+      const auto status = worker.wait_end(60s);
+      ASSERT_TRUE(status) << "it was not killed";
+      EXPECT_EQ(WTERMSIG(*status), SIGKILL);
+      worker = start();
+    }
+    const auto result = engine.wait(id, kLong);
+    ASSERT_TRUE(result) << result.error().message;
+    EXPECT_EQ(*result, (Json{{"charged", value(id)}}));
+    worker.end_input();
+    EXPECT_EQ(worker.wait_end(60s), 0);
+    const JobRecord job = engine.job(id).value();
+    EXPECT_EQ(job.attempt, std::string(kill.at).ends_with("before") ? 2 : 1);
+    const auto count =
+        "SELECT COUNT(*) FROM ledger WHERE job = " + std::to_string(value(id));
+    EXPECT_EQ(Db(kind()).number(count), 1) << "once";
+  }
+}
+
+}  // namespace
+}  // namespace carrel::test

@@ -1,0 +1,239 @@
+// Jobs that come with the host's rows, or not at all.
+#include <soci/postgresql/soci-postgresql.h>
+
+#include <functional>
+#include <future>
+#include <vector>
+
+// clang-format off
+#include <soci/callbacks.h>  // needs soci.h before it
+// clang-format on
+
+#include "sqlite_files.h"
+#include "transaction_case.h"
+
+namespace carrel::test {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+TEST_P(Transaction, AJobComesWithTheHostsRows) {
+  Engine engine = open(config());
+  Db db(kind());
+  engine.handle("work", [](Context& job) { return job.args(); });
+  ASSERT_TRUE(engine.ignite());
+  db.begin();
+  db.charge(1);
+  const auto job = sql::enqueue(engine, *db, "work", {{"n", 1}});
+  ASSERT_TRUE(job) << job.error().message;
+  ASSERT_TRUE(job->ticket);
+  EXPECT_EQ(job->ticket->id, job->id);
+  EXPECT_EQ(engine.job(job->id).error().code, Code::kNotFound) << "not committed yet";
+  db.commit();
+  EXPECT_EQ(charged(), 1);
+  EXPECT_EQ(engine.job(job->id)->state, State::kAvailable);
+  engine.publish(*job);
+  ASSERT_TRUE(engine.start());
+  EXPECT_EQ(engine.wait(job->id, kLong).value(), (Json{{"n", 1}}));
+}
+
+TEST_P(Transaction, AJobGoesWithTheHostsRows) {
+  Engine engine = ignited(config());
+  Db db(kind());
+  db.begin();
+  db.charge(1);
+  const auto job = sql::enqueue(engine, *db, "work", {}, {.request_id = "once"});
+  ASSERT_TRUE(job) << job.error().message;
+  db.rollback();
+  EXPECT_EQ(charged(), 0);
+  EXPECT_EQ(engine.job(job->id).error().code, Code::kNotFound);
+  EXPECT_EQ(jobs(engine, State::kAvailable), 0U);
+  engine.publish(*job);  // a ticket of a job that is not there does no harm
+  const auto again = engine.enqueue("work", {}, {.request_id = "once"});
+  ASSERT_TRUE(again) << "the request id went with it: " << again.error().message;
+}
+
+TEST_P(Transaction, NothingIsEnqueuedWhereNoTransactionIsOpen) {
+  Engine engine = open(config());
+  Db db(kind());
+  const auto refused = sql::enqueue(engine, *db, "work");
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::kInvalid);
+  EXPECT_THAT(refused.error().message, HasSubstr("no transaction is open"));
+  db.begin();
+  db.commit();
+  EXPECT_FALSE(sql::enqueue(engine, *db, "work")) << "it was closed again";
+  EXPECT_EQ(jobs(engine, State::kAvailable), 0U);
+}
+
+TEST_P(Transaction, ASessionThatReconnectsByItselfIsRefused) {
+  Engine engine = ignited(config());
+  Db db(kind());
+  soci::failover_callback callback;
+  (*db).set_failover_callback(callback);
+  db.begin();
+  const auto refused = sql::enqueue(engine, *db, "work");
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::kInvalid);
+  EXPECT_THAT(refused.error().message, HasSubstr("failover callback"));
+  db.rollback();
+}
+
+TEST_P(Transaction, WhatEnqueueKnowsHoldsHereToo) {
+  Engine engine = ignited(config());
+  Db db(kind());
+  db.begin();
+  const std::string large(5000, 'x');
+  const std::vector<Request> requests = {
+      {"work", large, {.priority = 3, .request_id = "a"}},
+      {"work", "later", {.queue = "slow", .delay = 1h, .start_within = 1min}},
+      {"work", "again", {.request_id = "a"}}};
+  const auto made = sql::enqueue(engine, *db, requests);
+  ASSERT_TRUE(made) << made.error().message;
+  const auto known = sql::enqueue(engine, *db, "work", {}, {.request_id = "a"});
+  ASSERT_TRUE(known) << known.error().message;
+  db.commit();
+  EXPECT_EQ((*made)[2].id, (*made)[0].id);
+  EXPECT_TRUE((*made)[2].existed);
+  EXPECT_EQ(known->id, (*made)[0].id);
+  EXPECT_TRUE(known->existed);
+  const JobRecord first = engine.job((*made)[0].id).value();
+  EXPECT_EQ(first.payload, Json(large).dump());
+  EXPECT_EQ(first.priority, 3);
+  EXPECT_EQ(first.request_id, "a");
+  EXPECT_FALSE((*made)[1].ticket);
+  const JobRecord second = engine.job((*made)[1].id).value();
+  EXPECT_EQ(second.state, State::kScheduled);
+  EXPECT_EQ(second.queue, "slow");
+  EXPECT_GE(second.run_at - second.enqueued, Duration(1h));
+  ASSERT_TRUE(second.expires);
+  EXPECT_EQ(*second.expires - second.run_at, Duration(1min));
+}
+
+TEST_P(Transaction, AnErrorWritesNothingAndLeavesTheTransactionAsItWas) {
+  Engine engine = ignited(config());
+  Db db(kind());
+  db.begin();
+  db.charge(1);
+  const std::vector<Request> requests = {{"work", {}, {}}, {"bad\nname", {}, {}}};
+  const auto refused = sql::enqueue(engine, *db, requests);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::kInvalid);
+  // And one that the database refuses.
+  *db << "ALTER TABLE carrel_jobs RENAME TO carrel_gone";
+  if (db.is("mysql")) db.begin();  // where that ends a transaction
+  const auto failed = sql::enqueue(engine, *db, "work", {{"my", "secret"}});
+  ASSERT_FALSE(failed);
+  EXPECT_THAT(failed.error().message, HasSubstr("carrel_jobs"));
+  EXPECT_THAT(failed.error().message, Not(HasSubstr("secret")));
+  *db << "ALTER TABLE carrel_gone RENAME TO carrel_jobs";
+  if (db.is("mysql")) db.begin();
+  const auto job = sql::enqueue(engine, *db, "work");
+  ASSERT_TRUE(job) << job.error().message;
+  db.commit();
+  EXPECT_EQ(charged(), 1);
+  EXPECT_EQ(jobs(engine, State::kAvailable), 1U);
+}
+
+TEST_P(Transaction, TheSessionOfAnotherDatabaseIsRefused) {
+  const TemporaryDirectory elsewhere;
+  Config other = config();
+  other.store = "sqlite:" + elsewhere.file("other.db");
+  Engine engine = open(other);
+  Db db(kind());
+  db.begin();
+  const auto refused = sql::enqueue(engine, *db, "work");
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::kInvalid);
+  EXPECT_THAT(refused.error().message, HasSubstr("other.db"));
+  db.rollback();
+}
+
+TEST_P(Transaction, PublishWakesWorkersThatPollRarely) {
+  Config rarely = config();
+  rarely.worker.poll = 1h;
+  Engine engine = open(rarely);
+  std::promise<void> ran;
+  engine.handle("work", [&](Context&) { ran.set_value(); });
+  ASSERT_TRUE(engine.start());
+  Db db(kind());
+  // Until the worker waits a ticket may come too early to be heard.
+  auto done = ran.get_future();
+  db.begin();
+  const auto job = sql::enqueue(engine, *db, "work");
+  ASSERT_TRUE(job) << job.error().message;
+  db.commit();
+  engine.publish(*job);
+  EXPECT_EQ(done.wait_for(kLong), std::future_status::ready);
+  engine.stop(10s);
+}
+
+TEST_P(Transaction, InInlineModePublishRunsTheJob) {
+  Config inline_mode = config();
+  inline_mode.mode = Mode::kInline;
+  Engine engine = open(inline_mode);
+  engine.handle("charge", [&](Context& job) -> Result<Json> {
+    Db db(kind());
+    db.begin();
+    db.charge(1);
+    if (auto ok = sql::complete(job, *db); !ok) return tl::unexpected(ok.error());
+    db.commit();
+    return Json();
+  });
+  std::vector<Verdict> verdicts;
+  engine.on_finished([&](const Event& event) { verdicts.push_back(event.verdict); });
+  ASSERT_TRUE(engine.ignite());
+  Db db(kind());
+  db.begin();
+  const auto job = sql::enqueue(engine, *db, "charge");
+  ASSERT_TRUE(job) << job.error().message;
+  db.commit();
+  engine.publish(*job);
+  EXPECT_EQ(engine.job(job->id)->state, State::kCompleted);
+  EXPECT_THAT(verdicts, ElementsAre(Verdict::kCompleted));
+  EXPECT_EQ(charged(), 1);
+}
+
+TEST_P(Transaction, AUniqueJobIsReplacedWithTheHostsCommit) {
+  Engine engine = open(config());
+  ASSERT_TRUE(engine.ignite());
+  EnqueueOptions replacing;
+  replacing.unique = UniqueConfig{{"kind"}, Duration{0}, {}, OnConflict::kReplace};
+  const auto first = engine.insert("work", {{"n", 1}}, replacing).value();
+  replacing.limit = Limit{"key", 1};
+  Db db(kind());
+  for (const bool commits : {false, true}) {
+    db.begin();
+    const auto again = sql::enqueue(engine, *db, "work", {{"n", 2}}, replacing);
+    ASSERT_TRUE(again) << again.error().message;
+    EXPECT_EQ(again->id, first.id);
+    EXPECT_TRUE(again->replaced);
+    commits ? db.commit() : db.rollback();
+    const JobRecord job = engine.job(first.id).value();
+    EXPECT_EQ(job.payload, commits ? R"({"n":2})" : R"({"n":1})");
+    EXPECT_EQ(job.limit.has_value(), commits);
+  }
+  Engine worker = open(config());
+  worker.handle("work", [](Context&) {});
+  EXPECT_EQ(worker.drain().value().completed, 1U);
+}
+
+TEST(PostgresTransaction, ATransactionThatHasFailedIsRefused) {
+  kPostgres.clean();
+  Config config;
+  config.store = kPostgres.url();
+  Registry registry = Registry::with_builtins();
+  register_sql(registry);
+  Engine engine = Engine::open(std::move(config), std::move(registry)).value();
+  Db db(kPostgres);
+  db.begin();
+  EXPECT_THROW(*db << "SELECT 1 / 0", soci::soci_error);
+  const auto refused = sql::enqueue(engine, *db, "work");
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::kInvalid);
+  EXPECT_THAT(refused.error().message, HasSubstr("roll it back"));
+}
+
+}  // namespace
+}  // namespace carrel::test
