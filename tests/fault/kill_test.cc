@@ -6,7 +6,6 @@
 // make it longer, or the same again.
 #include <carrel/conformance/checker.h>
 #include <gtest/gtest.h>
-#include <sqlite3.h>
 #include <sys/wait.h>
 
 #include <algorithm>
@@ -24,9 +23,8 @@
 #include <vector>
 
 #include "child.h"
+#include "database.h"
 #include "folder.h"
-#include "servers/mariadb.h"
-#include "servers/postgres.h"
 #include "work.h"
 
 namespace carrel::fault {
@@ -55,126 +53,18 @@ enum class Fault {
   kKillServer,
 };
 
-// A database, and what its own part of the test is.
-class Database {
- public:
-  virtual ~Database() = default;
-  virtual std::string url() const = 0;
-  virtual void restart(const char* /*signal*/) {}
-  virtual void expect_sound() = 0;
-};
-
 struct StoreUnderTest {
-  const char* name;
+  const DatabaseKind& kind;
   std::size_t jobs;
   std::size_t kills;
   std::size_t stops;
   std::size_t restarts;
-  std::string (*missing)();
-  std::unique_ptr<Database> (*start)(const Place& place);
 };
+void PrintTo(const StoreUnderTest* store, std::ostream* out) { *out << store->kind.name; }
 
-class SqliteFile final : public Database {
- public:
-  explicit SqliteFile(const Place& place) : file_((place.folder / "jobs.db").string()) {}
-  std::string url() const override { return "sqlite:" + file_; }
-  void expect_sound() override {
-    sqlite3* db = nullptr;
-    ASSERT_EQ(sqlite3_open(file_.c_str(), &db), SQLITE_OK);
-    std::string verdict;
-    const auto hear = [](void* to, int, char** text, char**) {
-      *static_cast<std::string*>(to) += text[0];
-      return 0;
-    };
-    sqlite3_exec(db, "PRAGMA integrity_check", hear, &verdict, nullptr);
-    sqlite3_close(db);
-    EXPECT_EQ(verdict, "ok");
-  }
-
- private:
-  const std::string file_;
-};
-
-class Postgres final : public Database {
- public:
-  std::string url() const override { return server_.tcp_url(); }
-  void restart(const char* signal) override {
-    server_.stop(signal);
-    server_.start();
-  }
-  void expect_sound() override {
-    server_.run("CREATE EXTENSION IF NOT EXISTS amcheck");
-    EXPECT_NO_THROW(
-        server_.run("SELECT bt_index_check(c.oid, true) FROM pg_class c"
-                    " JOIN pg_index i ON i.indexrelid = c.oid"
-                    " WHERE c.relname LIKE 'carrel%' AND i.indisvalid"));
-    EXPECT_EQ(server_.run("SELECT count(*) FROM carrel_jobs").at(0), "0");
-    EXPECT_EQ(server_
-                  .run("SELECT count(*) FROM carrel_requests q LEFT JOIN"
-                       " carrel_history h ON h.id = q.job WHERE h.id IS NULL")
-                  .at(0),
-              "0");
-  }
-
- private:
-  test::PostgresServer server_;
-};
-
-class Mariadb final : public Database {
- public:
-  std::string url() const override { return server_.tcp_url(); }
-  void restart(const char* signal) override {
-    server_.stop(signal);
-    server_.start();
-  }
-  void expect_sound() override {
-    for (const std::string& table : server_.run("SHOW TABLES LIKE 'carrel%'")) {
-      if (table == "carrel_clock" || table == "carrel_job_id") continue;
-      EXPECT_NO_THROW(server_.run("CHECK TABLE " + table + " EXTENDED"));
-    }
-    EXPECT_EQ(server_.run("SELECT COUNT(*) FROM carrel_jobs").at(0), "0");
-    EXPECT_EQ(server_
-                  .run("SELECT COUNT(*) FROM carrel_requests q LEFT JOIN"
-                       " carrel_history h ON h.id = q.job WHERE h.id IS NULL")
-                  .at(0),
-              "0");
-  }
-
- private:
-  test::MariadbServer server_;
-};
-
-const StoreUnderTest kSqlite = {
-    "sqlite",
-    20'000,
-    30,
-    25,
-    0,
-    [] { return std::string(); },
-    [](const Place& place) -> std::unique_ptr<Database> {
-      return std::make_unique<SqliteFile>(place);
-    },
-};
-const StoreUnderTest kPostgres = {
-    "postgresql",
-    8'000,
-    20,
-    8,
-    4,
-    &test::PostgresServer::missing,
-    [](const Place&) -> std::unique_ptr<Database> {
-      return std::make_unique<Postgres>();
-    },
-};
-const StoreUnderTest kMariadb = {
-    "mariadb",
-    5'000,
-    15,
-    6,
-    3,
-    &test::MariadbServer::missing,
-    [](const Place&) -> std::unique_ptr<Database> { return std::make_unique<Mariadb>(); },
-};
+const StoreUnderTest kOnSqlite = {kSqlite, 20'000, 30, 25, 0};
+const StoreUnderTest kOnPostgresql = {kPostgresql, 8'000, 20, 8, 4};
+const StoreUnderTest kOnMariadb = {kMariadb, 5'000, 15, 6, 3};
 
 class KillTest : public testing::TestWithParam<const StoreUnderTest*> {
  protected:
@@ -385,10 +275,10 @@ class KillTest : public testing::TestWithParam<const StoreUnderTest*> {
 };
 
 TEST_P(KillTest, NothingIsLostAndNothingIsDoneTwice) {
-  if (const std::string missing = GetParam()->missing(); !missing.empty()) {
+  if (const std::string missing = GetParam()->kind.missing(); !missing.empty()) {
     GTEST_SKIP() << missing << " is not installed";
   }
-  database_ = GetParam()->start(place_);
+  database_ = GetParam()->kind.start({.folder = place_.folder});
   std::ofstream(place_.folder / "store") << database_->url() << "\n";
   std::cout << "seed " << seed_ << "\n";
   for (std::size_t i = 0; i < kWorkers; ++i) workers_.push_back(worker());
@@ -437,8 +327,8 @@ TEST_P(KillTest, NothingIsLostAndNothingIsDoneTwice) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Stores, KillTest,
-                         testing::Values(&kSqlite, &kPostgres, &kMariadb),
-                         [](const auto& store) { return store.param->name; });
+                         testing::Values(&kOnSqlite, &kOnPostgresql, &kOnMariadb),
+                         [](const auto& store) { return store.param->kind.name; });
 
 }  // namespace
 }  // namespace carrel::fault

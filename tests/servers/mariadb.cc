@@ -22,10 +22,14 @@ std::string MariadbServer::missing() {
   return there ? "" : "the MariaDB server (package mariadb-server)";
 }
 
-MariadbServer::MariadbServer(Disk disk) : folder_(make_server_folder("my")) {
+MariadbServer::MariadbServer(Disk disk, const ServerOptions& options)
+    : folder_(make_server_folder("my", options.within)) {
   const std::string data = (folder_ / "data").string();
+  // It makes the log at once, whatever its size.
+  const std::string log_size =
+      std::string("--innodb-log-file-size=") + (disk == Disk::kDurable ? "512M" : "16M");
   run_as_server({kInstall, "--no-defaults", "--datadir=" + data, "--skip-test-db",
-                 "--auth-root-authentication-method=normal"});
+                 "--auth-root-authentication-method=normal", log_size});
   port_ = free_port();
   std::vector<std::string> command = {
       kServer,
@@ -37,6 +41,7 @@ MariadbServer::MariadbServer(Disk disk) : folder_(make_server_folder("my")) {
       "--port=" + std::to_string(port_),
       "--skip-name-resolve",
       "--max-connections=200",
+      log_size,
   };
   if (disk == Disk::kCareless) {
     command.insert(command.end(),
@@ -44,8 +49,9 @@ MariadbServer::MariadbServer(Disk disk) : folder_(make_server_folder("my")) {
                     "--innodb-buffer-pool-size=64M"});
   } else {
     command.insert(command.end(),
-                   {"--innodb-buffer-pool-size=256M", "--innodb-log-file-size=512M"});
+                   {"--innodb-buffer-pool-size=256M"});
   }
+  if (options.own_clock) command = clock_.emplace(folder_).around(std::move(command));
   server_ = std::make_unique<Guarded>(folder_, "TERM", command);
   wait_until_ready();
   run_as("root",

@@ -1,11 +1,14 @@
 // A MariaDB server of a test's own.
 #pragma once
 
+#include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "process.h"
+#include "stepped_clock.h"
 
 namespace carrel::test {
 
@@ -18,7 +21,7 @@ class MariadbServer {
     kCareless,  // fast: survives whatever tests do, but no power cut
     kDurable,   // as a server is run
   };
-  explicit MariadbServer(Disk disk = Disk::kCareless);
+  explicit MariadbServer(Disk disk = Disk::kCareless, const ServerOptions& options = {});
   ~MariadbServer();
 
   // "mysql://carrel@…/DATABASE" through the socket in its folder, or through TCP. There
@@ -31,6 +34,8 @@ class MariadbServer {
   pid_t pid() const { return server_->pid(); }
   void stop(const std::string& signal) { server_->stop(signal); }
   void start();  // returns when it takes connections
+  // Only with a clock of its own: how far it is off.
+  void set_clock(std::chrono::seconds to) { clock_->set(to); }
 
   // Runs statements as another program would; the first columns of the last one's rows.
   // Throws std::runtime_error.
@@ -45,6 +50,7 @@ class MariadbServer {
 
   std::filesystem::path folder_;
   int port_ = 0;
+  std::optional<SteppedClock> clock_;
   std::unique_ptr<Guarded> server_;
 };
 

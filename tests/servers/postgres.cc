@@ -35,7 +35,8 @@ std::string PostgresServer::missing() {
                                      : "";
 }
 
-PostgresServer::PostgresServer(Disk disk) : folder_(make_server_folder("pg")) {
+PostgresServer::PostgresServer(Disk disk, const ServerOptions& options)
+    : folder_(make_server_folder("pg", options.within)) {
   const std::string data = (folder_ / "data").string();
   run_as_server({program("initdb"), "-D", data, "-U", "carrel", "-A", "trust", "-E",
                  "UTF8", "--locale=C", "--no-sync", "--no-instructions"});
@@ -56,6 +57,7 @@ PostgresServer::PostgresServer(Disk disk) : folder_(make_server_folder("pg")) {
   for (const std::string& setting : disk == Disk::kCareless ? careless : durable) {
     command.insert(command.end(), {"-c", setting});
   }
+  if (options.own_clock) command = clock_.emplace(folder_).around(std::move(command));
   server_ = std::make_unique<Guarded>(folder_, "INT", command);
   wait_until_ready();
   run("CREATE DATABASE carrel");

@@ -1,12 +1,14 @@
 // A PostgreSQL server of a test's own.
 #pragma once
 
-#include <map>
+#include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "process.h"
+#include "stepped_clock.h"
 
 namespace carrel::test {
 
@@ -19,7 +21,7 @@ class PostgresServer {
     kCareless,  // fast: survives whatever tests do, but no power cut
     kDurable,   // as a server is run
   };
-  explicit PostgresServer(Disk disk = Disk::kCareless);
+  explicit PostgresServer(Disk disk = Disk::kCareless, const ServerOptions& options = {});
   ~PostgresServer();
 
   // "postgresql://carrel@…/carrel" through the socket in its folder, or through TCP.
@@ -31,6 +33,8 @@ class PostgresServer {
   pid_t pid() const { return server_->pid(); }
   void stop(const std::string& signal) { server_->stop(signal); }
   void start();  // returns when it takes connections
+  // Only with a clock of its own: how far it is off.
+  void set_clock(std::chrono::seconds to) { clock_->set(to); }
 
   // Runs SQL as another program would; the rows' first columns. Throws
   // std::runtime_error.
@@ -41,6 +45,7 @@ class PostgresServer {
 
   std::filesystem::path folder_;
   int port_ = 0;
+  std::optional<SteppedClock> clock_;
   std::unique_ptr<Guarded> server_;
 };
 

@@ -58,9 +58,8 @@ struct Pipe {
 
 }  // namespace
 
-fs::path make_server_folder(const std::string& name) {
-  std::string path =
-      (fs::temp_directory_path() / ("carrel-" + name + "-XXXXXX")).string();
+fs::path make_server_folder(const std::string& name, const fs::path& within) {
+  std::string path = (within / ("carrel-" + name + "-XXXXXX")).string();
   if (::mkdtemp(path.data()) == nullptr) throw std::runtime_error("mkdtemp: " + path);
   const passwd& user = ordinary_user();
   if (::geteuid() == 0 && ::chown(path.c_str(), user.pw_uid, user.pw_gid) != 0) {

@@ -11,10 +11,18 @@
 
 namespace carrel::test {
 
-// A folder below the system's temporary one that belongs to whom the servers run as: this
-// user, or "nobody" where this user is root, whom most servers refuse. Its Guarded
-// removes it.
-std::filesystem::path make_server_folder(const std::string& name);
+// Beside what every test wants of a server.
+struct ServerOptions {
+  // Where its folder is made; who runs servers must be able to get there.
+  std::filesystem::path within = std::filesystem::temp_directory_path();
+  bool own_clock = false;  // which set_clock() moves; see stepped_clock.h
+};
+
+// A folder of a server's own, which belongs to whom the servers run as: this user, or
+// "nobody" where this user is root, whom most servers refuse. Its Guarded removes it.
+std::filesystem::path make_server_folder(
+    const std::string& name,
+    const std::filesystem::path& within = std::filesystem::temp_directory_path());
 
 // Runs a program to its end as that user. Throws std::runtime_error with what it said
 // where it did not succeed.

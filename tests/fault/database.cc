@@ -1,0 +1,147 @@
+#include "database.h"
+
+#include <gtest/gtest.h>
+#include <sqlite3.h>
+
+#include <ostream>
+#include <stdexcept>
+
+#include "servers/mariadb.h"
+#include "servers/postgres.h"
+
+namespace carrel::fault {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kOrphans =
+    "SELECT COUNT(*) FROM carrel_requests q"
+    " LEFT JOIN carrel_jobs j ON j.id = q.job"
+    " LEFT JOIN carrel_history h ON h.id = q.job WHERE j.id IS NULL AND h.id IS NULL";
+
+std::uintmax_t size_of(const fs::path& file) {
+  std::error_code none;
+  const std::uintmax_t size = fs::file_size(file, none);
+  return none ? 0 : size;
+}
+
+class SqliteFile final : public Database {
+ public:
+  explicit SqliteFile(const DatabaseOptions& options)
+      : file_(options.folder / "jobs.db") {
+    if (options.own_clock) throw std::logic_error("SQLite's clock is the process's");
+  }
+  std::string url() const override { return "sqlite:" + file_.string(); }
+  void set_clock(std::chrono::seconds) override {}
+  void expect_sound() override {
+    sqlite3* db = nullptr;
+    ASSERT_EQ(sqlite3_open(file_.c_str(), &db), SQLITE_OK);
+    std::string verdict;
+    const auto hear = [](void* to, int, char** text, char**) {
+      *static_cast<std::string*>(to) += text[0];
+      return 0;
+    };
+    sqlite3_exec(db, "PRAGMA integrity_check", hear, &verdict, nullptr);
+    sqlite3_close(db);
+    EXPECT_EQ(verdict, "ok");
+  }
+  std::vector<Growth> growth() override {
+    return {{"jobs.db", size_of(file_)},
+            {"jobs.db-wal", size_of(file_.string() + "-wal")}};
+  }
+
+ private:
+  const fs::path file_;
+};
+
+class Postgresql final : public Database {
+ public:
+  explicit Postgresql(const DatabaseOptions& options)
+      : server_(test::PostgresServer::Disk::kCareless,
+                {options.within, options.own_clock}) {}
+  std::string url() const override { return server_.tcp_url(); }
+  void restart(const char* signal) override {
+    server_.stop(signal);
+    server_.start();
+  }
+  void revive() override { restart("QUIT"); }
+  void set_clock(std::chrono::seconds to) override { server_.set_clock(to); }
+  void expect_sound() override {
+    server_.run("CREATE EXTENSION IF NOT EXISTS amcheck");
+    EXPECT_NO_THROW(
+        server_.run("SELECT bt_index_check(c.oid, true) FROM pg_class c"
+                    " JOIN pg_index i ON i.indexrelid = c.oid"
+                    " WHERE c.relname LIKE 'carrel%' AND i.indisvalid"));
+    EXPECT_EQ(server_.run("SELECT count(*) FROM carrel_jobs").at(0), "0");
+    EXPECT_EQ(server_.run(kOrphans).at(0), "0");
+  }
+  std::vector<Growth> growth() override {
+    const auto bytes = [&](const std::string& sql) {
+      return std::stoull(server_.run(sql).at(0));
+    };
+    return {{"pg_wal", bytes("SELECT sum(size)::bigint FROM pg_ls_waldir()")},
+            {"carrel_jobs", bytes("SELECT pg_total_relation_size('carrel_jobs')")}};
+  }
+
+ private:
+  test::PostgresServer server_;
+};
+
+class Mariadb final : public Database {
+ public:
+  explicit Mariadb(const DatabaseOptions& options)
+      : server_(test::MariadbServer::Disk::kCareless,
+                {options.within, options.own_clock}) {}
+  std::string url() const override { return server_.tcp_url(); }
+  void restart(const char* signal) override {
+    server_.stop(signal);
+    server_.start();
+  }
+  void revive() override { restart("KILL"); }
+  void set_clock(std::chrono::seconds to) override { server_.set_clock(to); }
+  void expect_sound() override {
+    for (const std::string& table : server_.run("SHOW TABLES LIKE 'carrel%'")) {
+      if (table == "carrel_clock" || table == "carrel_job_id") continue;
+      EXPECT_NO_THROW(server_.run("CHECK TABLE " + table + " EXTENDED"));
+    }
+    EXPECT_EQ(server_.run("SELECT COUNT(*) FROM carrel_jobs").at(0), "0");
+    EXPECT_EQ(server_.run(kOrphans).at(0), "0");
+  }
+  std::vector<Growth> growth() override {
+    const auto bytes = [&](const std::string& name) {
+      return std::stoull(
+          server_
+              .run("SELECT SUM(FILE_SIZE) FROM information_schema.INNODB_SYS_TABLESPACES"
+                   " WHERE NAME = '" +
+                   name + "'")
+              .at(0));
+    };
+    return {{"innodb_system", bytes("innodb_system")},  // with what undoes transactions
+            {"carrel_jobs", bytes("carrel/carrel_jobs")}};
+  }
+
+ private:
+  test::MariadbServer server_;
+};
+
+template <class Kind>
+std::unique_ptr<Database> start(const DatabaseOptions& options) {
+  return std::make_unique<Kind>(options);
+}
+
+std::string nothing() { return {}; }
+
+constexpr std::uintmax_t kMegabyte = 1 << 20;
+
+}  // namespace
+
+void PrintTo(const DatabaseKind* kind, std::ostream* out) { *out << kind->name; }
+
+const DatabaseKind kSqlite = {"sqlite", &nothing, false, 3 * kMegabyte,
+                              &start<SqliteFile>};
+const DatabaseKind kPostgresql = {"postgresql", &test::PostgresServer::missing, true,
+                                  80 * kMegabyte, &start<Postgresql>};
+const DatabaseKind kMariadb = {"mariadb", &test::MariadbServer::missing, true,
+                               64 * kMegabyte, &start<Mariadb>};
+
+}  // namespace carrel::fault

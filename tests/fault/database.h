@@ -1,0 +1,57 @@
+// The databases under test, each as its own user sees it: what the fault tests do to any
+// of them.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <iosfwd>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace carrel::fault {
+
+// Threads: one at a time. Its server and its files are gone with it.
+class Database {
+ public:
+  virtual ~Database() = default;
+  virtual std::string url() const = 0;
+  // Ends it at once by this signal, and starts it again. A file has none to restart.
+  virtual void restart(const char* /*signal*/) {}
+  // Lets it start again if it has gone.
+  virtual void revive() {}
+  // How far its clock is off from now on; only where it was asked for.
+  virtual void set_clock(std::chrono::seconds to) = 0;
+  // Checks its integrity, by Google Test's expectations, and that nothing but final rows
+  // is left.
+  virtual void expect_sound() = 0;
+  // Files that may not grow for ever, where as much is written as goes.
+  struct Growth {
+    std::string name;
+    std::uintmax_t bytes;
+  };
+  virtual std::vector<Growth> growth() = 0;
+};
+
+struct DatabaseOptions {
+  std::filesystem::path folder;  // for its file
+  // Where a server makes the folder of its own.
+  std::filesystem::path within = std::filesystem::temp_directory_path();
+  bool own_clock = false;
+};
+
+struct DatabaseKind {
+  const char* name;
+  std::string (*missing)();  // what is not installed; empty: nothing
+  bool has_server;
+  std::uintmax_t small_disk;  // bytes of a disk that it is at home on, and fills soon
+  std::unique_ptr<Database> (*start)(const DatabaseOptions& options);
+};
+void PrintTo(const DatabaseKind* kind, std::ostream* out);
+
+extern const DatabaseKind kSqlite;
+extern const DatabaseKind kPostgresql;
+extern const DatabaseKind kMariadb;
+
+}  // namespace carrel::fault
