@@ -53,6 +53,14 @@ inline std::optional<long long> wake_column(const rules::Row& row) {
 // When a lease that begins at `at` ends, as the rules say it.
 Time end_of_lease(Duration lease, Time at);
 
+// How an attempt ended beside its class, as one column: JSON of what there is to say,
+// empty where that is nothing. What cannot be read, of a later version, says nothing.
+std::string ending_column(const Attempt& attempt);
+void read_ending(std::string_view column, Attempt& attempt);
+
+// An attempt of which there is nothing more to say than when it was and how long it took.
+bool is_plain(const Attempt& attempt);
+
 // The end of a run that has completed its job already, in a transaction of its handler's
 // (carrel/sql_transaction.h). What is left to do is what only this store knows: its
 // waiters, and how long the row is kept.

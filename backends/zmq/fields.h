@@ -28,6 +28,10 @@ struct LastOf<OutcomeClass> {
   static constexpr OutcomeClass value = OutcomeClass::kResourceError;
 };
 template <>
+struct LastOf<Rung> {
+  static constexpr Rung value = Rung::kKill;
+};
+template <>
 struct LastOf<Verdict> {
   static constexpr Verdict value = Verdict::kReleased;
 };
@@ -99,7 +103,8 @@ void fields(A& a, T& u) {
 template <class A, Of<Attempt> T>
 void fields(A& a, T& t) {
   a(t.attempt, t.fence, t.klass, t.message, t.code, t.native, t.exit_code, t.signal,
-    t.usage, t.stderr_tail, t.worker, t.started, t.ended);
+    t.usage, t.stderr_tail, t.rung, t.leftover_killed, t.enforced, t.worker, t.started,
+    t.ended);
 }
 
 template <class A, Of<Progress> T>

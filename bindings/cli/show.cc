@@ -34,6 +34,10 @@ std::string attempt_line(const Attempt& a) {
   if (a.usage.max_rss_bytes > 0) {
     text += ", " + std::to_string(a.usage.max_rss_bytes >> 20) + " MiB";
   }
+  if (a.rung == Rung::kStop) text += ", was asked to stop";
+  if (a.rung == Rung::kTerm) text += ", was sent SIGTERM";
+  if (a.rung == Rung::kKill) text += ", was sent SIGKILL";
+  if (a.leftover_killed) text += ", left processes behind";
   return text;
 }
 
@@ -78,6 +82,11 @@ void print(const JobRecord& job) {
                     coloured(printable(a.message), Colour::kBad, stdout).c_str());
       }
     }
+    std::string enforced;
+    for (const auto& feature : job.attempts.back().enforced) {
+      enforced += (enforced.empty() ? "" : ", ") + feature;
+    }
+    block("Sandbox of the last attempt", enforced);
     block("Standard error of the last attempt", job.attempts.back().stderr_tail);
   }
   block("Log", job.log);

@@ -79,8 +79,9 @@ void ActiveRun::attach(std::shared_ptr<Run> run) noexcept {
   if (stop) run->request_stop(*stop);
 }
 
-std::shared_ptr<Run> ActiveRun::handle() const {
+std::shared_ptr<Run> ActiveRun::climb(Rung step) noexcept {
   std::lock_guard lock(mutex_);
+  if (run_ && kind.traits.can_kill) climbed_ = std::max(climbed_, step);
   return run_;
 }
 
@@ -90,6 +91,7 @@ bool ActiveRun::stop(StopReason reason) noexcept {
     std::lock_guard lock(mutex_);
     if (stop_.load() >= 0) return false;
     stop_ = static_cast<int>(reason);
+    if (!ended_.load()) climbed_ = std::max(climbed_, Rung::kStop);
     run = run_;
   }
   if (run) run->request_stop(reason);
@@ -103,12 +105,12 @@ std::optional<StopReason> ActiveRun::stop_reason() const noexcept {
 }
 
 bool ActiveRun::terminate() noexcept {
-  const auto run = handle();
+  const auto run = climb(Rung::kTerm);
   return run && run->terminate();
 }
 
 bool ActiveRun::kill() noexcept {
-  const auto run = handle();
+  const auto run = climb(Rung::kKill);
   return run && run->kill();
 }
 

@@ -65,6 +65,8 @@ class ActiveRun final : public RunSink, public std::enable_shared_from_this<Acti
   // The first reason stays; false: it was asked before.
   bool stop(StopReason reason) noexcept;
   std::optional<StopReason> stop_reason() const noexcept;
+  // How far the ladder had gone when the run ended; of a run that has.
+  Rung climbed() const noexcept { return climbed_; }
   bool terminate() noexcept;
   bool kill() noexcept;
   // Ends the run here with `end`, whatever its thread still does. Nothing if it had
@@ -79,7 +81,8 @@ class ActiveRun final : public RunSink, public std::enable_shared_from_this<Acti
   void return_news(Beat&& beat);
 
  private:
-  std::shared_ptr<Run> handle() const;
+  // The handle, and that it is about to be told so; empty after the end.
+  std::shared_ptr<Run> climb(Rung step) noexcept;
   void end_once(Outcome end, bool abandoned) noexcept;
 
   Runner& runner_;
@@ -87,7 +90,8 @@ class ActiveRun final : public RunSink, public std::enable_shared_from_this<Acti
   std::mutex telling_;
   mutable std::mutex mutex_;
   std::shared_ptr<Run> run_;
-  std::atomic<int> stop_{-1};  // a StopReason once asked; written under the mutex
+  std::atomic<int> stop_{-1};   // a StopReason once asked; written under the mutex
+  Rung climbed_ = Rung::kNone;  // likewise, and not after the end
   std::optional<Progress> progress_;
   std::optional<std::string> checkpoint_;
   std::string log_;

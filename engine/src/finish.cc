@@ -9,7 +9,7 @@ bool worth_keeping(const Outcome& outcome, Verdict verdict) {
   return outcome.klass != OutcomeClass::kOk || outcome.usage.max_rss_bytes > 0;
 }
 
-Attempt attempt_of(const Claimed& job, const Outcome& outcome) {
+Attempt attempt_of(const Claimed& job, const Outcome& outcome, Rung rung) {
   Attempt a;
   a.attempt = job.attempt;
   a.fence = job.lease.fence;
@@ -23,18 +23,24 @@ Attempt attempt_of(const Claimed& job, const Outcome& outcome) {
   a.signal = outcome.signal;
   a.usage = outcome.usage;
   a.stderr_tail = outcome.stderr_tail;
+  a.rung = rung;
+  a.leftover_killed = outcome.leftover_killed;
+  if (outcome.enforced) a.enforced = *outcome.enforced;
   return a;
 }
 
 }  // namespace
 
-Finish make_finish(const Claimed& job, const Outcome& outcome, const Decision& decision) {
+Finish make_finish(const Claimed& job, const Outcome& outcome, const Decision& decision,
+                   Rung rung) {
   Finish finish;
   finish.lease = job.lease;
   finish.verdict = decision.verdict;
   finish.retry_in = decision.retry_in;
   finish.crashed = decision.crashed;
-  if (worth_keeping(outcome, decision.verdict)) finish.attempt = attempt_of(job, outcome);
+  if (worth_keeping(outcome, decision.verdict)) {
+    finish.attempt = attempt_of(job, outcome, rung);
+  }
   return finish;
 }
 

@@ -39,6 +39,13 @@ std::string printable(const std::string& text) {
       .get<std::string>();
 }
 
+Rung rung_of(std::string_view name) {
+  for (const Rung rung : {Rung::kStop, Rung::kTerm, Rung::kKill}) {
+    if (to_string(rung) == name) return rung;
+  }
+  return Rung::kNone;
+}
+
 }  // namespace
 
 void to_json(Json& j, const Attempt& a) {
@@ -59,6 +66,12 @@ void to_json(Json& j, const Attempt& a) {
   if (a.usage.cpu.count() != 0) j["cpu_us"] = a.usage.cpu.count();
   if (a.usage.max_rss_bytes != 0) j["max_rss_bytes"] = a.usage.max_rss_bytes;
   if (!a.stderr_tail.empty()) j["stderr"] = printable(a.stderr_tail);
+  if (a.rung != Rung::kNone) j["rung"] = to_string(a.rung);
+  if (a.leftover_killed) j["leftover_killed"] = true;
+  if (!a.enforced.empty()) {
+    auto& enforced = j["enforced"] = Json::array();
+    for (const auto& feature : a.enforced) enforced.push_back(printable(feature));
+  }
 }
 
 void from_json(const Json& j, Attempt& a) {
@@ -78,6 +91,9 @@ void from_json(const Json& j, Attempt& a) {
   a.usage.cpu = Duration(j.value("cpu_us", std::int64_t{0}));
   a.usage.max_rss_bytes = j.value("max_rss_bytes", std::uint64_t{0});
   a.stderr_tail = j.value("stderr", "");
+  a.rung = rung_of(j.value("rung", ""));
+  a.leftover_killed = j.value("leftover_killed", false);
+  a.enforced = j.value("enforced", std::vector<std::string>{});
 }
 
 void to_json(Json& j, const JobRecord& r) {

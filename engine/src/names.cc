@@ -106,6 +106,20 @@ std::optional<OutcomeClass> parse_outcome_class(std::string_view name) noexcept 
   return value_of(kClasses, name);
 }
 
+std::string_view to_string(Rung rung) noexcept {
+  switch (rung) {
+    case Rung::kNone:
+      return "";
+    case Rung::kStop:
+      return "stop";
+    case Rung::kTerm:
+      return "term";
+    case Rung::kKill:
+      return "kill";
+  }
+  return "unknown";
+}
+
 std::string_view to_string(Reach reach) noexcept {
   switch (reach) {
     case Reach::kProcess:

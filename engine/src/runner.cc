@@ -137,7 +137,7 @@ void Runner::ended(RunPtr run) noexcept {
   const Outcome& outcome = run->outcome;
   const Decision decision =
       decide(run->kind.retry, run->job, outcome, run->stop_reason(), random_fraction());
-  run->finish = make_finish(run->job, outcome, decision);
+  run->finish = make_finish(run->job, outcome, decision, run->climbed());
   const Kind& kind = run->kind;
   const bool more = run->more_ends;
   completer_.push(std::move(run), more);

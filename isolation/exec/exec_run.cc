@@ -199,7 +199,6 @@ void ExecRun::conclude() {
   outcome.stderr_tail = tail_.take();
   outcome.error = {Code::kFailed, "", "exec"};
   if (sandbox_) outcome.enforced = sandbox_->enforced;
-  outcome.leftover_killed = (reply_->force & Reply::kLeftovers) != 0;
   if (verdict()) {
     outcome.klass = verdict()->klass;
     outcome.error = std::move(verdict()->error);

@@ -98,6 +98,7 @@ Outcome ChildRun::outcome_from(const Reply& reply) const {
   if (reply.what != Reply::What::kEnded) return outcome;
   if (WIFSIGNALED(reply.status)) outcome.signal = WTERMSIG(reply.status);
   if (WIFEXITED(reply.status)) outcome.exit_code = WEXITSTATUS(reply.status);
+  outcome.leftover_killed = (reply.force & Reply::kLeftovers) != 0;
   return outcome;
 }
 

@@ -287,6 +287,10 @@ void Server::reap() {
     ended(pid, status, used);
   }
   if (any) survey();
+  for (const End& end : ends_) {
+    if (Client* client = find_client(end.child.client)) tell(*client, end.reply);
+  }
+  ends_.clear();
 }
 
 void Server::ended(pid_t pid, int status, const rusage& used) {
@@ -302,11 +306,17 @@ void Server::ended(pid_t pid, int status, const rusage& used) {
   if (child.drain_ms > 0 && !child.killed) {
     linger_[pid] = Clock::now() + std::chrono::milliseconds(child.drain_ms);
   }
-  if (Client* client = find_client(child.client)) {
-    Reply reply{.run = child.run, .what = Reply::What::kEnded, .status = status};
-    reply.cpu_us = microseconds(used.ru_utime) + microseconds(used.ru_stime);
-    reply.max_rss_kib = static_cast<std::uint64_t>(used.ru_maxrss);
-    tell(*client, reply);
+  Reply reply{.run = child.run, .what = Reply::What::kEnded, .status = status};
+  reply.cpu_us = microseconds(used.ru_utime) + microseconds(used.ru_stime);
+  reply.max_rss_kib = static_cast<std::uint64_t>(used.ru_maxrss);
+  ends_.push_back({pid, child, reply});
+}
+
+// What is killed together with its leader was not left by it.
+void Server::note_leftover(pid_t session, pid_t group) {
+  for (End& end : ends_) {
+    if (end.leader != session || (end.child.killed && group == session)) continue;
+    end.reply.force |= Reply::kLeftovers;
   }
 }
 
@@ -321,12 +331,13 @@ void Server::survey() {
     if (children_.contains(pid) || rooms_.contains(pid)) continue;
     const pid_t session = getsid(pid);
     if (children_.contains(session)) continue;  // its job is still running
+    const pid_t group = getpgid(pid);
+    note_leftover(session, group);
     if (may_linger(session)) {
       lingering = true;
       continue;
     }
     // This process alone can reap it, so neither its pid nor its group is another's yet.
-    const pid_t group = getpgid(pid);
     if (group > 1 && !children_.contains(group)) kill(-group, SIGKILL);
     kill(pid, SIGKILL);
   }

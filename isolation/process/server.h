@@ -52,6 +52,11 @@ class Server {
     std::uint32_t drain_ms = 0;
     bool killed = false;
   };
+  struct End {
+    pid_t leader = 0;
+    Child child;
+    Reply reply;
+  };
 
   int poll_timeout() const;
   int linger_timeout() const;
@@ -69,8 +74,10 @@ class Server {
 
   void reap();
   void ended(pid_t pid, int status, const rusage& used);
-  // Kills what ended jobs left behind; see isolation/README.md for what is left alone.
+  // Kills what ended jobs left behind, and notes in ends_ that they did; see
+  // isolation/README.md for what is left alone.
   void survey();
+  void note_leftover(pid_t session, pid_t group);
   bool may_linger(pid_t session);
   // Children that no job waits for are told of when all that were asked for are there,
   // and ends that no job waits for with them; or when they have been kept back long
@@ -97,6 +104,7 @@ class Server {
   std::unordered_map<std::uint64_t, pid_t> leaders_;  // by run
   std::unordered_set<pid_t> rooms_;
   std::unordered_map<pid_t, Clock::time_point> linger_;  // ended sessions, until when
+  std::vector<End> ends_;                                // not told yet
   std::vector<pid_t> listed_;
   std::vector<char> buffer_;
   Received received_;

@@ -81,7 +81,7 @@ struct Reply {
     kSeccomp,
     kSelfCheck,
   };
-  // What a sandbox did to it.
+  // What was done to it; all but the first by a sandbox.
   enum Force : std::uint8_t {
     kLeftovers = 1,  // killed what the program had left behind
     kCpuTime = 2,    // killed it for its CPU time

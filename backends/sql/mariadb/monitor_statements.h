@@ -45,7 +45,7 @@ SELECT STRAIGHT_JOIN j.id, j.state, j.queue, j.kind, j.priority, j.attempt, j.ma
 inline constexpr const char* kReadAttempts = R"sql(
 SELECT STRAIGHT_JOIN a.job, a.fence, a.attempt, a.class, HEX(a.message), a.code, a.native,
        a.exit_code, a.`signal`, a.wall_us, a.cpu_us, a.max_rss, HEX(a.stderr_tail),
-       a.worker, a.started_at, a.ended_at
+       HEX(a.ending), a.worker, a.started_at, a.ended_at
   FROM JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS r
   JOIN carrel_attempts AS a ON a.job = r.id
  ORDER BY a.job, a.fence)sql";

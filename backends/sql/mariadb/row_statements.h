@@ -112,10 +112,10 @@ UPDATE JSON_TABLE(:rows, '$[*]' COLUMNS (
 inline constexpr const char* kAddAttempts = R"sql(
 INSERT INTO carrel_attempts
        (job, fence, attempt, class, message, code, native, exit_code, `signal`,
-        wall_us, cpu_us, max_rss, stderr_tail, worker, started_at, ended_at)
+        wall_us, cpu_us, max_rss, stderr_tail, ending, worker, started_at, ended_at)
 SELECT r.job, r.fence, r.attempt, r.class, UNHEX(r.message), r.code, r.native,
        r.exit_code, r.`signal`, r.wall_us, r.cpu_us, r.max_rss, UNHEX(r.stderr_tail),
-       r.worker, r.started_at, :now
+       UNHEX(r.ending), r.worker, r.started_at, :now
   FROM JSON_TABLE(:rows, '$[*]' COLUMNS (
          job BIGINT PATH '$.job',
          fence BIGINT PATH '$.fence',
@@ -130,6 +130,7 @@ SELECT r.job, r.fence, r.attempt, r.class, UNHEX(r.message), r.code, r.native,
          cpu_us BIGINT PATH '$.cpu_us',
          max_rss BIGINT PATH '$.max_rss',
          stderr_tail LONGTEXT PATH '$.stderr_tail',
+         ending LONGTEXT PATH '$.ending',
          worker VARCHAR(512) CHARACTER SET utf8mb4 PATH '$.worker',
          started_at BIGINT PATH '$.started_at')) AS r)sql";
 

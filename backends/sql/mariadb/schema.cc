@@ -194,8 +194,16 @@ CREATE INDEX IF NOT EXISTS carrel_unique_left ON carrel_unique (state, until);
 INSERT INTO carrel_schema (version, usable_from) VALUES (3, 2);
 )sql";
 
+// How an attempt ended beside its class: JSON of what there is to say; '' is nothing.
+const char* const kVersion4 = R"sql(
+ALTER TABLE carrel_attempts
+  ADD COLUMN IF NOT EXISTS ending LONGBLOB NOT NULL DEFAULT '';
+
+INSERT INTO carrel_schema (version, usable_from) VALUES (4, 3);
+)sql";
+
 constexpr std::array<const char* const*, kSchemaVersion> kSteps{&kVersion1, &kVersion2,
-                                                                &kVersion3};
+                                                                &kVersion3, &kVersion4};
 
 int number(const std::string& text) { return text.empty() ? 0 : std::stoi(text); }
 

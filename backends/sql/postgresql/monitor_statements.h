@@ -42,8 +42,8 @@ SELECT j.id, j.state, j.queue, j.kind, j.priority, j.attempt, j.max_attempts, j.
 
 inline constexpr const char* kReadAttempts = R"sql(
 SELECT job, fence, attempt, class, encode(message, 'hex'), code, native, exit_code,
-       signal, wall_us, cpu_us, max_rss, encode(stderr_tail, 'hex'), worker, started_at,
-       ended_at
+       signal, wall_us, cpu_us, max_rss, encode(stderr_tail, 'hex'),
+       encode(ending, 'hex'), worker, started_at, ended_at
   FROM carrel_attempts
  WHERE job = ANY(ARRAY(SELECT json_array_elements_text(:ids::json)::bigint))
  ORDER BY job, fence)sql";

@@ -156,14 +156,15 @@ UPDATE carrel_history h
 inline constexpr const char* kAddAttempts = R"sql(
 INSERT INTO carrel_attempts
        (job, fence, attempt, class, message, code, native, exit_code, signal,
-        wall_us, cpu_us, max_rss, stderr_tail, worker, started_at, ended_at)
+        wall_us, cpu_us, max_rss, stderr_tail, ending, worker, started_at, ended_at)
 SELECT job, fence, attempt, class, decode(message, 'hex'), code, native, exit_code,
-       signal, wall_us, cpu_us, max_rss, decode(stderr_tail, 'hex'), worker, started_at,
-       :now::bigint
+       signal, wall_us, cpu_us, max_rss, decode(stderr_tail, 'hex'),
+       decode(ending, 'hex'), worker, started_at, :now::bigint
   FROM json_to_recordset(:rows::json) AS r(
        job bigint, fence bigint, attempt int, class smallint, message text, code smallint,
        native int, exit_code int, signal int, wall_us bigint, cpu_us bigint,
-       max_rss bigint, stderr_tail text, worker text, started_at bigint))sql";
+       max_rss bigint, stderr_tail text, ending text, worker text,
+       started_at bigint))sql";
 
 inline constexpr const char* kTrimAttempts = R"sql(
 DELETE FROM carrel_attempts

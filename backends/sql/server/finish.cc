@@ -11,16 +11,9 @@
 namespace carrel::sql::server {
 namespace {
 
-// An attempt of which there is nothing more to say.
-bool is_plain(const Attempt& a) {
-  return a.klass == OutcomeClass::kOk && a.message.empty() && a.code == Code::kFailed &&
-         a.native == 0 && a.exit_code == 0 && a.signal == 0 && a.usage.cpu.count() == 0 &&
-         a.usage.max_rss_bytes == 0 && a.stderr_tail.empty();
-}
-
 bool is_plain(const Finish& run) {
   return run.verdict == Verdict::kCompleted && !run.crashed &&
-         (!run.attempt || is_plain(*run.attempt)) &&
+         (!run.attempt || sql::is_plain(*run.attempt)) &&
          !is_news(run.progress, run.checkpoint, run.log) &&
          value(run.lease.fence) <= kKeptAttempts;
 }

@@ -29,7 +29,7 @@ struct ServerMonitor::Tables {
         read_attempts(s, sql.read_attempts, use(ids, "ids"), into(id), into(fence),
                       into(attempt), into(klass), into(message), into(code), into(native),
                       into(exit_code), into(signal), into(wall), into(cpu), into(max_rss),
-                      into(stderr_tail), into(worker),
+                      into(stderr_tail), into(ending), into(worker),
                       into(started_at.value, started_at.indicator), into(when)),
         list(s, sql.list, use(before, "before"), use(states, "states"),
              use(queue, "queue"), use(kind, "kind"), use(when, "enqueued_before"),
@@ -86,6 +86,7 @@ struct ServerMonitor::Tables {
   long long cpu = 0;
   long long max_rss = 0;
   std::string stderr_tail;
+  std::string ending;
   std::string limit_key;
   long long limit_running = 0;
 
@@ -160,6 +161,7 @@ std::vector<JobRecord> ServerMonitor::Tables::records(std::span<const JobId> of)
     a.signal = signal;
     a.usage = {Duration(wall), Duration(cpu), static_cast<std::uint64_t>(max_rss)};
     a.stderr_tail = from_hex(stderr_tail);
+    read_ending(from_hex(ending), a);
     a.worker = worker;
     if (auto started = started_at.get()) a.started = to_time(*started);
     a.ended = to_time(when);

@@ -159,6 +159,7 @@ void AttemptSaver::add(const StoredRow& row, Fence fence, const Attempt& attempt
       .add("cpu_us", attempt.usage.cpu.count())
       .add("max_rss", static_cast<long long>(attempt.usage.max_rss_bytes))
       .add_bytes("stderr_tail", attempt.stderr_tail)
+      .add_bytes("ending", ending_column(attempt))
       .add_text("worker", row.rule.worker);
   if (row.started) adding_.add("started_at", row.started->time_since_epoch().count());
   // There cannot be more attempts than fences.

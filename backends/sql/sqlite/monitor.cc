@@ -30,7 +30,7 @@ struct SqliteMonitor::Statements {
         read_attempts(s, statements::kReadAttempts, use(id, "job"), into(fence),
                       into(attempt), into(klass), into(message), into(code), into(native),
                       into(exit_code), into(signal), into(wall), into(cpu), into(max_rss),
-                      into(stderr_tail), into(worker),
+                      into(stderr_tail), into(ending), into(worker),
                       into(started_at.value, started_at.indicator), into(when)),
         list(s, statements::kListJobs, use(before, "before"), use(states, "states"),
              use(queue, "queue"), use(kind, "kind"), use(when, "enqueued_before"),
@@ -82,6 +82,7 @@ struct SqliteMonitor::Statements {
   long long cpu = 0;
   long long max_rss = 0;
   std::string stderr_tail;
+  std::string ending;
   std::string limit_key;
   long long limit_running = 0;
   std::string unique_key;
@@ -196,6 +197,7 @@ std::vector<Attempt> SqliteMonitor::attempts(JobId id) {
     a.signal = s.signal;
     a.usage = {Duration(s.wall), Duration(s.cpu), static_cast<std::uint64_t>(s.max_rss)};
     a.stderr_tail = s.stderr_tail;
+    read_ending(s.ending, a);
     a.worker = s.worker;
     if (auto started = s.started_at.get()) a.started = to_time(*started);
     a.ended = to_time(s.when);

@@ -103,7 +103,7 @@ AttemptSaver::AttemptSaver(soci::session& session)
            use(code_, "code"), use(native_, "native"), use(exit_code_, "exit_code"),
            use(signal_, "signal"), use(wall_us_, "wall_us"), use(cpu_us_, "cpu_us"),
            use(max_rss_, "max_rss"), use(stderr_tail_, "stderr_tail"),
-           use(worker_, "worker"),
+           use(ending_, "ending"), use(worker_, "worker"),
            use(started_at_.value, started_at_.indicator, "started_at"),
            use(ended_at_, "ended_at")),
       add_success_(session, statements::kAddSuccess, use(job_, "job"),
@@ -122,12 +122,7 @@ void AttemptSaver::add(const Run& run, const Attempt& attempt, Time now) {
   worker_ = run.worker;
   started_at_.set(run.started ? to_column(*run.started) : std::nullopt);
   ended_at_ = now.time_since_epoch().count();
-  const bool plain = attempt.klass == OutcomeClass::kOk && attempt.message.empty() &&
-                     attempt.code == Code::kFailed && attempt.native == 0 &&
-                     attempt.exit_code == 0 && attempt.signal == 0 &&
-                     attempt.usage.cpu.count() == 0 && attempt.usage.max_rss_bytes == 0 &&
-                     attempt.stderr_tail.empty();
-  if (plain) {
+  if (is_plain(attempt)) {
     add_success_.run();
   } else {
     message_ = attempt.message;
@@ -138,6 +133,7 @@ void AttemptSaver::add(const Run& run, const Attempt& attempt, Time now) {
     cpu_us_ = attempt.usage.cpu.count();
     max_rss_ = static_cast<long long>(attempt.usage.max_rss_bytes);
     stderr_tail_ = attempt.stderr_tail;
+    ending_ = ending_column(attempt);
     add_.run();
   }
   // There cannot be more attempts than fences.

@@ -99,6 +99,7 @@ class AttemptSaver {
   long long cpu_us_ = 0;
   long long max_rss_ = 0;
   std::string stderr_tail_;
+  std::string ending_;
   std::string worker_;
   Nullable started_at_;
   long long ended_at_ = 0;

@@ -145,9 +145,14 @@ CREATE INDEX carrel_unique_job ON carrel_unique (job);
 CREATE INDEX carrel_unique_left ON carrel_unique (until) WHERE state IS NOT NULL;
 )sql";
 
+// How an attempt ended beside its class: JSON of what there is to say; '' is nothing.
+const char* const kVersion4 = R"sql(
+ALTER TABLE carrel_attempts ADD COLUMN ending TEXT NOT NULL DEFAULT '';
+)sql";
+
 // kSteps[n] leads from version n to n + 1.
 constexpr std::array<const char* const*, kSchemaVersion> kSteps{&kVersion1, &kVersion2,
-                                                                &kVersion3};
+                                                                &kVersion3, &kVersion4};
 
 }  // namespace
 

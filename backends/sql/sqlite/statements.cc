@@ -241,9 +241,10 @@ UPDATE carrel_jobs
 const char* const kAddAttempt = R"sql(
 INSERT INTO carrel_attempts
        (job, fence, attempt, class, message, code, native, exit_code, signal,
-        wall_us, cpu_us, max_rss, stderr_tail, worker, started_at, ended_at)
+        wall_us, cpu_us, max_rss, stderr_tail, ending, worker, started_at, ended_at)
 VALUES (:job, :fence, :attempt, :class, :message, :code, :native, :exit_code, :signal,
-        :wall_us, :cpu_us, :max_rss, :stderr_tail, :worker, :started_at, :ended_at))sql";
+        :wall_us, :cpu_us, :max_rss, :stderr_tail, :ending, :worker, :started_at,
+        :ended_at))sql";
 
 // An attempt of which there is nothing more to say.
 const char* const kAddSuccess = R"sql(
@@ -335,7 +336,7 @@ SELECT bytes FROM carrel_payloads WHERE job = :job)sql";
 
 const char* const kReadAttempts = R"sql(
 SELECT fence, attempt, class, message, code, native, exit_code, signal, wall_us, cpu_us,
-       max_rss, stderr_tail, worker, started_at, ended_at
+       max_rss, stderr_tail, ending, worker, started_at, ended_at
   FROM carrel_attempts
  WHERE job = :job
  ORDER BY fence)sql";

@@ -34,6 +34,9 @@ void add_history_cases(StoreCases& cases) {
     said.signal = 11;
     said.usage = {1'500ms, 250ms, 123'456'789};
     said.stderr_tail = "line 1\nline 2";
+    said.rung = Rung::kTerm;
+    said.leftover_killed = true;
+    said.enforced = {"namespaces", "landlock 7", "«ä»"};
     t.finish(finish);
 
     const auto attempts = t.record(id).attempts;
@@ -51,9 +54,34 @@ void add_history_cases(StoreCases& cases) {
     EXPECT_EQ(a.usage.cpu, 250ms);
     EXPECT_EQ(a.usage.max_rss_bytes, 123'456'789U);
     EXPECT_EQ(a.stderr_tail, "line 1\nline 2");
+    EXPECT_EQ(a.rung, Rung::kTerm);
+    EXPECT_TRUE(a.leftover_killed);
+    EXPECT_EQ(a.enforced, said.enforced);
     EXPECT_EQ(a.worker, "worker-9") << "the store fills it in";
     EXPECT_GE(a.ended - a.started, 3s) << "by the store's own clock";
     EXPECT_LE(a.ended - a.started, 3s + t.slack());
+  });
+
+  cases.add("History_ASuccessKeepsWhatIsSaidOfItsEnd", [](StoreCase& t) {
+    // Each alone: nothing else of the attempt is worth a word.
+    std::vector<Attempt> ends(3);
+    ends[0].rung = Rung::kKill;
+    ends[1].leftover_killed = true;
+    ends[2].enforced = {"seccomp"};
+    for (Attempt& end : ends) {
+      end.klass = OutcomeClass::kOk;
+      const Claimed run = t.insert_and_claim();
+      Finish finish = StoreCase::finish_of(run.lease, Verdict::kCompleted);
+      finish.attempt = end;
+      finish.attempt->attempt = run.attempt;
+      finish.attempt->fence = run.lease.fence;
+      t.finish(finish);
+      const auto attempts = t.record(run.lease.id).attempts;
+      ASSERT_THAT(attempts, SizeIs(1));
+      EXPECT_EQ(attempts[0].rung, end.rung);
+      EXPECT_EQ(attempts[0].leftover_killed, end.leftover_killed);
+      EXPECT_EQ(attempts[0].enforced, end.enforced);
+    }
   });
 
   cases.add("History_GrowsOldestFirst", [](StoreCase& t) {

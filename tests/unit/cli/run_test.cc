@@ -28,6 +28,12 @@ command = ["/bin/sh", "-c", "echo broken >&2; exit 3"]
 [jobs.sleep]
 stop_grace = "10ms"
 command = ["/bin/sh", "-c", "echo 'progress 0.25 asleep' >&3; exec sleep 60"]
+[jobs.deaf]
+stop_grace = "10ms"
+term_grace = "10ms"
+command = ["/bin/sh", "-c", "trap '' TERM; while :; do sleep 60; done"]
+[jobs.leave]
+command = ["/bin/sh", "-c", "sleep 60 >/dev/null 2>&1 3>&1 & exit 0"]
 )");
   }
 
@@ -64,6 +70,45 @@ TEST_F(Run, AJobThatFailsIsCodeOneAndSaysWhy) {
   EXPECT_EQ(events[1], (Json{{"completed", 0}, {"failed", 1}, {"cancelled", 0}}));
   EXPECT_THAT(carrel({"show", "1"}).out, AllOf(HasSubstr("exit 3"), HasSubstr("broken")));
   EXPECT_EQ(carrel({"show", "1", "--result"}).code, 5) << "it has no result yet";
+}
+
+TEST_F(Run, AnAttemptTellsHowItWasEnded) {
+  carrel({"enqueue", "deaf", "--timeout", "200ms", "--max-attempts", "1"});
+  carrel({"enqueue", "leave"});
+  const Said said = carrel({"run", "--drain"});
+  EXPECT_EQ(said.code, 1) << said.err;
+  const Json killed = show("1")["attempts"].at(0);
+  EXPECT_EQ(killed["class"], "wall_timeout");
+  EXPECT_EQ(killed["rung"], "kill");
+  EXPECT_EQ(killed["signal"], SIGKILL);
+  EXPECT_FALSE(killed.contains("leftover_killed"));
+  EXPECT_THAT(carrel({"show", "1"}).out, HasSubstr("was sent SIGKILL"));
+  const Json left = show("2")["attempts"].at(0);
+  EXPECT_EQ(left["class"], "ok");
+  EXPECT_EQ(left["leftover_killed"], true);
+  EXPECT_FALSE(left.contains("rung"));
+  EXPECT_THAT(carrel({"show", "2"}).out, HasSubstr("left processes behind"));
+}
+
+TEST_F(Run, AnAttemptTellsWhatItsSandboxEnforced) {
+  configure(R"(
+[jobs.boxed]
+isolation = "exec"
+sandbox = "restricted"
+max_attempts = 1
+command = ["/bin/sh", "-c", "exit 3"]
+)");
+  carrel({"enqueue", "boxed"});
+  const Said said = carrel({"run", "--drain"});
+  if (said.err.find("sandbox_unavailable") != std::string::npos) {
+    GTEST_SKIP() << said.err;
+  }
+  EXPECT_EQ(said.code, 1) << said.err;
+  const Json attempt = show("1")["attempts"].at(0);
+  EXPECT_EQ(attempt["class"], "exit_nonzero") << attempt;
+  EXPECT_THAT(attempt["enforced"].get<std::vector<std::string>>(),
+              testing::IsSupersetOf({"seccomp", "no_new_privs"}));
+  EXPECT_THAT(carrel({"show", "1"}).out, HasSubstr("seccomp, "));
 }
 
 TEST_F(Run, APausedQueueIsLeftAlone) {
@@ -124,7 +169,8 @@ TEST_F(Run, AnInterruptedDrainReleasesWhatRunsAndSaysWhatItDid) {
   worker.signal(SIGINT);
   const Said said = worker.finish();
   EXPECT_EQ(said.code, 6) << said.err;
-  EXPECT_EQ(said.json().back(), (Json{{"completed", 1}, {"failed", 0}, {"cancelled", 0}}));
+  EXPECT_EQ(said.json().back(),
+            (Json{{"completed", 1}, {"failed", 0}, {"cancelled", 0}}));
   EXPECT_EQ(show("2")["state"], "available");
   EXPECT_EQ(show("2")["attempt"], 0) << "a stop costs no attempt";
   EXPECT_EQ(show("3")["attempt"], 0);

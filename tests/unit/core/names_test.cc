@@ -42,6 +42,9 @@ TEST(JobJson, AnAttemptReadsBack) {
   a.signal = 11;
   a.usage = {Duration{10}, Duration{20}, 30};
   a.stderr_tail = "tail";
+  a.rung = Rung::kTerm;
+  a.leftover_killed = true;
+  a.enforced = {"namespaces", "seccomp"};
   a.worker = "w1";
   a.started = Time(Duration{100});
   a.ended = Time(Duration{200});
@@ -51,6 +54,22 @@ TEST(JobJson, AnAttemptReadsBack) {
   EXPECT_EQ(back.signal, 11);
   EXPECT_EQ(back.ended, a.ended);
   EXPECT_EQ(back.code, Code::kUnavailable);
+  EXPECT_EQ(j["rung"], "term");
+  EXPECT_EQ(back.rung, Rung::kTerm);
+  EXPECT_TRUE(back.leftover_killed);
+  EXPECT_EQ(back.enforced, a.enforced);
+}
+
+TEST(JobJson, AnAttemptOfAnOlderVersionIsRead) {
+  const auto a = Json{{"attempt", 1}, {"fence", 2}, {"class", "signaled"}}.get<Attempt>();
+  EXPECT_EQ(a.rung, Rung::kNone);
+  EXPECT_FALSE(a.leftover_killed);
+  EXPECT_TRUE(a.enforced.empty());
+  // What there was nothing to say of takes no room.
+  const Json j = a;
+  for (const char* name : {"rung", "leftover_killed", "enforced"}) {
+    EXPECT_FALSE(j.contains(name)) << name;
+  }
 }
 
 TEST(JobJson, BytesThatAreNoTextDoNotThrow) {

@@ -100,6 +100,7 @@ TEST_F(LadderTest, OutOfTimeIsStopThenTermThenKill) {
   ASSERT_TRUE(engine.start());
   EXPECT_FALSE(engine.wait(id, kLong));
   EXPECT_EQ(engine.job(id)->attempts.at(0).klass, OutcomeClass::kWallTimeout);
+  EXPECT_EQ(engine.job(id)->attempts.at(0).rung, Rung::kKill);
   EXPECT_EQ(steps(), all);
 }
 

@@ -132,6 +132,8 @@ TEST_F(ForkTest, Case13_LeakedMemory_HostStaysFlat) {
 TEST_F(ForkTest, Case18_GrandchildHoldsTheSocket_BackAtOnceAndItIsDead) {
   const Outcome out = fork_host().run("grandchild");
   ASSERT_EQ(out.klass, OutcomeClass::kOk) << out.error.message;
+  EXPECT_TRUE(out.leftover_killed);
+  EXPECT_FALSE(fork_host().run("nothing").leftover_killed);
   const auto pid = static_cast<pid_t>(std::stol(out.result));
   EXPECT_TRUE(eventually([&] { return !exists(pid); }));
 }

@@ -37,6 +37,7 @@ TEST_P(Server, AnOlderSchemaIsBroughtForward) {
   }
   kind().run(
       "DROP TABLE carrel_limits; DROP TABLE carrel_limit_slots; DROP TABLE carrel_unique;"
+      "ALTER TABLE carrel_attempts DROP COLUMN ending;"
       "DELETE FROM carrel_schema WHERE version > 1");
   const auto refused = open_store(url());
   ASSERT_FALSE(refused) << "only where it is asked for";
@@ -47,7 +48,7 @@ TEST_P(Server, AnOlderSchemaIsBroughtForward) {
   const auto shown = (**registry.schema(place.scheme))(place, false);
   ASSERT_TRUE(shown.has_value()) << shown.error().message;
   EXPECT_EQ(shown->from, 1);
-  EXPECT_EQ(shown->to, 3);
+  EXPECT_EQ(shown->to, 4);
   EXPECT_THAT(shown->sql, AllOf(HasSubstr("carrel_limits"), HasSubstr("carrel_unique")));
   EXPECT_THAT(shown->sql, Not(HasSubstr("carrel_paused")));
   EXPECT_FALSE(open_store(url())) << "it was only shown";
@@ -60,8 +61,19 @@ TEST_P(Server, AnOlderSchemaIsBroughtForward) {
   EXPECT_THAT(claim(*store, 10), SizeIs(2)) << "the older job, and one of the key";
   EXPECT_EQ(kind().run(
                 "SELECT usable_from FROM carrel_schema ORDER BY version DESC LIMIT 1")[0],
-            "2")
-      << "a program of version 2 goes on while newer ones are rolled out";
+            "3")
+      << "a program of version 3 goes on while newer ones are rolled out";
+  // As it writes an attempt: it knows nothing of how it ended.
+  const auto id = store->monitor().list({}, JobId{0}, 1).value().at(0).id;
+  kind().run(
+      "INSERT INTO carrel_attempts (job, fence, wall_us, ended_at, attempt, class, "
+      "worker)"
+      " VALUES (" +
+      std::to_string(value(id)) + ", 77, 5, 6, 1, 1, 'older')");
+  const auto attempts = store->monitor().job(id).value().attempts;
+  ASSERT_THAT(attempts, SizeIs(1));
+  EXPECT_EQ(attempts[0].worker, "older");
+  EXPECT_EQ(attempts[0].rung, Rung::kNone);
 }
 
 TEST_P(Server, TablesAreOnlyMadeWhereThatIsAllowed) {
@@ -112,10 +124,10 @@ TEST_P(Server, TheCommandWorksOnIt) {
     EXPECT_EQ(code, 0) << arguments << ": " << said;
     EXPECT_THAT(said, HasSubstr(text)) << arguments;
   };
-  expect("migrate --dry-run", "version 0 would become version 3");
+  expect("migrate --dry-run", "version 0 would become version 4");
   expect("migrate --sql", "carrel_history");
   expect("migrate --dry-run", "version 0 would become");  // printing changes nothing
-  expect("migrate", "version 0 became version 3");
+  expect("migrate", "version 0 became version 4");
   expect("migrate", "nothing to do");
   expect("enqueue grade '{\"user\": 7}'", "1");
   expect("list", "grade");

@@ -32,7 +32,7 @@ def main(endpoint):
     assert record.row("QB", "id state") == {"id": last, "state": 5}, "completed"
     assert client.take(["work"], 1, "py-1", 2, wait=10_000) == []
     assert code_of(lambda: client.ask(JOB, pack("Q", 999))) == 2, "not_found"
-    assert code_of(lambda: client.ask(JOB, b"", version=2)) == 8, "unsupported"
+    assert code_of(lambda: client.ask(JOB, b"", version=9)) == 8, "unsupported"
     print("ok")
 
 

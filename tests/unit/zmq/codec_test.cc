@@ -53,6 +53,9 @@ Attempt some_attempt() {
   a.signal = 9;
   a.usage = {1us, 2us, 3};
   a.stderr_tail = "tail";
+  a.rung = Rung::kTerm;
+  a.leftover_killed = true;
+  a.enforced = {"namespaces", "seccomp"};
   a.worker = "w";
   a.started = Time{Duration{-5}};
   a.ended = kNever;
@@ -196,7 +199,7 @@ TEST(Codec, TheHeadOfTheProtocolPage) {
   abandon.request = 0x0102030405060708;
   std::string frame = encode(abandon);
   stamp(frame, 0x1122334455667788, 5);
-  EXPECT_EQ(frame, std::string("CRL\x01\x04\0\0\0"
+  EXPECT_EQ(frame, std::string("CRL\x02\x04\0\0\0"
                                "\x88\x77\x66\x55\x44\x33\x22\x11"
                                "\x05\0\0\0\0\0\0\0"
                                "\x08\x07\x06\x05\x04\x03\x02\x01",
@@ -275,10 +278,10 @@ TEST(Codec, KeysOfAMapRise) {
 TEST(Codec, HeadsOfOthersAreNone) {
   std::string frame = encode(Bye{});
   EXPECT_TRUE(understood(frame));
-  frame[3] = 2;
-  EXPECT_EQ(head_of(frame)->version, 2) << "of another version, but one of ours";
+  frame[3] = 9;
+  EXPECT_EQ(head_of(frame)->version, 9) << "of another version, but one of ours";
   EXPECT_FALSE(understood(frame));
-  frame[3] = 1;
+  frame[3] = kVersion;
   frame[6] = 1;
   EXPECT_FALSE(head_of(frame)) << "these bytes are zero";
   EXPECT_FALSE(head_of(""));
