@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <limits>
 #include <tuple>
 #include <utility>
 
@@ -19,6 +20,10 @@ bool wants(const Buckets::Wanted& wanted, const Bucket& bucket) {
 }
 
 }  // namespace
+
+Buckets::Buckets(const std::map<std::string, std::uint32_t>& queue_limits) {
+  for (const auto& [queue, most] : queue_limits) limits_[queue].most = most;
+}
 
 std::size_t Buckets::Hash::operator()(const Key& key) const noexcept {
   const std::hash<std::string_view> hash;
@@ -40,6 +45,9 @@ Bucket& Buckets::get(const std::string& queue, const std::string& kind,
   bucket->kind = kind;
   bucket->priority = priority;
   bucket->paused = paused_.contains(queue);
+  if (const auto limit = limits_.find(queue); limit != limits_.end()) {
+    bucket->limit = &limit->second;
+  }
   last_ = bucket.get();
   const Key key{last_->queue, last_->kind, priority};
   buckets_.emplace(key, std::move(bucket));
@@ -85,34 +93,47 @@ void Buckets::set_paused(const std::string& queue, bool paused) {
 
 void Buckets::gather(const Wanted& wanted) {
   heads_.clear();
+  Demand order{wanted.queues,
+               {},
+               std::numeric_limits<std::size_t>::max(),
+               wanted.in_order,
+               wanted.bounds};
+  rooms_ = QueueRooms(order);
+  for (const auto& [queue, limit] : limits_) rooms_.narrow(queue, limit.room());
   for (Bucket* bucket : active_) {
     if (wants(wanted, *bucket)) {
-      heads_.push_back({bucket, RowOrder<ByAge>::Cursor(bucket->ready)});
+      heads_.push_back({bucket, RowOrder<ByAge>::Cursor(bucket->ready),
+                        rank_of(order, bucket->queue),
+                        rooms_.any() ? rooms_.of(bucket->queue) : nullptr});
     }
   }
   std::make_heap(heads_.begin(), heads_.end(), later);
 }
 
-Row* Buckets::next() {
-  if (heads_.empty()) return nullptr;
+Buckets::Next Buckets::next() {
+  while (!heads_.empty() && heads_.front().room != nullptr && *heads_.front().room == 0) {
+    std::pop_heap(heads_.begin(), heads_.end(), later);
+    heads_.pop_back();
+  }
+  if (heads_.empty()) return {};
   // With one bucket, which is the common case, the heap calls do nothing.
   std::pop_heap(heads_.begin(), heads_.end(), later);
   Head& head = heads_.back();
-  Row* row = head.cursor.get();
+  const Next found{head.cursor.get(), head.room};
   head.cursor.step();
   if (head.cursor.get() == nullptr) {
     heads_.pop_back();
   } else {
     std::push_heap(heads_.begin(), heads_.end(), later);
   }
-  return row;
+  return found;
 }
 
 bool Buckets::later(const Head& a, const Head& b) {
   const Row& x = *a.cursor.get();
   const Row& y = *b.cursor.get();
-  return std::tuple(a.bucket->priority, x.run_at, x.id) >
-         std::tuple(b.bucket->priority, y.run_at, y.id);
+  return std::tuple(a.rank, a.bucket->priority, x.run_at, x.id) >
+         std::tuple(b.rank, b.bucket->priority, y.run_at, y.id);
 }
 
 }  // namespace carrel::memory

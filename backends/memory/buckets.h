@@ -3,11 +3,13 @@
 // Not thread-safe.
 #pragma once
 
+#include <carrel/demand.h>
 #include <carrel/queue.h>
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -22,6 +24,16 @@
 
 namespace carrel::memory {
 
+// A queue of which only so many jobs may run at once.
+struct QueueLimit {
+  std::size_t most = 0;
+  std::size_t running = 0;  // a cache of the rows, as Bucket's counts
+  std::size_t known = 0;    // `running`, when those who wait were last told
+
+  bool full() const { return running >= most; }
+  std::size_t room() const { return full() ? 0 : most - running; }
+};
+
 // All rows of one queue, kind and priority. Lives while a row does, and a while longer.
 struct Bucket {
   static constexpr std::size_t kInactive = static_cast<std::size_t>(-1);
@@ -29,7 +41,8 @@ struct Bucket {
   std::string queue;
   std::string kind;
   std::int16_t priority = 0;
-  bool paused = false;  // its queue is
+  bool paused = false;          // its queue is
+  QueueLimit* limit = nullptr;  // its queue's; null: none
   // Rows by state: a cache of the rows, changed with them under the store's lock.
   std::array<std::uint64_t, kStateCount> rows{};
   std::size_t live = 0;            // all rows, in whatever state
@@ -43,7 +56,8 @@ struct Bucket {
 
 class Buckets {
  public:
-  Buckets() = default;
+  // `queue_limits`: how many jobs of a queue may run at once.
+  explicit Buckets(const std::map<std::string, std::uint32_t>& queue_limits);
   Buckets(const Buckets&) = delete;
   Buckets& operator=(const Buckets&) = delete;
 
@@ -56,26 +70,48 @@ class Buckets {
   void set_paused(const std::string& queue, bool paused);
   const std::set<std::string, std::less<>>& paused() const { return paused_; }
 
+  std::map<std::string, QueueLimit, std::less<>>& limits() { return limits_; }
+  // Those of `queue` that have available rows.
+  template <class F>
+  void for_each_active(const std::string& queue, F f) const {
+    for (const Bucket* bucket : active_) {
+      if (bucket->queue == queue) f(*bucket);
+    }
+  }
+
   template <class F>
   void for_each(F f) const {
     for (const auto& [key, bucket] : buckets_) f(*bucket);
   }
 
-  // Which buckets: of these queues (empty: all) and kinds (none: all).
+  // Which buckets: of these queues (empty: all) and kinds (none: all). `in_order`: as
+  // Demand's. How many of a queue: as its limit and `bounds` say.
   struct Wanted {
+    explicit Wanted(const Demand& demand)
+        : queues(demand.queues),
+          kinds(demand.kinds),
+          in_order(demand.in_order),
+          bounds(demand.bounds) {}
+    explicit Wanted(std::span<const std::string> of) : queues(of) {}
+
     std::span<const std::string> queues;
     std::optional<std::span<const std::string>> kinds;
+    bool in_order = false;
+    std::span<const QueueBound> bounds;
   };
-  // Calls f for rows that may be claimed at `now`, best first (priority, then age), until
-  // it has said true `max` times. f may take the row it is given out of its bucket.
+  // Calls f for rows that may be claimed at `now`, best first (in the order of the queues
+  // if there is one, priority, then age), until it has said true `max` times. f may take
+  // the row it is given out of its bucket.
   template <class F>
   void best(const Wanted& wanted, std::size_t max, Time now, F f) {
     gather(wanted);
     while (max > 0) {
-      Row* row = next();
-      if (row == nullptr) return;
-      if (row->rule.expires_at <= now) continue;  // the sweep will discard it
-      if (f(*row)) --max;
+      const Next found = next();
+      if (found.row == nullptr) return;
+      if (found.row->rule.expires_at <= now) continue;  // the sweep will discard it
+      if (!f(*found.row)) continue;
+      --max;
+      if (found.room != nullptr) --*found.room;
     }
   }
 
@@ -92,19 +128,27 @@ class Buckets {
   struct Head {
     Bucket* bucket;
     RowOrder<ByAge>::Cursor cursor;
+    std::size_t rank;
+    std::size_t* room;  // of its queue; null: any
+  };
+  struct Next {
+    Row* row = nullptr;  // null: there is none
+    std::size_t* room = nullptr;
   };
   void drop_empty();
   void gather(const Wanted& wanted);
-  Row* next();
+  Next next();
   static bool later(const Head& a, const Head& b);
 
   // The keys' views are of their bucket's own strings.
   std::unordered_map<Key, std::unique_ptr<Bucket>, Hash> buckets_;
   std::vector<Bucket*> active_;
   std::set<std::string, std::less<>> paused_;
+  std::map<std::string, QueueLimit, std::less<>> limits_;
   Bucket* last_ = nullptr;    // the last one got: batches are mostly of one kind
   std::size_t drop_at_ = 64;  // how many buckets are worth a look for empty ones
   std::vector<Head> heads_;   // of best(): a heap, kept for its memory
+  QueueRooms rooms_;          // of best()
 };
 
 }  // namespace carrel::memory

@@ -5,7 +5,9 @@
 
 namespace carrel::memory {
 
-Jobs::Jobs(const Retention& keep) : keep_(keep) {
+Jobs::Jobs(const Retention& keep,
+           const std::map<std::string, std::uint32_t>& queue_limits)
+    : keep_(keep), buckets_(queue_limits) {
   if (keep_.max_rows == 0) keep_.max_rows = kDefaultMaxRows;
 }
 
@@ -92,6 +94,9 @@ void Jobs::unindex(Row& row) {
   const State state = row.rule.state;
   if (row.line != nullptr) row.line->leave(row);
   --row.bucket->count(state);
+  if (state == State::kRunning && row.bucket->limit != nullptr) {
+    --row.bucket->limit->running;
+  }
   timers(state).erase(row);
   if (state == State::kAvailable) buckets_.remove_ready(row);
   if (is_final(state)) --final_rows_;
@@ -102,6 +107,7 @@ void Jobs::index(Row& row, Time now) {
   if (row.line != nullptr) row.line->enter(row);
   Bucket& bucket = *row.bucket;
   ++bucket.count(state);
+  if (state == State::kRunning && bucket.limit != nullptr) ++bucket.limit->running;
   if (row.rule.wake_at != kNever || is_final(state)) timers(state).insert(row);
   if (state == State::kAvailable) {
     buckets_.add_ready(row);

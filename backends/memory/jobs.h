@@ -30,7 +30,7 @@ namespace carrel::memory {
 class Jobs {
  public:
   // max_rows 0 becomes kDefaultMaxRows.
-  explicit Jobs(const Retention& keep);
+  Jobs(const Retention& keep, const std::map<std::string, std::uint32_t>& queue_limits);
 
   static constexpr std::size_t kDefaultMaxRows = 10'000;
 

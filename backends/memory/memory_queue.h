@@ -1,6 +1,7 @@
 // The queue in memory: a bounded, prioritised, de-duplicating heap of hints.
 #pragma once
 
+#include <carrel/nudge.h>
 #include <carrel/queue.h>
 
 #include <condition_variable>
@@ -19,7 +20,7 @@
 
 namespace carrel::memory {
 
-class MemoryQueue final : public Queue {
+class MemoryQueue final : public Queue, public Nudge {
  public:
   explicit MemoryQueue(std::size_t capacity) : capacity_(capacity) {}
   MemoryQueue(const MemoryQueue&) = delete;
@@ -31,6 +32,7 @@ class MemoryQueue final : public Queue {
   // Nothing to forget: what was received is kept no longer.
   void settle(std::span<const std::uint64_t> /*receipts*/) noexcept override {}
   std::size_t backlog(const Demand& demand) const noexcept override;
+  void nudge() noexcept override;
   void interrupt() noexcept override;
 
  private:
@@ -55,6 +57,7 @@ class MemoryQueue final : public Queue {
   std::uint64_t receipts_ = 0;
   Signals signals_;
   Waiters waiters_;
+  bool nudged_ = false;
   bool interrupted_ = false;
 };
 

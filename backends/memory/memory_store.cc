@@ -7,10 +7,14 @@
 namespace carrel::memory {
 
 MemoryStore::MemoryStore(const BackendOptions& options)
-    : clock_(*options.clock), jobs_(options.retention) {}
+    : clock_(*options.clock), jobs_(options.retention, options.queue_limits) {}
 
 StoreTraits MemoryStore::traits() const noexcept {
-  return {.reach = Reach::kProcess, .limits = true, .unique = true, .blocks = false};
+  return {.reach = Reach::kProcess,
+          .limits = true,
+          .unique = true,
+          .queue_limits = true,
+          .blocks = false};
 }
 
 void MemoryStore::tell_waiters(Wakes& wakes) {
@@ -21,6 +25,13 @@ void MemoryStore::tell_waiters(Wakes& wakes) {
     }
   }
   jobs_.fresh().clear();
+  for (auto& [queue, limit] : jobs_.buckets().limits()) {
+    const bool eased = limit.running < std::exchange(limit.known, limit.running);
+    if (!eased || limit.full() || waiters_.empty()) continue;
+    jobs_.buckets().for_each_active(queue, [&](const Bucket& bucket) {
+      if (!bucket.paused) waiters_.call(queue, bucket.kind, limit.room(), wakes);
+    });
+  }
   jobs_.freed().clear();  // those of calls that cannot answer with them
   for (const JobId id : jobs_.ended()) {
     const auto [from, to] = watchers_.equal_range(value(id));
@@ -91,6 +102,9 @@ Result<std::vector<ClaimAnswer>> MemoryStore::claim(std::span<const Ticket> tick
       answers.emplace_back(tl::unexpect, Refusal::kGone);
     } else if (row->rule.state == State::kAvailable && row->bucket->paused) {
       answers.emplace_back(tl::unexpect, Refusal::kPaused);
+    } else if (row->rule.state == State::kAvailable && row->bucket->limit != nullptr &&
+               row->bucket->limit->full()) {
+      answers.emplace_back(tl::unexpect, Refusal::kLimited);  // and is found again
     } else if (row->line != nullptr && row->rule.state == State::kAvailable &&
                row->line->full_for(*row)) {
       jobs_.move(*row, access.now(), [](Row& r) { rules::hold(r.rule); });
@@ -123,7 +137,7 @@ std::vector<Claimed> MemoryStore::take(const Demand& demand, std::string_view wo
   std::vector<Row*> full;
   // At its key's limit a row is passed over, and stays where it is while the others are
   // walked.
-  jobs_.buckets().best({demand.queues, demand.kinds}, demand.max, now, [&](Row& row) {
+  jobs_.buckets().best(Buckets::Wanted(demand), demand.max, now, [&](Row& row) {
     if (row.line != nullptr && row.line->full_for(row)) {
       full.push_back(&row);
       return false;
@@ -208,7 +222,19 @@ std::vector<Result<Finished>> MemoryStore::finish(std::span<const Finish> runs) 
     });
     answer.freed = std::exchange(jobs_.freed(), {});
   }
+  if (!answers.empty()) add_eased(now, answers.back()->freed);
   return answers;
+}
+
+void MemoryStore::add_eased(Time now, std::vector<Ticket>& tickets) {
+  for (const auto& [queue, limit] : jobs_.buckets().limits()) {
+    if (limit.running >= limit.known) continue;
+    const Buckets::Wanted wanted{std::span(&queue, 1)};
+    jobs_.buckets().best(wanted, limit.known - limit.running, now, [&](const Row& row) {
+      tickets.push_back(ticket_of(row));
+      return true;
+    });
+  }
 }
 
 void MemoryStore::keep_outcome(Row& row, const Finish& run, Time now) {
@@ -273,7 +299,7 @@ std::vector<Result<Ticket>> MemoryStore::retry(std::span<const JobId> ids) {
 Result<std::vector<Ticket>> MemoryStore::peek(const Demand& demand) {
   std::vector<Ticket> tickets;
   Access access(*this);
-  jobs_.buckets().best({demand.queues, demand.kinds}, demand.max, access.now(),
+  jobs_.buckets().best(Buckets::Wanted(demand), demand.max, access.now(),
                        [&](const Row& row) {
                          tickets.push_back(ticket_of(row));
                          return true;
@@ -291,7 +317,8 @@ Result<std::vector<Ticket>> MemoryStore::set_paused(std::string_view queue, bool
   Access access(*this);
   jobs_.buckets().set_paused(name, paused);
   if (paused) return tickets;
-  jobs_.buckets().best({{&name, 1}, {}}, kMostTickets, access.now(), [&](const Row& row) {
+  const Buckets::Wanted wanted{std::span(&name, 1)};
+  jobs_.buckets().best(wanted, kMostTickets, access.now(), [&](const Row& row) {
     tickets.push_back(ticket_of(row));
     return true;
   });

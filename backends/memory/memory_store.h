@@ -76,6 +76,9 @@ class MemoryStore final : public Store, private Monitor {
   void watch(std::span<const JobId> ids, Watcher& watcher);
   void unwatch(std::span<const JobId> ids, const Watcher& watcher);
   void tell_waiters(Wakes& wakes);
+  // The best jobs of limited queues in which runs have ended since those who wait were
+  // last told: one for each end.
+  void add_eased(Time now, std::vector<Ticket>& tickets);
 
   const Clock& clock_;
   std::mutex mutex_;  // guards all below

@@ -40,6 +40,7 @@ Result<Swept> MemoryStore::sweep(std::size_t max) {
   jobs_.uniques().forget(now, max);
   for (Ticket& ticket : jobs_.freed()) swept.due.push_back(std::move(ticket));
   jobs_.freed().clear();
+  add_eased(now, swept.due);
   if (const Time next = jobs_.uniques().next(); next != kNever) {
     swept.next = std::max(Duration::zero(), Duration(next - now));
   }

@@ -1,5 +1,7 @@
 #include "waiters.h"
 
+#include <carrel/demand.h>
+
 #include <algorithm>
 
 namespace carrel::memory {
@@ -20,7 +22,8 @@ bool wants(const Demand& demand, const std::string& queue, const std::string& ki
   const auto has = [](std::span<const std::string> names, const std::string& name) {
     return std::find(names.begin(), names.end(), name) != names.end();
   };
-  return (demand.queues.empty() || has(demand.queues, queue)) && has(demand.kinds, kind);
+  return (demand.queues.empty() || has(demand.queues, queue)) &&
+         has(demand.kinds, kind) && (demand.bounds.empty() || most_of(demand, queue) > 0);
 }
 
 void Waiters::call(const std::string& queue, const std::string& kind, std::size_t count,
@@ -30,7 +33,7 @@ void Waiters::call(const std::string& queue, const std::string& kind, std::size_
     if (waiter->called || !wants(waiter->demand, queue, kind)) continue;
     waiter->called = true;
     wakes.add(waiter->signal);
-    count -= std::min(count, waiter->demand.max);
+    count -= std::min(count, most_of(waiter->demand, queue));
   }
 }
 

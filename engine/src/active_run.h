@@ -18,6 +18,7 @@
 #include <utility>
 
 #include "kind.h"
+#include "queue_slots.h"
 
 namespace carrel {
 
@@ -46,6 +47,8 @@ class ActiveRun final : public RunSink, public std::enable_shared_from_this<Acti
   Outcome outcome;
   Finish finish;
   bool more_ends = false;  // others follow at once
+
+  QueueSlots::Slot* slot = nullptr;  // that it has, until it ends; null: none
 
   // Places in tables of others, guarded by them.
   std::size_t index = 0;  // the Runner's

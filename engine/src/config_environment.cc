@@ -37,12 +37,14 @@ std::vector<std::string> variable_names() {
 Result<void> refuse_if_meant(std::string_view name) {
   const auto known = variable_names();
   const std::string_view bare = name.substr(kPrefix.size());
-  for (std::string_view table : {"WORKER_", "RETENTION_", "LOG_", "DEFAULTS_", "JOBS_"}) {
+  for (std::string_view table :
+       {"WORKER_", "RETENTION_", "LOG_", "DEFAULTS_", "JOBS_", "QUEUES_"}) {
     if (!bare.starts_with(table)) continue;
     return fail(Code::kInvalid,
                 std::string(name) + ": there is no such setting" +
-                    (table == "JOBS_" ? "; [jobs] is set in the file only"
-                                      : did_you_mean(name, known)),
+                    (table == "JOBS_"     ? "; [jobs] is set in the file only"
+                     : table == "QUEUES_" ? "; [queues] is set in the file only"
+                                          : did_you_mean(name, known)),
                 "config");
   }
   std::vector<std::string> bare_names;  // the shared prefix would make all of them near

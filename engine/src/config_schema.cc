@@ -38,6 +38,10 @@ const EngineKey kEngineKeys[] = {
      {0, 100'000}},
     {"worker.queues", &at<Config, &Config::worker, &WorkerConfig::queues>,
      "Take jobs from these queues only; empty: from all."},
+    {"worker.order", &at<Config, &Config::worker, &WorkerConfig::order>,
+     "Which of these queues goes first. `mixed`: none, the best job of all; `strict`: as "
+     "they are listed, none of a later one while an earlier has a job; `weighted`: each "
+     "claim draws an order anew, by the weights in `[queues.NAME]`."},
     {"worker.prefetch", &at<Config, &Config::worker, &WorkerConfig::prefetch>,
      "Jobs claimed beyond the free slots, for very short jobs.", kCount},
     {"worker.warm",
@@ -177,6 +181,22 @@ const KindKey kKindKeys[] = {
      "A table for an isolation from a plugin, handed on as it stands."},
 };
 
+const QueueKey kQueueKeys[] = {
+    {"weight",
+     &at<QueueConfig, &QueueConfig::weight>,
+     "With `worker.order = \"weighted\"`: how often it goes before the others, in "
+     "proportion to their weights.",
+     {1, 1000}},
+    {"concurrency", &at<QueueConfig, &QueueConfig::concurrency>,
+     "At most this many jobs of it at once in this process, those claimed ahead "
+     "included; 0: no bound.",
+     kCount},
+    {"limit", &at<QueueConfig, &QueueConfig::limit>,
+     "At most this many jobs of it run at once, in all workers of the store together; "
+     "0: no bound. Give all of them the same.",
+     kCount},
+};
+
 constexpr Bounds kBytes{0, 1ULL << 50};
 
 const SandboxKey kSandboxKeys[] = {
@@ -247,6 +267,7 @@ const SandboxKey kSandboxKeys[] = {
 
 std::span<const EngineKey> engine_keys() { return kEngineKeys; }
 std::span<const KindKey> kind_keys() { return kKindKeys; }
+std::span<const QueueKey> queue_keys() { return kQueueKeys; }
 
 std::span<const SandboxKey> sandbox_keys() { return kSandboxKeys; }
 

@@ -23,7 +23,7 @@ using Member = std::variant<
     Mode& (*)(Root&), LogLevel& (*)(Root&), std::uint32_t& (*)(Root&),
     std::vector<SandboxMount>& (*)(Root&), SandboxTier& (*)(Root&),
     SandboxNetwork& (*)(Root&), SandboxSyscalls& (*)(Root&),
-    std::vector<State>& (*)(Root&), OnConflict& (*)(Root&)>;
+    std::vector<State>& (*)(Root&), OnConflict& (*)(Root&), QueueOrder& (*)(Root&)>;
 
 // What a number must keep to, both ends included; a duration counts in microseconds.
 struct Bounds {
@@ -41,10 +41,12 @@ struct Key {
 };
 using EngineKey = Key<Config>;
 using KindKey = Key<KindConfig>;
+using QueueKey = Key<QueueConfig>;
 using SandboxKey = Key<SandboxProfile>;
 
 std::span<const EngineKey> engine_keys();    // at the top, [worker], [retention], [log]
 std::span<const KindKey> kind_keys();        // in [defaults] and each [jobs.NAME]
+std::span<const QueueKey> queue_keys();      // in each [queues.NAME]
 std::span<const SandboxKey> sandbox_keys();  // in each [sandbox.NAME]
 
 // The longest duration that any key takes.

@@ -127,12 +127,15 @@ std::string documentation(const Key<Root>& key) {
 
 template std::string type_name(const EngineKey&);
 template std::string type_name(const KindKey&);
+template std::string type_name(const QueueKey&);
 template std::string type_name(const SandboxKey&);
 template std::string shown(const EngineKey&, const Config&);
 template std::string shown(const KindKey&, const KindConfig&);
+template std::string shown(const QueueKey&, const QueueConfig&);
 template std::string shown(const SandboxKey&, const SandboxProfile&);
 template std::string documentation(const EngineKey&);
 template std::string documentation(const KindKey&);
+template std::string documentation(const QueueKey&);
 template std::string documentation(const SandboxKey&);
 
 Result<std::uint64_t> parse_size(std::string_view text) {

@@ -2,6 +2,8 @@
 // would be one more for every host to load.
 #include <carrel/config.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
@@ -55,15 +57,17 @@ Json to_json(const toml::node& node) {
   return out;
 }
 
+// The tables at the top whose names within are the user's, or whose keys a job's are.
+constexpr std::array<std::string_view, 4> kTables = {"defaults", "jobs", "queues",
+                                                     "sandbox"};
+
 class Reader {
  public:
   Reader(std::string_view source, Config& config) : source_(source), config_(config) {}
 
   Result<void> read(const toml::table& root) {
     for (const auto& [key, node] : root) {
-      if (key.str() == "defaults" || key.str() == "jobs" || key.str() == "sandbox") {
-        continue;
-      }
+      if (std::find(kTables.begin(), kTables.end(), key.str()) != kTables.end()) continue;
       walk(config::engine_keys(), config_, "", "", key, node);
     }
     // Jobs begin as a copy of the defaults, so these come first, wherever they stand.
@@ -72,6 +76,11 @@ class Reader {
         for (const auto& [key, node] : *table) {
           walk(config::kind_keys(), config_.defaults, "defaults.", "", key, node);
         }
+      }
+    }
+    if (const auto at = root.find("queues"); at != root.end()) {
+      if (const auto* queues = as_table("queues", at->second)) {
+        for (const auto& [name, node] : *queues) queue(name, node);
       }
     }
     if (const auto at = root.find("sandbox"); at != root.end()) {
@@ -104,6 +113,18 @@ class Reader {
     }
     for (const auto& [k, n] : *table) {
       walk(config::kind_keys(), kind, prefix + ".", "", k, n);
+    }
+  }
+
+  void queue(const toml::key& key, const toml::node& node) {
+    const std::string name(key.str());
+    const std::string prefix = "queues." + name;
+    const auto* table = as_table(prefix, node);
+    if (table == nullptr) return;
+    config_.places[prefix] = place(key.source().begin);
+    QueueConfig& queue = config_.queues[name];
+    for (const auto& [k, n] : *table) {
+      walk(config::queue_keys(), queue, prefix + ".", "", k, n);
     }
   }
 
@@ -152,7 +173,7 @@ class Reader {
       known.emplace_back(k.name);
       known.emplace_back(k.name.substr(0, k.name.find('.')));
     }
-    if (prefix.empty()) known.insert(known.end(), {"defaults", "jobs", "sandbox"});
+    if (prefix.empty()) known.insert(known.end(), kTables.begin(), kTables.end());
     auto guess = nearest(name, known);
     const std::string leaf = name.substr(name.rfind('.') + 1);
     for (const auto& k : keys) {

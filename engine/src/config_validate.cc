@@ -31,6 +31,7 @@ class Validator {
       if (const auto why = bad_name(name)) refuse(table, "the name of a kind " + *why);
       kind(table, job);
     }
+    for (const auto& [name, queue_config] : config_.queues) queue(name, queue_config);
     for (const auto& [name, profile] : config_.sandboxes) {
       const std::string table = "sandbox." + name;
       if (const auto why = bad_name(name)) refuse(table, "the name of a sandbox " + *why);
@@ -97,6 +98,12 @@ class Validator {
       if (!worker.queues.empty()) {
         refuse("worker.queues", "role = \"producer\" takes no jobs: leave it out");
       }
+      if (worker.order != QueueOrder::kMixed) {
+        refuse("worker.order", "role = \"producer\" takes no jobs: leave it out");
+      }
+    }
+    if (worker.order != QueueOrder::kMixed && worker.queues.empty()) {
+      refuse("worker.order", "needs worker.queues: the queues that it puts in order");
     }
     std::set<std::string> seen;
     for (const std::string& queue : worker.queues) {
@@ -110,6 +117,29 @@ class Validator {
     for (const std::string& plugin : config_.plugins) {
       if (plugin.empty()) refuse("plugins", "the path of a plugin is empty");
     }
+  }
+
+  void queue(const std::string& name, const QueueConfig& queue) {
+    const std::string prefix = "queues." + name + ".";
+    if (const auto why = bad_name(name)) {
+      refuse("queues." + name, "the name of a queue " + *why);
+    }
+    bounds(config::queue_keys(), queue, prefix);
+    const WorkerConfig& worker = config_.worker;
+    // One file may serve several kinds of worker, by CARREL_WORKER_ORDER.
+    if (queue.weight != 1 && worker.order != QueueOrder::kWeighted &&
+        !config_.where("worker.order").starts_with("CARREL_")) {
+      refuse(prefix + "weight", "needs worker.order = \"weighted\"");
+    }
+    // A limit holds for all workers of the store, this one may be one of the others.
+    const auto& taken = worker.queues;
+    if (taken.empty() || std::find(taken.begin(), taken.end(), name) != taken.end()) {
+      return;
+    }
+    const std::string why =
+        "worker.queues does not name " + quote(name) + did_you_mean(name, taken);
+    if (queue.weight != 1) refuse(prefix + "weight", why);
+    if (queue.concurrency > 0) refuse(prefix + "concurrency", why);
   }
 
   void kind(const std::string& table, const KindConfig& kind) {

@@ -228,9 +228,11 @@ bool is_scalar(const Key<Root>& key) {
 
 template Result<void> set(const EngineKey&, Config&, const Json&);
 template Result<void> set(const KindKey&, KindConfig&, const Json&);
+template Result<void> set(const QueueKey&, QueueConfig&, const Json&);
 template Result<void> set(const SandboxKey&, SandboxProfile&, const Json&);
 template Result<void> check(const EngineKey&, const Config&);
 template Result<void> check(const KindKey&, const KindConfig&);
+template Result<void> check(const QueueKey&, const QueueConfig&);
 template Result<void> check(const SandboxKey&, const SandboxProfile&);
 template Json from_text(const EngineKey&, std::string_view);
 template Json from_text(const KindKey&, std::string_view);

@@ -11,7 +11,7 @@ constexpr Duration kFirstBackoff = std::chrono::milliseconds(50);
 constexpr Duration kLastBackoff = std::chrono::seconds(5);
 }  // namespace
 
-Feed::Feed(ClaimSource& source, Runner& runner, Setup setup, StoreStatus& status)
+Feed::Feed(WorkerSource& source, Runner& runner, Setup setup, StoreStatus& status)
     : source_(source),
       runner_(runner),
       setup_(std::move(setup)),
@@ -23,6 +23,7 @@ Feed::~Feed() { stop(); }
 
 void Feed::start() {
   if (serves_) runner_.on_room([this] { serve(); });
+  if (runner_.slots().any()) runner_.on_queue_room([this] { nudge(); });
   thread_ = named_thread("carrel-feed", [this] {
     if (serves_) {
       work_when_dry();
@@ -34,8 +35,12 @@ void Feed::start() {
 
 Result<std::size_t> Feed::pull(std::size_t max, Duration wait) {
   const std::uint64_t number = ++number_;
-  auto jobs = source_.claim({setup_.queues, setup_.kinds, max}, setup_.worker, number,
-                            setup_.lease, wait);
+  // Said before the slots are counted: whoever gives one back later sees it.
+  if (runner_.slots().any()) waits_bounded_ = wait > Duration{0};
+  const std::vector<QueueBound> bounds = runner_.slots().left();
+  const Demand demand{setup_.turns.next(), setup_.kinds, max, setup_.turns.in_order(),
+                      bounds};
+  auto jobs = source_.claim(demand, setup_.worker, number, setup_.lease, wait);
   if (!jobs) {
     lost_ = true;
     settled_ = number;
@@ -45,6 +50,11 @@ Result<std::size_t> Feed::pull(std::size_t max, Duration wait) {
   if (count > 0) runner_.launch(std::move(*jobs));
   settled_ = number;  // after the launch: whoever reads it sees the leases too
   return count;
+}
+
+// A queue has a slot again, and the claim that waits may have left it out.
+void Feed::nudge() noexcept {
+  if (waits_bounded_.exchange(false)) source_.nudge();
 }
 
 void Feed::work() {

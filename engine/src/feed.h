@@ -5,6 +5,7 @@
 // there are none.
 #pragma once
 
+#include <carrel/config.h>
 #include <carrel/store.h>
 
 #include <atomic>
@@ -14,8 +15,10 @@
 #include <thread>
 #include <vector>
 
+#include "queue_turns.h"
 #include "runner.h"
 #include "store_status.h"
+#include "worker_source.h"
 
 namespace carrel {
 
@@ -24,14 +27,14 @@ namespace carrel {
 class Feed {
  public:
   struct Setup {
-    std::vector<std::string> queues;
+    QueueTurns turns;
     std::vector<std::string> kinds;
     std::string worker;
     Duration lease;
     Duration wait;  // of one claim
     bool store_blocks;
   };
-  Feed(ClaimSource& source, Runner& runner, Setup setup, StoreStatus& status);
+  Feed(WorkerSource& source, Runner& runner, Setup setup, StoreStatus& status);
   ~Feed();  // stop()
 
   void start();
@@ -48,19 +51,21 @@ class Feed {
   bool take_lost() noexcept { return lost_.exchange(false); }
 
  private:
+  void nudge() noexcept;
   void work();
   void work_when_dry();
   // With the lock held, which it gives up meanwhile. False: interrupted.
   bool back_off(std::unique_lock<std::mutex>& lock, const Error& error);
 
-  ClaimSource& source_;
+  WorkerSource& source_;
   Runner& runner_;
-  const Setup setup_;
+  Setup setup_;
   StoreStatus& status_;
   const bool serves_;  // whoever makes room claims
   std::uint64_t number_ = 0;
   std::atomic<std::uint64_t> settled_{0};
   std::atomic<bool> lost_{false};
+  std::atomic<bool> waits_bounded_{false};  // a claim waits that may leave queues out
   std::mutex mutex_;
   std::condition_variable wake_;
   bool stopping_ = false;

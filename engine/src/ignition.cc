@@ -155,6 +155,11 @@ std::string Engine::Impl::absolute(const std::string& url) const {
 BackendOptions Engine::Impl::backend_options() const {
   BackendOptions options;
   options.retention = config.retention;
+  if (config.role == Role::kWorker) {  // a producer claims nothing
+    for (const auto& [name, queue] : config.queues) {
+      if (queue.limit > 0) options.queue_limits.emplace(name, queue.limit);
+    }
+  }
   options.poll = config.worker.poll;
   options.log = log;
   return options;
@@ -194,6 +199,14 @@ Result<void> Engine::Impl::check_features() const {
   if (auto ok = check("defaults", config.defaults); !ok) return ok;
   for (const auto& [name, kind] : config.jobs) {
     if (auto ok = check("jobs." + name, kind); !ok) return ok;
+  }
+  if (config.role == Role::kProducer || traits.queue_limits) return {};
+  for (const auto& [name, queue] : config.queues) {
+    if (queue.limit == 0) continue;
+    return fail(Code::kUnsupported,
+                config.where("queues." + name + ".limit") +
+                    "this store holds no limits of queues",
+                "engine");
   }
   return {};
 }

@@ -19,10 +19,13 @@ double random_fraction() {
 
 }  // namespace
 
-Runner::Runner(const KindTable& kinds, Size size, Ladder& ladder, Completer& completer)
+Runner::Runner(const KindTable& kinds, Size size,
+               const std::map<std::string, QueueConfig>& queues, Ladder& ladder,
+               Completer& completer)
     : kinds_(kinds),
       size_(size),
       batch_(std::max<std::size_t>(1, size.prefetch / 2)),
+      slots_(queues),
       ladder_(ladder),
       completer_(completer) {}
 
@@ -62,6 +65,7 @@ void Runner::launch(std::vector<Claimed> jobs) {
     const Kind* kind = kinds_.find(job.kind);
     runs.push_back(std::allocate_shared<ActiveRun>(
         RecyclingAllocator<ActiveRun>(), std::move(job), *kind, *this, on_progress_));
+    if (slots_.any()) runs.back()->slot = slots_.take(runs.back()->job.queue);
   }
   busy_ += runs.size();
   {
@@ -140,8 +144,10 @@ void Runner::ended(RunPtr run) noexcept {
   run->finish = make_finish(run->job, outcome, decision, run->climbed());
   const Kind& kind = run->kind;
   const bool more = run->more_ends;
+  QueueSlots::Slot* const slot = run->slot;
   completer_.push(std::move(run), more);
   if (!kind.traits.queues) refill(kind);
+  const bool queue_was_full = slot != nullptr && slot->give_back();
   const std::size_t before = busy_.fetch_sub(1);
   if (waiters_.load() > 0 && before - 1 <= wake_at_busy_.load()) tell_waiters();
   if (!more) {
@@ -149,6 +155,7 @@ void Runner::ended(RunPtr run) noexcept {
     // Its commit may have been quicker than the count of the busy.
     if (on_room_) on_room_();
   }
+  if (queue_was_full && on_queue_room_) on_queue_room_();
   reporting_.fetch_sub(1);  // the last touch of this object
 }
 

@@ -20,6 +20,7 @@
 #include "active_run.h"
 #include "kind.h"
 #include "ladder.h"
+#include "queue_slots.h"
 
 namespace carrel {
 
@@ -32,7 +33,9 @@ class Runner {
     std::size_t concurrency = 1;
     std::size_t prefetch = 0;
   };
-  Runner(const KindTable& kinds, Size size, Ladder& ladder, Completer& completer);
+  Runner(const KindTable& kinds, Size size,
+         const std::map<std::string, QueueConfig>& queues, Ladder& ladder,
+         Completer& completer);
   // `told` hears, on the thread that made it, of room that finishes have made; it is
   // called with no lock held, and set before the first launch.
   void on_room(std::function<void()> told) { on_room_ = std::move(told); }
@@ -40,6 +43,8 @@ class Runner {
   void on_progress(ActiveRun::ProgressFn told) {
     on_progress_ = std::make_shared<const ActiveRun::ProgressFn>(std::move(told));
   }
+  // Likewise `told`, when a job ends whose queue had as many here as it may have.
+  void on_queue_room(std::function<void()> told) { on_queue_room_ = std::move(told); }
   ~Runner();  // no run is left
 
   // Blocks until jobs may be claimed, and says how many; 0: interrupted. One caller.
@@ -49,6 +54,8 @@ class Runner {
   // of it rather than one by one.
   bool has_room() const noexcept { return room() >= batch_; }
   void interrupt();
+  // Of queues that may have only so many jobs here.
+  const QueueSlots& slots() const noexcept { return slots_; }
 
   // Registers the jobs, so that the next beat names them, and starts them.
   void launch(std::vector<Claimed> jobs);
@@ -94,6 +101,8 @@ class Runner {
   const std::size_t batch_;
   std::function<void()> on_room_;
   std::shared_ptr<const ActiveRun::ProgressFn> on_progress_;
+  std::function<void()> on_queue_room_;
+  QueueSlots slots_;
   Ladder& ladder_;
   Completer& completer_;
 

@@ -8,17 +8,46 @@ namespace {
 constexpr std::size_t kPeek = 512;
 }  // namespace
 
-Result<void> TicketSource::top_up(const Demand& demand) {
+Result<TicketSource::Clock::time_point> TicketSource::top_up(const Demand& demand,
+                                                             Line& line) {
   const auto now = Clock::now();
-  if (queue_.backlog(demand) >= demand.max || (!more_ && now < next_peek_)) return {};
+  if (queue_.backlog(demand) >= demand.max) return now + poll_;
+  if (!line.more && now < line.next_peek) return line.next_peek;
   Demand wide = demand;
   wide.max = std::max(kPeek, 4 * demand.max);
   auto tickets = store_.peek(wide);
   if (!tickets) return tl::unexpected<Error>(std::move(tickets.error()));
-  more_ = tickets->size() >= wide.max;
-  next_peek_ = now + poll_;
+  line.more = tickets->size() >= wide.max;
+  line.next_peek = now + poll_;
   queue_.publish(*tickets);
-  return {};
+  return line.next_peek;
+}
+
+// How many of a queue may run now does not matter here: soon it may be more.
+Result<TicketSource::Clock::time_point> TicketSource::top_up(const Demand& demand) {
+  if (!demand.in_order && demand.bounds.empty()) return top_up(demand, all_);
+  auto next = Clock::time_point::max();
+  const auto look = [&](const Demand& part, Line& line) -> Result<void> {
+    const auto at = top_up(part, line);
+    if (!at) return tl::unexpected<Error>(at.error());
+    next = std::min(next, *at);
+    return {};
+  };
+  std::vector<QueueBound> others;  // none of those that have lines of their own
+  const auto look_at = [&](const std::string& queue) {
+    others.push_back({queue, 0});
+    return look({{&queue, 1}, demand.kinds, demand.max}, lines_[queue]);
+  };
+  for (const std::string& queue : demand.queues) {
+    if (auto ok = look_at(queue); !ok) return tl::unexpected<Error>(ok.error());
+  }
+  if (!demand.queues.empty()) return next;
+  for (const QueueBound& bound : demand.bounds) {
+    if (auto ok = look_at(bound.queue); !ok) return tl::unexpected<Error>(ok.error());
+  }
+  const Demand rest{{}, demand.kinds, demand.max, false, others};
+  if (auto ok = look(rest, all_); !ok) return tl::unexpected<Error>(ok.error());
+  return next;
 }
 
 Result<std::vector<Claimed>> TicketSource::claim(const Demand& demand,
@@ -30,10 +59,10 @@ Result<std::vector<Claimed>> TicketSource::claim(const Demand& demand,
   std::vector<Ticket> tickets;
   std::vector<std::uint64_t> receipts;
   do {
-    if (auto ok = top_up(demand); !ok)
-      return tl::unexpected<Error>(std::move(ok.error()));
+    const auto next_peek = top_up(demand);
+    if (!next_peek) return tl::unexpected<Error>(next_peek.error());
     const auto now = Clock::now();
-    const auto left = std::min(until, std::max(next_peek_, now)) - now;
+    const auto left = std::min(until, std::max(*next_peek, now)) - now;
     auto deliveries = queue_.receive(
         demand, std::max(Duration{0}, std::chrono::duration_cast<Duration>(left)));
     if (!deliveries) return tl::unexpected<Error>(std::move(deliveries.error()));
@@ -47,14 +76,22 @@ Result<std::vector<Claimed>> TicketSource::claim(const Demand& demand,
     auto answers = store_.claim(tickets, worker, claim_number, lease);
     queue_.settle(receipts);
     if (!answers) {
-      more_ = true;  // the tickets are gone: look again at once
+      all_.more = true;  // the tickets are gone: look again at once
+      for (auto& [queue, line] : lines_) line.more = true;
       return tl::unexpected<Error>(std::move(answers.error()));
     }
     for (auto& answer : *answers) {
       if (answer) claimed.push_back(std::move(*answer));
     }
-  } while (claimed.empty() && !interrupted_.load() && Clock::now() < until);
+  } while (claimed.empty() && !nudged_.load() && !interrupted_.load() &&
+           Clock::now() < until);
+  nudged_ = false;
   return claimed;
+}
+
+void TicketSource::nudge() noexcept {
+  nudged_ = true;
+  if (nudge_ != nullptr) nudge_->nudge();
 }
 
 void TicketSource::interrupt() noexcept {

@@ -26,8 +26,8 @@ std::string make_worker_id() {
   return text;
 }
 
-std::unique_ptr<ClaimSource> Worker::make_source(const Setup& setup) {
-  if (!setup.queue) return setup.store.claim_source();
+std::unique_ptr<WorkerSource> Worker::make_source(const Setup& setup) {
+  if (!setup.queue) return std::make_unique<FusedSource>(setup.store);
   return std::make_unique<TicketSource>(*setup.queue, setup.store,
                                         setup.config.worker.poll);
 }
@@ -54,13 +54,13 @@ Worker::Worker(Setup setup)
       completer_(setup.store, hooks(setup), status_, setup.totals, setup.log,
                  std::max(kMinUnflushed,
                           2 * (setup.concurrency + setup.config.worker.prefetch))),
-      runner_(setup.kinds, {setup.concurrency, setup.config.worker.prefetch}, ladder_,
-              completer_),
-      feed_(
-          *source_, runner_,
-          {setup.config.worker.queues, setup.kinds.names, id_, setup.config.worker.lease,
-           setup.config.worker.poll, setup.store.traits().blocks},
-          status_),
+      runner_(setup.kinds, {setup.concurrency, setup.config.worker.prefetch},
+              setup.config.queues, ladder_, completer_),
+      feed_(*source_, runner_,
+            {QueueTurns(setup.config.worker, setup.config.queues), setup.kinds.names, id_,
+             setup.config.worker.lease, setup.config.worker.poll,
+             setup.store.traits().blocks},
+            status_),
       pulse_(setup.store, feed_, runner_,
              {id_, setup.config.worker.lease, setup.config.worker.beat}, status_,
              setup.totals, setup.log),

@@ -18,6 +18,7 @@
 #include "runner.h"
 #include "store_status.h"
 #include "ticket_source.h"
+#include "worker_source.h"
 
 namespace carrel {
 
@@ -52,13 +53,13 @@ class Worker {
   std::optional<std::string> store_error() const { return status_.error(); }
 
  private:
-  static std::unique_ptr<ClaimSource> make_source(const Setup& setup);
+  static std::unique_ptr<WorkerSource> make_source(const Setup& setup);
   Completer::Hooks hooks(Setup& setup);
 
   std::shared_ptr<Queue> queue_;
   const std::string id_;
   StoreStatus status_;
-  std::unique_ptr<ClaimSource> source_;
+  std::unique_ptr<WorkerSource> source_;
   Ladder ladder_;
   Completer completer_;
   Runner runner_;

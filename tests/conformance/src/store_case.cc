@@ -1,5 +1,7 @@
 #include "store_case.h"
 
+#include "store_queues.h"
+
 namespace carrel::conformance {
 
 void StoreCase::SetUp() {
@@ -171,6 +173,7 @@ void register_store_tests(StoreHarness harness) {
   add_sweep_cases(cases);
   add_pause_cases(cases);
   add_limit_cases(cases);
+  add_queue_cases(cases);
   add_unique_cases(cases);
   add_await_cases(cases);
   add_monitor_cases(cases);

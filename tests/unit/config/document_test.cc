@@ -34,6 +34,7 @@ TEST(Document, HasEveryKeyWithItsTypeDefaultAndMeaning) {
   ASSERT_FALSE(text.empty());
   expect_documented(engine_keys(), text, lines);
   expect_documented(kind_keys(), text, lines);
+  expect_documented(queue_keys(), text, lines);
   expect_documented(sandbox_keys(), text, lines);
 
   std::istringstream stream(text);
@@ -62,6 +63,8 @@ void expect_defaults_read_back(std::span<const Key<Root>> keys, const char* tabl
     if (!config) continue;
     if constexpr (std::is_same_v<Root, Config>) {
       EXPECT_EQ(shown(key, *config), shown(key, Root{}));
+    } else if constexpr (std::is_same_v<Root, QueueConfig>) {
+      EXPECT_EQ(shown(key, config->queues.at("x")), shown(key, Root{}));
     } else if constexpr (std::is_same_v<Root, SandboxProfile>) {
       EXPECT_EQ(shown(key, config->sandboxes.at("x")), shown(key, Root{}));
     } else {
@@ -73,6 +76,7 @@ void expect_defaults_read_back(std::span<const Key<Root>> keys, const char* tabl
 TEST(Document, DefaultsReadBack) {
   expect_defaults_read_back(engine_keys(), "");
   expect_defaults_read_back(kind_keys(), "defaults");
+  expect_defaults_read_back(queue_keys(), "queues.x");
   expect_defaults_read_back(sandbox_keys(), "sandbox.x");
 }
 

@@ -66,6 +66,46 @@ TEST(Validate, CommandsAndIsolations) {
             "no error");
 }
 
+TEST(Validate, OrdersAndWeightsOfQueues) {
+  const std::string queues = "[worker]\nqueues = [\"pull\", \"push\"]\n";
+  EXPECT_EQ(error_of(queues + "order = \"strict\""), "no error");
+  EXPECT_EQ(error_of(queues + "order = \"weighted\"\n[queues.pull]\nweight = 4"),
+            "no error");
+  EXPECT_THAT(error_of("[worker]\norder = \"strict\""),
+              StartsWith("c.toml:2:1: worker.order: needs worker.queues"));
+  EXPECT_THAT(error_of(queues + "order = \"random\""),
+              StartsWith("c.toml:3:9: worker.order: expected \"mixed\", \"strict\" or "
+                         "\"weighted\", got \"random\""));
+  EXPECT_THAT(error_of(queues + "order = \"weighted\"\n[queues.pull]\nweight = 0"),
+              StartsWith("c.toml:5:10: queues.pull.weight: expected at least 1, got 0"));
+  EXPECT_THAT(error_of(queues + "order = \"strict\"\n[queues.pull]\nweight = 2"),
+              StartsWith("c.toml:5:1: queues.pull.weight: needs worker.order = "
+                         "\"weighted\""));
+  EXPECT_THAT(error_of("role = \"producer\"\n[worker]\norder = \"strict\""),
+              StartsWith("c.toml:3:1: worker.order: role = \"producer\" takes no jobs"));
+  Config config;
+  config.queues["x"].weight = 0;
+  EXPECT_THAT(error_of(config), StartsWith("queues.x.weight: expected at least 1"));
+}
+
+TEST(Validate, QueuesThatThisWorkerDoesNotTake) {
+  const std::string worker = "[worker]\nqueues = [\"pull\", \"push\"]\n";
+  EXPECT_THAT(
+      error_of(worker + "[queues.pul]\nconcurrency = 1"),
+      StartsWith("c.toml:4:1: queues.pul.concurrency: worker.queues does not name "
+                 "\"pul\"; did you mean \"pull\"?"));
+  EXPECT_EQ(error_of(worker + "[queues.pull]\nconcurrency = 1"), "no error");
+  EXPECT_EQ(error_of("[queues.any]\nconcurrency = 1"), "no error");
+  // Its workers are others, and the limit is the whole store's.
+  EXPECT_EQ(error_of(worker + "[queues.mail]\nlimit = 1"), "no error");
+  EXPECT_THAT(error_of("[queues.\"\"]\nlimit = 1"),
+              StartsWith("c.toml:1:9: queues.: the name of a queue is empty"));
+  EXPECT_THAT(
+      error_of("[queues.x]\nlimits = 1"),
+      StartsWith("c.toml:2:1: queues.x.limits: there is no such key; did you mean "
+                 "\"queues.x.limit\"?"));
+}
+
 TEST(Validate, Variables) {
   const std::string exec = "[jobs.x]\nisolation = \"exec\"\ncommand = [\"a\"]\n";
   EXPECT_THAT(error_of(exec + "env = { \"A=B\" = \"1\" }"),
