@@ -9,6 +9,10 @@ constexpr std::size_t kPage = 500;
 
 // What a reader of the list wants to know next, by state.
 std::string about(const JobRecord& job) {
+  if (is_hold(job.kind) && job.limit) {
+    return "holds " + job.limit->key + ", " + std::to_string(job.limit->running) +
+           " at once";
+  }
   if (job.state == State::kRunning && job.progress) {
     char text[32];
     std::snprintf(text, sizeof text, "%.0f %% ", job.progress->fraction * 100.0);

@@ -1,5 +1,6 @@
 // What an Engine is inside. Split by what its calls do: engine.cc (the public calls,
-// which only pass on), ignition.cc, enqueue.cc, inline.cc, jobs.cc, lifecycle.cc.
+// which only pass on), ignition.cc, enqueue.cc, inline.cc, jobs.cc, lifecycle.cc,
+// hold.cc.
 #pragma once
 
 #include <carrel/engine.h>
@@ -11,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "holds.h"
 #include "kind.h"
 #include "reactor.h"
 #include "worker.h"
@@ -45,6 +47,9 @@ class Engine::Impl {
   Result<void> run();
   Result<DrainReport> drain(const std::stop_token& stop);
 
+  Result<void> hold(const Limit& limit, const Holds::Run& run, Duration wait,
+                    const std::stop_token& give_up);
+
   Config config;
   Registry registry;
   LogFn log;
@@ -70,6 +75,8 @@ class Engine::Impl {
   void publish(std::vector<Ticket> tickets);
   void due_in(Duration delay);
   void run_inline(const Ticket& ticket);
+  Holds& holds();
+  void interrupt_holds();
 
   std::shared_ptr<Queue> queue() const;
   Result<std::unique_ptr<Worker>> make_worker();
@@ -95,6 +102,9 @@ class Engine::Impl {
   std::shared_ptr<Worker> worker_;
   const std::string inline_worker_ = make_worker_id();
   std::atomic<std::uint64_t> inline_claims_{0};
+
+  std::mutex holds_mutex_;
+  std::unique_ptr<Holds> holds_;  // made by the first hold
 
   std::mutex wake_mutex_;
   int wake_fd_ = -1;  // an eventfd that run() waits on, while it does

@@ -1,4 +1,6 @@
 // Enqueueing: from a request to a committed row, and its ticket.
+#include <carrel/hold.h>
+
 #include <algorithm>
 
 #include "engine_impl.h"
@@ -38,6 +40,11 @@ Result<void> check_duration(std::string_view what, Duration d) {
 
 Result<void> check(const NewJob& job) {
   if (auto ok = check_name("a kind", job.kind); !ok) return ok;
+  if (is_hold(job.kind)) {
+    return fail(Code::kInvalid,
+                "kinds that begin with \"" + std::string(kHoldKind) + "\" are holds",
+                "enqueue");
+  }
   if (auto ok = check_name("a queue", job.queue); !ok) return ok;
   if (auto ok = check_duration("delay", job.delay); !ok) return ok;
   if (auto ok = check_duration("start_within", job.start_within); !ok) return ok;
@@ -168,6 +175,7 @@ std::vector<Result<Inserted>> Engine::Impl::insert(std::vector<Result<NewJob>> j
 }
 
 void Engine::Impl::publish(std::vector<Ticket> tickets) {
+  drop_holds(tickets);
   if (const auto to = queue()) to->publish(tickets);
 }
 

@@ -1,4 +1,6 @@
 // What is asked and said about jobs that exist.
+#include <carrel/hold.h>
+
 #include <algorithm>
 #include <chrono>
 
@@ -67,6 +69,11 @@ Result<Cancelled> Engine::Impl::cancel(JobId id) {
 
 Result<void> Engine::Impl::retry(JobId id) {
   if (auto ok = ignite(); !ok) return ok;
+  const auto job = store->monitor().job(id);
+  if (job && is_hold(job->kind)) {
+    return fail(Code::kInvalid,
+                "job " + std::to_string(value(id)) + " was a hold: nobody waits for it");
+  }
   auto answer = std::move(store->retry({&id, 1}).front());
   if (!answer) return tl::unexpected<Error>(std::move(answer.error()));
   publish({std::move(*answer)});
@@ -95,7 +102,8 @@ Result<Health> Engine::Impl::health() {
   if (config.role == Role::kWorker) {
     health.slots = concurrency();
     for (const auto& [kind, waiting] : health.counts.available_by_kind) {
-      if (kinds_.find(kind) == nullptr) health.unhandled.push_back(kind);
+      if (kinds_.find(kind) == nullptr && !is_hold(kind))
+        health.unhandled.push_back(kind);
     }
   }
   health.stuck = kinds_.stuck();

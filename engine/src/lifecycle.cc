@@ -17,6 +17,7 @@ Engine::Impl::Impl(Config its_config, Registry its_registry)
 
 Engine::Impl::~Impl() {
   stop(Duration{0});
+  holds_.reset();  // tells the store what is left to tell
   if (store) store->interrupt();
   kinds_ = {};  // before the reactor they live on
 }
@@ -67,6 +68,7 @@ void Engine::Impl::stop(Duration grace) {
     const std::uint64_t one = 1;
     if (wake_fd_ >= 0) (void)!write(wake_fd_, &one, sizeof one);
   }
+  interrupt_holds();  // of handlers, too, which would be waited for
   std::lock_guard lock(lifecycle_mutex_);
   if (!worker_) return;
   worker_->stop(grace);

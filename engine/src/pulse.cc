@@ -1,21 +1,11 @@
 #include "pulse.h"
 
 #include <algorithm>
-#include <ctime>
 
+#include "boot_time.h"
 #include "threads.h"
 
 namespace carrel {
-namespace {
-
-Duration boot_time() {
-  timespec now{};
-  clock_gettime(CLOCK_BOOTTIME, &now);
-  return std::chrono::duration_cast<Duration>(std::chrono::seconds(now.tv_sec) +
-                                              std::chrono::nanoseconds(now.tv_nsec));
-}
-
-}  // namespace
 
 PulseLoop::PulseLoop(Store& store, Feed& feed, Runner& runner, Setup setup,
                      StoreStatus& status, Totals& totals, LogFn log)
@@ -69,7 +59,7 @@ void PulseLoop::tick() {
     status_.failed("beat", answers.error());
     for (std::size_t i = 0; i < runs.size(); ++i)
       runs[i]->return_news(std::move(beats[i]));
-    if (boot_time() - last_renewal_ < setup_.lease * 4 / 5) return;
+    if (!fenced(last_renewal_, setup_.lease)) return;
     for (const auto& run : runs) {
       if (!run->ended()) end_run(*run, "could not be renewed");
     }

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <random>
 
+#include "holds.h"
 #include "hooks.h"
 
 namespace carrel {
@@ -38,6 +39,7 @@ Completer::Hooks Worker::hooks(Setup& setup) {
   hooks.failed = std::move(setup.on_failed);
   if (queue_) {
     hooks.freed = [queue = queue_](std::vector<Ticket> tickets) {
+      drop_holds(tickets);
       queue->publish(tickets);
     };
   }
@@ -67,6 +69,7 @@ Worker::Worker(Setup setup)
       dispatcher_(
           setup.store,
           queue_ ? Dispatcher::Publish([queue = queue_](std::vector<Ticket> tickets) {
+            drop_holds(tickets);
             queue->publish(tickets);
           })
                  : nullptr,

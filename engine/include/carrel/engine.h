@@ -11,6 +11,7 @@
 
 #include <carrel/config.h>
 #include <carrel/context.h>
+#include <carrel/hold.h>
 #include <carrel/job.h>
 #include <carrel/registry.h>
 #include <carrel/store.h>
@@ -171,6 +172,52 @@ class Engine {
                                                     JobId before = {},
                                                     std::size_t limit = 100);
 
+  // A keyed limit for code that is no job: waits, at most `wait`, until fewer than
+  // `limit` of `key` run, jobs and other holds alike, wherever in the store they are;
+  // runs fn() or fn(std::stop_token) in the caller; frees the place and answers with what
+  // fn returned. What fn throws comes through, when the place is free again. The key is
+  // taken as it is, not as a template. Needs no start(), and a producer may hold.
+  //
+  //   auto left = engine.hold("community:7", 1, [&] { return take_credit(7); }, 5s);
+  //
+  // An error of its own has origin "hold". With kStale fn *has* run, but the place was
+  // lost before fn returned, or may have been: another may run beside it, or may have
+  // run beside its end; what fn did stands, what it returned is dropped. With any other
+  // code fn has *not* run: kTimeout, the place did not come; kCancelled, the engine was
+  // stopped, `give_up` was requested or an operator cancelled it; kUnavailable, the store
+  // is away; kInvalid; kUnsupported, the store counts no limits.
+  //
+  // A place is a row with a lease (worker.lease) that is kept while fn runs; see hold.h.
+  // fn's token is requested when 80 % of a lease have passed without renewal, when it was
+  // lost, or when an operator cancels the row: stop what needs the place. Only fn can end
+  // fn. If this process is killed the place comes free when the lease ends; one that
+  // it waited for goes to others at once, behind a broker when a lease has ended.
+  //
+  // Places go in order of arrival among the holds of one engine; among engines and jobs
+  // to whoever asks first when one comes free. fn must not hold the same key again, nor a
+  // job hold that of its own limit: it would wait for itself. A handler that holds should
+  // give its job's stop token as `give_up`. In a forked child there is no engine to ask.
+  // A broker with keys asks for the worker's role.
+  template <class F>
+  [[nodiscard]] HoldResult<F> hold(std::string_view key, std::uint32_t limit, F&& fn,
+                                   Duration wait = Duration::max(),
+                                   const std::stop_token& give_up = {}) {
+    std::optional<HoldResult<F>> value;
+    auto held = hold_place(
+        key, limit,
+        [&](const std::stop_token& lost) {
+          if constexpr (std::is_void_v<detail::HeldValue<F>>) {
+            detail::call_held(fn, lost);
+            value.emplace();
+          } else {
+            value.emplace(detail::call_held(fn, lost));
+          }
+        },
+        wait, give_up);
+    if (!held) return tl::unexpected<Error>(std::move(held.error()));
+    return std::move(*value);
+  }
+
   [[nodiscard]] Result<Cancelled> cancel(JobId id);
   [[nodiscard]] Result<void> retry(JobId id);
   [[nodiscard]] Result<void> pause(std::string_view queue);
@@ -200,6 +247,9 @@ class Engine {
   class Impl;
   explicit Engine(std::unique_ptr<Impl> impl);
   Result<void> add_handler(std::string_view kind, Handler handler);
+  Result<void> hold_place(std::string_view key, std::uint32_t limit,
+                          const std::function<void(const std::stop_token&)>& run,
+                          Duration wait, const std::stop_token& give_up);
   std::unique_ptr<Impl> impl_;
 };
 
