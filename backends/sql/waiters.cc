@@ -1,5 +1,7 @@
 #include "waiters.h"
 
+#include <carrel/demand.h>
+
 #include <algorithm>
 
 namespace carrel::sql {
@@ -26,7 +28,7 @@ void Waiters::work(std::span<const Lane> lanes) {
     for (auto it = claims_.begin(); it != claims_.end() && left > 0;) {
       const auto claim = it++;
       if (!(*claim)->wants(lane)) continue;
-      left -= std::min(left, (*claim)->demand_.max);
+      left -= std::min(left, most_of((*claim)->demand_, lane.queue));
       (*claim)->signal(lane);
       woken.splice(woken.end(), claims_, claim);
     }
@@ -94,7 +96,8 @@ bool Waiters::ClaimWaiter::wants(const Lane& lane) const {
     return std::find(all.begin(), all.end(), one) != all.end();
   };
   return (demand_.queues.empty() || names(demand_.queues, lane.queue)) &&
-         names(demand_.kinds, lane.kind);
+         names(demand_.kinds, lane.kind) &&
+         (demand_.bounds.empty() || most_of(demand_, lane.queue) > 0);
 }
 
 void Waiters::ClaimWaiter::signal(const Lane& lane) {

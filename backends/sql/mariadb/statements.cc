@@ -124,6 +124,10 @@ const server::Statements kStatements = {
     .pick_lane = kPickLane,
     .pick_ids = kPickIds,
     .mark = kMark,
+    .running_by_queue =
+        "SELECT queue, COUNT(*)"
+        "  FROM carrel_jobs FORCE INDEX (carrel_jobs_available)"
+        " WHERE state = 3 GROUP BY queue",
     .any_limits = kAnyLimits,
     .limit_keys = kLimitKeys,
     .lock_slots = kLockSlots,

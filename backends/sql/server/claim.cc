@@ -121,6 +121,13 @@ void Writer::complete_claim(std::vector<Claimed>& claimed) {
   }
 }
 
+// Of each queue they are in order already.
+void Writer::put_in_order(std::vector<Claimed>& jobs, const Demand& demand) {
+  std::stable_sort(jobs.begin(), jobs.end(), [&](const Claimed& a, const Claimed& b) {
+    return rank_of(demand, a.queue) < rank_of(demand, b.queue);
+  });
+}
+
 std::vector<ClaimAnswer> Writer::claim(std::span<const Ticket> tickets,
                                        std::string_view worker,
                                        std::uint64_t claim_number, Duration lease) {
@@ -132,12 +139,17 @@ std::vector<ClaimAnswer> Writer::claim(std::span<const Ticket> tickets,
   const auto grant = [&](std::vector<Claimed> claimed) {
     for (Claimed& c : claimed) granted.emplace(c.lease.id, std::move(c));
   };
-  if (auto& limits = tables_->limits; limits.any()) {
-    limits.know(ids);
-    grant(claim_limited(claiming, limits.admit(ids).admitted));
+  auto& limits = tables_->limits;
+  auto& queues = tables_->queues;
+  std::vector<JobId> asked = ids;
+  if (queues.any()) limits.lock_queues(queues.all());
+  if (limits.any()) limits.know(ids);
+  if (queues.any()) asked = queues.admit(ids, tables_->rows_of.lock(ids));
+  if (limits.any()) {
+    grant(claim_limited(claiming, limits.admit(asked).admitted));
     settle();
   }
-  auto plain = claim_ids(claiming, ids, static_cast<int>(State::kAvailable));
+  auto plain = claim_ids(claiming, asked, static_cast<int>(State::kAvailable));
   tables_->limits.claimed_plain(plain);
   grant(std::move(plain));
   std::vector<JobId> refused;
@@ -156,8 +168,11 @@ std::vector<ClaimAnswer> Writer::claim(std::span<const Ticket> tickets,
     Refusal why = Refusal::kGone;
     if (auto row = rows.find(id); row != rows.end()) {
       rules::Row tried = row->second.rule;
+      // What could be claimed was not asked for, where its queue is full.
+      const bool full =
+          queues.any() && std::find(asked.begin(), asked.end(), id) == asked.end();
       why = rules::claim(tried, worker, claim_number, lease, now_)
-                .value_or(Refusal::kPaused);
+                .value_or(full ? Refusal::kLimited : Refusal::kPaused);
     }
     answers.emplace_back(tl::unexpected(why));
   }
@@ -169,20 +184,29 @@ Writer::Taken Writer::take(const Demand& demand, std::string_view worker,
   Taken taken;
   if (demand.kinds.empty() || demand.max == 0) return taken;
   const std::size_t max = std::min<std::size_t>(demand.max, 1U << 20);
+  QueueRooms rooms(demand);
+  if (auto& queues = tables_->queues; queues.any()) {
+    const auto limited = queues.among(demand);
+    tables_->limits.lock_queues(limited);
+    queues.narrow(rooms, limited);
+  }
   if (tables_->limits.any()) {
-    return take_with_limits({worker, claim_number, lease}, demand, max);
+    return take_with_limits({worker, claim_number, lease}, demand, max, std::move(rooms));
   }
   std::vector<std::pair<Lane, std::size_t>> shares;
   if (demand.queues.size() == 1 && demand.kinds.size() == 1) {
     // The one lane there may be: what is in it and whether it is paused, the claim sees.
-    shares.push_back({{demand.queues[0], demand.kinds[0]}, max});
+    const std::size_t most = rooms.take(demand.queues[0], max);
+    if (most > 0) shares.push_back({{demand.queues[0], demand.kinds[0]}, most});
   } else {
     std::vector<Lane> lanes = tables_->lanes.find(&demand);
     if (lanes.empty()) return taken;
     if (lanes.size() == 1) {
-      shares.push_back({std::move(lanes[0]), max});
+      const std::size_t most = rooms.take(lanes[0].queue, max);
+      if (most > 0) shares.push_back({std::move(lanes[0]), most});
     } else {
-      const Lanes::Best best = tables_->lanes.best(lanes, max, now_);
+      const Lanes::Best best =
+          tables_->lanes.best(lanes, demand, max, std::move(rooms), now_);
       for (std::size_t i = 0; i < lanes.size(); ++i) {
         if (best.shares[i].more) taken.leftover.push_back(lanes[i]);
         if (best.shares[i].take == 0) continue;
@@ -192,8 +216,9 @@ Writer::Taken Writer::take(const Demand& demand, std::string_view worker,
   }
   if (shares.empty()) return taken;
   taken.jobs = claim_lanes({worker, claim_number, lease}, shares);
+  if (demand.in_order) put_in_order(taken.jobs, demand);
   tables_->limits.claimed_plain(taken.jobs);
-  if (shares.size() == 1 && taken.jobs.size() == max) {
+  if (shares.size() == 1 && taken.jobs.size() == shares[0].second) {
     taken.leftover.push_back(shares[0].first);  // perhaps
   }
   return taken;

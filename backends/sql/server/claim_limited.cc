@@ -25,10 +25,11 @@ struct Writer::Choice {
   std::vector<Lane> leftover;
 };
 
-Writer::Choice Writer::choose(const Demand& demand, std::size_t max,
+Writer::Choice Writer::choose(const Demand& demand, std::size_t max, QueueRooms rooms,
                               const std::set<JobId>& passed_over) {
   auto& t = *tables_;
   struct Candidate {
+    std::size_t rank;  // of its queue
     int priority;
     long long run_at;
     long long id;
@@ -39,8 +40,9 @@ Writer::Choice Writer::choose(const Demand& demand, std::size_t max,
   std::vector<Candidate> all;
   std::vector<Lane> lanes = t.lanes.find(&demand);
   if (!lanes.empty()) {
-    for (const auto& c : t.lanes.candidates(lanes, max, now_)) {
-      all.push_back({static_cast<int>(c.priority), c.run_at, c.id, c.lane, false});
+    for (const auto& c : t.lanes.candidates(lanes, demand, max, now_)) {
+      all.push_back(
+          {c.rank, static_cast<int>(c.priority), c.run_at, c.id, c.lane, false});
     }
   }
   const std::size_t plain = lanes.size();
@@ -51,16 +53,21 @@ Writer::Choice Writer::choose(const Demand& demand, std::size_t max,
         lanes.back().kind != c.lane.kind) {
       lanes.push_back({c.lane.queue, c.lane.kind});
     }
-    all.push_back({c.lane.priority, c.run_at, c.id, lanes.size() - 1, true});
+    all.push_back({rank_of(demand, c.lane.queue), c.lane.priority, c.run_at, c.id,
+                   lanes.size() - 1, true});
   }
   std::sort(all.begin(), all.end());
   Choice choice;
   std::vector<std::size_t> take(lanes.size());
   std::vector<bool> more(lanes.size());
+  std::size_t chosen = 0;
   for (std::size_t i = 0; i < all.size(); ++i) {
-    if (i >= max) {
+    if (chosen == max || rooms.take(lanes[all[i].lane].queue, 1) == 0) {
       more[all[i].lane] = true;
-    } else if (all[i].limited) {
+      continue;
+    }
+    ++chosen;
+    if (all[i].limited) {
       choice.limited.push_back(to_id(all[i].id));
     } else {
       ++take[all[i].lane];
@@ -74,13 +81,13 @@ Writer::Choice Writer::choose(const Demand& demand, std::size_t max,
 }
 
 Writer::Taken Writer::take_with_limits(const Claiming& claiming, const Demand& demand,
-                                       std::size_t max) {
+                                       std::size_t max, QueueRooms rooms) {
   auto& t = *tables_;
   Taken taken;
   std::set<JobId> passed_over;  // not to be had in this transaction
   for (bool again = true; again && taken.jobs.size() < max;) {
     again = false;
-    Choice choice = choose(demand, max - taken.jobs.size(), passed_over);
+    Choice choice = choose(demand, max - taken.jobs.size(), rooms, passed_over);
     taken.leftover = std::move(choice.leftover);
     std::vector<Claimed> claimed;
     if (!choice.limited.empty()) {
@@ -95,12 +102,13 @@ Writer::Taken Writer::take_with_limits(const Claiming& claiming, const Demand& d
       std::move(others.begin(), others.end(), std::back_inserter(claimed));
     }
     const auto order = [&](const Claimed& c) {
-      return std::tuple(c.priority, t.run_ats[c.lease.id], c.lease.id);
+      return std::tuple(rank_of(demand, c.queue), c.priority, t.run_ats[c.lease.id],
+                        c.lease.id);
     };
-    std::sort(claimed.begin(), claimed.end(), [&](const Claimed& a, const Claimed& b) {
-      return order(a) < order(b);
-    });
+    std::sort(claimed.begin(), claimed.end(),
+              [&](const Claimed& a, const Claimed& b) { return order(a) < order(b); });
     t.run_ats.clear();
+    for (const Claimed& c : claimed) rooms.take(c.queue, 1);
     std::move(claimed.begin(), claimed.end(), std::back_inserter(taken.jobs));
   }
   settle();

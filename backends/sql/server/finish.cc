@@ -40,6 +40,7 @@ void Writer::complete(std::span<const Finish* const> runs, std::span<Finished> a
       if (found == asked.end()) return;
       ended_.push_back(found->first);
       t.limits.completed(found->first);
+      if (t.queues.any()) t.queues.ended(t.queue);
       answers[found->second] = Finished{};
       asked.erase(found);
     });

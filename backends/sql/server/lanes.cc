@@ -37,7 +37,8 @@ std::vector<Lane> Lanes::find(const Demand* demand) {
 }
 
 std::vector<Lanes::Candidate> Lanes::candidates(const std::vector<Lane>& lanes,
-                                                std::size_t max, Time now) {
+                                                const Demand& demand, std::size_t max,
+                                                Time now) {
   std::vector<Candidate> found;
   now_ = now.time_since_epoch().count();
   // One more than may be taken: whether the lane holds more.
@@ -52,26 +53,30 @@ std::vector<Lanes::Candidate> Lanes::candidates(const std::vector<Lane>& lanes,
     }
     rows_ = rows.take();
     best_of_lanes_.rows([&] {
-      found.push_back({priority_, run_at_, id_, static_cast<std::size_t>(n_)});
+      const auto lane = static_cast<std::size_t>(n_);
+      const std::size_t rank = rank_of(demand, lanes.at(lane).queue);
+      found.push_back({rank, priority_, run_at_, id_, lane});
     });
   } else {
     for (std::size_t i = 0; i < lanes.size(); ++i) {
       queue_ = lanes[i].queue;
       kind_ = lanes[i].kind;
-      best_of_lane_.rows([&] { found.push_back({priority_, run_at_, id_, i}); });
+      const std::size_t rank = rank_of(demand, queue_);
+      best_of_lane_.rows([&] { found.push_back({rank, priority_, run_at_, id_, i}); });
     }
   }
   std::sort(found.begin(), found.end());
   return found;
 }
 
-Lanes::Best Lanes::best(const std::vector<Lane>& lanes, std::size_t max, Time now) {
+Lanes::Best Lanes::best(const std::vector<Lane>& lanes, const Demand& demand,
+                        std::size_t max, QueueRooms rooms, Time now) {
   Best best;
   best.shares.resize(lanes.size());
   if (lanes.empty() || max == 0) return best;
-  for (const Candidate& c : candidates(lanes, max, now)) {
+  for (const Candidate& c : candidates(lanes, demand, max, now)) {
     Share& share = best.shares[c.lane];
-    if (best.tickets.size() < max) {
+    if (best.tickets.size() < max && rooms.take(lanes[c.lane].queue, 1) == 1) {
       best.tickets.push_back({JobId{static_cast<std::uint64_t>(c.id)},
                               lanes[c.lane].queue, lanes[c.lane].kind,
                               static_cast<std::int16_t>(c.priority)});

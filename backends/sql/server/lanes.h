@@ -1,6 +1,7 @@
 // Which jobs may be claimed next, found by index seeks alone.
 #pragma once
 
+#include <carrel/demand.h>
 #include <carrel/queue.h>
 
 #include <string>
@@ -33,9 +34,12 @@ class Lanes {
     std::vector<Ticket> tickets;  // best first
     std::vector<Share> shares;    // aligned with the lanes
   };
-  Best best(const std::vector<Lane>& lanes, std::size_t max, Time now);
+  // In the demand's order; `rooms`: how many of each queue there may be.
+  Best best(const std::vector<Lane>& lanes, const Demand& demand, std::size_t max,
+            QueueRooms rooms, Time now);
 
   struct Candidate {
+    std::size_t rank;  // of its queue
     long long priority;
     long long run_at;
     long long id;
@@ -43,8 +47,8 @@ class Lanes {
     auto operator<=>(const Candidate&) const = default;
   };
   // Of each of the lanes one more than `max`, if it has so many; best first.
-  std::vector<Candidate> candidates(const std::vector<Lane>& lanes, std::size_t max,
-                                    Time now);
+  std::vector<Candidate> candidates(const std::vector<Lane>& lanes, const Demand& demand,
+                                    std::size_t max, Time now);
 
  private:
   std::string queue_;

@@ -185,6 +185,12 @@ void Limits::lock_keys(const std::set<std::string>& keys) {
   lock(std::move(slots));
 }
 
+void Limits::lock_queues(const std::vector<std::string>& queues) {
+  std::set<int> slots;
+  for (const std::string& queue : queues) slots.insert(slot_of("queue:" + queue));
+  lock(std::move(slots));
+}
+
 void Limits::place(std::span<const Placing> jobs) {
   std::map<Line, Count> counts;
   for (const auto& [job, row] : jobs) counts[{job->limit->key, lane_of(*job)}];

@@ -69,8 +69,9 @@ class Limits {
   // moved() is to follow.
   void change(const StoredRow& row, const std::optional<Limit>& limit);
 
-  // As know(), for keys.
+  // As know(), for keys; and for queues (server/queue_limits.h).
   void lock_keys(const std::set<std::string>& keys);
+  void lock_queues(const std::vector<std::string>& queues);
   // Available jobs that are about to be inserted, their keys locked: those that cannot
   // run are held.
   struct Placing {

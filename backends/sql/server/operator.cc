@@ -68,14 +68,7 @@ std::vector<Ticket> Writer::set_paused(std::string_view queue, bool paused) {
   }
   t.resume.run();
   constexpr std::size_t kSome = 1024;
-  std::vector<Lane> lanes = t.lanes.find(nullptr);
-  std::erase_if(lanes, [&](const Lane& lane) { return lane.queue != queue; });
-  std::vector<Ticket> tickets = t.lanes.best(lanes, kSome, now_).tickets;
-  auto limited = t.limited_lanes.find(nullptr);
-  std::erase_if(limited, [&](const LimitedLane& lane) { return lane.queue != queue; });
-  for (const auto& c : t.limited_lanes.candidates(limited, kSome)) {
-    tickets.push_back({to_id(c.id), c.lane.queue, c.lane.kind, c.lane.priority});
-  }
+  std::vector<Ticket> tickets = best_of_queue(queue, kSome);
   for (const Ticket& ticket : tickets) add_work(ticket.queue, ticket.kind);
   return tickets;
 }

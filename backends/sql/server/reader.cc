@@ -5,6 +5,7 @@
 #include <unordered_set>
 
 #include "server/limited_lanes.h"
+#include "server/queue_limits.h"
 #include "stored_row.h"
 
 namespace carrel::sql::server {
@@ -16,6 +17,7 @@ struct Reader::Tables {
   Tables(Session& s, const Statements& sql)
       : lanes(s, sql),
         limited_lanes(s, sql),
+        queues(s, sql),
         not_final(s, sql.not_final, use(ids, "ids"), into(id)),
         next_wake(s, sql.next_wake, into(now), into(wake_at.value, wake_at.indicator)),
         final_rows(s, sql.final_rows, into(id)) {}
@@ -26,13 +28,16 @@ struct Reader::Tables {
   Nullable wake_at;
   Lanes lanes;
   LimitedLanes limited_lanes;
+  QueueLimits queues;
   Statement not_final;
   Statement next_wake;
   Statement final_rows;
 };
 
 Reader::Reader(Driver& driver, const BackendOptions& options)
-    : max_rows_(options.retention.max_rows), reading_(driver) {}
+    : max_rows_(options.retention.max_rows),
+      queue_limits_(options.queue_limits),
+      reading_(driver) {}
 
 Reader::~Reader() = default;
 
@@ -42,34 +47,43 @@ Result<std::vector<Ticket>> Reader::peek(const Demand& demand) {
     const Time now = reading_.session().now();
     const auto lanes = t.lanes.find(&demand);
     const auto limited = t.limited_lanes.find(&demand);
-    if (limited.empty()) return t.lanes.best(lanes, demand.max, now).tickets;
+    QueueRooms rooms(demand);
+    t.queues.begin(queue_limits_);
+    if (t.queues.any()) t.queues.narrow(rooms, t.queues.among(demand));
+    if (limited.empty()) {
+      return t.lanes.best(lanes, demand, demand.max, std::move(rooms), now).tickets;
+    }
     struct Candidate {
+      std::size_t rank;
       long long priority;
       long long run_at;
       Ticket ticket;
     };
     std::vector<Candidate> all;
     if (!lanes.empty()) {
-      for (const auto& c : t.lanes.candidates(lanes, demand.max, now)) {
+      for (const auto& c : t.lanes.candidates(lanes, demand, demand.max, now)) {
         const Lane& lane = lanes[c.lane];
-        all.push_back({c.priority,
+        all.push_back({c.rank,
+                       c.priority,
                        c.run_at,
                        {to_id(c.id), lane.queue, lane.kind,
                         static_cast<std::int16_t>(c.priority)}});
       }
     }
     for (const auto& c : t.limited_lanes.candidates(limited, demand.max)) {
-      all.push_back({c.lane.priority,
+      all.push_back({rank_of(demand, c.lane.queue),
+                     c.lane.priority,
                      c.run_at,
                      {to_id(c.id), c.lane.queue, c.lane.kind, c.lane.priority}});
     }
     std::sort(all.begin(), all.end(), [](const Candidate& a, const Candidate& b) {
-      return std::tie(a.priority, a.run_at, a.ticket.id) <
-             std::tie(b.priority, b.run_at, b.ticket.id);
+      return std::tie(a.rank, a.priority, a.run_at, a.ticket.id) <
+             std::tie(b.rank, b.priority, b.run_at, b.ticket.id);
     });
     std::vector<Ticket> tickets;
     for (Candidate& c : all) {
       if (tickets.size() == demand.max) break;
+      if (rooms.take(c.ticket.queue, 1) == 0) continue;
       tickets.push_back(std::move(c.ticket));
     }
     return tickets;

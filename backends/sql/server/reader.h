@@ -30,6 +30,7 @@ class Reader {
  private:
   struct Tables;
   const std::size_t max_rows_;
+  const std::map<std::string, std::uint32_t> queue_limits_;
   Reading<Tables> reading_;
 };
 

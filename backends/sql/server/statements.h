@@ -57,6 +57,8 @@ struct Statements {
   const char* pick_ids;   // locks
   const char* mark;
 
+  const char* running_by_queue;  // queue, how many
+
   // Limits; what they mean is in limits.h.
   const char* any_limits;  // a row, if there is any
   const char* limit_keys;  // of :ids: job, key

@@ -31,6 +31,7 @@ class ServerStore final : public Store {
     traits.durable = true;
     traits.limits = true;
     traits.unique = true;
+    traits.queue_limits = true;
     traits.host_transactions = true;
     traits.max_payload = driver_->max_payload();
     return traits;

@@ -27,6 +27,7 @@ Result<void> Writer::begin() noexcept {
       tables_ = &connection_.tables();
       now_ = connection_.session().begin();
       tables_->limits.begin(now_, limits_use_);
+      tables_->queues.begin(options_.queue_limits);
       tables_->now = now_.time_since_epoch().count();
       committing_ = false;
       return {};
@@ -118,6 +119,7 @@ void Writer::add_work(const std::string& queue, const std::string& kind) {
 
 void Writer::moved(StoredRow& row, State before, const std::string* result) {
   auto& t = *tables_;
+  if (before == State::kRunning) t.queues.ended(row.queue);
   const bool limited = t.limits.knows(row.id);
   if (limited) rules::hold(row.rule);  // until settle()
   const State after = row.rule.state;
@@ -157,9 +159,27 @@ std::vector<Ticket> Writer::flush() {
 }
 
 std::vector<Ticket> Writer::settle() {
-  std::vector<Ticket> freed = tables_->limits.settle();
+  auto& t = *tables_;
+  std::vector<Ticket> freed = t.limits.settle();
+  for (const auto& [queue, ends] : t.queues.take_ended()) {
+    for (Ticket& ticket : best_of_queue(queue, ends)) freed.push_back(std::move(ticket));
+  }
   for (const Ticket& ticket : freed) add_work(ticket.queue, ticket.kind);
   return freed;
+}
+
+// Whether they may run is for the claim to say.
+std::vector<Ticket> Writer::best_of_queue(std::string_view queue, std::size_t most) {
+  auto& t = *tables_;
+  std::vector<Lane> lanes = t.lanes.find(nullptr);
+  std::erase_if(lanes, [&](const Lane& lane) { return lane.queue != queue; });
+  std::vector<Ticket> tickets = t.lanes.best(lanes, {}, most, {}, now_).tickets;
+  auto limited = t.limited_lanes.find(nullptr);
+  std::erase_if(limited, [&](const LimitedLane& lane) { return lane.queue != queue; });
+  for (const auto& c : t.limited_lanes.candidates(limited, most)) {
+    tickets.push_back({to_id(c.id), c.lane.queue, c.lane.kind, c.lane.priority});
+  }
+  return tickets;
 }
 
 std::size_t Writer::purge(std::span<const JobId> ids) {

@@ -7,6 +7,7 @@
 // written when the call has seen all of them.
 #pragma once
 
+#include <carrel/demand.h>
 #include <carrel/store.h>
 
 #include <atomic>
@@ -124,13 +125,15 @@ class Writer final : public Transactor {
                                  int state);
   std::vector<Claimed> claim_limited(const Claiming& claiming,
                                      const std::vector<JobId>& ids);
-  Taken take_with_limits(const Claiming& claiming, const Demand& demand, std::size_t max);
+  Taken take_with_limits(const Claiming& claiming, const Demand& demand, std::size_t max,
+                         QueueRooms rooms);
   struct Choice;
-  Choice choose(const Demand& demand, std::size_t max,
+  Choice choose(const Demand& demand, std::size_t max, QueueRooms rooms,
                 const std::set<JobId>& passed_over);
   void begin_claim(const Claiming& claiming);
   Claimed claimed_row();
   void mark(const std::vector<Claimed>& picked);
+  static void put_in_order(std::vector<Claimed>& jobs, const Demand& demand);
   void complete_claim(std::vector<Claimed>& claimed);
 
   // Ending.
@@ -151,6 +154,7 @@ class Writer final : public Transactor {
   // Writes what the call so far has moved. Answers with what that lets run.
   std::vector<Ticket> flush();
   std::vector<Ticket> settle();
+  std::vector<Ticket> best_of_queue(std::string_view queue, std::size_t most);
 
   Driver& driver_;
   const BackendOptions options_;

@@ -4,6 +4,7 @@
 #include "server/lanes.h"
 #include "server/limited_lanes.h"
 #include "server/limits.h"
+#include "server/queue_limits.h"
 #include "server/writer.h"
 
 namespace carrel::sql::server {
@@ -41,11 +42,11 @@ struct Writer::Tables {
                     soci::into(max_attempts), soci::into(crashes)),
         claim_ids(s, sql.claim_ids, soci::use(lease_end, "lease_end"),
                   soci::use(claim_number, "claim_number"), soci::use(worker, "worker"),
-                  soci::use(now, "now"), soci::use(ids, "ids"),
-                  soci::use(state, "state"), soci::into(id), soci::into(fence),
-                  soci::into(queue), soci::into(kind), soci::into(bytes, has_bytes),
-                  soci::into(timeout), soci::into(priority), soci::into(run_at),
-                  soci::into(attempt), soci::into(max_attempts), soci::into(crashes)),
+                  soci::use(now, "now"), soci::use(ids, "ids"), soci::use(state, "state"),
+                  soci::into(id), soci::into(fence), soci::into(queue), soci::into(kind),
+                  soci::into(bytes, has_bytes), soci::into(timeout), soci::into(priority),
+                  soci::into(run_at), soci::into(attempt), soci::into(max_attempts),
+                  soci::into(crashes)),
         pick_lane(s, sql.pick_lane, soci::use(queue, "queue"), soci::use(kind, "kind"),
                   soci::use(now, "now"), soci::use(most, "most"), soci::into(id),
                   soci::into(fence), soci::into(queue), soci::into(kind),
@@ -53,10 +54,10 @@ struct Writer::Tables {
                   soci::into(run_at), soci::into(attempt), soci::into(max_attempts),
                   soci::into(crashes)),
         pick_ids(s, sql.pick_ids, soci::use(ids, "ids"), soci::use(now, "now"),
-                 soci::use(state, "state"), soci::into(id), soci::into(fence), soci::into(queue), soci::into(kind),
-                 soci::into(bytes, has_bytes), soci::into(timeout), soci::into(priority),
-                 soci::into(run_at), soci::into(attempt), soci::into(max_attempts),
-                 soci::into(crashes)),
+                 soci::use(state, "state"), soci::into(id), soci::into(fence),
+                 soci::into(queue), soci::into(kind), soci::into(bytes, has_bytes),
+                 soci::into(timeout), soci::into(priority), soci::into(run_at),
+                 soci::into(attempt), soci::into(max_attempts), soci::into(crashes)),
         mark(s, sql.mark, soci::use(lease_end, "lease_end"),
              soci::use(claim_number, "claim_number"), soci::use(worker, "worker"),
              soci::use(now, "now"), soci::use(ids, "ids")),
@@ -92,7 +93,8 @@ struct Writer::Tables {
         notes(s, sql),
         lanes(s, sql),
         limited_lanes(s, sql),
-        limits(s, sql) {}
+        limits(s, sql),
+        queues(s, sql) {}
 
   // Before the statements, which borrow them.
   long long id = 0;
@@ -158,6 +160,7 @@ struct Writer::Tables {
   Lanes lanes;
   LimitedLanes limited_lanes;
   Limits limits;
+  QueueLimits queues;
 };
 
 }  // namespace carrel::sql::server

@@ -88,7 +88,9 @@ std::vector<ClaimAnswer> Writer::claim(std::span<const Ticket> tickets,
   for (const Ticket& ticket : tickets) ids.push_back(ticket.id);
   begin_claim(worker, claim_number, lease, at);
   std::unordered_map<JobId, Claimed> granted;
-  auto claimed = claim_ids(limits_.any() ? limits_.admit(ids) : ids);
+  std::vector<JobId> admitted = limits_.any() ? limits_.admit(ids) : ids;
+  if (queues_.any()) admitted = queues_.admit(admitted, loader_.load(admitted));
+  auto claimed = claim_ids(admitted);
   if (limits_.any()) limits_.started(claimed);
   for (Claimed& c : claimed) granted.emplace(c.lease.id, std::move(c));
   freed();
@@ -108,8 +110,11 @@ std::vector<ClaimAnswer> Writer::claim(std::span<const Ticket> tickets,
     Refusal why = Refusal::kGone;
     if (auto row = rows.find(id); row != rows.end()) {
       rules::Row tried = row->second.rule;
-      why =
-          rules::claim(tried, worker, claim_number, lease, at).value_or(Refusal::kPaused);
+      // What could be claimed was not asked for, where its queue is full.
+      const bool full = queues_.any() &&
+                        std::find(admitted.begin(), admitted.end(), id) == admitted.end();
+      why = rules::claim(tried, worker, claim_number, lease, at)
+                .value_or(full ? Refusal::kLimited : Refusal::kPaused);
     }
     answers.emplace_back(tl::unexpected(why));
   }
@@ -124,21 +129,25 @@ Writer::Taken Writer::take(const Demand& demand, std::string_view worker,
   begin_claim(worker, claim_number, lease, at);
   const std::vector<Lane> lanes = lanes_.find(&demand);
   if (lanes.empty()) return taken;
+  QueueRooms rooms(demand);
+  if (queues_.any()) queues_.narrow(rooms, demand);
   if (lanes.size() == 1 && !limits_.any()) {
-    taken.jobs = claim_lane(lanes[0], demand.max);
-    if (taken.jobs.size() == demand.max) taken.leftover = lanes;  // perhaps
+    const std::size_t most = rooms.take(lanes[0].queue, demand.max);
+    if (most > 0) taken.jobs = claim_lane(lanes[0], most);
+    if (taken.jobs.size() == most) taken.leftover = lanes;  // perhaps
     return taken;
   }
   taken.jobs.reserve(demand.max);
-  take_best(lanes, demand.max, at, taken);
+  take_best(lanes, demand, rooms, at, taken);
   if (limits_.any()) freed();
   return taken;
 }
 
-void Writer::take_best(const std::vector<Lane>& lanes, std::size_t max, Time at,
-                       Taken& taken) {
-  for (bool again = true; again && taken.jobs.size() < max;) {
-    Lanes::Best best = lanes_.best(lanes, max - taken.jobs.size(), at);
+void Writer::take_best(const std::vector<Lane>& lanes, const Demand& demand,
+                       QueueRooms& rooms, Time at, Taken& taken) {
+  for (bool again = true; again && taken.jobs.size() < demand.max;) {
+    Lanes::Best best =
+        lanes_.best(lanes, demand, demand.max - taken.jobs.size(), rooms, at);
     taken.leftover = std::move(best.leftover);
     std::vector<JobId> ids;
     ids.reserve(best.tickets.size());
@@ -155,6 +164,7 @@ void Writer::take_best(const std::vector<Lane>& lanes, std::size_t max, Time at,
     for (Claimed& c : claimed) granted.emplace(c.lease.id, std::move(c));
     for (const JobId id : ids) {
       if (auto found = granted.find(id); found != granted.end()) {
+        rooms.take(found->second.queue, 1);
         taken.jobs.push_back(std::move(found->second));
       }
     }

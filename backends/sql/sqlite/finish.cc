@@ -34,6 +34,7 @@ bool Writer::finish_granted(const Finish& run, Time at) {
   }
   notes_.add(run.lease.id, run.progress, run.checkpoint, run.log);
   if (limits_.any()) limits_.finished(run.lease.id);
+  if (queues_.any()) queues_.ended(grant->queue);
   became_final(run.lease.id, grant->queue, row, at);
   return true;
 }

@@ -74,18 +74,20 @@ std::vector<Lane> Lanes::find(const Demand* demand) {
   return lanes;
 }
 
-Lanes::Best Lanes::best(const Demand& demand, Time now) {
+Lanes::Best Lanes::best(const Demand& demand, QueueRooms rooms, Time now) {
   if (demand.kinds.empty() || demand.max == 0) return {};
-  return best(find(&demand), demand.max, now);
+  return best(find(&demand), demand, demand.max, std::move(rooms), now);
 }
 
-Lanes::Best Lanes::best(const std::vector<Lane>& lanes, std::size_t max, Time now) {
+Lanes::Best Lanes::best(const std::vector<Lane>& lanes, const Demand& demand,
+                        std::size_t max, QueueRooms rooms, Time now) {
   struct Candidate {
+    std::size_t rank;  // of its queue
     int priority;
     long long run_at;
     long long id;
     std::size_t lane;
-    auto key() const { return std::tuple(priority, run_at, id); }
+    auto key() const { return std::tuple(rank, priority, run_at, id); }
     bool operator<(const Candidate& other) const { return key() < other.key(); }
   };
   Best best;
@@ -96,13 +98,14 @@ Lanes::Best Lanes::best(const std::vector<Lane>& lanes, std::size_t max, Time no
   for (std::size_t i = 0; i < lanes.size(); ++i) {
     queue_ = lanes[i].queue;
     kind_ = lanes[i].kind;
-    find_best_.rows([&] { candidates.push_back({priority_, run_at_, id_, i}); });
+    const std::size_t rank = rank_of(demand, queue_);
+    find_best_.rows([&] { candidates.push_back({rank, priority_, run_at_, id_, i}); });
   }
   // Each lane comes in order; only several have to be merged.
   if (lanes.size() > 1) std::sort(candidates.begin(), candidates.end());
   std::vector<std::size_t> more(lanes.size(), 0);
   for (const Candidate& c : candidates) {
-    if (best.tickets.size() < max) {
+    if (best.tickets.size() < max && rooms.take(lanes[c.lane].queue, 1) == 1) {
       best.tickets.push_back({JobId{static_cast<std::uint64_t>(c.id)},
                               lanes[c.lane].queue, lanes[c.lane].kind,
                               static_cast<std::int16_t>(c.priority)});

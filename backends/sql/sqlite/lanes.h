@@ -1,6 +1,7 @@
 // Which jobs may be claimed next, found by index seeks alone.
 #pragma once
 
+#include <carrel/demand.h>
 #include <carrel/queue.h>
 
 #include <string>
@@ -27,9 +28,11 @@ class Lanes {
     std::vector<Ticket> tickets;  // best first; at most demand.max
     std::vector<Lane> leftover;   // lanes that hold more
   };
-  Best best(const Demand& demand, Time now);
-  // Of these lanes, at most `max`.
-  Best best(const std::vector<Lane>& lanes, std::size_t max, Time now);
+  // `rooms`: how many of each queue there may be.
+  Best best(const Demand& demand, QueueRooms rooms, Time now);
+  // Of these lanes, at most `max`, in the demand's order.
+  Best best(const std::vector<Lane>& lanes, const Demand& demand, std::size_t max,
+            QueueRooms rooms, Time now);
 
  private:
   std::vector<Lane> all();

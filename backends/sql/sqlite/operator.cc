@@ -78,15 +78,9 @@ std::vector<Ticket> Writer::set_paused(std::string_view queue, bool paused) {
   }
   s.resume.run();
   constexpr std::size_t kSome = 1024;
-  std::vector<Ticket> tickets;
-  const std::vector<std::string> queues{std::string(queue)};
-  std::vector<std::string> kinds;
-  for (const Lane& lane : lanes_.find(nullptr)) {
-    if (lane.queue == queue) kinds.push_back(lane.kind);
-  }
-  Lanes::Best best = lanes_.best({queues, kinds, kSome}, now());
-  for (const Ticket& ticket : best.tickets) add_work(ticket.queue, ticket.kind);
-  return std::move(best.tickets);
+  std::vector<Ticket> tickets = best_of_queue(std::string(queue), kSome);
+  for (const Ticket& ticket : tickets) add_work(ticket.queue, ticket.kind);
+  return tickets;
 }
 
 bool Writer::advance(StoredRow& row, Time at, Swept& swept) {

@@ -18,6 +18,7 @@ Reader::Reader(const Settings& settings, BackendOptions options,
       options_(std::move(options)),
       session_(std::move(session)),
       lanes_(session_->soci()),
+      queues_(session_->soci(), options_.queue_limits),
       not_final_(session_->soci(), statements::kNotFinal, use(ids_, "ids"), into(id_)),
       next_wake_(session_->soci(), statements::kNextWake, use(state_, "state"),
                  into(wake_at_)),
@@ -34,7 +35,11 @@ auto Reader::read(Read read) -> Result<decltype(read())> {
 }
 
 Result<std::vector<Ticket>> Reader::peek(const Demand& demand) {
-  return read([&] { return lanes_.best(demand, options_.clock->now()).tickets; });
+  return read([&] {
+    QueueRooms rooms(demand);
+    if (queues_.any()) queues_.narrow(rooms, demand);
+    return lanes_.best(demand, std::move(rooms), options_.clock->now()).tickets;
+  });
 }
 
 Result<std::vector<JobId>> Reader::ended(std::span<const JobId> ids) {

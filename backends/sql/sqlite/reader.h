@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "lanes.h"
+#include "queue_limits.h"
 #include "session.h"
 
 namespace carrel::sql::sqlite {
@@ -38,6 +39,7 @@ class Reader {
   std::mutex mutex_;
   std::unique_ptr<Session> session_;
   Lanes lanes_;
+  QueueLimits queues_;
   std::string ids_;
   long long id_ = 0;
   int state_ = 0;

@@ -81,6 +81,13 @@ UPDATE carrel_jobs
 RETURNING id, fence, payload, timeout_us, priority, run_at, attempt, max_attempts,
           crashes)sql";
 
+// Of all that run: with the index for the sweep, since one of its own would have to be
+// kept by every claim and finish.
+const char* const kCountRunningOfQueue = R"sql(
+SELECT count(*)
+  FROM carrel_jobs
+ WHERE state = 3 AND wake_at IS NOT NULL AND queue = :queue)sql";
+
 const char* const kAnyLimited = R"sql(
 SELECT EXISTS (SELECT 1 FROM carrel_limits WHERE state IS NOT NULL))sql";
 

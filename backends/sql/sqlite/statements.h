@@ -30,6 +30,9 @@ extern const char* const kBestOfLane;
 extern const char* const kClaim;
 extern const char* const kClaimLane;
 
+// Queues with limits.
+extern const char* const kCountRunningOfQueue;
+
 // Jobs with limits: carrel_limits. The three kNext… walk the lanes of a key that have
 // pending jobs, one index seek a lane.
 extern const char* const kAnyLimited;

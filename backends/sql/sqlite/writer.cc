@@ -20,6 +20,7 @@ Writer::Writer(Settings settings, BackendOptions options, Waiters& waiters, Gate
       attempts_(place_.soci()),
       notes_(place_.soci()),
       lanes_(place_.soci()),
+      queues_(place_.soci(), options_.queue_limits),
       limits_(place_.soci(), loader_, saver_),
       uniques_(place_.soci()) {}
 
@@ -76,6 +77,7 @@ void Writer::rollback() noexcept {
   doomed_.clear();
   granting_.clear();
   limits_.rollback();
+  queues_.forget_eased();
   try {
     // After some errors, a full disk among them, SQLite has done it already.
     if (place_.in_transaction()) statements_->rollback.run();
@@ -140,6 +142,7 @@ void Writer::moved(StoredRow& row, State before, Time at, const std::string* res
     row.run_at = row.rule.wake_at;
   }
   if (limits_.any()) limits_.moving(row);
+  if (before == State::kRunning) queues_.ended(row.queue);
   if (row.rule.state == State::kAvailable) add_work(row.queue, row.kind);
   if (result != nullptr) {
     saver_.save_finished(row, *result);
@@ -150,12 +153,28 @@ void Writer::moved(StoredRow& row, State before, Time at, const std::string* res
 
 std::vector<Ticket> Writer::freed() {
   std::vector<Ticket> tickets;
-  if (!limits_.any()) return tickets;
-  for (const StoredRow& row : limits_.settle()) {
-    add_work(row.queue, row.kind);
-    tickets.push_back(row.ticket());
+  if (limits_.any()) {
+    for (const StoredRow& row : limits_.settle()) {
+      add_work(row.queue, row.kind);
+      tickets.push_back(row.ticket());
+    }
+  }
+  if (!queues_.any()) return tickets;
+  for (const auto& [queue, ends] : queues_.take_eased()) {
+    for (Ticket& ticket : best_of_queue(queue, ends)) {
+      add_work(ticket.queue, ticket.kind);
+      tickets.push_back(std::move(ticket));
+    }
   }
   return tickets;
+}
+
+std::vector<Ticket> Writer::best_of_queue(const std::string& queue, std::size_t most) {
+  std::vector<std::string> kinds;
+  for (const Lane& lane : lanes_.find(nullptr)) {
+    if (lane.queue == queue) kinds.push_back(lane.kind);
+  }
+  return lanes_.best({{&queue, 1}, kinds, most}, {}, now()).tickets;
 }
 
 void Writer::remove_doomed() {

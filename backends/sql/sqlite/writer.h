@@ -22,6 +22,7 @@
 #include "group_commit.h"
 #include "lanes.h"
 #include "limits.h"
+#include "queue_limits.h"
 #include "rows.h"
 #include "session.h"
 #include "uniques.h"
@@ -86,7 +87,8 @@ class Writer final : public Transactor {
   std::vector<Claimed> claim_ids(std::span<const JobId> ids);
   std::vector<Claimed> claim_lane(const Lane& lane, std::size_t most);
   // Of the best of these lanes; taken.leftover is what they hold more.
-  void take_best(const std::vector<Lane>& lanes, std::size_t max, Time at, Taken& taken);
+  void take_best(const std::vector<Lane>& lanes, const Demand& demand, QueueRooms& rooms,
+                 Time at, Taken& taken);
   void complete_claim(std::vector<Claimed>& claimed);
   bool finish_granted(const Finish& run, Time at);
   Finished finish_row(StoredRow& row, const Finish& run, Time at);
@@ -102,8 +104,9 @@ class Writer final : public Transactor {
   void add_work(const std::string& queue, const std::string& kind);
   void tally(const std::string& queue, State state, long long change);
   void remove_doomed();
-  // Those that others of their key no longer hold back.
+  // Those that others of their key or queue no longer hold back.
   std::vector<Ticket> freed();
+  std::vector<Ticket> best_of_queue(const std::string& queue, std::size_t most);
 
   const Settings settings_;
   const BackendOptions options_;
@@ -144,6 +147,7 @@ class Writer final : public Transactor {
   AttemptSaver attempts_;
   NotesTable notes_;
   Lanes lanes_;
+  QueueLimits queues_;
   Limits limits_;
   Uniques uniques_;
 };

@@ -75,8 +75,6 @@ void add(StoreCases& cases, const char* name, Body body,
   cases.add(
       name,
       [body = std::move(body)](StoreCase& t) {
-        // The stores that have not learned it yet hold no limits of queues either.
-        if (!t.traits().queue_limits) GTEST_SKIP() << "the store knows no order of queues";
         Asking asking(t);
         if (!asking.has_source()) GTEST_SKIP() << "the store is no queue";
         body(t, asking);

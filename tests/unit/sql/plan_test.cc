@@ -62,6 +62,10 @@ TEST_F(SqlitePlan, AClaimSeeksInTheIndexOfAvailableJobs) {
   expect_index(statements::kClaim, "INTEGER PRIMARY KEY");
 }
 
+TEST_F(SqlitePlan, WhatRunsIsCountedByTheIndexOfTimes) {
+  expect_index(statements::kCountRunningOfQueue, "INDEX carrel_jobs_wake (state=?");
+}
+
 TEST_F(SqlitePlan, RowsAreFoundByTheirIds) {
   for (const char* statement :
        {statements::kLoadRows, statements::kSaveRow, statements::kSaveFinished,

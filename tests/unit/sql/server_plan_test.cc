@@ -72,6 +72,33 @@ TEST(Postgres, LimitsSeekInTheLineOfTheirKey) {
   }
 }
 
+// However many jobs wait.
+TEST(Postgres, WhatRunsIsCountedWithoutWhatWaits) {
+  postgres_kind().clean();
+  ASSERT_TRUE(open_store(postgres().url()));
+  std::string plan;
+  for (const auto& line :
+       postgres().run("SET enable_seqscan = off; EXPLAIN " +
+                      with_values(sql::postgresql::kStatements.running_by_queue))) {
+    plan += line + "\n";
+  }
+  EXPECT_THAT(plan, HasSubstr("carrel_jobs_worker")) << "the index of what runs";
+}
+
+TEST(Mariadb, WhatRunsIsCountedWithoutWhatWaits) {
+  mariadb_kind().clean();
+  ASSERT_TRUE(open_store(mariadb().url()));
+  std::string plan;
+  for (const auto& line :
+       mariadb().run("EXPLAIN FORMAT=JSON " +
+                     with_values(sql::mariadb::kStatements.running_by_queue))) {
+    plan += line + "\n";
+  }
+  EXPECT_THAT(plan, HasSubstr("\"access_type\": \"ref\"")) << plan;
+  EXPECT_THAT(plan, HasSubstr("carrel_jobs_available"));
+  EXPECT_THAT(plan, HasSubstr("\"using_index\": true")) << plan;
+}
+
 TEST(Mariadb, LimitsSeekInTheLineOfTheirKey) {
   mariadb_kind().clean();
   auto store = open_store(mariadb().url());

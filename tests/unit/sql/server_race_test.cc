@@ -1,4 +1,6 @@
 // Several processes' worth of writers at once.
+#include <carrel/engine.h>
+
 #include <array>
 #include <atomic>
 #include <future>
@@ -127,6 +129,40 @@ TEST_P(Server, AnEnqueueThatReplacesFollowsAKeyThatWasMoved) {
   EXPECT_EQ(store->monitor().job(other.id)->payload, "new");
   EXPECT_FALSE(store->monitor().job(other.id)->limit.has_value());
   EXPECT_EQ(store->monitor().job(first.id)->payload, "of the first");
+}
+
+TEST_P(Server, TheLimitOfAQueueHoldsOverTwoEngines) {
+  Config config;
+  config.store = url();
+  config.worker.concurrency = 4;
+  config.worker.poll = 50ms;
+  config.queues["scarce"].limit = 2;
+  config.log.level = LogLevel::kOff;
+  std::atomic<int> now{0};
+  std::atomic<bool> crowded{false};
+  const auto open = [&] {
+    Registry registry = Registry::with_builtins();
+    register_sql(registry);
+    auto engine = Engine::open(config, std::move(registry)).value();
+    EXPECT_TRUE(engine.handle("work", [&](Context&) {
+      if (++now > 2) crowded = true;
+      std::this_thread::yield();
+      --now;
+    }));
+    return engine;
+  };
+  Engine one = open();
+  Engine two = open();
+  std::vector<JobId> ids;
+  for (int i = 0; i < 40; ++i) {
+    ids.push_back(one.enqueue("work", {}, {.queue = "scarce"}).value());
+  }
+  ASSERT_TRUE(one.start());
+  ASSERT_TRUE(two.start());
+  for (const JobId id : ids) ASSERT_TRUE(one.wait(id, 60s));
+  one.stop(10s);
+  two.stop(10s);
+  EXPECT_FALSE(crowded);
 }
 
 }  // namespace
