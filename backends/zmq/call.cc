@@ -56,6 +56,7 @@ struct Check {
   }
   Result<void> operator()(const Take& m) const {
     if (auto ok = check_rows(m.max, max_batch); !ok) return ok;
+    if (auto ok = check_rows(m.bounds.size(), max_batch); !ok) return ok;
     return check_run(m.worker, m.lease);
   }
   Result<void> operator()(const ClaimAsk& m) const {
@@ -72,7 +73,11 @@ struct Check {
   Result<void> operator()(const Publish& m) const {
     return check_rows(m.tickets.size(), max_batch);
   }
+  Result<void> operator()(const PeekAsk& m) const {
+    return check_rows(m.bounds.size(), max_batch);
+  }
   Result<void> operator()(const ReceiveAsk& m) const {
+    if (auto ok = check_rows(m.bounds.size(), max_batch); !ok) return ok;
     return check_rows(m.max, max_batch);
   }
   Result<void> operator()(const ListAsk& m) const {

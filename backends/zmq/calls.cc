@@ -145,7 +145,7 @@ void Calls::publish(const CallPtr& call) {
 
 void Calls::receive_tickets(const CallPtr& call) {
   const auto& m = std::get<ReceiveAsk>(call->request);
-  const Demand demand{m.queues, m.kinds, m.max};
+  const Demand demand = m.demand();
   auto deliveries = tickets_.receive(demand, Duration{0});
   if (deliveries && deliveries->empty() && may_wait(*call)) {
     return wait(call);

@@ -66,7 +66,7 @@ void Calls::answer_empty(const CallPtr& call) {
     case Type::kReceive: {
       const auto& m = std::get<ReceiveAsk>(call->request);
       ReceiveAsk::Answer none;
-      none.value.backlog = tickets_.backlog({m.queues, m.kinds, m.max});
+      none.value.backlog = tickets_.backlog(m.demand());
       answer(call, encode(none));
       break;
     }

@@ -74,6 +74,12 @@ void fields(A& a, T& j) {
     j.priority, j.max_attempts, j.limit, j.unique);
 }
 
+template <class A, Of<QueueBound> T>
+void fields(A& a, T& b) {
+  static_assert(sizeof b.most == 8, "counts are u64 on the wire");
+  a(b.queue, b.most);
+}
+
 template <class A, Of<Ticket> T>
 void fields(A& a, T& t) {
   a(t.id, t.queue, t.kind, t.priority);

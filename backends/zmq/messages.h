@@ -1,6 +1,8 @@
 // Every message: its number, its body, and what answers it.
 #pragma once
 
+#include <algorithm>
+#include <limits>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -137,11 +139,33 @@ void fields(A& a, T& m) {
 }
 using Enqueue = EnqueueOf<std::vector<NewJob>>;
 
-struct Take : Message<Type::kTake> {
-  using Answer = Value<Type::kTake, std::vector<Claimed>>;
+// A Demand, as requests carry it.
+struct Demanded {
   std::vector<std::string> queues;  // empty: every queue
   std::vector<std::string> kinds;
   std::uint32_t max = 0;
+  bool in_order = false;
+  std::vector<QueueBound> bounds;
+
+  void set(const Demand& d, std::size_t most) {
+    queues.assign(d.queues.begin(), d.queues.end());
+    kinds.assign(d.kinds.begin(), d.kinds.end());
+    max = static_cast<std::uint32_t>(
+        std::min<std::size_t>({d.max, most, std::numeric_limits<std::uint32_t>::max()}));
+    in_order = d.in_order;
+    bounds.assign(d.bounds.begin(), d.bounds.end());
+  }
+  Demand demand() const { return {queues, kinds, max, in_order, bounds}; }
+};
+inline Demanded& of_demand(Demanded& m) { return m; }
+inline const Demanded& of_demand(const Demanded& m) { return m; }
+template <class A, Of<Demanded> T>
+void fields(A& a, T& m) {
+  a(m.queues, m.kinds, m.max, m.in_order, m.bounds);
+}
+
+struct Take : Message<Type::kTake>, Demanded {
+  using Answer = Value<Type::kTake, std::vector<Claimed>>;
   std::string worker;
   std::uint64_t claim_number = 0;
   Duration lease{};
@@ -149,7 +173,8 @@ struct Take : Message<Type::kTake> {
 };
 template <class A, Of<Take> T>
 void fields(A& a, T& m) {
-  a(m.queues, m.kinds, m.max, m.worker, m.claim_number, m.lease, m.wait);
+  fields(a, of_demand(m));
+  a(m.worker, m.claim_number, m.lease, m.wait);
 }
 
 template <class List>
@@ -210,15 +235,12 @@ void fields(A& a, T& m) {
   a(m.ids);
 }
 
-struct PeekAsk : Message<Type::kPeek> {
+struct PeekAsk : Message<Type::kPeek>, Demanded {
   using Answer = Value<Type::kPeek, std::vector<Ticket>>;
-  std::vector<std::string> queues;
-  std::vector<std::string> kinds;
-  std::uint32_t max = 0;
 };
 template <class A, Of<PeekAsk> T>
 void fields(A& a, T& m) {
-  a(m.queues, m.kinds, m.max);
+  fields(a, of_demand(m));
 }
 
 struct SweepAsk : Message<Type::kSweep> {
@@ -303,16 +325,14 @@ template <class A, Of<Delivered> T>
 void fields(A& a, T& d) {
   a(d.deliveries, d.backlog);
 }
-struct ReceiveAsk : Message<Type::kReceive> {
+struct ReceiveAsk : Message<Type::kReceive>, Demanded {
   using Answer = Value<Type::kReceive, Delivered>;
-  std::vector<std::string> queues;
-  std::vector<std::string> kinds;
-  std::uint32_t max = 0;
   Duration wait{};
 };
 template <class A, Of<ReceiveAsk> T>
 void fields(A& a, T& m) {
-  a(m.queues, m.kinds, m.max, m.wait);
+  fields(a, of_demand(m));
+  a(m.wait);
 }
 
 // How a message becomes a frame, and a frame's body a message.

@@ -1,29 +1,34 @@
 #include "parking.h"
 
+#include <carrel/demand.h>
+
 #include <algorithm>
 
 namespace carrel::zmq {
 namespace {
 
-bool wants(const std::vector<std::string>& queues, const std::vector<std::string>& kinds,
-           const std::string& queue, const std::string& kind) {
-  const auto has = [](const auto& names, const std::string& name) {
-    return std::find(names.begin(), names.end(), name) != names.end();
-  };
-  return (queues.empty() || has(queues, queue)) && has(kinds, kind);
-}
-
-std::size_t most_of(const Call& call) {
-  if (const auto* m = std::get_if<Take>(&call.request)) return m->max;
-  return std::get<ReceiveAsk>(call.request).max;
+const Demanded& demanded(const Call& call) {
+  if (const auto* m = std::get_if<Take>(&call.request)) return *m;
+  return std::get<ReceiveAsk>(call.request);
 }
 
 }  // namespace
 
+bool Parking::Names::want(const std::string& queue, const std::string& kind) const {
+  const auto has = [](const auto& names, const std::string& name) {
+    return std::find(names.begin(), names.end(), name) != names.end();
+  };
+  return (queues.empty() || has(queues, queue)) && has(kinds, kind) &&
+         !has(without, queue);
+}
+
 Parking::Names Parking::names_of(const Call& call) {
-  if (const auto* m = std::get_if<Take>(&call.request)) return {m->queues, m->kinds};
-  const auto& receive = std::get<ReceiveAsk>(call.request);
-  return {receive.queues, receive.kinds};
+  const Demanded& m = demanded(call);
+  Names names{m.queues, m.kinds, {}};
+  for (const QueueBound& bound : m.bounds) {
+    if (bound.most == 0) names.without.push_back(bound.queue);
+  }
+  return names;
 }
 
 void Parking::park(const CallPtr& call) {
@@ -58,12 +63,12 @@ std::vector<CallPtr> Parking::call_for(std::span<const Ticket> tickets) {
   for (auto& [name, count] : counts) {
     for (auto line = lines_.begin(); line != lines_.end() && count > 0;) {
       const auto here = line++;
-      if (!wants(here->first.queues, here->first.kinds, name.first, name.second))
-        continue;
+      if (!here->first.want(name.first, name.second)) continue;
       std::size_t left = here->second.size();
       while (left-- > 0 && count > 0) {
         called.push_back(take_front(here));
-        count -= std::min(count, most_of(*called.back()));
+        const Demand demand = demanded(*called.back()).demand();
+        count -= std::min(count, most_of(demand, name.first));
       }
     }
   }

@@ -14,8 +14,8 @@
 
 namespace carrel::zmq {
 
-// Calls of equal demands stand in one line; who waits longest is served first. Threads:
-// one.
+// Calls that take the same kinds of the same queues stand in one line; who waits longest
+// is served first. Threads: one.
 class Parking {
  public:
   void park(const CallPtr& call);
@@ -33,8 +33,11 @@ class Parking {
   struct Names {
     std::vector<std::string> queues;
     std::vector<std::string> kinds;
+    std::vector<std::string> without;  // queues of which it takes none now
+    bool want(const std::string& queue, const std::string& kind) const;
     bool operator<(const Names& other) const {
-      return std::tie(queues, kinds) < std::tie(other.queues, other.kinds);
+      return std::tie(queues, kinds, without) <
+             std::tie(other.queues, other.kinds, other.without);
     }
   };
   using Line = std::list<CallPtr>;

@@ -14,6 +14,14 @@ Result<std::unique_ptr<zmq::Client>> connect(const Url& url,
 }
 
 Result<std::unique_ptr<Store>> open_store(const Url& url, const BackendOptions& options) {
+  if (!options.queue_limits.empty()) {
+    return fail(Code::kUnsupported,
+                "queues." + options.queue_limits.begin()->first + ".limit: \"" +
+                    url.redacted() +
+                    "\" is a broker, which holds the limits of its own configuration: "
+                    "say it there",
+                "zmq");
+  }
   auto client = connect(url, options);
   if (!client) return tl::unexpected<Error>(std::move(client.error()));
   if (!(*client)->welcome().hosts_store) {

@@ -61,39 +61,72 @@ std::size_t RemoteQueue::publish(std::span<const Ticket> tickets) noexcept {
 }
 
 RemoteQueue::DemandKey RemoteQueue::key_of(const Demand& demand) {
-  return {{demand.queues.begin(), demand.queues.end()},
-          {demand.kinds.begin(), demand.kinds.end()}};
+  DemandKey key{{demand.queues.begin(), demand.queues.end()},
+                {demand.kinds.begin(), demand.kinds.end()},
+                {}};
+  // The same queues in another order have as many tickets.
+  if (demand.in_order) std::sort(key.queues.begin(), key.queues.end());
+  for (const QueueBound& bound : demand.bounds) {
+    key.bounds.emplace_back(bound.queue, bound.most);
+  }
+  return key;
 }
 
 Result<std::vector<Queue::Delivery>> RemoteQueue::receive(const Demand& demand,
                                                           Duration wait) {
   if (demand.max == 0 || demand.kinds.empty()) return std::vector<Delivery>{};
-  DemandKey key = key_of(demand);
+  Interrupter interrupter;
+  {
+    const std::lock_guard lock(mutex_);
+    if (interrupted_) return std::vector<Delivery>{};
+    if (nudged_) wait = Duration{0};
+    waiting_.insert(&interrupter);
+  }
+  auto answer = receive(demand, wait, interrupter);
+  const std::lock_guard lock(mutex_);
+  waiting_.erase(&interrupter);
+  nudged_ = false;
+  return answer;
+}
+
+Result<std::vector<Queue::Delivery>> RemoteQueue::receive(const Demand& demand,
+                                                          Duration wait,
+                                                          Interrupter& interrupter) {
   ReceiveAsk receive;
-  receive.queues = key.first;
-  receive.kinds = key.second;
-  receive.max = static_cast<std::uint32_t>(
-      std::min<std::size_t>(demand.max, client_->welcome().max_batch));
+  receive.set(demand, client_->welcome().max_batch);
   const auto until =
       Clock::now() + std::clamp<Duration>(wait, Duration{0}, std::chrono::hours(8760));
   for (;;) {
     const auto left = std::chrono::ceil<Duration>(until - Clock::now());
-    if (interrupter_.on()) return std::vector<Delivery>{};
+    if (interrupter.on()) return std::vector<Delivery>{};
     receive.wait = std::clamp(left, Duration{0}, kSlice);
-    auto answer = client_->ask(receive, Repeat::kYes, receive.wait, &interrupter_);
+    auto answer = client_->ask(receive, Repeat::kYes, receive.wait, &interrupter);
     if (!answer) {
       if (answer.error().code == Code::kCancelled) return std::vector<Delivery>{};
       return tl::unexpected<Error>(std::move(answer.error()));
     }
     {
       const std::lock_guard lock(mutex_);
+      DemandKey key = key_of(demand);
       if (backlogs_.size() >= kDemands && !backlogs_.contains(key)) backlogs_.clear();
-      backlogs_[key] = answer->value.backlog;
+      backlogs_[std::move(key)] = answer->value.backlog;
     }
     if (!answer->value.deliveries.empty() || left <= kSlice) {
       return std::move(answer->value.deliveries);
     }
   }
+}
+
+void RemoteQueue::nudge() noexcept {
+  const std::lock_guard lock(mutex_);
+  nudged_ = true;
+  for (Interrupter* receive : waiting_) client_->interrupt(*receive);
+}
+
+void RemoteQueue::interrupt() noexcept {
+  const std::lock_guard lock(mutex_);
+  interrupted_ = true;
+  for (Interrupter* receive : waiting_) client_->interrupt(*receive);
 }
 
 std::size_t RemoteQueue::backlog(const Demand& demand) const noexcept {

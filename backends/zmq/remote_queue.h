@@ -1,19 +1,23 @@
 // The queue of tickets behind a broker.
 #pragma once
 
+#include <carrel/nudge.h>
 #include <carrel/queue.h>
 
 #include <atomic>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "client.h"
 
 namespace carrel::zmq {
 
-class RemoteQueue final : public Queue {
+class RemoteQueue final : public Queue, public Nudge {
  public:
   explicit RemoteQueue(std::unique_ptr<Client> client) : client_(std::move(client)) {}
 
@@ -26,18 +30,28 @@ class RemoteQueue final : public Queue {
   void settle(std::span<const std::uint64_t> /*receipts*/) noexcept override {}
   // As the broker said with the last delivery for this demand.
   std::size_t backlog(const Demand& demand) const noexcept override;
-  void interrupt() noexcept override { client_->interrupt(interrupter_); }
+  void nudge() noexcept override;
+  void interrupt() noexcept override;
 
  private:
-  using DemandKey = std::pair<std::vector<std::string>, std::vector<std::string>>;
+  struct DemandKey {
+    std::vector<std::string> queues;
+    std::vector<std::string> kinds;
+    std::vector<std::pair<std::string, std::size_t>> bounds;
+    auto operator<=>(const DemandKey&) const = default;
+  };
+  Result<std::vector<Delivery>> receive(const Demand& demand, Duration wait,
+                                        Interrupter& interrupter);
   static DemandKey key_of(const Demand& demand);
 
-  Interrupter interrupter_;
   std::atomic<std::size_t> on_the_way_{
       0};  // tickets that the broker has not answered for
   std::atomic<std::int64_t> full_until_{0};  // steady microseconds
   mutable std::mutex mutex_;                 // guards all below
   std::map<DemandKey, std::size_t> backlogs_;
+  std::set<Interrupter*> waiting_;  // of each receive() under way
+  bool nudged_ = false;             // and none has answered yet
+  bool interrupted_ = false;
   std::unique_ptr<Client> client_;  // last: its thread uses what is above
 };
 

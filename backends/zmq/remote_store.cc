@@ -17,10 +17,6 @@ constexpr std::size_t kEnvelope = 4096;
 // Records of one LIST: what each holds is up to a few MiB.
 constexpr std::size_t kPage = 50;
 
-std::vector<std::string> copy(std::span<const std::string> names) {
-  return {names.begin(), names.end()};
-}
-
 std::uint32_t bounded(std::size_t n) {
   return static_cast<std::uint32_t>(std::min<std::size_t>(n, UINT32_MAX));
 }
@@ -93,9 +89,7 @@ class RemoteStore::Source final : public ClaimSource {
                                      std::uint64_t claim_number, Duration lease,
                                      Duration wait) override {
     Take take;
-    take.queues = copy(demand.queues);
-    take.kinds = copy(demand.kinds);
-    take.max = bounded(std::min<std::size_t>(demand.max, store_.traits().max_batch));
+    take.set(demand, store_.traits().max_batch);
     take.worker = worker;
     take.claim_number = claim_number;
     take.lease = lease;
@@ -263,9 +257,7 @@ std::vector<Result<Ticket>> RemoteStore::retry(std::span<const JobId> ids) {
 
 Result<std::vector<Ticket>> RemoteStore::peek(const Demand& demand) {
   PeekAsk peek;
-  peek.queues = copy(demand.queues);
-  peek.kinds = copy(demand.kinds);
-  peek.max = bounded(demand.max);
+  peek.set(demand, demand.max);
   return value_of(client_->ask(peek, Repeat::kYes));
 }
 

@@ -21,11 +21,6 @@ std::string frame_of(Result<T> result) {
   return encode(answer);
 }
 
-Demand demand_of(const std::vector<std::string>& queues,
-                 const std::vector<std::string>& kinds, std::size_t max) {
-  return {queues, kinds, max};
-}
-
 std::size_t rows_of(const Call& call) {
   if (const auto* m = std::get_if<Enqueue>(&call.request)) return m->jobs.size();
   if (const auto* m = std::get_if<FinishAsk>(&call.request)) return m->runs.size();
@@ -185,8 +180,7 @@ Done Service::take(const CallPtr& call) {
   const Take& m = std::get<Take>(call->request);
   Done it;
   it.call = call;
-  auto jobs = source_->claim(demand_of(m.queues, m.kinds, m.max), m.worker,
-                             m.claim_number, m.lease, Duration{0});
+  auto jobs = source_->claim(m.demand(), m.worker, m.claim_number, m.lease, Duration{0});
   if (!jobs) {
     it.frame = error_frame(std::move(jobs.error()));
     return it;
@@ -256,9 +250,9 @@ Done Service::one(const CallPtr& call) {
       break;
     }
     case Type::kPeek: {
-      const auto& m = std::get<PeekAsk>(request);
-      it.frame = frame_of<PeekAsk::Answer>(
-          store_.peek(demand_of(m.queues, m.kinds, std::min(m.max, kMaxTickets))));
+      Demand demand = std::get<PeekAsk>(request).demand();
+      demand.max = std::min<std::size_t>(demand.max, kMaxTickets);
+      it.frame = frame_of<PeekAsk::Answer>(store_.peek(demand));
       break;
     }
     case Type::kPause: {

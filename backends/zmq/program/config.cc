@@ -83,6 +83,30 @@ Reader number(T& out, std::int64_t least, std::int64_t most) {
   };
 }
 
+// [queues.NAME]: a table for each.
+Reader limits(std::map<std::string, std::uint32_t>& out) {
+  return [&out](const toml::node& node) -> Problem {
+    const toml::table* queues = node.as_table();
+    if (queues == nullptr) return "expected tables, such as [queues.pull]";
+    for (const auto& [name, queue] : *queues) {
+      const std::string in = std::string(name.str()) + ": ";
+      const toml::table* table = queue.as_table();
+      if (table == nullptr) return in + "expected a table, with a limit";
+      for (const auto& [key, item] : *table) {
+        if (key.str() != "limit") {
+          return in + "there is no key " + std::string(key.str()) + "; allowed is limit";
+        }
+        std::uint32_t limit = 0;
+        if (auto why = number(limit, 0, 1'000'000)(item); !why.empty()) {
+          return in + "limit: " + why;
+        }
+        if (limit > 0) out[std::string(name.str())] = limit;
+      }
+    }
+    return {};
+  };
+}
+
 Reader level(LogLevel& out) {
   return [&out](const toml::node& node) -> Problem {
     constexpr std::array<std::string_view, 5> kLevels{"debug", "info", "warn", "error",
@@ -106,11 +130,12 @@ Result<void> read_table(const toml::table& table, const Readers& readers,
     const std::string name = prefix + std::string(key.str());
     const std::string where =
         file + ":" + std::to_string(node.source().begin.line) + ": " + name + ": ";
-    if (const toml::table* inner = node.as_table(); inner != nullptr && prefix.empty()) {
+    const auto reader = readers.find(name);
+    if (const toml::table* inner = node.as_table();
+        inner != nullptr && prefix.empty() && reader == readers.end()) {
       if (auto ok = read_table(*inner, readers, name + ".", file); !ok) return ok;
       continue;
     }
-    const auto reader = readers.find(name);
     if (reader == readers.end()) {
       std::string known;
       for (const auto& [other, read] : readers)
@@ -144,6 +169,7 @@ Readers readers_of(BrokerConfig& config, const fs::path& folder) {
       {"retention.cancelled", duration(config.retention.cancelled)},
       {"retention.discarded", duration(config.retention.discarded)},
       {"retention.max_rows", number(config.retention.max_rows, 0, 1'000'000'000'000)},
+      {"queues", limits(config.queue_limits)},
       {"log.level", level(config.log_level)},
   };
 }

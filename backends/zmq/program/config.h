@@ -3,7 +3,9 @@
 
 #include <carrel/zmq.h>
 
+#include <cstdint>
 #include <filesystem>
+#include <map>
 #include <string>
 
 namespace carrel::zmq {
@@ -12,6 +14,7 @@ struct BrokerConfig {
   BrokerOptions broker;
   std::string store;  // URL; empty: tickets only
   Retention retention;
+  std::map<std::string, std::uint32_t> queue_limits;  // as BackendOptions has them
   LogLevel log_level = LogLevel::kInfo;
 };
 

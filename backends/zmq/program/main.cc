@@ -90,9 +90,17 @@ Result<std::unique_ptr<Store>> open_store(const BrokerConfig& config) {
   if (!make) return tl::unexpected<Error>(make.error());
   BackendOptions options;
   options.retention = config.retention;
+  options.queue_limits = config.queue_limits;
   options.poll = config.broker.poll;
   options.log = config.broker.log;
-  return (**make)(*url, options);
+  auto store = (**make)(*url, options);
+  if (store && !config.queue_limits.empty() && !(*store)->traits().queue_limits) {
+    return fail(Code::kUnsupported,
+                "queues." + config.queue_limits.begin()->first +
+                    ".limit: this store holds no limits of queues",
+                "config");
+  }
+  return store;
 }
 
 void reload(Broker& broker, const Notify& notify, const LogFn& log) {

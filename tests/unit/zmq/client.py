@@ -85,7 +85,7 @@ class Client:
 
     def take(self, kinds, most, worker, number, wait=0):
         demand = pack("I", 0) + listing([pack("t", kind) for kind in kinds])  # of every queue
-        r = self.ask(TAKE, demand + pack("ItQqq", most, worker, number, 30 * SECOND, wait))
+        r = self.ask(TAKE, demand + pack("I?ItQqq", most, False, 0, worker, number, 30 * SECOND, wait))
         return r.list(r.claimed)
 
     def beat(self, worker, settled, jobs):

@@ -219,6 +219,12 @@ std::vector<std::string> samples() {
   Take take;
   take.kinds = {"a", "b"};
   take.worker = "w";
+  take.in_order = true;
+  take.bounds = {{"a", 3}, {"b", 0}};
+  PeekAsk peek;
+  peek.bounds = {{"a", 1}};
+  ReceiveAsk receive;
+  receive.in_order = true;
   CountsAsk::Answer counts;
   counts.value.by_queue["a"][1] = 2;
   counts.value.by_queue["b"][1] = 2;
@@ -226,8 +232,8 @@ std::vector<std::string> samples() {
   hello.client = "me";
   ListAsk list;
   list.filter.states = {State::kRunning};
-  return {encode(enqueue), encode(finish), encode(beat), encode(take),
-          encode(counts),  encode(hello),  encode(list)};
+  return {encode(enqueue), encode(finish), encode(beat), encode(take),   encode(counts),
+          encode(hello),   encode(list),   encode(peek), encode(receive)};
 }
 
 TEST(Codec, NoPartOfAMessageIsAMessage) {

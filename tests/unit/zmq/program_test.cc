@@ -100,6 +100,8 @@ TEST_F(ProgramTest, WhatIsWrongInItsFileIsNamedByLine) {
   fails("listen = [\"tcp://127.0.0.1:*\"]\nstores = \"memory:\"\n");
   fails("listen = [\"tcp://127.0.0.1:*\"]\n[limits]\nwindow = 0\n");
   fails("listen = [\"tcp://127.0.0.1:*\"]\npoll = 5\n");
+  fails("listen = [\"tcp://127.0.0.1:*\"]\n[queues.pull]\nlimits = 2\n");
+  fails("listen = [\"tcp://127.0.0.1:*\"]\n[queues.pull]\nlimit = \"2\"\n");
 }
 
 TEST_F(ProgramTest, KeysNewWritesASecretThatOnlyItsOwnerReads) {
