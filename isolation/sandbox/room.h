@@ -5,30 +5,15 @@
 // some boxes ahead, so that a job finds its sandbox made. It ends with its channel.
 #pragma once
 
-#include <optional>
-#include <string>
 #include <string_view>
-#include <vector>
 
-#include "blueprint.h"
 #include "os.h"
-#include "wire.h"
 
 namespace carrel::sandbox {
 
 // Does not return. For a child of the process server, forked for nothing else: one
 // thread, all signals blocked, leader of a session. `blueprint`: encoded. The first
-// message on `channel` is a Greeting, after a probe has run in a sandbox.
+// message on `channel` is a Greeting (greeting.h).
 [[noreturn]] void keep_room(process::UniqueFd channel, std::string_view blueprint);
-
-// What the room says first.
-struct Greeting {
-  process::Reply::Stage stage = process::Reply::Stage::kNone;  // kNone: it works
-  int error = 0;
-  std::string what;
-  std::vector<std::string> enforced;  // "namespaces", "landlock 7", …
-};
-std::string encode(const Greeting& greeting);
-std::optional<Greeting> decode_greeting(std::string_view in);
 
 }  // namespace carrel::sandbox

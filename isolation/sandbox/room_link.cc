@@ -5,7 +5,7 @@
 #include <cerrno>
 
 #include "process_server.h"
-#include "room.h"
+#include "greeting.h"
 #include "stage.h"
 
 namespace carrel::sandbox {

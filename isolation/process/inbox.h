@@ -1,0 +1,38 @@
+// The host's words on a forked child's socket: jobs, and stop notes that may come late.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+#include "os.h"
+#include "wire.h"
+
+namespace carrel::process {
+
+class Inbox {
+ public:
+  explicit Inbox(int socket) : socket_(socket) {}
+
+  struct Next {
+    JobHead head;
+    std::string_view body;  // until the next call
+    bool stopped = false;   // a note to stop it came with it
+  };
+  // Blocks for the next job. False: the host has closed its end.
+  bool next(Next& out);
+
+ private:
+  void drop(std::size_t bytes);
+  bool fill();
+
+  const int socket_;
+  std::array<char, kMaxInline + 2 * sizeof(JobHead)> buffer_;
+  std::size_t size_ = 0;
+  std::string text_;  // of a body that came in a file
+  UniqueFd file_;
+  Received received_;
+};
+
+}  // namespace carrel::process

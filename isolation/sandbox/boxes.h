@@ -1,0 +1,61 @@
+// The boxes of one room: some are made ahead, each is handed out once, and what it had is
+// taken down when it has ended.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <deque>
+#include <string>
+#include <unordered_map>
+
+#include "blueprint.h"
+#include "groups.h"
+#include "os.h"
+#include "wire.h"
+
+namespace carrel::sandbox {
+
+struct RoomBox {
+  pid_t pid = -1;
+  process::UniqueFd socket;
+  std::uint64_t run = 0;  // 0: none yet
+  bool told = false;      // its end was heard of
+  std::string group;      // empty: none
+};
+
+// One thread, the room's. A box is known by its pid until forget().
+class Boxes {
+ public:
+  // `epoll`: is told of each box's socket, as readable, under its pid; borrowed.
+  Boxes(Blueprint blueprint, Groups groups, int epoll)
+      : groups_(std::move(groups)), blueprint_(std::move(blueprint)), epoll_(epoll) {}
+
+  const Blueprint& blueprint() const noexcept { return blueprint_; }
+  // Fewer wait than the plan wants, and making the last one did not fail.
+  bool is_short() const { return idle_.size() < blueprint_.plan.warm && !spoilt_; }
+  void spoil() { spoilt_ = true; }  // none is made ahead until a job asks again
+
+  // A new one, idle; nullptr, with errno: there is no process or namespace to be had.
+  RoomBox* make();
+  // One for a job: an idle one, or a new one.
+  RoomBox* take();
+  RoomBox* find(pid_t pid);
+  // What its group knows better than the box does; before forget().
+  void add_account(const RoomBox& box, process::Reply& reply) const;
+  void forget(pid_t pid);  // it was waited for
+  void end_all();          // returns when none is left
+
+ private:
+  RoomBox* fail();
+  [[noreturn]] void begin(process::UniqueFd socket) const;
+
+  const Groups groups_;
+  const Blueprint blueprint_;
+  const int epoll_;
+  std::unordered_map<pid_t, RoomBox> boxes_;
+  std::deque<pid_t> idle_;
+  bool spoilt_ = false;
+};
+
+}  // namespace carrel::sandbox
