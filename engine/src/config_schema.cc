@@ -164,7 +164,8 @@ const KindKey kKindKeys[] = {
 
     {"key", &at<KindConfig, &KindConfig::key>,
      "Isolation `mutex`: jobs of one key run one at a time. A template over the "
-     "arguments: `user:{user}`; empty: the kind."},
+     "arguments: `user:{user}`; empty: the kind. A handler that waits for a job of the "
+     "key it holds is refused."},
     {"command", &at<KindConfig, &KindConfig::command>,
      "Isolation `exec`: the program and its arguments."},
     {"env", &at<KindConfig, &KindConfig::env>,

@@ -72,6 +72,7 @@ class Engine::Impl {
   BackendOptions backend_options() const;
 
   bool knows(std::string_view kind) const;
+  bool waits_for_itself(const JobRecord& job);
   void publish(std::vector<Ticket> tickets);
   void due_in(Duration delay);
   void run_inline(const Ticket& ticket);

@@ -5,6 +5,7 @@
 #include <chrono>
 
 #include "engine_impl.h"
+#include "held_key.h"
 
 namespace carrel {
 namespace {
@@ -47,9 +48,25 @@ Result<Json> Engine::Impl::wait(JobId id, Duration timeout) {
       return fail(Code::kTimeout, "job " + std::to_string(value(id)) + " is still " +
                                       std::string(to_string(job->state)));
     }
+    if (waits_for_itself(*job)) {
+      return fail(Code::kInvalid, "job " + std::to_string(value(id)) +
+                                      " has the key that the job waiting for it holds: "
+                                      "it would wait for ever");
+    }
     auto finals = store->await_final({&id, 1}, left);
     if (!finals) return tl::unexpected<Error>(std::move(finals.error()));
   }
+}
+
+// Whether the caller is a handler that holds the key which the job needs to go on.
+bool Engine::Impl::waits_for_itself(const JobRecord& job) {
+  const Kind* kind = kinds_.find(job.kind);
+  if (kind == nullptr || !is_held_here(kind->isolation, job.kind, job.payload)) {
+    return false;
+  }
+  if (job.state != State::kRunning) return true;
+  const std::lock_guard lock(worker_mutex_);
+  return worker_ && worker_->id() == job.worker;  // another's keys are others
 }
 
 Result<Cancelled> Engine::Impl::cancel(JobId id) {

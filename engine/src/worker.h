@@ -48,6 +48,7 @@ class Worker {
 
   bool cancel(JobId id) { return runner_.cancel(id); }
   void due_in(Duration delay) { dispatcher_.due_in(delay); }
+  const std::string& id() const noexcept { return id_; }
   std::size_t busy() const noexcept { return runner_.busy(); }
   std::size_t unflushed() const noexcept { return completer_.pending(); }
   std::optional<std::string> store_error() const { return status_.error(); }

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -73,6 +74,27 @@ std::string set_up(const ServerSetup& setup, Handlers& handlers) {
   return {};
 }
 
+// What a job needs at least beside what its process begins with: a stack or two, a heap.
+constexpr std::uint64_t kRoom = 16ULL << 20;
+
+// The host's own bound on address space is that of every job, and what the host has
+// mapped by now every forked job has as well.
+std::string short_of_address_space() {
+  rlimit limit{};
+  const std::uint64_t mapped = mapped_bytes();
+  if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY ||
+      mapped + kRoom <= limit.rlim_cur) {
+    return {};
+  }
+  return "limit on address space (RLIMIT_AS, ulimit -v) of " +
+         std::to_string(limit.rlim_cur >> 10) +
+         " KiB is too low: each of its jobs begins "
+         "with " +
+         std::to_string(mapped >> 10) +
+         " KiB; raise it, or start the server "
+         "before the host has grown (carrel::prefork, carrel::main_hook)";
+}
+
 // Out of memory, the kernel ends jobs before it ends their host. Every child inherits
 // this, and need not open the file again; a server that goes with them is back at once.
 void prefer_as_victim() {
@@ -90,6 +112,9 @@ void prefer_as_victim() {
   static Handlers handlers;  // outlives every exit path
   Hello hello;
   hello.error = set_up(setup, handlers);
+  if (hello.error.empty() && !handlers.all().empty()) {
+    hello.error = short_of_address_space();
+  }
   for (const auto& [kind, handler] : handlers.all()) hello.kinds.push_back(kind);
   if (!*greeted) {
     send_message(kControl, encode(hello), {});

@@ -165,12 +165,16 @@ std::vector<std::string> thread_names() {
   return names;
 }
 
-std::uint64_t resident_bytes() {
+namespace {
+std::uint64_t memory_bytes(int field) {
   std::ifstream statm("/proc/self/statm");
-  std::uint64_t size = 0;
-  std::uint64_t resident = 0;
-  statm >> size >> resident;
-  return resident * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
+  std::uint64_t pages = 0;
+  for (int i = 0; i <= field; ++i) statm >> pages;
+  return pages * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
 }
+}  // namespace
+
+std::uint64_t mapped_bytes() { return memory_bytes(0); }
+std::uint64_t resident_bytes() { return memory_bytes(1); }
 
 }  // namespace carrel::process

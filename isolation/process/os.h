@@ -97,5 +97,6 @@ void receive_message(int socket, std::span<char> buffer, Received& into,
 // The names of this process's threads, its own first. Empty: /proc is not there.
 std::vector<std::string> thread_names();
 std::uint64_t resident_bytes();  // of this process; 0: not known
+std::uint64_t mapped_bytes();    // its address space; likewise
 
 }  // namespace carrel::process

@@ -4,7 +4,38 @@
 #include <mutex>
 #include <unordered_map>
 
+#include "held_key.h"
+
 namespace carrel {
+
+class MutexIsolation::Templates final : public Keys {
+ public:
+  void add(const std::string& kind, KeyTemplate key) {
+    keys_.emplace(kind, std::move(key));
+  }
+
+  Result<std::string> key_of(std::string_view kind, std::string_view payload) const {
+    const KeyTemplate& key = keys_.find(kind)->second;
+    if (key.constant()) return key.render(Json());
+    const Json args = Json::parse(payload, nullptr, false);
+    if (args.is_discarded()) {
+      return fail(Code::kInvalid, "the key of the kind \"" + std::string(kind) +
+                                      "\" needs arguments in JSON, and these are none");
+    }
+    return key.render(args);
+  }
+
+  bool same(const Claimed& holder, std::string_view kind,
+            std::string_view payload) const override {
+    if (!keys_.contains(kind)) return false;
+    const auto held = key_of(holder.kind, holder.payload);
+    const auto asked = key_of(kind, payload);
+    return held && asked && *held == *asked;
+  }
+
+ private:
+  std::map<std::string, KeyTemplate, std::less<>> keys_;
+};
 
 struct MutexIsolation::Lines {
   std::mutex mutex;
@@ -37,7 +68,8 @@ struct MutexIsolation::Lines {
 };
 
 Result<std::unique_ptr<Isolation>> MutexIsolation::make(const IsolationSetup& setup) {
-  std::map<std::string, Kind, std::less<>> kinds;
+  Kinds kinds;
+  auto keys = std::make_shared<Templates>();
   for (const auto& spec : setup.kinds) {
     // Without a template the kind is the key; the prefix keeps it apart from rendered
     // ones.
@@ -47,19 +79,26 @@ Result<std::unique_ptr<Isolation>> MutexIsolation::make(const IsolationSetup& se
       return fail(Code::kInvalid, "jobs." + spec.kind + ".key: " + key.error().message,
                   "mutex");
     }
-    kinds.emplace(spec.kind,
-                  Kind{std::make_shared<const KindSpec>(spec), std::move(*key)});
+    keys->add(spec.kind, std::move(*key));
+    kinds.emplace(spec.kind, std::make_shared<KindSpec>(spec));
   }
   return std::unique_ptr<Isolation>(
-      new MutexIsolation(std::move(kinds), setup.concurrency));
+      new MutexIsolation(std::move(kinds), std::move(keys), setup.concurrency));
 }
 
-MutexIsolation::MutexIsolation(std::map<std::string, Kind, std::less<>> kinds,
+MutexIsolation::MutexIsolation(Kinds kinds, std::shared_ptr<const Templates> keys,
                                std::size_t threads)
     : kinds_(std::move(kinds)),
+      keys_(std::move(keys)),
       lines_(std::make_shared<Lines>()),
       pool_(threads, [lines = lines_](ThreadRun& run) { lines->leave(run.key); }) {
   lines_->post = pool_.poster();
+  for (auto& [name, spec] : kinds_) {
+    spec->handler = [this, keys = keys_, run = std::move(spec->handler)](Context& job) {
+      const HeldKey held(this, *keys, job.job());
+      return run(job);
+    };
+  }
 }
 
 IsolationTraits MutexIsolation::traits() const noexcept {
@@ -67,16 +106,6 @@ IsolationTraits MutexIsolation::traits() const noexcept {
   traits.runs_handlers = true;
   traits.queues = true;
   return traits;
-}
-
-Result<std::string> MutexIsolation::key_of(const Kind& kind, const Claimed& job) {
-  if (kind.key.constant()) return kind.key.render(Json());
-  const Json args = Json::parse(job.payload, nullptr, false);
-  if (args.is_discarded()) {
-    return fail(Code::kInvalid, "the key \"" + kind.spec->key +
-                                    "\" needs arguments in JSON, and these are none");
-  }
-  return kind.key.render(args);
 }
 
 std::vector<Result<std::shared_ptr<Run>>> MutexIsolation::start(std::span<Task> tasks) {
@@ -90,12 +119,12 @@ std::vector<Result<std::shared_ptr<Run>>> MutexIsolation::start(std::span<Task> 
           fail(Code::kNotFound, "no handler for \"" + task.job->kind + "\"", "mutex"));
       continue;
     }
-    auto key = key_of(kind->second, *task.job);
+    auto key = keys_->key_of(task.job->kind, task.job->payload);
     if (!key) {
       answers.emplace_back(tl::unexpected<Error>(std::move(key.error())));
       continue;
     }
-    auto run = std::make_shared<ThreadRun>(std::move(task), kind->second.spec, pool_);
+    auto run = std::make_shared<ThreadRun>(std::move(task), kind->second, pool_);
     run->key = std::move(*key);
     answers.emplace_back(run);
     if (lines_->enter(run)) ready.push_back(std::move(run));

@@ -25,16 +25,14 @@ class MutexIsolation final : public Isolation {
   std::size_t stuck() const noexcept override { return pool_.stuck(); }
 
  private:
-  struct Kind {
-    std::shared_ptr<const KindSpec> spec;
-    KeyTemplate key;
-  };
-  struct Lines;  // who holds a key, and who waits for it
-  MutexIsolation(std::map<std::string, Kind, std::less<>> kinds, std::size_t threads);
+  using Kinds = std::map<std::string, std::shared_ptr<KindSpec>, std::less<>>;
+  class Templates;  // from kinds and arguments to keys
+  struct Lines;     // who holds a key, and who waits for it
+  MutexIsolation(Kinds kinds, std::shared_ptr<const Templates> keys, std::size_t threads);
 
-  static Result<std::string> key_of(const Kind& kind, const Claimed& job);
-
-  std::map<std::string, Kind, std::less<>> kinds_;
+  Kinds kinds_;
+  // Shared: an abandoned handler may outlive this.
+  std::shared_ptr<const Templates> keys_;
   std::shared_ptr<Lines> lines_;
   ThreadPool pool_;
 };

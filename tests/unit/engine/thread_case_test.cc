@@ -146,6 +146,43 @@ TEST(ThreadCases, Case02_AsManyStuckThreadsAreReplacedAsThereAreThreads) {
   }
 }
 
+TEST(ThreadCases, Case04_WaitsOnItsOwnKey_RefusedNoDeadLock) {
+  for (const char* key : {"", "community:{community}"}) {
+    Config config = memory_config(4);
+    for (const char* kind : {"outer", "inner"}) {
+      config.jobs[kind].isolation = "mutex";
+      config.jobs[kind].key = key;
+      config.jobs[kind].max_attempts = 1;
+    }
+    Engine engine = open(config);
+    engine.handle("inner", [](Context&) { return "done"; });
+    engine.handle("outer", [&](Context& job) -> Result<Json> {
+      const Json args = job.args();
+      if (args.value("depth", 0) > 0) return Json("done");
+      const auto asked = [&](const std::string& kind, const char* community) {
+        const Json below = {{"community", community}, {"depth", 1}};
+        return engine.wait(engine.enqueue(kind, below).value(), kLong);
+      };
+      // Of its own key: with it, that one could never begin.
+      const auto same = asked("outer", "a");
+      if (same || same.error().code != Code::kInvalid) return Json("was not refused");
+      // Of another key it may wait.
+      return asked(args.at("other").get<std::string>(), "b");
+    });
+    ASSERT_TRUE(engine.start());
+    const std::string_view other = *key == '\0' ? "inner" : "outer";
+    const auto id =
+        engine.enqueue("outer", {{"community", "a"}, {"other", other}}).value();
+    const auto result = engine.wait(id, kLong);
+    ASSERT_TRUE(result) << result.error().message;
+    EXPECT_EQ(*result, "done");
+    // Outside of a handler anybody may wait for anything; the refused one runs at last.
+    EXPECT_TRUE(engine.wait(JobId{value(id) + 1}, kLong));
+    EXPECT_TRUE(
+        engine.wait(engine.enqueue("inner", {{"community", "a"}}).value(), kLong));
+  }
+}
+
 TEST(ThreadCases, Case05_ChangesTheSignalMask_Restored) {
   for (const char* isolation : {"thread", "mutex"}) {
     Config config = memory_config(1);

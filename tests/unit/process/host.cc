@@ -229,6 +229,21 @@ int out_of_processes() {
   return 0;
 }
 
+// As a host that grew under `ulimit -v`, and one that has room.
+int short_of_address_space() {
+  const auto bound = [](std::uint64_t room) {
+    const rlimit limit{carrel::process::mapped_bytes() + room, RLIM_INFINITY};
+    setrlimit(RLIMIT_AS, &limit);
+  };
+  bound(1 << 20);
+  const auto refused = carrel::prefork(carrel::test::add_handlers);
+  bound(256 << 20);
+  must(carrel::prefork(carrel::test::add_handlers));
+  Host host("fork");
+  tell({text_of(refused), host.run("echo", "[4]").result});
+  return 0;
+}
+
 // Kills the server, then server and keeper both, while a job runs.
 int lost(bool hooked) {
   if (hooked) {
@@ -249,8 +264,8 @@ int lost(bool hooked) {
     kill(server, SIGKILL);
     words.push_back(class_of(job.sink->wait()));
     words.push_back(eventually([&] { return !carrel::test::exists(children.back()); }));
-    // A request on its way to those who are just dying, and a child that the server forked
-    // last is one of them, is lost with them.
+    // A request on its way to those who are just dying, and a child that the server
+    // forked last is one of them, is lost with them.
     carrel::Outcome next;
     try {
       eventually([&] {
@@ -287,6 +302,7 @@ int main(int argc, char** argv) {
       {"prints", prints},
       {"hears_sigchld", hears_sigchld},
       {"out_of_processes", out_of_processes},
+      {"short_of_address_space", short_of_address_space},
       {"lost", lost_by_fork},
       {"hook_lost", lost_by_hook},
   };

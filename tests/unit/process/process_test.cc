@@ -2,6 +2,8 @@
 
 #include <unistd.h>
 
+#include <string>
+
 namespace carrel::test {
 
 std::string hostile(std::string_view name) {
@@ -14,6 +16,15 @@ pid_t server_pid() {
   EXPECT_EQ(outcome.klass, OutcomeClass::kOk) << outcome.error.message;
   return static_cast<pid_t>(std::stol(outcome.result));
 }
+
+namespace {
+
+std::string of_both(pid_t server, const char* file) {
+  return text_of_file(std::string("/proc/self/") + file) + "server\n" +
+         text_of_file("/proc/" + std::to_string(server) + "/" + file);
+}
+
+}  // namespace
 
 void ProcessTest::SetUp() {
   const pid_t server = server_pid();
@@ -28,6 +39,8 @@ void ProcessTest::SetUp() {
     return now == std::exchange(last, now);
   }));
   server_descriptors_ = last;
+  mounts_ = of_both(server, "mountinfo");
+  groups_ = of_both(server, "cgroup");
 }
 
 void ProcessTest::TearDown() {
@@ -42,6 +55,8 @@ void ProcessTest::TearDown() {
       << open_descriptors(getpid()) << " descriptors in the host, " << own_descriptors_
       << " before";
   EXPECT_EQ(children_of(getpid()).size(), own_children_);
+  EXPECT_EQ(of_both(server, "mountinfo"), mounts_);
+  EXPECT_EQ(of_both(server, "cgroup"), groups_);
 }
 
 Host& ProcessTest::fork_host(std::size_t warm) {

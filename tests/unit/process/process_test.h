@@ -1,6 +1,6 @@
 // Every case of fork and exec also asserts that nothing is left: the host has as many
-// descriptors as before, the server has neither children nor descriptors more than
-// before, and a control job still runs.
+// descriptors, mounts and control groups as before, the server has neither children nor
+// descriptors nor mounts more than before, and a control job still runs.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -27,6 +27,8 @@ class ProcessTest : public testing::Test {
   std::size_t own_descriptors_ = 0;
   std::size_t own_children_ = 0;
   std::size_t server_descriptors_ = 0;
+  std::string mounts_;  // of the host and of the server
+  std::string groups_;  // that they are in
 };
 
 std::string hostile(std::string_view name);  // the path of that program

@@ -158,5 +158,23 @@ TEST_F(ServerTest, Case30_ServerAndKeeperKilled_MadeAgainByTheHook) {
             (Json{"worker_lost", true, "[3]", "worker_lost", true, "[3]"}));
 }
 
+TEST_F(ServerTest, Case31_AddressSpaceBelowTheInheritedSize_ConfigError) {
+#if defined(__SANITIZE_ADDRESS__)
+  GTEST_SKIP() << "needs a program whose address space is not the sanitizer's";
+#endif
+  const Json words = words_of("short_of_address_space");
+  const std::string refused = words.at(0);
+  EXPECT_NE(refused.find("RLIMIT_AS"), std::string::npos) << refused;
+  EXPECT_NE(refused.find("ulimit -v"), std::string::npos) << refused;
+  EXPECT_EQ(words.at(1), "[4]") << "with room enough it works";
+}
+
+// Nothing here could end one for certain: that is what a sandbox is for.
+TEST_F(ServerTest, Case32_ForkBombInForkMode_DocumentedAsUnsupported) {
+  EXPECT_NE(text_of_file(ISOLATION_README)
+                .find("A fork bomb in a handler of `fork` is not supported"),
+            std::string::npos);
+}
+
 }  // namespace
 }  // namespace carrel::test

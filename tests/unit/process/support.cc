@@ -2,6 +2,10 @@
 
 #include <carrel/exec.h>
 #include <carrel/fork.h>
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/allocator_interface.h>
+#endif
+#include <grp.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -170,6 +174,26 @@ bool exists(pid_t pid) {
   fields >> threads;
   // A first thread that has ended is shown as a zombie while others still hold its files.
   return (state != 'Z' && state != 'X') || threads > 1;
+}
+
+std::uint64_t memory_in_use() {
+#if defined(__SANITIZE_ADDRESS__)
+  return __sanitizer_get_current_allocated_bytes();
+#else
+  return resident_bytes_of(getpid());
+#endif
+}
+
+std::string text_of_file(const std::string& name) {
+  std::ifstream file(name);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+bool become_ordinary() {
+  constexpr unsigned kOrdinary = 65533;
+  if (geteuid() != 0) return true;
+  return setgroups(0, nullptr) == 0 && setresgid(kOrdinary, kOrdinary, kOrdinary) == 0 &&
+         setresuid(kOrdinary, kOrdinary, kOrdinary) == 0;
 }
 
 std::uint64_t resident_bytes_of(pid_t pid) {

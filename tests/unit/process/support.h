@@ -81,5 +81,12 @@ std::size_t threads_of(pid_t pid);
 std::vector<pid_t> children_of(pid_t pid);
 bool exists(pid_t pid);  // one that ended but was not reaped does not count
 std::uint64_t resident_bytes_of(pid_t pid);
+// What this process has in use. With a sanitizer, what is allocated: it keeps what was
+// freed for a while, to see who still uses it.
+std::uint64_t memory_in_use();
+std::string text_of_file(const std::string& name);  // empty: it cannot be read
+
+// Gives up being root, for good. False: it cannot.
+bool become_ordinary();
 
 }  // namespace carrel::test

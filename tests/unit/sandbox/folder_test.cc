@@ -147,12 +147,12 @@ TEST_F(SandboxFolder, Case63_AddressSpaceOneMB_SignaledNotSpawnError) {
 TEST_F(SandboxFolder, Case64_LargeInputReadOrIgnored_NoGrowthInTheHost) {
   REQUIRE_SANDBOX(profile);
   const std::string payload(64 << 20, 'x');
-  const auto before = resident_bytes_of(getpid());
+  const auto before = memory_in_use();
   EXPECT_EQ(run({"/hostile/count_input"}, payload).result,
             std::to_string(payload.size()));
   EXPECT_EQ(run({"/hostile/deaf", "20"}, payload).klass, OutcomeClass::kOk);
   // A copy of the payload is the job's own.
-  EXPECT_LT(resident_bytes_of(getpid()), before + payload.size() + (32U << 20));
+  EXPECT_LT(memory_in_use(), before + payload.size() + (32U << 20));
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 
 #include "handlers.h"
 #include "other_host.h"
+#include "support.h"
 
 int main(int argc, char** argv) {
   const std::string first = argc > 1 ? argv[1] : "";

@@ -2,7 +2,6 @@
 
 #include <carrel/process.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <sched.h>
 #include <spawn.h>
 #include <sys/mount.h>
@@ -62,13 +61,6 @@ int play_lacking(int more, void (*spoil)()) {
 }
 
 }  // namespace
-
-bool become_ordinary() {
-  constexpr unsigned kOrdinary = 65533;
-  if (geteuid() != 0) return true;
-  return setgroups(0, nullptr) == 0 && setresgid(kOrdinary, kOrdinary, kOrdinary) == 0 &&
-         setresuid(kOrdinary, kOrdinary, kOrdinary) == 0;
-}
 
 int play_host(const std::string& mode) {
   if (mode == "bomb") return play_bomb();

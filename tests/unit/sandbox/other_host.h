@@ -24,9 +24,6 @@ class OtherHost {
   process::UniqueFd output_;
 };
 
-// Gives up being root, for good. False: it cannot.
-bool become_ordinary();
-
 // In that run: plays the mode. The exit code.
 int play_host(const std::string& mode);
 
