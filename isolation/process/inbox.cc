@@ -1,7 +1,7 @@
 #include "inbox.h"
 
 #include <cstring>
-#include <span>
+#include <utility>
 
 namespace carrel::process {
 
@@ -18,8 +18,11 @@ bool Inbox::next(Next& out) {
       continue;
     }
     const std::size_t whole = sizeof head + head.bytes;
-    if (whole > buffer_.size()) return false;  // cannot be: the host bounds it
-    if (size_ < whole) {
+    if (head.bytes > kMaxInline) return false;  // cannot be: the host bounds it
+    // Nothing but its stop can follow it yet, of which no part may stay behind.
+    const std::size_t with_stop = whole + sizeof head;
+    if (size_ < whole || (size_ > whole && size_ < with_stop)) {
+      make_room(with_stop);
       if (!fill()) return false;
       continue;
     }
@@ -30,8 +33,7 @@ bool Inbox::next(Next& out) {
       file_.reset();
       out.body = text_;
     }
-    // Nothing but its stop can follow it yet.
-    out.stopped = size_ >= whole + sizeof head;
+    out.stopped = size_ >= with_stop;
     size_ = 0;
     return true;
   }
@@ -42,8 +44,16 @@ void Inbox::drop(std::size_t bytes) {
   std::memmove(buffer_.data(), buffer_.data() + bytes, size_);
 }
 
+void Inbox::make_room(std::size_t bytes) {
+  if (bytes <= buffer_.size()) return;
+  std::vector<char> larger(bytes);
+  std::memcpy(larger.data(), buffer_.data(), size_);
+  large_ = std::move(larger);
+  buffer_ = large_;
+}
+
 bool Inbox::fill() {
-  receive_message(socket_, std::span(buffer_).subspan(size_), received_, true);
+  receive_message(socket_, buffer_.subspan(size_), received_, true);
   for (std::size_t i = 0; i < received_.fd_count; ++i) file_.reset(received_.fds[i]);
   if (received_.size > 0) size_ += static_cast<std::size_t>(received_.size);
   return received_.size > 0;

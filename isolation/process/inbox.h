@@ -3,8 +3,10 @@
 
 #include <array>
 #include <cstddef>
+#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "os.h"
 #include "wire.h"
@@ -14,6 +16,8 @@ namespace carrel::process {
 class Inbox {
  public:
   explicit Inbox(int socket) : socket_(socket) {}
+  Inbox(const Inbox&) = delete;
+  Inbox& operator=(const Inbox&) = delete;
 
   struct Next {
     JobHead head;
@@ -25,10 +29,14 @@ class Inbox {
 
  private:
   void drop(std::size_t bytes);
+  void make_room(std::size_t bytes);
   bool fill();
 
   const int socket_;
-  std::array<char, kMaxInline + 2 * sizeof(JobHead)> buffer_;
+  // Most jobs need no page of the stack, or of the heap, that is not in use anyway.
+  std::array<char, 1024> small_;
+  std::vector<char> large_;
+  std::span<char> buffer_{small_};
   std::size_t size_ = 0;
   std::string text_;  // of a body that came in a file
   UniqueFd file_;
