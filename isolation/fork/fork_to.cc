@@ -21,6 +21,7 @@
 #include "child_run.h"
 #include "frame.h"
 #include "os.h"
+#include "process_server.h"
 #include "spawner.h"
 
 namespace carrel::detail {
@@ -61,6 +62,8 @@ Result<Json> answer_of(const std::function<Result<Json>()>& fn, const ForkHooks&
   reset_signals();
   close_range(3, static_cast<unsigned>(socket) - 1, 0);
   close_range(static_cast<unsigned>(socket) + 1, ~0U, 0);
+  // The number of its control socket may soon be that of something `fn` opens.
+  forget_server();
   // What the host has in its buffers is the host's to print.
   __fpurge(stdout);
   __fpurge(stderr);
