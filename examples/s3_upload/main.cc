@@ -2,12 +2,12 @@
 #include <report/terminal.h>
 #include <report/text.h>
 #include <trial/child.h>
+#include <trial/scratch.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <cstring>
-#include <fstream>
 #include <optional>
 
 #include "measure.h"
@@ -46,12 +46,6 @@ std::vector<std::pair<std::string, std::string>> stores_of(
   std::vector<std::pair<std::string, std::string>> out;
   for (const std::string& url : urls) out.emplace_back(url.substr(0, url.find(':')), url);
   return out;
-}
-
-bool write_file(const std::string& file, const std::string& text) {
-  std::ofstream out(file);
-  out << text;
-  return static_cast<bool>(out.flush());
 }
 
 std::string work_line(const Options& options, const Plan& plan) {
@@ -154,10 +148,10 @@ int run(const Options& options) {
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   close(report, terminal);
   if (!options.json.empty() &&
-      !write_file(options.json, nlohmann::json(report).dump(2) + "\n")) {
+      !trial::write_file(options.json, nlohmann::json(report).dump(2) + "\n")) {
     return complain("cannot write " + options.json, kBadInput);
   }
-  if (!options.html.empty() && !write_file(options.html, page(report))) {
+  if (!options.html.empty() && !trial::write_file(options.html, page(report))) {
     return complain("cannot write " + options.html, kBadInput);
   }
   return judge(report).empty() ? kOk : kNotAsItMust;

@@ -1,13 +1,10 @@
 #include "measure.h"
 
-#include <stdlib.h>
-#include <sys/wait.h>
 #include <trial/child.h>
+#include <trial/scratch.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstring>
-#include <fstream>
 
 namespace s3 {
 namespace {
@@ -19,42 +16,6 @@ using carrel::fail;
 constexpr std::uintmax_t kLargestFile = 64 << 10;
 constexpr std::chrono::minutes kPatience{11};  // over the trial's own, so that it can say
 
-// A folder that goes with it.
-class Folder {
- public:
-  Folder() {
-    std::string name = (fs::temp_directory_path() / "carrel-s3-XXXXXX").string();
-    if (::mkdtemp(name.data()) != nullptr) path_ = name;
-  }
-  ~Folder() {
-    std::error_code ignored;
-    if (!path_.empty()) fs::remove_all(path_, ignored);
-  }
-  Folder(const Folder&) = delete;
-  Folder& operator=(const Folder&) = delete;
-  const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
-
-std::string content_of(const fs::path& file) {
-  std::ifstream in(file, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
-}
-
-std::string how_it_died(const trial::ChildReport& child) {
-  if (child.timed_out) return "its process did not end in time";
-  if (WIFSIGNALED(child.status)) {
-    return std::string("its process died: ") + strsignal(WTERMSIG(child.status));
-  }
-  if (WEXITSTATUS(child.status) != 0) {
-    return "its process ended with exit code " +
-           std::to_string(WEXITSTATUS(child.status));
-  }
-  return {};
-}
-
 // Every object against its file.
 void read_back(const TrialWork& work, Trial& trial) {
   Settings settings = settings_of(work);
@@ -64,7 +25,7 @@ void read_back(const TrialWork& work, Trial& trial) {
     const auto object = get(work.keys[i]);
     if (!object) {
       ++trial.missing;
-    } else if (*object == content_of(work.files[i])) {
+    } else if (*object == trial::content_of(work.files[i])) {
       ++trial.right;
     } else {
       ++trial.different;
@@ -120,31 +81,28 @@ std::vector<Trial> trials(const Plan& plan) {
 }
 
 carrel::Result<void> measure(const Plan& plan, std::size_t number, Trial& trial) {
-  const Folder folder;
+  const trial::Folder folder("carrel-s3");
   if (folder.path().empty()) {
     return fail(Code::kUnavailable, "cannot make a temporary folder", {}, errno);
   }
   const std::string name =
       "carrel-" + std::to_string(::getpid()) + "-" + std::to_string(number);
   const TrialWork work = work_of(plan, trial, name);
-  {
-    std::ofstream out(folder.path() / "work.json");
-    out << nlohmann::json(work);
-    if (!out.flush()) {
-      return fail(Code::kUnavailable, "cannot write into " + folder.path().string());
-    }
+  if (!trial::write_file(folder.path() / "work.json", nlohmann::json(work).dump())) {
+    return fail(Code::kUnavailable, "cannot write into " + folder.path().string());
   }
   const std::string self = fs::read_symlink("/proc/self/exe").string();
   const auto child = trial::run_child({self, "--trial", folder.path().string()},
                                       folder.path() / "log", kPatience);
   if (!child) return tl::unexpected(child.error());
-  trial.died = how_it_died(*child);
-  const auto result =
-      nlohmann::json::parse(content_of(folder.path() / "result.json"), nullptr, false);
+  trial.died = trial::how_it_died(*child);
+  const auto result = nlohmann::json::parse(
+      trial::content_of(folder.path() / "result.json"), nullptr, false);
   if (!result.is_discarded()) {
     result.get_to(trial.result);
   } else if (trial.died.empty()) {
-    trial.died = "its process left no result: " + content_of(folder.path() / "log");
+    trial.died =
+        "its process left no result: " + trial::content_of(folder.path() / "log");
   }
   trial.result.cpu_seconds += child->orphans_cpu_s;
   trial.result.child_bytes =
