@@ -1,0 +1,57 @@
+// What the site answers to a request: routes, pages and the rules of who may ask.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "web/desk.h"
+
+namespace convert_web {
+
+struct Asked {
+  std::string method;
+  std::string target;  // path and query, as it came
+  std::string host, origin, fetch_site, content_type;
+  std::string_view body;
+};
+
+struct Answer {
+  unsigned status = 200;
+  std::string type = "text/html; charset=utf-8";
+  std::string body;
+  std::vector<std::pair<std::string, std::string>> headers;
+  std::string events_of;  // a token: the connection goes on as its Server-Sent Events
+};
+
+// Threads: any.
+class Site {
+ public:
+  // `hosts`: the names by which a browser on this machine may call it ("127.0.0.1:8080").
+  Site(Desk& desk, std::vector<std::string> hosts, bool mails, std::size_t most_bytes)
+      : desk_(desk), hosts_(std::move(hosts)), mails_(mails), most_bytes_(most_bytes) {}
+
+  Answer answer(const Asked& asked);
+  // A page with one sentence.
+  Answer problem(unsigned status, const std::string& sentence) const;
+  std::size_t most_bytes() const { return most_bytes_; }
+  Desk& desk() { return desk_; }
+
+ private:
+  // Empty: it may; else the sentence why not. A name that is not this host's is another
+  // site's that points here (DNS rebinding); a form of another site has its Origin.
+  std::string forbidden(const Asked& asked) const;
+  Answer convert(const Asked& asked);
+  Answer conversion(const std::string& token, std::string_view what, const Asked& asked);
+
+  Desk& desk_;
+  const std::vector<std::string> hosts_;
+  const bool mails_;
+  const std::size_t most_bytes_;
+};
+
+// What the script polls, and each event's data: {"state", "percent", "message", …}.
+std::string status_json(const std::string& token, const Desk::Found& found);
+
+}  // namespace convert_web
