@@ -58,6 +58,12 @@ Result<Config> load_config(const Global& global) {
   return config;
 }
 
+Result<void> ignite(Engine& engine) {
+  auto ok = engine.ignite();
+  if (!ok && ok.error().code == Code::kNotFound) ok.error().code = Code::kUnavailable;
+  return ok;
+}
+
 Result<Engine> connect(const Global& global) {
   auto config = load_config(global);
   if (!config) return tl::unexpected<Error>(config.error());
@@ -67,7 +73,7 @@ Result<Engine> connect(const Global& global) {
   if (!config->places.contains("log.level")) config->log.level = LogLevel::kWarn;
   auto engine = Engine::open(std::move(*config));
   if (!engine) return engine;
-  if (auto ok = engine->ignite(); !ok) return tl::unexpected<Error>(ok.error());
+  if (auto ok = ignite(*engine); !ok) return tl::unexpected<Error>(ok.error());
   if (engine->store().traits().reach == Reach::kProcess) {
     return fail(Code::kInvalid,
                 engine->config().where("store") + "\"" + engine->config().store +

@@ -91,6 +91,9 @@ TEST_F(Usage, AStoreThatCannotBeOpenedIsNotTheUsersMistake) {
   const Said said = carrel({"--store", "sqlite:text.db", "list"});
   EXPECT_EQ(said.code, 4) << said.err;
   EXPECT_THAT(said.err, HasSubstr("text.db"));
+  const Said nowhere = carrel({"--store", "sqlite:no/such/place.db", "list"});
+  EXPECT_EQ(nowhere.code, 4) << nowhere.err;
+  EXPECT_THAT(nowhere.err, HasSubstr("there is no directory"));
 }
 
 TEST_F(Usage, TheStoreOfTheCommandLineIsRelativeToWhereOneStands) {
