@@ -1,6 +1,7 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <functional>
 #include <mutex>
 #include <stop_token>
 #include <thread>
@@ -98,13 +99,14 @@ Result<Engine> open(const Global& global, const RunArgs& args) {
   auto engine = Engine::open(std::move(*config));
   if (!engine) return engine;
   // Before there is any thread of ours: this forks the process server.
-  if (auto ok = engine->ignite(); !ok) return tl::unexpected<Error>(ok.error());
+  if (auto ok = ignite(*engine); !ok) return tl::unexpected<Error>(ok.error());
   return engine;
 }
 
-int drain(const Global& global, Engine& engine) {
+int drain(const Global& global, Engine& engine, const std::function<void()>& clear) {
   const Interrupt interrupt;
   const auto report = engine.drain(interrupt.token());
+  clear();
   if (!report) return failed(report.error());
   if (global.json) {
     print_json({{"completed", report->completed},
@@ -141,13 +143,16 @@ int run(const Global& global, const RunArgs& args) {
   });
   std::optional<Ticker> ticker;
   if (line.on_terminal()) ticker.emplace(*engine, line);
-  if (args.drain) return drain(global, *engine);
+  const auto clear = [&] {
+    ticker.reset();
+    line.draw("");
+  };
+  if (args.drain) return drain(global, *engine, clear);
 
   line.note("carrel: running; stops on SIGINT or SIGTERM");
   const auto begun = std::chrono::steady_clock::now();
   const auto ran = engine->run();
-  ticker.reset();
-  line.draw("");
+  clear();
   if (!ran) return failed(ran.error());
   if (const auto health = engine->health(); health && !global.json) {
     line.note("carrel: stopped after " +
