@@ -3,6 +3,8 @@
 #include "modules.h"
 
 #include <carrel/plugin.h>
+#include <link.h>
+#include <sys/auxv.h>
 
 #include <algorithm>
 #include <array>
@@ -54,6 +56,46 @@ std::string loader_message(std::string_view what) {
   return std::string(what.substr(begin + kBegin.size(), end - begin - kBegin.size()));
 }
 
+// What the running program was linked to look for libraries in (DT_RUNPATH). A program of
+// a build tree finds the modules that were built beside it so, and an installed one what
+// its host said.
+std::string_view program_runpath() {
+  std::string_view found;
+  dl_iterate_phdr(
+      [](dl_phdr_info* info, std::size_t, void* out) {
+        const ElfW(Dyn)* entry = nullptr;
+        for (int i = 0; i < info->dlpi_phnum; ++i) {
+          const ElfW(Phdr)& header = info->dlpi_phdr[i];
+          if (header.p_type != PT_DYNAMIC) continue;
+          entry = reinterpret_cast<const ElfW(Dyn)*>(info->dlpi_addr + header.p_vaddr);
+        }
+        ElfW(Addr) strings = 0;
+        ElfW(Xword) at = 0;
+        for (; entry != nullptr && entry->d_tag != DT_NULL; ++entry) {
+          if (entry->d_tag == DT_STRTAB) strings = entry->d_un.d_ptr;
+          if (entry->d_tag == DT_RUNPATH) at = entry->d_un.d_val;
+        }
+        if (strings != 0 && at != 0) {
+          // The loader has added the address already, but on some architectures.
+          if (strings < info->dlpi_addr) strings += info->dlpi_addr;
+          *static_cast<std::string_view*>(out) =
+              reinterpret_cast<const char*>(strings + at);
+        }
+        return 1;  // the first is the program: enough
+      },
+      &found);
+  return found;
+}
+
+template <class F>
+void for_each_folder(std::string_view joined, F f) {
+  while (!joined.empty()) {
+    const std::size_t end = std::min(joined.find(':'), joined.size());
+    if (end > 0) f(std::string(joined.substr(0, end)));
+    joined.remove_prefix(std::min(end + 1, joined.size()));
+  }
+}
+
 }  // namespace
 
 std::string_view module_for(std::string_view scheme) noexcept {
@@ -78,12 +120,7 @@ std::vector<fs::path> module_folders() {
     }
   };
   if (const char* path = secure_getenv("CARREL_MODULE_PATH")) {
-    std::string_view rest = path;
-    while (!rest.empty()) {
-      const std::size_t end = std::min(rest.find(':'), rest.size());
-      if (end > 0) add(fs::path(rest.substr(0, end)));
-      rest.remove_prefix(std::min(end + 1, rest.size()));
-    }
+    for_each_folder(path, add);
   }
   std::error_code error;
   const fs::path program = fs::read_symlink("/proc/self/exe", error);
@@ -94,8 +131,15 @@ std::vector<fs::path> module_folders() {
     add(folder.parent_path() / "lib/carrel");
     add(folder.parent_path() / CARREL_MODULE_SUBDIR);
   }
+  for_each_folder(program_runpath(), [&](std::string folder) {
+    constexpr std::string_view kOrigin = "$ORIGIN";
+    if (folder.starts_with(kOrigin)) {
+      if (error || getauxval(AT_SECURE) != 0) return;  // as the loader does
+      folder.replace(0, kOrigin.size(), program.parent_path().string());
+    }
+    if (fs::path(folder).is_absolute()) add(folder);
+  });
   add(CARREL_INSTALLED_MODULES);
-  add(CARREL_BUILT_MODULES);
   return folders;
 }
 

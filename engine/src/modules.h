@@ -16,8 +16,8 @@ std::vector<std::string> module_schemes();
 
 // Where modules are looked for, in this order, each once: the folders in
 // CARREL_MODULE_PATH (joined by ':'; not read in a set-user-id program), the folder of
-// the running program, lib/carrel in it and beside it, the installed folder, the build
-// folder.
+// the running program, lib/carrel in it and beside it, the program's RUNPATH (so programs
+// of a build tree find what was built with them), the installed folder.
 std::vector<std::filesystem::path> module_folders();
 
 // The first of these folders that has `file`, which ships `scheme`. kUnsupported: none

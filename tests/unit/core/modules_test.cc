@@ -40,6 +40,17 @@ TEST_F(Modules, LooksInTheVariableFirst) {
   EXPECT_THAT(folders, Contains(program.parent_path() / "lib/carrel"));
 }
 
+// How the programs of a build tree find what was built beside them, without a path of it
+// in any library.
+TEST_F(Modules, LooksWhereTheProgramWasLinkedToLook) {
+  fs::path build = fs::read_symlink("/proc/self/exe");
+  while (build.has_relative_path() && !fs::exists(build / "CMakeCache.txt")) {
+    build = build.parent_path();
+  }
+  ASSERT_TRUE(build.has_relative_path()) << "this program is in no build tree";
+  EXPECT_THAT(module_folders(), Contains(build / "lib/carrel"));
+}
+
 TEST_F(Modules, AMissingModuleNamesEveryFolderTried) {
   setenv("CARREL_MODULE_PATH", folder_.c_str(), 1);
   const auto module = find_module("libcarrel_none.so", "none+tcp");
