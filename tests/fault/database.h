@@ -19,13 +19,11 @@ class Database {
   virtual std::string url() const = 0;
   // Ends it at once by this signal, and starts it again. A file has none to restart.
   virtual void restart(const char* /*signal*/) {}
-  // Lets it start again if it has gone.
-  virtual void revive() {}
   // How far its clock is off from now on; only where it was asked for.
   virtual void set_clock(std::chrono::seconds to) = 0;
-  // Checks its integrity, by Google Test's expectations, and that nothing but final rows
-  // is left.
-  virtual void expect_sound() = 0;
+  // What is wrong with its files and its rows, of which only final ones should be left;
+  // empty: nothing.
+  virtual std::vector<std::string> unsound() = 0;
   // Files that may not grow for ever, where as much is written as goes.
   struct Growth {
     std::string name;

@@ -1,8 +1,9 @@
 // A worker of the kill test: runs jobs until its input ends.
 //
-//   carrel_fault_worker FOLDER LEASE_MS CONCURRENCY
+//   carrel_fault_worker FOLDER LEASE_MS CONCURRENCY [MAX_ROWS]
 //
-// Lines on stdin: "arm POINT kill|stop AFTER". Each handler waits for the milliseconds
+// Lines on stdin: "arm POINT kill|stop AFTER"; "rest", which is answered by "RESTED" when
+// nothing runs here. MAX_ROWS: of retention. Each handler waits for the milliseconds
 // that its job says, and fails the attempts that it says.
 #include <carrel/engine.h>
 
@@ -11,6 +12,7 @@
 #include <iostream>
 #include <mutex>
 #include <string>
+#include <thread>
 
 #include "work.h"
 
@@ -55,8 +57,19 @@ Result<Json> work(Context& job, EventLog& log) {
   return result;
 }
 
+// A poll: nothing else says that a finish is stored.
+void rest(Engine& engine) {
+  for (;;) {
+    const auto health = engine.health();
+    if (health && health->busy == 0 && health->unflushed == 0) return;
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+}
+
 int run(int argc, char** argv) {
-  if (argc != 4) die("usage: carrel_fault_worker FOLDER LEASE_MS CONCURRENCY");
+  if (argc != 4 && argc != 5) {
+    die("usage: carrel_fault_worker FOLDER LEASE_MS CONCURRENCY [MAX_ROWS]");
+  }
   die_with_parent();
   const Place place{argv[1]};
   const auto plan = std::make_shared<conformance::FaultPlan>();
@@ -74,7 +87,7 @@ int run(int argc, char** argv) {
   config.defaults.retry.base = std::chrono::milliseconds(20);
   config.defaults.retry.power = 0;
   config.retention = {std::chrono::hours(24), std::chrono::hours(24),
-                      std::chrono::hours(24), 0};
+                      std::chrono::hours(24), argc == 5 ? std::stoul(argv[4]) : 0};
   Engine engine =
       or_die(Engine::open(config, registry_with(place, plan, answers)), "open");
   or_die(engine.handle(kKind, [&](Context& job) { return work(job, handled); }),
@@ -83,6 +96,11 @@ int run(int argc, char** argv) {
   std::cout << "READY" << std::endl;
 
   for (std::string line; std::getline(std::cin, line);) {
+    if (line == "rest") {
+      rest(engine);
+      std::cout << "RESTED" << std::endl;
+      continue;
+    }
     if (!line.starts_with("arm ") || !arm(*plan, line.substr(4))) {
       die("not understood: " + line);
     }

@@ -25,7 +25,8 @@ struct JobSeen {
 
 class Checker {
  public:
-  explicit Checker(std::vector<JobRecord> rows) : rows_(std::move(rows)) {
+  Checker(std::vector<JobRecord> rows, JobId after)
+      : rows_(std::move(rows)), after_(value(after)) {
     for (const JobRecord& r : rows_) by_id_.emplace(value(r.id), &r);
   }
 
@@ -65,6 +66,7 @@ class Checker {
       default:
         break;
     }
+    if (e.id <= after_) return;
     JobSeen& job = jobs_[e.id];
     RunSeen& run = job.runs[e.fence];
     switch (e.kind) {
@@ -210,6 +212,7 @@ class Checker {
   }
 
   std::vector<JobRecord> rows_;
+  const std::uint64_t after_;
   std::unordered_map<std::uint64_t, const JobRecord*> by_id_;
   std::map<std::string, std::uint64_t> asks_;  // request id → hash of its payload
   std::map<std::string, std::uint64_t> acks_;  // request id → job
@@ -219,16 +222,17 @@ class Checker {
 
 }  // namespace
 
-Result<CheckReport> check(Store& store, std::span<const Event> events) {
+Result<CheckReport> check(Store& store, std::span<const Event> events, JobId after) {
   std::vector<JobRecord> rows;
   for (JobId before{};;) {
     auto page = store.monitor().list({}, before, 1'000);
     if (!page) return tl::unexpected<Error>(std::move(page.error()));
+    std::erase_if(*page, [&](const JobRecord& row) { return row.id <= after; });
     if (page->empty()) break;
     before = page->back().id;
     std::move(page->begin(), page->end(), std::back_inserter(rows));
   }
-  return Checker(std::move(rows)).run(events);
+  return Checker(std::move(rows), after).run(events);
 }
 
 std::string to_string(const CheckReport& r) {

@@ -43,7 +43,8 @@ std::string to_string(const CheckReport& report);  // a few lines for people
 //   8 hashes of payloads and results agree from end to end
 // The numbers are those of the project's reliability rules. What a store cannot tell (its
 // file's integrity, processes and descriptors left) is for the caller to see.
-// Events in any order.
-Result<CheckReport> check(Store& store, std::span<const Event> events);
+// Events in any order. `after`: only of jobs whose ids are above it; those up to it were
+// checked before, and may have been purged since.
+Result<CheckReport> check(Store& store, std::span<const Event> events, JobId after = {});
 
 }  // namespace carrel::conformance

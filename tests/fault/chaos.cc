@@ -1,0 +1,263 @@
+#include "chaos.h"
+
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <stdexcept>
+#include <thread>
+
+namespace carrel::fault {
+namespace {
+
+using namespace std::chrono_literals;
+using std::chrono::milliseconds;
+
+constexpr milliseconds kLease = 1s;
+constexpr std::size_t kWorkers = 3;
+constexpr std::size_t kChunks = 20;  // of the jobs, a producer each
+constexpr auto kPatience = 60s;
+constexpr const char* kWho[] = {"producer", "handler", "store"};
+
+void require(bool holds, const char* otherwise) {
+  if (!holds) throw std::runtime_error(otherwise);
+}
+
+}  // namespace
+
+enum class Chaos::Fault {
+  kKillWorkerAtPoint,
+  kKillWorkerAtRandom,
+  kKillProducerAtPoint,
+  kKillProducerAtRandom,
+  kStopWorkerAtPoint,
+  kStopWorkerAtRandom,
+  kRestartServer,
+  kKillServer,
+};
+
+Chaos::Chaos(const DatabaseKind& kind, ChaosOptions options)
+    : options_(options), database_(kind.start({.folder = place_.folder})) {
+  std::ofstream(place_.folder / "store") << database_->url() << "\n";
+  store_ = or_die(open_store(place_.store()), "open");
+  if (options_.witness) witness_.emplace(worker());
+}
+
+milliseconds Chaos::some(milliseconds least, milliseconds most) {
+  return milliseconds(std::uniform_int_distribution<milliseconds::rep>(
+      least.count(), most.count())(random_));
+}
+
+Child Chaos::worker() const {
+  Child child({FAULT_WORKER, place_.folder.string(), std::to_string(kLease.count()), "6",
+               std::to_string(options_.max_rows)});
+  require(child.wait_line() == "READY", "a worker did not start");
+  return child;
+}
+
+// Starts the producer of the next chunk, with a fault where one is given.
+void Chaos::produce(const std::string& point) {
+  finish_producer();
+  if (next_chunk_ == kChunks) return;
+  const std::size_t from = first_ + jobs_ * next_chunk_ / kChunks;
+  const std::size_t to = first_ + jobs_ * (next_chunk_ + 1) / kChunks;
+  ++next_chunk_;
+  command_ = {FAULT_PRODUCER, place_.folder.string(), std::to_string(from),
+              std::to_string(to)};
+  std::vector<std::string> faulty = command_;
+  if (!point.empty()) {
+    faulty.insert(faulty.end(), {point, "kill", std::to_string(pick(10))});
+  }
+  producer_.emplace(faulty);
+}
+
+// Asks again until the chunk is enqueued.
+void Chaos::finish_producer() {
+  while (producer_) {
+    const auto status = producer_->wait_end(kPatience);
+    require(status.has_value(), "a producer hangs");
+    producer_.reset();
+    if (WIFSIGNALED(*status) && WTERMSIG(*status) == SIGKILL) {
+      producer_.emplace(command_);
+    } else {
+      require(*status == 0, "a producer failed");
+    }
+  }
+}
+
+void Chaos::kill_worker(const std::string& point) {
+  Child& victim = workers_[pick(kWorkers)];
+  if (point.empty()) {
+    std::this_thread::sleep_for(some(10ms, 150ms));  // at random, to wait for nothing
+    victim.signal(SIGKILL);
+  } else {
+    victim.tell("arm " + point + " kill " + std::to_string(pick(4)));
+    if (victim.wait_end(3s)) {
+      ++at_named_points_;
+    } else {
+      victim.signal(SIGKILL);  // it had no job to do
+    }
+  }
+  const auto status = victim.wait_end(kPatience);
+  require(status && WIFSIGNALED(*status) && WTERMSIG(*status) == SIGKILL,
+          "a worker ended by itself");
+  victim = worker();
+}
+
+void Chaos::kill_producer(const std::string& point) {
+  produce(point);
+  if (point.empty()) {
+    std::this_thread::sleep_for(some(5ms, 60ms));  // at random
+    producer_->signal(SIGKILL);
+  } else if (const auto status = producer_->wait_end(kPatience);
+             status && WIFSIGNALED(*status)) {
+    ++at_named_points_;
+  }
+}
+
+void Chaos::stop_worker(const std::string& point) {
+  Child& victim = workers_[pick(kWorkers)];
+  bool stopped = false;
+  if (!point.empty()) {
+    victim.tell("arm " + point + " stop 0");
+    stopped = victim.wait_stopped(3s);
+    at_named_points_ += stopped ? 1 : 0;
+  }
+  if (!stopped) {
+    victim.signal(SIGSTOP);
+    require(victim.wait_stopped(kPatience), "a worker does not stop");
+  }
+  // The fault itself: silence for one to three leases.
+  std::this_thread::sleep_for(some(kLease * 12 / 10, kLease * 3));
+  victim.signal(SIGCONT);
+}
+
+std::vector<Chaos::Fault> Chaos::plan(const Amount& amount) {
+  std::vector<Fault> plan;
+  // Each producer fault takes a chunk of jobs of its own.
+  const std::size_t by_producer = std::min(amount.kills / 3, kChunks / 2);
+  for (std::size_t i = 0; i < amount.kills; ++i) {
+    const bool named = i % 2 == 0;
+    if (i < by_producer) {
+      plan.push_back(named ? Fault::kKillProducerAtPoint : Fault::kKillProducerAtRandom);
+    } else {
+      plan.push_back(named ? Fault::kKillWorkerAtPoint : Fault::kKillWorkerAtRandom);
+    }
+  }
+  for (std::size_t i = 0; i < amount.stops; ++i) {
+    plan.push_back(i % 2 == 0 ? Fault::kStopWorkerAtPoint : Fault::kStopWorkerAtRandom);
+  }
+  for (std::size_t i = 0; i < amount.restarts; ++i) {
+    plan.push_back(pick(2) == 0 ? Fault::kRestartServer : Fault::kKillServer);
+  }
+  std::shuffle(plan.begin(), plan.end(), random_);
+  return plan;
+}
+
+void Chaos::happen(Fault fault) {
+  static const std::vector<std::string> kWorkerPoints = {
+      "after_claim_commit", "before_finish_commit", "after_finish_commit_before_reply"};
+  static const std::vector<std::string> kProducerPoints = {"before_insert_commit",
+                                                           "after_insert_commit"};
+  switch (fault) {
+    case Fault::kKillWorkerAtPoint:
+      return kill_worker(kWorkerPoints[pick(kWorkerPoints.size())]);
+    case Fault::kKillWorkerAtRandom:
+      return kill_worker({});
+    case Fault::kKillProducerAtPoint:
+      return kill_producer(kProducerPoints[pick(kProducerPoints.size())]);
+    case Fault::kKillProducerAtRandom:
+      return kill_producer({});
+    case Fault::kStopWorkerAtPoint:
+      return stop_worker("before_finish_commit");
+    case Fault::kStopWorkerAtRandom:
+      return stop_worker({});
+    case Fault::kRestartServer:
+    case Fault::kKillServer:
+      std::this_thread::sleep_for(some(5ms, 200ms));  // at random
+      // At once, as after a crash.
+      return database_->restart(fault == Fault::kRestartServer ? "QUIT" : "KILL");
+  }
+}
+
+// A poll, which gives up when nothing has become final for a minute.
+void Chaos::wait_until_final() {
+  std::uint64_t left = ~std::uint64_t{0};
+  auto end = std::chrono::steady_clock::now() + kPatience;
+  while (left > 0) {
+    std::this_thread::sleep_for(50ms);
+    std::uint64_t now = 0;
+    if (const auto counts = store_->monitor().counts()) {
+      for (std::size_t s = 0; s < kStateCount; ++s) {
+        if (!is_final(static_cast<State>(s))) now += counts->total[s];
+      }
+    } else {
+      now = left;
+    }
+    if (now < left) end = std::chrono::steady_clock::now() + kPatience;
+    left = std::min(now, left);
+    if (std::chrono::steady_clock::now() > end) {
+      throw std::runtime_error("the workers rest, and " + std::to_string(left) +
+                               " jobs are not final");
+    }
+  }
+}
+
+void Chaos::end_workers() {
+  for (Child& w : workers_) w.end_input();
+  for (Child& w : workers_) {
+    require(w.wait_end(kPatience) == 0, "a worker does not end as it should");
+  }
+  workers_.clear();
+  if (!witness_) return;
+  witness_->tell("rest");
+  require(witness_->wait_line() == "RESTED", "the witness is gone");
+}
+
+std::vector<conformance::Event> Chaos::take_events() const {
+  std::vector<conformance::Event> all;
+  for (const char* who : kWho) {
+    auto events = or_die(conformance::read_events(place_.log(who)), "events");
+    all.insert(all.end(), events.begin(), events.end());
+  }
+  return all;
+}
+
+Chaos::Outcome Chaos::round(const Amount& amount, unsigned seed) {
+  random_.seed(seed);
+  first_ += jobs_;
+  jobs_ = amount.jobs;
+  next_chunk_ = 0;
+  at_named_points_ = 0;
+  for (const char* who : kWho) {  // the witness goes on writing at their ends
+    if (exists(place_.log(who))) std::filesystem::resize_file(place_.log(who), 0);
+  }
+  for (std::size_t i = 0; i < kWorkers; ++i) workers_.push_back(worker());
+  const std::vector<Fault> faults = plan(amount);
+  for (std::size_t i = 0; i < faults.size(); ++i) {
+    // Jobs keep coming as long as faults do, so that each meets work under way. Chunks
+    // that a producer's fault will take are left to it.
+    const auto ahead = static_cast<std::size_t>(
+        std::count_if(faults.begin() + static_cast<long>(i), faults.end(), [](Fault f) {
+          return f == Fault::kKillProducerAtPoint || f == Fault::kKillProducerAtRandom;
+        }));
+    const std::size_t due = (i + 1) * kChunks / faults.size();
+    if (next_chunk_ < due + 1 && next_chunk_ + ahead < kChunks) produce();
+    happen(faults[i]);
+  }
+  while (next_chunk_ < kChunks) produce();
+  finish_producer();
+  wait_until_final();
+  end_workers();
+  Outcome outcome;
+  outcome.report = or_die(conformance::check(*store_, take_events(), last_), "check");
+  outcome.faults = faults.size();
+  outcome.at_named_points = at_named_points_;
+  const auto newest = or_die(store_->monitor().list({}, {}, 1), "list");
+  if (!newest.empty()) last_ = newest.front().id;
+  return outcome;
+}
+
+}  // namespace carrel::fault
