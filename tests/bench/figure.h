@@ -27,7 +27,9 @@ struct Figure {
 };
 
 // Every figure. `bin` is the folder of the programs, `scratch` one on a real disk.
-std::vector<Figure> all_figures(const std::string& bin, const std::string& scratch);
+// `large`: stores that are to be full are filled whole, which takes minutes each.
+std::vector<Figure> all_figures(const std::string& bin, const std::string& scratch,
+                                bool large);
 
 struct Measured {
   double value = 0;

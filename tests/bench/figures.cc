@@ -105,12 +105,14 @@ int main(int argc, char** argv) {
   bool verbose = false;
   bool strict = false;
   bool list = false;
+  bool large = false;
   app.add_option("--filter", filter, "Only the figures whose names match this regex");
   app.add_option("--scratch", disk,
                  "Where the databases go; by default beside the program");
   app.add_flag("--json", json, "One JSON object a line");
   app.add_flag("--strict", strict, "Exit with 1 if a target is missed");
   app.add_flag("--verbose", verbose, "Print every pair to stderr");
+  app.add_flag("--large", large, "Fill the stores of claim_full and claim_held whole");
   app.add_flag("--list", list, "Print the names, measure nothing");
   CLI11_PARSE(app, argc, argv);
 
@@ -119,7 +121,7 @@ int main(int argc, char** argv) {
     const fs::path bin = fs::read_symlink("/proc/self/exe").parent_path();
     const Scratch scratch(disk.empty() ? bin : fs::path(disk));
     int code = 0;
-    for (const Figure& figure : bench::all_figures(bin.string(), scratch.path())) {
+    for (const Figure& figure : bench::all_figures(bin.string(), scratch.path(), large)) {
       if (!std::regex_search(figure.name, wanted)) continue;
       if (list) {
         std::printf("%s\n", figure.name.c_str());

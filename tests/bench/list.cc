@@ -137,6 +137,49 @@ std::vector<Figure> database_figures(const Programs& p) {
   return all;
 }
 
+// Claims on a store that holds much, beside those on one that holds nothing else.
+std::vector<Figure> claim_figures(const Programs& p, bool large) {
+  const std::string finished = large ? "10000000" : "200000";
+  const std::string waiting = large ? "1000000" : "20000";
+  const std::string held = large ? "100000" : "5000";
+  std::vector<Figure> all;
+  for (const std::string store : {"sqlite", "postgresql", "mariadb"}) {
+    const auto probe = [&](const std::string& what, std::vector<std::string> options) {
+      Command command{p.bin + "/claim_probe", store + "." + what, "--scratch", p.scratch};
+      command.insert(command.end(), options.begin(), options.end());
+      return command;
+    };
+    const std::size_t pairs = large ? 1 : 3;
+    const std::vector<std::string> spans = {"--claims", "100", "--batch", "100"};
+    auto keyed = spans;
+    keyed.insert(keyed.end(), {"--keys", "10000"});
+    const std::vector<Figure> of_store = {
+        {.name = store + ".claim_full",
+         .unit =
+             "us p50, " + finished + " finished, " + waiting + " waiting (limit: none)",
+         .ours = probe("p50", {"--finished", finished, "--waiting", waiting}),
+         .limit = probe("p50", {}),
+         .target = 1.2,
+         .better = Better::kLower,
+         .pairs = pairs},
+        {.name = store + ".claim_held",
+         .unit = "us p50, " + held + " jobs held by one key (limit: none)",
+         .ours = probe("p50", {"--held", held}),
+         .limit = probe("p50", {}),
+         .target = 1.2,
+         .better = Better::kLower,
+         .pairs = pairs},
+        {.name = store + ".claim_10000_keys",
+         .unit = "jobs/s claimed, limits by 10,000 keys (limit: without)",
+         .ours = probe("rate", keyed),
+         .limit = probe("rate", spans),
+         .target = 0.7,
+         .pairs = pairs}};
+    all.insert(all.end(), of_store.begin(), of_store.end());
+  }
+  return all;
+}
+
 std::vector<Figure> process_figures(const Programs& p) {
   const std::string large = std::to_string(kLarge);
   return {
@@ -319,12 +362,14 @@ std::vector<Figure> zmq_figures(const Programs& p) {
 
 }  // namespace
 
-std::vector<Figure> all_figures(const std::string& bin, const std::string& scratch) {
+std::vector<Figure> all_figures(const std::string& bin, const std::string& scratch,
+                                bool large) {
   const Programs programs{bin, scratch};
   std::vector<Figure> all;
   for (auto& part :
        {memory_figures(programs), sqlite_figures(programs), database_figures(programs),
-        process_figures(programs), sandbox_figures(programs), zmq_figures(programs)}) {
+        claim_figures(programs, large), process_figures(programs),
+        sandbox_figures(programs), zmq_figures(programs)}) {
     all.insert(all.end(), part.begin(), part.end());
   }
   return all;
