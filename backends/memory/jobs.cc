@@ -1,6 +1,7 @@
 #include "jobs.h"
 
 #include <algorithm>
+#include <unordered_map>
 #include <utility>
 
 namespace carrel::memory {
@@ -29,14 +30,16 @@ Row& Jobs::insert(const NewJob& job, Time now) {
   if (job.limit) {
     row.limit = job.limit->running;
     lines_.join(row, job.limit->key);
-    if (row.line->crowded_for(row)) rules::hold(row.rule);
   }
+  if (job.rate) rates_.join(row, *job.rate);
+  place(row, now);
   if (!job.request_id.empty()) {
     row.more().request_id = job.request_id;
     requests_.emplace(row.details->request_id, &row);
   }
   if (job.unique) uniques_.hold(row, *job.unique);
   index(row, now);
+  if (job.rate) rates_.schedule(*row.rate_line(), now);
   return row;
 }
 
@@ -44,6 +47,7 @@ bool Jobs::replace(Row& row, const NewJob& job, Time now) {
   const OnConflict how = job.unique->on_conflict;
   bool replaced = false;
   KeyLine* left = nullptr;
+  RateLine* left_rate = nullptr;
   move(row, now, [&](Row& r) {
     replaced = rules::replace(r.rule, how, now, job.delay, job.start_within);
     if (!replaced) return;
@@ -53,10 +57,14 @@ bool Jobs::replace(Row& row, const NewJob& job, Time now) {
       r.run_at = r.rule.state == State::kScheduled ? r.rule.wake_at : now;
     }
     left = lines_.part(r);
-    if (!job.limit) return;
-    r.limit = job.limit->running;
-    lines_.join(r, job.limit->key);
+    left_rate = rates_.part(r);
+    if (job.limit) {
+      r.limit = job.limit->running;
+      lines_.join(r, job.limit->key);
+    }
+    if (job.rate) rates_.join(r, *job.rate);
   });
+  if (left_rate != nullptr) free_rated(*left_rate, now);
   if (left != nullptr) free_pending(*left, now);
   return replaced;
 }
@@ -69,30 +77,111 @@ void Jobs::remove(Row& row, Time now) {
   }
   --row.bucket->live;
   lines_.part(row);
+  rates_.part(row);
   table_.remove(row);
+}
+
+bool Jobs::full_for(const Row& row, Time now) {
+  if (row.line != nullptr && row.line->full_for(row)) return true;
+  const RateLine* rate = row.rate_line();
+  return rate != nullptr && rate->full_for(row, now);
+}
+
+void Jobs::hold_back(Row& row, Time now) {
+  move(row, now, [&](Row& r) {
+    rules::hold(r.rule);
+    const RateLine* rate = r.rate_line();
+    if (rate != nullptr) r.details->rate->held = rate->full_for(r, now);
+  });
+}
+
+// The rate comes first: only what it lets go stands in line for a limit.
+void Jobs::place(Row& row, Time now) {
+  if (row.rule.state == State::kPending) return;
+  const RateLine* rate = row.rate_line();
+  if (rate != nullptr) row.details->rate->held = false;
+  if (row.rule.state != State::kAvailable) return;
+  if (rate != nullptr && (rate->crowded_for(row, now) || rate->others_wait(row))) {
+    rules::hold(row.rule);
+    row.details->rate->held = true;
+  } else if (row.line != nullptr && row.line->crowded_for(row)) {
+    rules::hold(row.rule);
+  }
 }
 
 // The row is where its rule put it, and in none of the orders.
 void Jobs::move_keyed(Row& row, Time now) {
-  KeyLine& line = *row.line;
-  if (line.crowded_for(row)) rules::hold(row.rule);
+  place(row, now);
   index(row, now);
-  free_pending(line, now);
+  if (RateLine* rate = row.rate_line()) free_rated(*rate, now);
+  if (row.line != nullptr) free_pending(*row.line, now);
   if (is_final(row.rule.state)) retire(row, now);
+}
+
+void Jobs::let_go(Row& row, Time now) {
+  unindex(row);
+  rules::free(row.rule);
+  index(row, now);
+  freed_.push_back(ticket_of(row));
 }
 
 void Jobs::free_pending(KeyLine& line, Time now) {
   while (Row* next = line.next()) {
-    unindex(*next);
-    rules::free(next->rule);
-    index(*next, now);
-    freed_.push_back(ticket_of(*next));
+    const RateLine* rate = next->rate_line();
+    if (rate != nullptr && rate->crowded_for(*next, now)) {
+      free_past_closed(line, now);
+      return;
+    }
+    let_go(*next, now);
   }
+}
+
+// The best that waits for the limit cannot begin, since others have filled its window. It
+// goes over to those who wait for that, and others may run in its stead. As many of one
+// rate go as the limit has room for: those behind them follow when these have run.
+void Jobs::free_past_closed(KeyLine& line, Time now) {
+  std::unordered_map<const RateLine*, std::size_t> gone;
+  for (Row* row : line.waiting(kAtOnce)) {
+    if (line.crowded_for(*row)) continue;
+    RateLine* rate = row->rate_line();
+    if (rate == nullptr || !rate->crowded_for(*row, now)) {
+      let_go(*row, now);
+      continue;
+    }
+    if (gone[rate]++ >= line.room_for(*row)) continue;
+    unindex(*row);
+    row->details->rate->held = true;
+    index(*row, now);
+    rates_.schedule(*rate, now);
+  }
+}
+
+std::size_t Jobs::free_rated(RateLine& line, Time now, std::size_t max) {
+  std::size_t looked = 0;
+  for (Row* next = nullptr; looked < max && (next = line.next(now)) != nullptr;) {
+    ++looked;
+    if (next->line == nullptr || !next->line->crowded_for(*next)) {
+      let_go(*next, now);
+      continue;
+    }
+    unindex(*next);
+    next->details->rate->held = false;  // it is its limit that it waits for now
+    index(*next, now);
+  }
+  rates_.schedule(line, now);
+  return looked;
+}
+
+std::size_t Jobs::window_opened(RateLine& line, Time now, std::size_t max) {
+  const std::size_t looked = free_rated(line, now, max);
+  rates_.forget(line, now);
+  return looked;
 }
 
 void Jobs::unindex(Row& row) {
   const State state = row.rule.state;
   if (row.line != nullptr) row.line->leave(row);
+  if (RateLine* rate = row.rate_line()) rate->leave(row);
   --row.bucket->count(state);
   if (state == State::kRunning && row.bucket->limit != nullptr) {
     --row.bucket->limit->running;
@@ -105,6 +194,7 @@ void Jobs::unindex(Row& row) {
 void Jobs::index(Row& row, Time now) {
   const State state = row.rule.state;
   if (row.line != nullptr) row.line->enter(row);
+  if (RateLine* rate = row.rate_line()) rate->enter(row);
   Bucket& bucket = *row.bucket;
   ++bucket.count(state);
   if (state == State::kRunning && bucket.limit != nullptr) ++bucket.limit->running;
@@ -189,6 +279,26 @@ Result<void> check(const NewJob& job, const NewJob* checked) {
                   "memory");
     }
   }
+  if (job.rate) {
+    if (job.rate->key.empty() || job.rate->key.size() > 256) {
+      return fail(Code::kInvalid,
+                  "the rate's key of \"" + job.kind + "\" has " +
+                      std::to_string(job.rate->key.size()) +
+                      " bytes; 1 to 256 are allowed",
+                  "memory");
+    }
+    if (job.rate->starts == 0) {
+      return fail(Code::kInvalid, "the rate of \"" + job.kind + "\" is 0; at least 1",
+                  "memory");
+    }
+    if (job.rate->period <= Duration::zero() ||
+        job.rate->period > std::chrono::hours(24 * 31)) {
+      return fail(
+          Code::kInvalid,
+          "the rate's period of \"" + job.kind + "\" must be above 0 and at most 31 days",
+          "memory");
+    }
+  }
   if (job.unique) {
     if (job.unique->key.empty() || job.unique->key.size() > 256) {
       return fail(Code::kInvalid,
@@ -258,6 +368,9 @@ JobRecord record_of(const Row& row) {
     r.log = row.details->log;
     r.progress = row.details->progress;
     r.attempts = row.details->attempts;
+    if (const auto& rate = row.details->rate) {
+      r.rate = Rate{rate->line->key(), rate->starts, rate->period};
+    }
     if (row.details->unique != nullptr) r.unique_key = row.details->unique->key;
   }
   r.timeout = row.timeout;

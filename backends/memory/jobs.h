@@ -20,6 +20,7 @@
 
 #include "buckets.h"
 #include "key_lines.h"
+#include "rate_lines.h"
 #include "row.h"
 #include "row_order.h"
 #include "row_table.h"
@@ -33,6 +34,7 @@ class Jobs {
   Jobs(const Retention& keep, const std::map<std::string, std::uint32_t>& queue_limits);
 
   static constexpr std::size_t kDefaultMaxRows = 10'000;
+  static constexpr std::size_t kAtOnce = 256;  // rows looked at for the sake of one
 
   const Retention& keep() const { return keep_; }
   Buckets& buckets() { return buckets_; }
@@ -47,23 +49,40 @@ class Jobs {
   Row& insert(const NewJob& job, Time now);
 
   // rule(Row&) changes the row. After it the row may be gone: retention 0, or too many.
-  // If it makes room for others of its key, they become available.
+  // If it makes room for others of its keys, they become available.
   template <class Rule>
   void move(Row& row, Time now, Rule rule) {
     unindex(row);
     rule(row);
-    if (row.line != nullptr) {
+    if (row.line != nullptr || row.rate_line() != nullptr) {
       move_keyed(row, now);
       return;
     }
     index(row, now);
     if (is_final(row.rule.state)) retire(row, now);
   }
+  // The same for a rule that makes the row run or leaves it as it is, and so makes no
+  // room.
+  template <class Rule>
+  void start(Row& row, Time now, Rule rule) {
+    unindex(row);
+    rule(row);
+    index(row, now);
+    if (RateLine* rate = row.rate_line()) rates_.schedule(*rate, now);
+  }
   // Gives a job that waits the arguments of `job`, as its NewJob::unique says. False: the
   // row does not wait, and is unchanged.
   bool replace(Row& row, const NewJob& job, Time now);
   // A purge.
   void remove(Row& row, Time now);
+
+  // Its limit or its rate lets this available row not run now.
+  static bool full_for(const Row& row, Time now);
+  void hold_back(Row& row, Time now);  // one for which it is
+  RateLines& rates() { return rates_; }
+  // The time of a line that was due has come: lets go those that may, at most `max`;
+  // says how many it looked at.
+  std::size_t window_opened(RateLine& line, Time now, std::size_t max);
 
   UniqueKeys& uniques() { return uniques_; }
 
@@ -79,8 +98,12 @@ class Jobs {
   void index(Row& row, Time now);
   void unindex(Row& row);
   void retire(Row& row, Time now);
+  void place(Row& row, Time now);
   void move_keyed(Row& row, Time now);
+  void let_go(Row& row, Time now);
   void free_pending(KeyLine& line, Time now);
+  void free_past_closed(KeyLine& line, Time now);
+  std::size_t free_rated(RateLine& line, Time now, std::size_t max = kAtOnce);
   Row* oldest_final() const;
 
   Retention keep_;
@@ -94,6 +117,7 @@ class Jobs {
   std::vector<Bucket*> fresh_;
   std::vector<JobId> ended_;
   KeyLines lines_;
+  RateLines rates_;
   UniqueKeys uniques_;
   std::vector<Ticket> freed_;
 };

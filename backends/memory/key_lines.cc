@@ -4,6 +4,13 @@
 #include <utility>
 
 namespace carrel::memory {
+namespace {
+
+bool waits(const Row& row) {
+  return row.rule.state == State::kPending && !row.waits_for_window();
+}
+
+}  // namespace
 
 KeyLine::Lane& KeyLine::lane(const Row& row) {
   for (const auto& lane : lanes_) {
@@ -26,13 +33,13 @@ bool KeyLine::crowded_for(const Row& row) const {
 void KeyLine::enter(Row& row) {
   if (row.rule.state == State::kRunning) ++running_;
   if (row.rule.state == State::kAvailable) ++lane(row).available;
-  if (row.rule.state == State::kPending) lane(row).pending.insert(row);
+  if (waits(row)) lane(row).pending.insert(row);
 }
 
 void KeyLine::leave(Row& row) {
   if (row.rule.state == State::kRunning) --running_;
   if (row.rule.state == State::kAvailable) --lane(row).available;
-  if (row.rule.state == State::kPending) lane(row).pending.erase(row);
+  if (waits(row)) lane(row).pending.erase(row);
 }
 
 Row* KeyLine::next() const {
@@ -41,6 +48,17 @@ Row* KeyLine::next() const {
     if (row != nullptr && running_ + lane->available < row->limit) return row;
   }
   return nullptr;
+}
+
+std::vector<Row*> KeyLine::waiting(std::size_t most) const {
+  std::vector<Row*> rows;
+  for (const auto& lane : lanes_) {
+    RowOrder<ByAge>::Cursor cursor(lane->pending);
+    for (std::size_t n = 0; n < most && cursor.get() != nullptr; ++n, cursor.step()) {
+      rows.push_back(cursor.get());
+    }
+  }
+  return rows;
 }
 
 void KeyLines::join(Row& row, const std::string& key) {

@@ -4,7 +4,8 @@
 // available as could run, were they alone; those behind them are pending, out of the
 // claim's way however many they are. Which of several lanes wins is the claim's to
 // decide, so a lane that nobody claims from (paused, of a kind without a worker) holds up
-// no other. All of it is a cache of the rows, changed with them.
+// no other. All of it is a cache of the rows, changed with them. A row that waits for its
+// rate's window (rate_lines.h) is not in line here.
 //
 // Not thread-safe.
 #pragma once
@@ -36,6 +37,12 @@ class KeyLine {
 
   // A pending row that there is room for; null: none.
   Row* next() const;
+  // Of each lane the best that are pending, at most `most`.
+  std::vector<Row*> waiting(std::size_t most) const;
+  // How many more may run, as this row has it.
+  std::size_t room_for(const Row& row) const {
+    return full_for(row) ? 0 : row.limit - running_;
+  }
 
  private:
   friend class KeyLines;

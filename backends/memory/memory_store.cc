@@ -13,6 +13,7 @@ StoreTraits MemoryStore::traits() const noexcept {
   return {.reach = Reach::kProcess,
           .limits = true,
           .unique = true,
+           .rates = true,
           .queue_limits = true,
           .blocks = false};
 }
@@ -105,9 +106,9 @@ Result<std::vector<ClaimAnswer>> MemoryStore::claim(std::span<const Ticket> tick
     } else if (row->rule.state == State::kAvailable && row->bucket->limit != nullptr &&
                row->bucket->limit->full()) {
       answers.emplace_back(tl::unexpect, Refusal::kLimited);  // and is found again
-    } else if (row->line != nullptr && row->rule.state == State::kAvailable &&
-               row->line->full_for(*row)) {
-      jobs_.move(*row, access.now(), [](Row& r) { rules::hold(r.rule); });
+    } else if (row->rule.state == State::kAvailable &&
+               Jobs::full_for(*row, access.now())) {
+      jobs_.hold_back(*row, access.now());
       answers.emplace_back(tl::unexpect, Refusal::kLimited);
     } else if (const auto refusal =
                    start(*row, worker, claim_number, lease, access.now())) {
@@ -123,9 +124,11 @@ std::optional<Refusal> MemoryStore::start(Row& row, std::string_view worker,
                                           std::uint64_t claim_number, Duration lease,
                                           Time now) {
   std::optional<Refusal> refusal;
-  jobs_.move(row, now, [&](Row& r) {
+  jobs_.start(row, now, [&](Row& r) {
     refusal = rules::claim(r.rule, worker, claim_number, lease, now);
-    if (!refusal) r.started = now;
+    if (refusal) return;
+    r.started = now;
+    if (RateLine* rate = r.rate_line()) rate->start(now);
   });
   return refusal;
 }
@@ -135,10 +138,10 @@ std::vector<Claimed> MemoryStore::take(const Demand& demand, std::string_view wo
                                        Time now) {
   std::vector<Claimed> taken;
   std::vector<Row*> full;
-  // At its key's limit a row is passed over, and stays where it is while the others are
-  // walked.
+  // Where its limit or rate is full a row is passed over, and stays where it is while the
+  // others are walked.
   jobs_.buckets().best(Buckets::Wanted(demand), demand.max, now, [&](Row& row) {
-    if (row.line != nullptr && row.line->full_for(row)) {
+    if (Jobs::full_for(row, now)) {
       full.push_back(&row);
       return false;
     }
@@ -147,7 +150,7 @@ std::vector<Claimed> MemoryStore::take(const Demand& demand, std::string_view wo
     return true;
   });
   for (Row* row : full) {
-    jobs_.move(*row, now, [](Row& r) { rules::hold(r.rule); });
+    if (row->rule.state == State::kAvailable) jobs_.hold_back(*row, now);
   }
   return taken;
 }

@@ -37,12 +37,18 @@ Result<Swept> MemoryStore::sweep(std::size_t max) {
       --max;
     }
   }
+  while (max > 0) {
+    RateLine* line = jobs_.rates().due(now);
+    if (line == nullptr) break;
+    max -= std::max<std::size_t>(1, jobs_.window_opened(*line, now, max));
+  }
   jobs_.uniques().forget(now, max);
   for (Ticket& ticket : jobs_.freed()) swept.due.push_back(std::move(ticket));
   jobs_.freed().clear();
   add_eased(now, swept.due);
-  if (const Time next = jobs_.uniques().next(); next != kNever) {
-    swept.next = std::max(Duration::zero(), Duration(next - now));
+  for (const Time next : {jobs_.uniques().next(), jobs_.rates().next()}) {
+    if (next == kNever) continue;
+    swept.next = std::min(swept.next, std::max(Duration::zero(), Duration(next - now)));
   }
   for (const State state : kOrder) {
     const Row* row = jobs_.timers(state).front();
@@ -54,16 +60,17 @@ Result<Swept> MemoryStore::sweep(std::size_t max) {
 }
 
 void MemoryStore::sweep_row(Row& row, Time now, Swept& swept) {
+  bool due = false;
   jobs_.move(row, now, [&](Row& r) {
     const Attempt attempt = r.rule.state == State::kRunning ? lost(r) : Attempt{};
     switch (rules::sweep(r.rule, jobs_.keep(), now)) {
       case rules::SweepAct::kDue:
-        swept.due.push_back(ticket_of(r));
+        due = true;
         break;
       case rules::SweepAct::kRescued:
         ++swept.rescued;
         append_attempt(r, attempt, now);
-        swept.due.push_back(ticket_of(r));
+        due = true;
         break;
       case rules::SweepAct::kExhausted:
         ++swept.discarded;
@@ -84,6 +91,8 @@ void MemoryStore::sweep_row(Row& row, Time now, Swept& swept) {
         break;
     }
   });
+  // One that is due is there still. Its keys may hold it back, until it is freed.
+  if (due && row.rule.state == State::kAvailable) swept.due.push_back(ticket_of(row));
 }
 
 }  // namespace carrel::memory

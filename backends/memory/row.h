@@ -14,6 +14,7 @@ namespace carrel::memory {
 
 struct Bucket;
 class KeyLine;
+class RateLine;
 struct UniqueKey;
 struct Row;
 
@@ -25,6 +26,14 @@ struct Link {
   Where where = Where::kOut;
 };
 
+// A row's place among those that share its rate.
+struct RatePlace {
+  RateLine* line = nullptr;
+  std::uint32_t starts = 1;
+  Duration period{0};
+  bool held = false;  // while it is pending: for its window; else for its limit
+};
+
 // What few rows have, so that the others stay small.
 struct Details {
   std::string request_id;
@@ -33,6 +42,7 @@ struct Details {
   std::optional<Progress> progress;
   std::vector<Attempt> attempts;
   UniqueKey* unique = nullptr;  // that it holds; null: none
+  std::optional<RatePlace> rate;
 };
 
 struct Row {
@@ -53,6 +63,13 @@ struct Row {
   std::unique_ptr<Details> details;  // null: all empty
   std::uint64_t named = 0;           // the last beat call that named its lease
   bool watched = false;              // somebody waits for its end
+
+  RateLine* rate_line() const {  // null: no rate
+    return details && details->rate ? details->rate->line : nullptr;
+  }
+  bool waits_for_window() const {
+    return rule.state == State::kPending && rate_line() != nullptr && details->rate->held;
+  }
 
   Details& more() {
     if (!details) details = std::make_unique<Details>();

@@ -29,6 +29,7 @@ void reset(std::unique_ptr<Details>& details) {
   details->progress.reset();
   details->attempts.clear();
   details->unique = nullptr;
+  details->rate.reset();
 }
 
 }  // namespace

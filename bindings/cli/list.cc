@@ -18,6 +18,7 @@ std::string about(const JobRecord& job) {
     std::snprintf(text, sizeof text, "%.0f %% ", job.progress->fraction * 100.0);
     return text + job.progress->message;
   }
+  if (job.state == State::kPending) return waits_for(job);
   if (job.state == State::kScheduled || job.state == State::kRetryable) {
     std::string text = "due " + when(job.run_at);
     if (!job.attempts.empty() && !job.attempts.back().message.empty()) {

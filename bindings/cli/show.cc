@@ -55,6 +55,11 @@ void print(const JobRecord& job) {
   if (job.limit) {
     field("limit", std::to_string(job.limit->running) + " at once of " + job.limit->key);
   }
+  if (job.rate) {
+    field("rate", std::to_string(job.rate->starts) + " starts in " +
+                      to_text(job.rate->period) + " of " + job.rate->key);
+  }
+  field("waits for", waits_for(job));
   field("enqueued", when(job.enqueued));
   if (!is_final(job.state) && job.state != State::kRunning)
     field("due", when(job.run_at));

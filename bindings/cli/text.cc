@@ -137,4 +137,13 @@ std::string when(Time t) {
          (away.count() > 0 ? " (in " + rough(away) + ")" : " (" + rough(away) + " ago)");
 }
 
+std::string waits_for(const JobRecord& job) {
+  std::string text;
+  if (job.state != State::kPending) return text;
+  if (job.rate) text = "the rate of " + job.rate->key;
+  if (job.limit)
+    text += (text.empty() ? "the limit of " : " or the limit of ") + job.limit->key;
+  return text;
+}
+
 }  // namespace carrel::cli

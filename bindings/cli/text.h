@@ -37,4 +37,7 @@ std::string grouped(std::uint64_t n);
 // "2024-05-01 12:00:00 (3m ago)", local time; in the future: "(in 3m)".
 std::string when(Time t);
 
+// What holds a pending job back; empty: the job is not pending.
+std::string waits_for(const JobRecord& job);
+
 }  // namespace carrel::cli

@@ -122,6 +122,17 @@ const KindKey kKindKeys[] = {
      "What they share: a template over the arguments, `community:{community}`; empty: "
      "the kind."},
 
+    {"rate.starts", &at<KindConfig, &KindConfig::rate, &RateConfig::starts>,
+     "At most this many attempts of one key begin within any `rate.period`, in all "
+     "workers of the store together; 0: no rate.",
+     kCount},
+    {"rate.period",
+     &at<KindConfig, &KindConfig::rate, &RateConfig::period>,
+     "How long the window is, which slides; up to 31 days.",
+     {1, us(std::chrono::hours(24 * 31))}},
+    {"rate.key", &at<KindConfig, &KindConfig::rate, &RateConfig::key>,
+     "What they share: a template over the arguments, `user:{user}`; empty: the kind."},
+
     {"unique.fields", &at<KindConfig, &KindConfig::unique, &UniqueConfig::fields>,
      "What makes two jobs of the kind the same, so that the second is not enqueued: "
      "`args`, `args.user` (a field of the arguments), `queue`; `kind`: nothing else. "

@@ -163,9 +163,20 @@ class Validator {
                "needs concurrency.limit: how many jobs of one key may run at once");
       }
     }
+    rate(prefix, kind.rate);
     unique(prefix, kind.unique);
     isolation(table, kind);
     program(prefix, kind);
+  }
+
+  void rate(const std::string& prefix, const RateConfig& rate) {
+    if (auto key = KeyTemplate::parse(rate.key); !rate.key.empty() && !key) {
+      refuse(prefix + "rate.key", key.error().message);
+    }
+    if (rate.starts > 0) return;
+    const char* const missing = "needs rate.starts: how many may begin within the period";
+    if (!rate.key.empty()) refuse(prefix + "rate.key", missing);
+    if (rate.period != RateConfig{}.period) refuse(prefix + "rate.period", missing);
   }
 
   void unique(const std::string& prefix, const UniqueConfig& unique) {

@@ -31,6 +31,8 @@ class Engine::Impl {
   std::vector<Result<Inserted>> insert(std::vector<Result<NewJob>> jobs);
   Result<std::optional<Limit>> limit_of(std::string_view kind,
                                         const std::string& payload) const;
+  Result<std::optional<Rate>> rate_of(std::string_view kind,
+                                      const std::string& payload) const;
   Result<NewJob> make_job(std::string_view kind, std::string payload,
                           const EnqueueOptions& options) const;
 

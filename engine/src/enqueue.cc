@@ -51,32 +51,49 @@ Result<void> check(const NewJob& job) {
   return check_duration("timeout", job.timeout);
 }
 
-}  // namespace
-
-bool Engine::Impl::knows(std::string_view kind) const {
-  return handlers_.find(kind) != nullptr || config.jobs.count(std::string(kind)) > 0;
-}
-
-// What the configuration limits: the kind, or what a template makes of the arguments.
-Result<std::optional<Limit>> Engine::Impl::limit_of(std::string_view kind,
-                                                    const std::string& payload) const {
-  const ConcurrencyConfig& shared = config.kind(kind).concurrency;
-  if (shared.limit == 0) return std::nullopt;
-  if (shared.key.empty()) return Limit{"kind:" + std::string(kind), shared.limit};
+// What jobs of a kind share: the kind, or what a template makes of the arguments.
+Result<std::string> shared_key(std::string_view what, std::string_view kind,
+                               const std::string& text, const std::string& payload) {
+  if (text.empty()) return "kind:" + std::string(kind);
   const auto bad = [&](const std::string& why) {
-    return fail(
-        Code::kInvalid,
-        "the limit of \"" + std::string(kind) + "\", key \"" + shared.key + "\": " + why,
-        "enqueue");
+    return fail(Code::kInvalid,
+                "the " + std::string(what) + " of \"" + std::string(kind) + "\", key \"" +
+                    text + "\": " + why,
+                "enqueue");
   };
-  auto key = KeyTemplate::parse(shared.key);
+  auto key = KeyTemplate::parse(text);
   if (!key) return bad(key.error().message);
   Json args;
   if (!key->constant()) args = Json::parse(payload, nullptr, false);
   if (args.is_discarded()) return bad("it needs arguments in JSON, and these are none");
   auto rendered = key->render(args);
   if (!rendered) return bad(rendered.error().message);
-  return Limit{std::move(*rendered), shared.limit};
+  return rendered;
+}
+
+}  // namespace
+
+bool Engine::Impl::knows(std::string_view kind) const {
+  return handlers_.find(kind) != nullptr || config.jobs.count(std::string(kind)) > 0;
+}
+
+// What the configuration says of the kind.
+Result<std::optional<Limit>> Engine::Impl::limit_of(std::string_view kind,
+                                                    const std::string& payload) const {
+  const ConcurrencyConfig& shared = config.kind(kind).concurrency;
+  if (shared.limit == 0) return std::nullopt;
+  auto key = shared_key("limit", kind, shared.key, payload);
+  if (!key) return tl::unexpected<Error>(std::move(key.error()));
+  return Limit{std::move(*key), shared.limit};
+}
+
+Result<std::optional<Rate>> Engine::Impl::rate_of(std::string_view kind,
+                                                  const std::string& payload) const {
+  const RateConfig& shared = config.kind(kind).rate;
+  if (shared.starts == 0) return std::nullopt;
+  auto key = shared_key("rate", kind, shared.key, payload);
+  if (!key) return tl::unexpected<Error>(std::move(key.error()));
+  return Rate{std::move(*key), shared.starts, shared.period};
 }
 
 Result<NewJob> Engine::Impl::make_job(std::string_view kind, std::string payload,
@@ -100,6 +117,13 @@ Result<NewJob> Engine::Impl::make_job(std::string_view kind, std::string payload
     auto limit = limit_of(kind, job.payload);
     if (!limit) return tl::unexpected<Error>(std::move(limit.error()));
     job.limit = std::move(*limit);
+  }
+  if (options.rate) {
+    job.rate = options.rate;
+  } else {
+    auto rate = rate_of(kind, job.payload);
+    if (!rate) return tl::unexpected<Error>(std::move(rate.error()));
+    job.rate = std::move(*rate);
   }
   if (auto ok = check(job); !ok) return tl::unexpected<Error>(std::move(ok.error()));
   const UniqueConfig& unique = options.unique ? *options.unique : defaults.unique;
@@ -159,6 +183,8 @@ std::vector<Result<Inserted>> Engine::Impl::insert(std::vector<Result<NewJob>> j
       continue;
     }
     if (answer->ticket && wants_tickets) tickets.push_back(*answer->ticket);
+    // Held back, perhaps: no later than this its window opens.
+    if (!answer->ticket && stored.rate) soonest = std::min(soonest, stored.rate->period);
     answers.push_back(std::move(answer));
     if (stored.delay.count() > 0) soonest = std::min(soonest, stored.delay);
     if (stored.start_within.count() > 0) {

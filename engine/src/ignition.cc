@@ -191,6 +191,9 @@ Result<void> Engine::Impl::check_features() const {
     if (kind.concurrency.limit > 0 && !traits.limits) {
       return refuse(".concurrency.limit", "this store counts no limits");
     }
+    if (kind.rate.starts > 0 && !traits.rates) {
+      return refuse(".rate.starts", "this store counts no rates");
+    }
     if (!kind.unique.fields.empty() && !traits.unique) {
       return refuse(".unique.fields", "this store has no unique jobs");
     }

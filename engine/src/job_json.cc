@@ -125,6 +125,10 @@ void to_json(Json& j, const JobRecord& r) {
   j["limit"] = r.limit
                    ? Json{{"key", printable(r.limit->key)}, {"running", r.limit->running}}
                    : Json();
+  j["rate"] = r.rate ? Json{{"key", printable(r.rate->key)},
+                            {"starts", r.rate->starts},
+                            {"period_s", seconds(r.rate->period)}}
+                     : Json();
   j["unique_key"] = r.unique_key.empty() ? Json() : Json(printable(r.unique_key));
   j["progress"] = r.progress ? Json{{"fraction", r.progress->fraction},
                                     {"message", printable(r.progress->message)}}

@@ -159,6 +159,30 @@ void add_once_cases(PairCases& cases) {
   });
 }
 
+// With tickets as without: each that the window lets go is heard of, and no more begin.
+void add_rate_cases(PairCases& cases) {
+  cases.add("Invariant9_RatedJobsAllRunInTheirWindows", [](PairCase& t) {
+    if (!t.store().traits().rates) GTEST_SKIP() << "the store counts no rates";
+    constexpr std::size_t kStarts = 4;
+    constexpr Duration kPeriod = 10min;
+    NewJob rated = job();
+    rated.rate = Rate{"k", kStarts, kPeriod};
+    LittleEngine::Options options;
+    options.between = [&] { t.advance(1min); };
+    LittleEngine engine(t.store(), t.queue(), options,
+                        [&](const Claimed& c) { return t.run(c); });
+    const auto ids = engine.enqueue(std::vector(40, rated));
+    ASSERT_TRUE(engine.run_until([&] { return engine.applied() == ids.size(); }));
+    t.expect_each_completed_once(ids);
+    std::vector<Time> begun;
+    for (const JobId id : ids) begun.push_back(t.record(id).started.value());
+    std::sort(begun.begin(), begun.end());
+    for (std::size_t i = kStarts; i < begun.size(); ++i) {
+      EXPECT_GE(begun[i] - begun[i - kStarts], kPeriod) << i;
+    }
+  });
+}
+
 void add_order_cases(PairCases& cases) {
   cases.add("LowerPriorityValuesRunFirst", [](PairCase& t) {
     if (!t.ordered()) GTEST_SKIP() << "queue is not prioritised";
@@ -343,6 +367,7 @@ void register_pair_tests(PairHarness harness) {
   const std::string suite = harness.name + "/Pair";
   PairCases cases(suite, std::move(harness));
   add_once_cases(cases);
+  add_rate_cases(cases);
   add_order_cases(cases);
   add_time_cases(cases);
   add_fault_cases(cases);

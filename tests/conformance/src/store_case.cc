@@ -1,6 +1,7 @@
 #include "store_case.h"
 
 #include "store_queues.h"
+#include "store_rates.h"
 
 namespace carrel::conformance {
 
@@ -174,6 +175,7 @@ void register_store_tests(StoreHarness harness) {
   add_pause_cases(cases);
   add_limit_cases(cases);
   add_queue_cases(cases);
+  add_rate_cases(cases);
   add_unique_cases(cases);
   add_await_cases(cases);
   add_monitor_cases(cases);

@@ -142,6 +142,16 @@ void add_ticket_cases(const Add& add) {
     EXPECT_EQ(t.claim_answer(run.lease.id).error(), Refusal::kLimited);
   });
 
+  add("Limit_DelayedJobsAreHeldWhenTheyFallDue", [](StoreCase& t) {
+    NewJob later = keyed("k");
+    later.delay = 1s;
+    const auto ids = t.insert_many(2, later);  // and nobody else has a limit
+    t.advance(2s);
+    t.sweep_all();
+    t.claim(ids[0]);
+    EXPECT_EQ(t.claim_answer(ids[1]).error(), Refusal::kLimited);
+  });
+
   add("Limit_APausedQueueHoldsUpNoOther", [](StoreCase& t) {
     NewJob paused = keyed("k");
     paused.queue = "paused";

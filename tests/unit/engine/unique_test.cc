@@ -31,7 +31,7 @@ class PlainStore final : public conformance::StoreWrapper {
   using StoreWrapper::StoreWrapper;
   StoreTraits traits() const noexcept override {
     StoreTraits traits = StoreWrapper::traits();
-    traits.limits = traits.unique = false;
+    traits.limits = traits.unique = traits.rates = false;
     return traits;
   }
 };
@@ -53,6 +53,9 @@ TEST(Features, WhatTheStoreDoesNotHaveIsRefusedByItsKey) {
   Config limited = memory_config();
   limited.defaults.concurrency = {"", 1};
   EXPECT_THAT(refusal(limited), HasSubstr("defaults.concurrency.limit"));
+  Config rated = memory_config();
+  rated.jobs["call"].rate.starts = 1;
+  EXPECT_THAT(refusal(rated), HasSubstr("jobs.call.rate.starts"));
 }
 
 TEST(Unique, ByAllArgumentsWhateverTheOrderOfTheirMembers) {
