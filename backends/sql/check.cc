@@ -60,6 +60,19 @@ Result<void> check(const NewJob& job, std::uint64_t max_payload,
     }
     if (job.limit->running == 0) return bad("the limit", "\" is 0; at least 1");
   }
+  if (job.rate) {
+    constexpr std::size_t kLongestKey = 256;
+    const std::size_t bytes = job.rate->key.size();
+    if (bytes == 0 || bytes > kLongestKey) {
+      return bad("the rate's key",
+                 "\" has " + std::to_string(bytes) + " bytes; 1 to 256 are allowed");
+    }
+    if (job.rate->starts == 0) return bad("the rate", "\" is 0; at least 1");
+    if (job.rate->period <= Duration::zero() ||
+        job.rate->period > std::chrono::hours(24 * 31)) {
+      return bad("the rate's period", "\" must be above 0 and at most 31 days");
+    }
+  }
   if (job.unique) {
     constexpr std::size_t kLongestKey = 256;
     const std::size_t bytes = job.unique->key.size();

@@ -4,12 +4,17 @@
 
 namespace carrel::sql::mariadb {
 
-inline constexpr const char* kAnyLimits = "SELECT job FROM carrel_limits LIMIT 1";
+inline constexpr const char* kAnyLimits = R"sql(
+SELECT EXISTS (SELECT 1 FROM carrel_limits), EXISTS (SELECT 1 FROM carrel_rates))sql";
 
 inline constexpr const char* kLimitKeys = R"sql(
-SELECT STRAIGHT_JOIN l.job, l.limit_key
+SELECT STRAIGHT_JOIN l.job, l.limit_key, 0
   FROM JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS r
-  JOIN carrel_limits AS l ON l.job = r.id)sql";
+  JOIN carrel_limits AS l FORCE INDEX (PRIMARY) ON l.job = r.id
+UNION ALL
+SELECT STRAIGHT_JOIN l.job, l.rate_key, 1
+  FROM JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS r
+  JOIN carrel_rates AS l FORCE INDEX (PRIMARY) ON l.job = r.id)sql";
 
 inline constexpr const char* kLockSlots = R"sql(
 SELECT STRAIGHT_JOIN s.slot
@@ -30,7 +35,7 @@ SELECT STRAIGHT_JOIN l.job, l.limit_key, l.running,
           JOIN carrel_jobs AS t FORCE INDEX (PRIMARY) ON t.id = o.job AND t.state = 3
          WHERE o.limit_key = l.limit_key AND o.state = 3)
   FROM JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS r
-  JOIN carrel_limits AS l ON l.job = r.id AND l.state = 2
+  JOIN carrel_limits AS l ON l.job = r.id AND l.state IN (2, 18)
   JOIN carrel_jobs AS j ON j.id = r.id AND j.state = 18)sql";
 
 inline constexpr const char* kCountLine = R"sql(
@@ -42,7 +47,7 @@ SELECT line.n,
        (SELECT STRAIGHT_JOIN COUNT(*)
           FROM carrel_limits AS o FORCE INDEX (carrel_limits_line)
           JOIN carrel_jobs AS t FORCE INDEX (PRIMARY) ON t.id = o.job AND t.state = 18
-         WHERE o.limit_key = CAST(line.limit_key AS BINARY) AND o.state = 2
+         WHERE o.limit_key = CAST(line.limit_key AS BINARY) AND o.state IN (2, 18)
            AND o.lane = CAST(line.lane AS BINARY))
   FROM JSON_TABLE(:rows, '$[*]' COLUMNS (
          n INT PATH '$.n',
@@ -63,9 +68,11 @@ SELECT line.n,
          lane VARCHAR(512) CHARACTER SET utf8mb4 PATH '$.lane')) AS line)sql";
 
 inline constexpr const char* kPendingOfLine = R"sql(
-SELECT STRAIGHT_JOIN l.job, l.running
+SELECT STRAIGHT_JOIN l.job, l.running, COALESCE(r.rate_key, ''), COALESCE(r.starts, 0),
+       COALESCE(r.period_us, 0)
   FROM carrel_limits AS l FORCE INDEX (carrel_limits_line)
   JOIN carrel_jobs AS j FORCE INDEX (PRIMARY) ON j.id = l.job AND j.state = 0
+  LEFT JOIN carrel_rates AS r FORCE INDEX (PRIMARY) ON r.job = l.job
  WHERE l.limit_key = :limit_key AND l.state = 0 AND l.lane = :lane
  ORDER BY l.run_at, l.job
  LIMIT :most)sql";

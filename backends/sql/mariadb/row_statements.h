@@ -198,6 +198,8 @@ SELECT now_us,
        (SELECT MIN(wake_at)
           FROM (SELECT MIN(wake_at) AS wake_at FROM carrel_jobs
                 UNION ALL
+                SELECT MIN(wake_at) FROM carrel_rate_keys
+                UNION ALL
                 SELECT MIN(wake_at) FROM carrel_history WHERE state = 5
                 UNION ALL
                 SELECT MIN(wake_at) FROM carrel_history WHERE state = 6
@@ -253,6 +255,11 @@ inline constexpr const char* kPurgeLimits = R"sql(
 DELETE t
   FROM JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS r
   STRAIGHT_JOIN carrel_limits AS t FORCE INDEX (PRIMARY) ON t.job = r.id)sql";
+
+inline constexpr const char* kPurgeRates = R"sql(
+DELETE t
+  FROM JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS r
+  STRAIGHT_JOIN carrel_rates AS t FORCE INDEX (PRIMARY) ON t.job = r.id)sql";
 
 inline constexpr const char* kAddTally = R"sql(
 INSERT INTO carrel_tally (queue, state, jobs)

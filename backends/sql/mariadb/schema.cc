@@ -202,8 +202,47 @@ ALTER TABLE carrel_attempts
 INSERT INTO carrel_schema (version, usable_from) VALUES (4, 3);
 )sql";
 
-constexpr std::array<const char* const*, kSchemaVersion> kSteps{&kVersion1, &kVersion2,
-                                                                &kVersion3, &kVersion4};
+// Jobs with rates, beside their rows; what waits for its window has state 0, what is
+// available 2. What began outlives its job. Of each key, for how long that is kept, and
+// when to look who waits. A program of version 4 does not see what is available here.
+const char* const kVersion5 = R"sql(
+CREATE TABLE IF NOT EXISTS carrel_rates (
+  job       bigint PRIMARY KEY,
+  run_at    bigint NOT NULL,
+  period_us bigint NOT NULL,
+  starts    bigint NOT NULL,  -- at most this many of the key begin within it
+  state     smallint,
+  rate_key  VARBINARY(256) NOT NULL,
+  lane      VARBINARY(300) NOT NULL  -- its queue, kind and priority
+) ENGINE = InnoDB;
+
+CREATE INDEX IF NOT EXISTS carrel_rates_line
+    ON carrel_rates (rate_key, state, lane, run_at, job);
+
+CREATE INDEX IF NOT EXISTS carrel_rates_available
+    ON carrel_rates (state, lane, run_at, job);
+
+CREATE TABLE IF NOT EXISTS carrel_starts (
+  rate_key VARBINARY(256) NOT NULL,
+  begun_at bigint NOT NULL,
+  job      bigint NOT NULL,
+  fence    bigint NOT NULL,
+  PRIMARY KEY (rate_key, begun_at, job, fence)
+) ENGINE = InnoDB;
+
+CREATE TABLE IF NOT EXISTS carrel_rate_keys (
+  rate_key  VARBINARY(256) PRIMARY KEY,
+  period_us bigint NOT NULL,  -- the longest that a job has named
+  wake_at   bigint NOT NULL
+) ENGINE = InnoDB;
+
+CREATE INDEX IF NOT EXISTS carrel_rate_keys_wake ON carrel_rate_keys (wake_at);
+
+INSERT INTO carrel_schema (version, usable_from) VALUES (5, 4);
+)sql";
+
+constexpr std::array<const char* const*, kSchemaVersion> kSteps{
+    &kVersion1, &kVersion2, &kVersion3, &kVersion4, &kVersion5};
 
 int number(const std::string& text) { return text.empty() ? 0 : std::stoi(text); }
 

@@ -10,7 +10,7 @@ namespace carrel::sql::mariadb {
 class MariadbSession;
 
 // As in postgresql/schema.h.
-inline constexpr int kSchemaVersion = 4;
+inline constexpr int kSchemaVersion = 5;
 
 // Throws soci::soci_error.
 server::SchemaVersion version_of(MariadbSession& session);

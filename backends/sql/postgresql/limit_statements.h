@@ -4,12 +4,21 @@
 
 namespace carrel::sql::postgresql {
 
-inline constexpr const char* kAnyLimits = "SELECT job FROM carrel_limits LIMIT 1";
+inline constexpr const char* kAnyLimits = R"sql(
+SELECT (EXISTS (SELECT 1 FROM carrel_limits))::int,
+       (EXISTS (SELECT 1 FROM carrel_rates))::int)sql";
 
 inline constexpr const char* kLimitKeys = R"sql(
-SELECT job, limit_key
+WITH asked AS MATERIALIZED (
+  SELECT json_array_elements_text(:ids::json)::bigint AS id
+)
+SELECT job, limit_key, 0
   FROM carrel_limits
- WHERE job = ANY(ARRAY(SELECT json_array_elements_text(:ids::json)::bigint)))sql";
+ WHERE job = ANY(ARRAY(SELECT id FROM asked))
+UNION ALL
+SELECT job, rate_key, 1
+  FROM carrel_rates
+ WHERE job = ANY(ARRAY(SELECT id FROM asked)))sql";
 
 inline constexpr const char* kLockSlots = R"sql(
 SELECT slot
@@ -34,7 +43,7 @@ SELECT l.job, l.limit_key, l.running,
   FROM carrel_limits l
   JOIN carrel_jobs j ON j.id = l.job AND j.state = 18
  WHERE l.job = ANY(ARRAY(SELECT json_array_elements_text(:ids::json)::bigint))
-   AND l.state = 2)sql";
+   AND l.state IN (2, 18))sql";
 
 inline constexpr const char* kCountLine = R"sql(
 SELECT line.n,
@@ -45,7 +54,8 @@ SELECT line.n,
        (SELECT count(*)
           FROM carrel_limits o
           JOIN carrel_jobs a ON a.id = o.job AND a.state = 18
-         WHERE o.limit_key = line.limit_key AND o.state = 2 AND o.lane = line.lane)
+         WHERE o.limit_key = line.limit_key AND o.state IN (2, 18)
+           AND o.lane = line.lane)
   FROM json_to_recordset(:rows::json) AS line(n int, limit_key text, lane text))sql";
 
 inline constexpr const char* kNextLine = R"sql(
@@ -59,9 +69,11 @@ SELECT line.n,
   FROM json_to_recordset(:rows::json) AS line(n int, limit_key text, lane text))sql";
 
 inline constexpr const char* kPendingOfLine = R"sql(
-SELECT l.job, l.running
+SELECT l.job, l.running, coalesce(r.rate_key, ''), coalesce(r.starts, 0),
+       coalesce(r.period_us, 0)
   FROM carrel_limits l
   JOIN carrel_jobs j ON j.id = l.job AND j.state = 0
+  LEFT JOIN carrel_rates r ON r.job = l.job
  WHERE l.limit_key = :limit_key AND l.state = 0 AND l.lane = :lane
  ORDER BY l.run_at, l.job
  LIMIT :most)sql";

@@ -81,6 +81,11 @@ UNION ALL
 SELECT split_part(lane, chr(31), 1), split_part(lane, chr(31), 2), count(*), min(run_at)
   FROM carrel_limits
  WHERE state = 2
+ GROUP BY lane
+UNION ALL
+SELECT split_part(lane, chr(31), 1), split_part(lane, chr(31), 2), count(*), min(run_at)
+  FROM carrel_rates
+ WHERE state = 2
  GROUP BY lane)sql";
 
 inline constexpr const char* kCountWaiting = R"sql(

@@ -227,7 +227,8 @@ SELECT now_us,
              (SELECT min(wake_at) FROM carrel_history WHERE state = 5),
              (SELECT min(wake_at) FROM carrel_history WHERE state = 6),
              (SELECT min(wake_at) FROM carrel_history WHERE state = 7),
-             (SELECT min(until) FROM carrel_unique WHERE state IS NOT NULL))
+             (SELECT min(until) FROM carrel_unique WHERE state IS NOT NULL),
+             (SELECT min(wake_at) FROM carrel_rate_keys))
   FROM carrel_clock)sql";
 
 inline constexpr const char* kOldestHistory = R"sql(
@@ -253,6 +254,8 @@ WITH gone AS MATERIALIZED (
   DELETE FROM carrel_notes WHERE job = ANY(ARRAY(SELECT id FROM gone))
 ), limits AS (
   DELETE FROM carrel_limits WHERE job = ANY(ARRAY(SELECT id FROM gone))
+), rates AS (
+  DELETE FROM carrel_rates WHERE job = ANY(ARRAY(SELECT id FROM gone))
 )
 DELETE FROM carrel_attempts WHERE job = ANY(ARRAY(SELECT id FROM gone)))sql";
 

@@ -198,8 +198,49 @@ ALTER TABLE carrel_attempts ADD COLUMN ending bytea NOT NULL DEFAULT '';
 INSERT INTO carrel_schema (version, usable_from) VALUES (4, 3);
 )sql";
 
-constexpr std::array<const char* const*, kSchemaVersion> kSteps{&kVersion1, &kVersion2,
-                                                                &kVersion3, &kVersion4};
+// Jobs with rates, beside their rows; what waits for its window has state 0, what is
+// available 2. What began outlives its job. Of each key, for how long that is kept, and
+// when to look who waits. A program of version 4 does not see what is available here.
+const char* const kVersion5 = R"sql(
+CREATE TABLE carrel_rates (
+  job       bigint PRIMARY KEY,
+  run_at    bigint NOT NULL,
+  period_us bigint NOT NULL,
+  starts    bigint NOT NULL,  -- at most this many of the key begin within it
+  state     smallint,
+  rate_key  text COLLATE "C" NOT NULL,
+  lane      text COLLATE "C" NOT NULL  -- its queue, kind and priority
+) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.01,
+        autovacuum_vacuum_cost_delay = 0);
+
+CREATE INDEX carrel_rates_line
+    ON carrel_rates (rate_key, state, lane, run_at, job);
+
+CREATE INDEX carrel_rates_available
+    ON carrel_rates (lane, run_at, job) WHERE state = 2;
+
+CREATE TABLE carrel_starts (
+  rate_key text COLLATE "C" NOT NULL,
+  begun_at bigint NOT NULL,
+  job      bigint NOT NULL,
+  fence    bigint NOT NULL,
+  PRIMARY KEY (rate_key, begun_at, job, fence)
+) WITH (autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_cost_delay = 0);
+
+CREATE TABLE carrel_rate_keys (
+  rate_key  text COLLATE "C" PRIMARY KEY,
+  period_us bigint NOT NULL,  -- the longest that a job has named
+  wake_at   bigint NOT NULL
+) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.01,
+        autovacuum_vacuum_cost_delay = 0);
+
+CREATE INDEX carrel_rate_keys_wake ON carrel_rate_keys (wake_at);
+
+INSERT INTO carrel_schema (version, usable_from) VALUES (5, 4);
+)sql";
+
+constexpr std::array<const char* const*, kSchemaVersion> kSteps{
+    &kVersion1, &kVersion2, &kVersion3, &kVersion4, &kVersion5};
 
 int number(const std::string& text) { return text.empty() ? 0 : std::stoi(text); }
 

@@ -2,6 +2,7 @@
 
 #include "postgresql/limit_statements.h"
 #include "postgresql/monitor_statements.h"
+#include "postgresql/rate_statements.h"
 #include "postgresql/row_statements.h"
 #include "postgresql/unique_statements.h"
 
@@ -165,6 +166,27 @@ const server::Statements kStatements = {
     .limited_lanes = kLimitedLanes,
     .best_of_limited = kBestOfLimited,
     .read_limits = kReadLimits,
+    .rates_now = kRatesNow,
+    .next_rate_line = kNextRateLine,
+    .waiting_of_rate = kWaitingOfRate,
+    .count_starts = kCountStarts,
+    .count_rate_line = kCountRateLine,
+    .newest_start = kNewestStart,
+    .add_rates = kAddRates,
+    .set_rates = kSetRates,
+    .drop_rate = "DELETE FROM carrel_rates WHERE job = :id",
+    .add_starts = kAddStarts,
+    .wake_rates = kWakeRates,
+    .due_rates = kDueRates,
+    .period_of_rate = "SELECT period_us FROM carrel_rate_keys WHERE rate_key = :rate_key",
+    .forget_starts = kForgetStarts,
+    .rate_in_use = kRateInUse,
+    .set_rate_wake =
+        "UPDATE carrel_rate_keys SET wake_at = :wake_at WHERE rate_key = :rate_key",
+    .drop_rate_key = "DELETE FROM carrel_rate_keys WHERE rate_key = :rate_key",
+    .rated_lanes = kRatedLanes,
+    .best_of_rated = kBestOfRated,
+    .read_rates = kReadRates,
     .lock_jobs = kLockJobs,
     .lock_history = kLockHistory,
     .save_jobs = kSaveJobs,

@@ -1,4 +1,4 @@
-// Claims where some jobs have limits.
+// Claims where some jobs have limits or rates.
 #include <algorithm>
 #include <iterator>
 #include <tuple>
@@ -13,7 +13,7 @@ std::vector<Claimed> Writer::claim_limited(const Claiming& claiming,
                                            const std::vector<JobId>& ids) {
   auto& t = *tables_;
   auto claimed = claim_ids(claiming, ids, kAvailableLimited);
-  for (const Claimed& c : claimed) t.limits.started(c.lease.id);
+  for (const Claimed& c : claimed) t.limits.started(c.lease);
   t.limits.write_notes();
   return claimed;
 }
@@ -46,16 +46,20 @@ Writer::Choice Writer::choose(const Demand& demand, std::size_t max, QueueRooms 
     }
   }
   const std::size_t plain = lanes.size();
-  for (const auto& c : t.limited_lanes.candidates(t.limited_lanes.find(&demand),
-                                                  max + passed_over.size() + 1)) {
-    if (passed_over.contains(to_id(c.id))) continue;
-    if (lanes.size() == plain || lanes.back().queue != c.lane.queue ||
-        lanes.back().kind != c.lane.kind) {
-      lanes.push_back({c.lane.queue, c.lane.kind});
+  const auto add = [&](LimitedLanes& held) {
+    for (const auto& c :
+         held.candidates(held.find(&demand), max + passed_over.size() + 1)) {
+      if (passed_over.contains(to_id(c.id))) continue;
+      if (lanes.size() == plain || lanes.back().queue != c.lane.queue ||
+          lanes.back().kind != c.lane.kind) {
+        lanes.push_back({c.lane.queue, c.lane.kind});
+      }
+      all.push_back({rank_of(demand, c.lane.queue), c.lane.priority, c.run_at, c.id,
+                     lanes.size() - 1, true});
     }
-    all.push_back({rank_of(demand, c.lane.queue), c.lane.priority, c.run_at, c.id,
-                   lanes.size() - 1, true});
-  }
+  };
+  add(t.limited_lanes);
+  if (t.limits.rates()) add(t.rated_lanes);
   std::sort(all.begin(), all.end());
   Choice choice;
   std::vector<std::size_t> take(lanes.size());
@@ -93,8 +97,8 @@ Writer::Taken Writer::take_with_limits(const Claiming& claiming, const Demand& d
     if (!choice.limited.empty()) {
       const Limits::Admission admission = t.limits.admit(choice.limited);
       claimed = claim_limited(claiming, admission.admitted);
-      passed_over.insert(admission.busy.begin(), admission.busy.end());
-      passed_over.insert(admission.admitted.begin(), admission.admitted.end());
+      // The busy ones, too, and what is not what it looked like.
+      passed_over.insert(choice.limited.begin(), choice.limited.end());
       again = claimed.size() < choice.limited.size();
     }
     if (!choice.shares.empty()) {

@@ -22,7 +22,17 @@ std::vector<Inserted> Writer::insert(std::span<const NewJob* const> jobs) {
   for (std::size_t i = 0; i < jobs.size(); ++i) done[i] = answers[i].existed;
   insert_unique(jobs, answers, ids, done);
   insert_rows(jobs, answers, ids, done);
+  hand_out(settle(), answers);
   return answers;
+}
+
+// Of jobs that were held until it was known that they may run.
+void Writer::hand_out(const std::vector<Ticket>& freed, std::span<Inserted> answers) {
+  for (const Ticket& ticket : freed) {
+    for (Inserted& answer : answers) {
+      if (answer.id == ticket.id) answer.ticket = ticket;
+    }
+  }
 }
 
 // Whose request_id is known is answered; whose is new gets its id.
@@ -84,12 +94,8 @@ void Writer::find_requests(std::span<const NewJob* const> jobs,
 // and of those that they may replace.
 void Writer::lock_limits(std::span<const NewJob* const> jobs) {
   auto& limits = tables_->limits;
-  std::set<std::string> keys;
-  for (const NewJob* job : jobs) {
-    if (job->limit) keys.insert(job->limit->key);
-  }
   if (const auto ids = replaceable(jobs); !ids.empty()) limits.know(ids);
-  if (!keys.empty()) limits.lock_keys(keys);
+  limits.lock_keys(jobs);
 }
 
 void Writer::insert_rows(std::span<const NewJob* const> jobs, std::span<Inserted> answers,
@@ -155,7 +161,9 @@ void Writer::insert_rows(std::span<const NewJob* const> jobs, std::span<Inserted
   for (std::size_t i = 0; i < jobs.size(); ++i) {
     if (done[i]) continue;
     const NewJob& job = *jobs[i];
-    if (job.limit) t.limits.add(answers[i].id, job, states[i].state, due_at(states[i]));
+    if (job.limit || job.rate) {
+      t.limits.add(answers[i].id, job, states[i].state, due_at(states[i]));
+    }
     if (states[i].state == State::kAvailable) {
       answers[i].ticket = {answers[i].id, job.queue, job.kind, job.priority};
       add_work(job.queue, job.kind);
@@ -176,8 +184,12 @@ void Writer::hold_limited(std::span<const NewJob* const> jobs,
                           std::span<rules::Row> states, const std::vector<bool>& done) {
   std::vector<Limits::Placing> placing;
   for (std::size_t i = 0; i < jobs.size(); ++i) {
-    if (!jobs[i]->limit || done[i]) continue;
-    if (states[i].state == State::kAvailable) placing.push_back({jobs[i], &states[i]});
+    if (done[i] || states[i].state != State::kAvailable) continue;
+    if (jobs[i]->rate) {
+      rules::hold(states[i]);  // until settle()
+    } else if (jobs[i]->limit) {
+      placing.push_back({jobs[i], &states[i]});
+    }
   }
   if (!placing.empty()) tables_->limits.place(placing);
 }

@@ -38,10 +38,10 @@ LimitedLane LimitedLane::of(std::string_view text) {
   return lane;
 }
 
-LimitedLanes::LimitedLanes(Session& session, const Statements& statements)
-    : find_(session, statements.limited_lanes, into(lane_)),
-      best_(session, statements.best_of_limited, use(lane_, "lane"), use(most_, "most"),
-            into(id_), into(run_at_)) {}
+LimitedLanes::LimitedLanes(Session& session, const char* find, const char* best)
+    : find_(session, find, into(lane_)),
+      best_(session, best, use(lane_, "lane"), use(most_, "most"), into(id_),
+            into(run_at_)) {}
 
 std::vector<LimitedLane> LimitedLanes::find(const Demand* demand) {
   std::vector<LimitedLane> lanes;

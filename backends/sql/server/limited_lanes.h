@@ -1,4 +1,4 @@
-// Jobs with limits that may be tried, found by index seeks alone.
+// Jobs with limits or rates that may be tried, found by index seeks alone.
 //
 // A lane here is a queue, a kind and a priority, written as one text: lanes that wait for
 // one key take turns, and one column is all that the indexes need.
@@ -27,7 +27,8 @@ struct LimitedLane {
 // The statements belong to one session, and are used as it is.
 class LimitedLanes {
  public:
-  LimitedLanes(Session& session, const Statements& statements);
+  // Of carrel_limits, or carrel_rates: the statements that find lanes, and their best.
+  LimitedLanes(Session& session, const char* find, const char* best);
 
   // Those with available jobs that `demand` names and that are not paused; a null demand
   // names all.

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "group_commit.h"
+#include "server/rows.h"
 
 namespace carrel::sql::server {
 
@@ -12,8 +13,10 @@ using soci::into;
 using soci::use;
 
 Limits::Limits(Session& session, const Statements& sql)
-    : any_(session, sql.any_limits, into(id_)),
-      find_keys_(session, sql.limit_keys, use(ids_, "ids"), into(id_), into(key_)),
+    : rates_(session, sql),
+      any_(session, sql.any_limits, into(is_limit_), into(is_rate_)),
+      find_keys_(session, sql.limit_keys, use(ids_, "ids"), into(id_), into(key_),
+                 into(is_rate_)),
       lock_(session, sql.lock_slots, use(ids_, "ids"), into(slot_)),
       try_(session, sql.try_slots, use(ids_, "ids"), into(slot_)),
       now_(session, sql.limits_now, use(ids_, "ids"), into(id_), into(key_), into(limit_),
@@ -22,7 +25,8 @@ Limits::Limits(Session& session, const Statements& sql)
              into(available_)),
       next_(session, sql.next_line, use(rows_, "rows"), into(n_), into(lane_)),
       pending_(session, sql.pending_of_line, use(key_, "limit_key"), use(lane_, "lane"),
-               use(most_, "most"), into(id_), into(limit_)),
+               use(most_, "most"), into(id_), into(limit_), into(rate_key_),
+               into(starts_), into(period_)),
       add_(session, sql.add_limits, use(rows_, "rows")),
       set_(session, sql.set_limits, use(rows_, "rows")),
       drop_(session, sql.drop_limit, use(id_, "id")),
@@ -36,17 +40,26 @@ void Limits::begin(Time now, LimitsUse& limits_use) {
   held_.clear();
   busy_.clear();
   keys_.clear();
+  rates_of_.clear();
+  admitted_.clear();
   touched_.clear();
+  touched_rates_.clear();
+  waking_rates_.clear();
+  due_rates_.clear();
   notes_.take();
+  rates_.begin(now);
 }
 
 bool Limits::any() {
-  if (use_->used) return true;
+  UsedLimits& used = use_->used;
+  if (used.any && used.rates) return true;
   const Duration left = use_->next_look - at_;
-  if (left > Duration::zero() && left <= use_->poll) return false;
+  if (left > Duration::zero() && left <= use_->poll) return used.any;
   use_->next_look = at_ + use_->poll;
-  if (any_.run()) use_->used = true;
-  return use_->used;
+  any_.run();
+  if (is_limit_ != 0 || is_rate_ != 0) used.any = true;
+  if (is_rate_ != 0) used.rates = true;
+  return used.any;
 }
 
 void Limits::claimed_plain(std::span<const Claimed> jobs) {
@@ -81,6 +94,11 @@ int Limits::slot_of(std::string_view key) {
   std::uint32_t hash = 2166136261U;
   for (const char c : key) hash = (hash ^ static_cast<unsigned char>(c)) * 16777619U;
   return static_cast<int>(hash % kSlots);
+}
+
+// Not that of a limit of the same name.
+int Limits::rate_slot_of(std::string_view key) {
+  return slot_of("rate " + std::string(key));
 }
 
 namespace {
@@ -131,28 +149,46 @@ void Limits::lock(std::set<int> slots) {
   throw NextTransaction{};
 }
 
-std::unordered_map<JobId, std::string> Limits::keys_of(std::span<const JobId> ids) {
-  std::unordered_map<JobId, std::string> keys;
+bool Limits::try_slot(int slot) { return try_lock({slot}).empty(); }
+
+std::set<int> Limits::Keys::slots() const {
+  std::set<int> slots;
+  for (const auto& [id, key] : limits) slots.insert(slot_of(key));
+  for (const auto& [id, key] : rates) slots.insert(rate_slot_of(key));
+  return slots;
+}
+
+bool Limits::Keys::touches(JobId id, const std::set<int>& slots) const {
+  const auto limit = limits.find(id);
+  const auto rate = rates.find(id);
+  return (limit != limits.end() && slots.contains(slot_of(limit->second))) ||
+         (rate != rates.end() && slots.contains(rate_slot_of(rate->second)));
+}
+
+Limits::Keys Limits::keys_of(std::span<const JobId> ids) {
+  Keys keys;
   if (ids.empty()) return keys;
   ids_ = json_array(ids);
-  find_keys_.rows([&] { keys.emplace(to_id(id_), key_); });
+  find_keys_.rows(
+      [&] { (is_rate_ != 0 ? keys.rates : keys.limits).emplace(to_id(id_), key_); });
   return keys;
 }
 
+void Limits::merge(Keys keys) {
+  keys_.merge(keys.limits);
+  rates_of_.merge(keys.rates);
+}
+
 void Limits::know(std::span<const JobId> ids) {
-  auto keys = keys_of(ids);
-  std::set<int> slots;
-  for (const auto& [id, key] : keys) slots.insert(slot_of(key));
-  lock(std::move(slots));
-  keys_.merge(keys);
+  Keys keys = keys_of(ids);
+  lock(keys.slots());
+  merge(std::move(keys));
 }
 
 bool Limits::try_know(std::span<const JobId> ids) {
-  auto keys = keys_of(ids);
-  std::set<int> slots;
-  for (const auto& [id, key] : keys) slots.insert(slot_of(key));
-  if (!try_lock(slots).empty()) return false;
-  keys_.merge(keys);
+  Keys keys = keys_of(ids);
+  if (!try_lock(keys.slots()).empty()) return false;
+  merge(std::move(keys));
   return true;
 }
 
@@ -179,9 +215,12 @@ std::string lane_of(const NewJob& job) {
 
 }  // namespace
 
-void Limits::lock_keys(const std::set<std::string>& keys) {
+void Limits::lock_keys(std::span<const NewJob* const> jobs) {
   std::set<int> slots;
-  for (const std::string& key : keys) slots.insert(slot_of(key));
+  for (const NewJob* job : jobs) {
+    if (job->limit) slots.insert(slot_of(job->limit->key));
+    if (job->rate) slots.insert(rate_slot_of(job->rate->key));
+  }
   lock(std::move(slots));
 }
 
@@ -210,59 +249,108 @@ void Limits::place(std::span<const Placing> jobs) {
 }
 
 void Limits::add(JobId id, const NewJob& job, State state, Time run_at) {
+  const bool waits = job.rate && state == State::kPending;
+  if (job.rate) {
+    rates_.add(id, *job.rate, lane_of(job), waits, run_at);
+    if (waits) touched_rates_.insert(job.rate->key);
+    use_->used.any = use_->used.rates = true;
+  }
+  if (!job.limit) return;
   notes_.row()
       .add("job", to_column(id))
       .add_text("limit_key", job.limit->key)
       .add_text("lane", lane_of(job))
       .add("run_at", run_at.time_since_epoch().count())
       .add("running", job.limit->running);
-  if (const auto line = in_line(state)) notes_.add("state", static_cast<int>(*line));
+  const auto line = in_line(state);
+  if (line && !waits) notes_.add("state", static_cast<int>(*line));
   if (notes_.full()) write_added();
 }
 
 void Limits::write_added() {
+  rates_.write();
   if (notes_.empty()) return;
   rows_ = notes_.take();
   add_.run();
-  use_->used = true;
+  use_->used.any = true;
+}
+
+void Limits::note_limit(JobId id, std::optional<State> state,
+                        std::optional<Time> run_at) {
+  notes_.row().add("job", to_column(id));
+  if (state == State::kAvailable && is_rated(id)) {
+    notes_.add("state", kAvailableLimited);  // found by its rate
+  } else if (state) {
+    notes_.add("state", static_cast<int>(*state));
+  }
+  if (run_at) notes_.add("run_at", run_at->time_since_epoch().count());
 }
 
 void Limits::note(JobId id, std::optional<State> state, std::optional<Time> run_at) {
   const auto known = keys_.find(id);
   if (known == keys_.end()) return;
-  notes_.row().add("job", to_column(id));
-  if (state) notes_.add("state", static_cast<int>(*state));
-  if (run_at) notes_.add("run_at", run_at->time_since_epoch().count());
+  note_limit(id, state, run_at);
   if (state != State::kRunning) touched_.insert(known->second);
 }
 
-void Limits::change(const StoredRow& row, const std::optional<Limit>& limit) {
+void Limits::change(const StoredRow& row, const NewJob& job) {
   write_notes();
+  if (const auto known = rates_of_.find(row.id); known != rates_of_.end()) {
+    touched_rates_.insert(known->second);
+    rates_.drop(row.id);
+    rates_of_.erase(known);
+  }
+  const std::string lane = LimitedLane{row.queue, row.kind, row.priority}.text();
+  if (job.rate) {
+    rates_.add(row.id, *job.rate, lane, false, row.run_at);
+    rates_of_.emplace(row.id, job.rate->key);
+    use_->used.any = use_->used.rates = true;
+  }
   if (const auto known = keys_.find(row.id); known != keys_.end()) {
     touched_.insert(known->second);
     id_ = to_column(row.id);
     drop_.run();
     keys_.erase(known);
   }
-  if (!limit) return;
+  if (!job.limit) return;
   JsonRows rows;
   rows.row()
       .add("job", to_column(row.id))
-      .add_text("limit_key", limit->key)
-      .add_text("lane", LimitedLane{row.queue, row.kind, row.priority}.text())
+      .add_text("limit_key", job.limit->key)
+      .add_text("lane", lane)
       .add("run_at", row.run_at.time_since_epoch().count())
-      .add("running", limit->running);
+      .add("running", job.limit->running);
   rows_ = rows.take();
   add_.run();
-  use_->used = true;
-  keys_.emplace(row.id, limit->key);
+  use_->used.any = true;
+  keys_.emplace(row.id, job.limit->key);
 }
 
 void Limits::moved(const StoredRow& row) {
-  note(row.id, in_line(row.rule.state), row.run_at);
+  const auto rate = rates_of_.find(row.id);
+  if (rate == rates_of_.end()) {
+    note(row.id, in_line(row.rule.state), row.run_at);
+    return;
+  }
+  const bool waits = row.rule.state == State::kPending;
+  note(row.id, waits ? std::nullopt : in_line(row.rule.state), row.run_at);
+  rates_.note(row.id, waits ? std::optional(Standing::kWaits) : std::nullopt, row.run_at);
+  touched_rates_.insert(rate->second);
+}
+
+void Limits::started(const Lease& lease) {
+  use_->plain.erase(lease.id);  // it may have come by its limit since
+  note(lease.id, State::kRunning, std::nullopt);
+  const auto rate = admitted_.find(lease.id);
+  if (rate == admitted_.end()) return;
+  rates_.note(lease.id, std::nullopt);
+  rates_.start(lease, rate->second);
+  waking_rates_.insert(rate->second.key);
+  admitted_.erase(rate);
 }
 
 void Limits::write_notes() {
+  rates_.write();
   if (notes_.empty()) return;
   rows_ = notes_.take();
   set_.run();
@@ -270,16 +358,19 @@ void Limits::write_notes() {
 
 Limits::Admission Limits::admit(std::span<const JobId> ids) {
   Admission answer;
-  auto keys = keys_of(ids);
-  std::set<int> slots;
-  for (const auto& [id, key] : keys) slots.insert(slot_of(key));
-  const std::set<int> busy = try_lock(slots);
+  Keys keys = keys_of(ids);
+  const std::set<int> busy = try_lock(keys.slots());
   busy_.insert(busy.begin(), busy.end());
   std::vector<JobId> asked;
+  std::vector<JobId> asked_rates;
   for (const JobId id : ids) {
-    const auto found = keys.find(id);
-    if (found == keys.end()) continue;
-    (busy.contains(slot_of(found->second)) ? answer.busy : asked).push_back(id);
+    if (!keys.contains(id)) continue;
+    if (keys.touches(id, busy)) {
+      answer.busy.push_back(id);
+      continue;
+    }
+    asked.push_back(id);
+    if (keys.rates.contains(id)) asked_rates.push_back(id);
   }
   if (asked.empty()) return answer;
   // As it is now that nobody else changes it.
@@ -287,31 +378,55 @@ Limits::Admission Limits::admit(std::span<const JobId> ids) {
     std::string key;
     long long limit;
   };
-  std::unordered_map<JobId, Now> available;
+  std::unordered_map<JobId, Now> limited;
   std::unordered_map<std::string, long long> running;
   ids_ = json_array(asked);
   now_.rows([&] {
-    available.emplace(to_id(id_), Now{key_, limit_});
+    limited.emplace(to_id(id_), Now{key_, limit_});
     running.emplace(key_, running_);
   });
+  std::unordered_map<JobId, Rates::Now> rated;
+  for (Rates::Now& now : rates_.now(asked_rates)) rated.emplace(now.id, std::move(now));
+  std::unordered_map<std::string, long long> starting;
+  merge(std::move(keys));
   std::vector<JobId> refused;
   for (const JobId id : asked) {
-    const auto found = available.find(id);
-    if (found == available.end()) continue;
-    long long& count = running[found->second.key];
-    if (count < found->second.limit) {
-      ++count;
-      answer.admitted.push_back(id);
-    } else {
-      refused.push_back(id);
+    const auto limit = limited.find(id);
+    const auto rate = rated.find(id);
+    const bool has_limit = keys_.contains(id);
+    if ((has_limit && limit == limited.end()) || (is_rated(id) && rate == rated.end())) {
+      continue;  // it is not available any more
     }
+    if (rate != rated.end()) {
+      const Rate& of = rate->second.rate;
+      if (rate->second.begun + starting[of.key] >= of.starts) {
+        refused.push_back(id);
+        note(id, std::nullopt, std::nullopt);
+        rates_.note(id, Standing::kWaits);
+        waking_rates_.insert(of.key);
+        continue;
+      }
+    }
+    if (has_limit && running[limit->second.key] >= limit->second.limit) {
+      refused.push_back(id);
+      // Touches its key, too: should one of the admitted not be claimed after all.
+      note(id, State::kPending, std::nullopt);
+      if (rate != rated.end()) {
+        rates_.note(id, std::nullopt);
+        waking_rates_.insert(rate->second.rate.key);
+      }
+      continue;
+    }
+    if (has_limit) ++running[limit->second.key];
+    if (rate != rated.end()) {
+      ++starting[rate->second.rate.key];
+      admitted_.insert_or_assign(id, rate->second.rate);
+    }
+    answer.admitted.push_back(id);
   }
-  keys_.merge(keys);
   if (refused.empty()) return answer;
   ids_ = json_array(refused);
   hold_.run();
-  // Touches their keys, too: should one of the admitted not be claimed after all.
-  for (const JobId id : refused) note(id, State::kPending, std::nullopt);
   write_notes();
   return answer;
 }
@@ -348,41 +463,137 @@ std::vector<Limits::Line> Limits::waiting_lines() {
   return lines;
 }
 
+// Makes pending jobs of a lane available. write_notes() is to follow.
+void Limits::let_go(const std::vector<JobId>& ids, const LimitedLane& lane,
+                    std::vector<Ticket>& freed) {
+  if (ids.empty()) return;
+  ids_ = json_array(ids);
+  free_.run();
+  for (const JobId id : ids) freed.push_back({id, lane.queue, lane.kind, lane.priority});
+}
+
 void Limits::free(const Line& line, Count count, std::vector<Ticket>& freed) {
-  constexpr int kAtOnce = 64;
-  const LimitedLane lane = LimitedLane::of(line.lane);
+  constexpr std::size_t kAtOnce = 64;
+  struct Waiting {
+    JobId id;
+    long long limit;
+    Rate rate;
+  };
   long long ahead = count.running + count.available;
   for (bool more = true; more;) {
-    std::vector<JobId> ids;
+    std::vector<Waiting> waiting;
     key_ = line.key;
     lane_ = line.lane;
     most_ = kAtOnce;
     pending_.rows([&] {
-      if (ahead >= limit_) return;
-      ids.push_back(to_id(id_));
-      ++ahead;
+      waiting.push_back(
+          {to_id(id_), limit_,
+           Rate{rate_key_, static_cast<std::uint32_t>(starts_), Duration(period_)}});
     });
-    if (ids.empty()) return;
-    more = ids.size() == kAtOnce;
-    ids_ = json_array(ids);
-    free_.run();
-    for (const JobId id : ids) {
-      notes_.row()
-          .add("job", to_column(id))
-          .add("state", static_cast<int>(State::kAvailable));
-      freed.push_back({id, lane.queue, lane.kind, lane.priority});
+    std::vector<JobId> ids;
+    std::map<std::string, long long> gone;  // of rates whose window is full
+    bool passed = false;
+    for (const auto& [id, limit, rate] : waiting) {
+      if (ahead >= limit) {
+        passed = true;
+        continue;
+      }
+      const bool rated = !rate.key.empty();
+      const bool closed = rated && (gone.contains(rate.key) ||
+                                    (try_slot(rate_slot_of(rate.key)) &&
+                                     rates_.ahead(rate, line.lane) >= rate.starts));
+      if (!closed) {
+        ids.push_back(id);
+        ++ahead;
+        if (!rated) {
+          note_limit(id, State::kAvailable, std::nullopt);
+          continue;
+        }
+        rates_of_.emplace(id, rate.key);
+        note_limit(id, State::kAvailable, std::nullopt);
+        rates_.note(id, Standing::kAvailable);
+        rates_.ahead(rate, line.lane);
+        rates_.more(rate, line.lane);
+        continue;
+      }
+      // As many as there is room for wait for that now. The others follow when these
+      // have run.
+      passed = true;
+      if (gone[rate.key]++ >= limit - count.running) continue;
+      note_limit(id, std::nullopt, std::nullopt);
+      rates_.note(id, Standing::kWaits);
+      waking_rates_.insert(rate.key);
     }
+    more = ids.size() == kAtOnce && !passed;
+    let_go(ids, LimitedLane::of(line.lane), freed);
     write_notes();
   }
+}
+
+// Those whose window has room. Where their limit is full, they wait for that instead.
+void Limits::free_rated(const Rates::Line& line, std::vector<Ticket>& freed) {
+  constexpr std::size_t kAtOnce = 64;
+  const auto waiting = rates_.waiting(line, kAtOnce);
+  std::set<std::string> limit_keys;
+  for (const auto& one : waiting) {
+    const bool limited = !one.limit_key.empty();
+    if (limited && try_slot(slot_of(one.limit_key))) limit_keys.insert(one.limit_key);
+  }
+  std::vector<Line> lines;
+  lines.reserve(limit_keys.size());
+  for (const std::string& key : limit_keys) lines.push_back({key, line.lane});
+  std::map<std::string, Count> counts;
+  const std::vector<Count> found = count(lines);
+  for (std::size_t i = 0; i < lines.size(); ++i) counts[lines[i].key] = found[i];
+  std::vector<JobId> ids;
+  for (const auto& [id, rate, limit_key, limit] : waiting) {
+    if (rates_.ahead(rate, line.lane) >= rate.starts) break;
+    if (!limit_key.empty()) {
+      rates_of_.emplace(id, rate.key);
+      if (const auto known = counts.find(limit_key); known != counts.end()) {
+        Count& now = known->second;
+        if (now.running + now.available >= limit) {
+          note_limit(id, State::kPending, std::nullopt);
+          rates_.note(id, std::nullopt);
+          continue;
+        }
+        ++now.available;
+      }
+      note_limit(id, State::kAvailable, std::nullopt);
+    }
+    ids.push_back(id);
+    rates_.note(id, Standing::kAvailable);
+    rates_.more(rate, line.lane);
+  }
+  let_go(ids, LimitedLane::of(line.lane), freed);
+  write_notes();
+}
+
+void Limits::windows_opened() {
+  constexpr std::size_t kMany = 100;
+  const std::vector<std::string> keys = rates_.due(kMany);
+  std::set<int> slots;
+  for (const std::string& key : keys) slots.insert(rate_slot_of(key));
+  lock(std::move(slots));
+  touched_rates_.insert(keys.begin(), keys.end());
+  due_rates_.insert(keys.begin(), keys.end());
 }
 
 std::vector<Ticket> Limits::settle() {
   std::vector<Ticket> freed;
   write_notes();
-  if (touched_.empty()) return freed;
-  const std::vector<Line> lines = waiting_lines();
-  const std::vector<Count> counts = count(lines);
-  for (std::size_t i = 0; i < lines.size(); ++i) free(lines[i], counts[i], freed);
+  const auto rates = std::exchange(touched_rates_, {});
+  for (const Rates::Line& line : rates_.waiting_lines(rates)) free_rated(line, freed);
+  if (!touched_.empty()) {
+    const std::vector<Line> lines = waiting_lines();
+    const std::vector<Count> counts = count(lines);
+    for (std::size_t i = 0; i < lines.size(); ++i) free(lines[i], counts[i], freed);
+  }
+  waking_rates_.insert(rates.begin(), rates.end());
+  const auto due = std::exchange(due_rates_, {});
+  for (const std::string& key : due) waking_rates_.erase(key);
+  rates_.wake_in_time(std::exchange(waking_rates_, {}));
+  for (const std::string& key : due) rates_.looked_at(key);
   return freed;
 }
 

@@ -1,4 +1,5 @@
-// The jobs of a database server's store that share limits, by key: carrel_limits.
+// The jobs of a database server's store that share limits, by key: carrel_limits; and
+// rates (rates.h).
 //
 // A key's jobs stand in lanes of one queue, kind and priority each. In a lane only as
 // many are available as could run, were they alone; those behind them are pending, out of
@@ -7,11 +8,18 @@
 // for that once a poll and finishes of what was claimed so not at all: until it is known
 // they see no job that has a limit.
 //
-// Locks. Whoever changes what runs or waits of a key holds the key's slot, one of a fixed
-// number of rows. Slots come before rows of jobs: a transaction waits for slots, in their
-// order, only while it holds no lock at all. Later it takes those that are free; where
-// one is not, the operation begins the next transaction (NextTransaction). So nobody who
-// holds anything waits for a slot, and there is no dead-lock over slots.
+// A job with a limit and a rate waits for one of them at a time, and has no place in the
+// other's line meanwhile: so it holds up none who waits for that alone. The rate comes
+// first. When it is its turn there and the limit is full, it goes over to those who wait
+// for the limit; and back, should others have filled the window when the limit has room.
+// That a row is available promises nothing: where another holds the key that would have
+// to be asked, it is made available, and the claim asks.
+//
+// Locks. Whoever changes what runs, began or waits of a key holds the key's slot, one of
+// a fixed number of rows. Slots come before rows of jobs: a transaction waits for slots,
+// in their order, only while it holds no lock at all. Later it takes those that are free;
+// where one is not, the operation begins the next transaction (NextTransaction). So
+// nobody who holds anything waits for a slot, and there is no dead-lock over slots.
 //
 // For the writer's thread, within its transaction. Throws soci::soci_error.
 #pragma once
@@ -32,13 +40,20 @@
 
 #include "server/json_rows.h"
 #include "server/limited_lanes.h"
+#include "server/rates.h"
 #include "stored_row.h"
 
 namespace carrel::sql::server {
 
+// What a store's writers have seen of limits and rates: that somebody has one, or had.
+struct UsedLimits {
+  std::atomic<bool> any{false};
+  std::atomic<bool> rates{false};
+};
+
 // What outlives a session of what is known about limits.
 struct LimitsUse {
-  std::atomic<bool>& used;  // somebody has one, or had
+  UsedLimits& used;
   Duration poll;
   Time next_look;
   std::unordered_set<JobId> plain;  // jobs that have none, and were claimed here
@@ -52,9 +67,10 @@ class Limits {
   void enter_operation();                // may wait
   void leave_operation();
   void locked_something();  // within an operation, before it has asked for slots
-  // There are jobs with limits. A claim that hears too late of the first there ever was
-  // only does not see it.
+  // There are jobs with limits or rates. A claim that hears too late of the first there
+  // ever was only does not see it.
   bool any();
+  bool rates() const { return use_->used.rates; }  // after any()
   void claimed_plain(std::span<const Claimed> jobs);
   // As know(), of jobs that ended; nothing is asked of those known to have no limit.
   void know_ended(std::span<const JobId> ids);
@@ -62,15 +78,16 @@ class Limits {
   // Finds which of these jobs have limits, and locks their keys. Before the operation has
   // locked or written anything.
   void know(std::span<const JobId> ids);
-  bool knows(JobId id) const { return keys_.contains(id); }
+  bool knows(JobId id) const { return keys_.contains(id) || rates_of_.contains(id); }
   // Likewise, where something is written already. False: another holds one of the keys.
   bool try_know(std::span<const JobId> ids);
-  // A known job, not running, goes to another limit, whose key is locked, or to none.
-  // moved() is to follow.
-  void change(const StoredRow& row, const std::optional<Limit>& limit);
+  // A known job, not running, goes to another limit and rate, whose keys are locked, or
+  // to none. moved() is to follow.
+  void change(const StoredRow& row, const NewJob& job);
 
-  // As know(), for keys; and for queues (server/queue_limits.h).
-  void lock_keys(const std::set<std::string>& keys);
+  // As know(), for the keys of jobs that are to be inserted.
+  void lock_keys(std::span<const NewJob* const> jobs);
+  // Likewise, of queues (server/queue_limits.h).
   void lock_queues(const std::vector<std::string>& queues);
   // Available jobs that are about to be inserted, their keys locked: those that cannot
   // run are held.
@@ -79,7 +96,8 @@ class Limits {
     rules::Row* row;
   };
   void place(std::span<const Placing> jobs);
-  // Then, with the ids that they were given.
+  // Then, with the ids that they were given. One with a rate was held: settle() lets it
+  // go if it may.
   void add(JobId id, const NewJob& job, State state, Time run_at);
   void write_added();
 
@@ -90,10 +108,7 @@ class Limits {
     std::vector<JobId> busy;
   };
   Admission admit(std::span<const JobId> ids);
-  void started(JobId id) {
-    use_->plain.erase(id);  // it may have come by its limit since
-    note(id, State::kRunning, std::nullopt);
-  }
+  void started(const Lease& lease);
   // The operation has no use of this transaction: it found nothing but what was busy.
   // False: it has tried often enough.
   bool wait_for_busy();
@@ -103,6 +118,9 @@ class Limits {
   void moved(const StoredRow& row);
   void write_notes();
   void completed(JobId id) { note(id, std::nullopt, std::nullopt); }
+
+  // Locks the keys with rates for which it is time; settle() looks at them.
+  void windows_opened();
 
   // At the end of an operation, when its rows are written: those that may run now. They
   // are available from here on.
@@ -118,14 +136,30 @@ class Limits {
     long long running = 0;
     long long available = 0;
   };
+  // Which keys a job has, and the slots of those.
+  struct Keys {
+    std::unordered_map<JobId, std::string> limits;
+    std::unordered_map<JobId, std::string> rates;
+    std::set<int> slots() const;
+    bool contains(JobId id) const { return limits.contains(id) || rates.contains(id); }
+    bool touches(JobId id, const std::set<int>& slots) const;
+  };
   static int slot_of(std::string_view key);
+  static int rate_slot_of(std::string_view key);
+  bool try_slot(int slot);
   void lock(std::set<int> slots);
   std::set<int> try_lock(const std::set<int>& slots);
-  std::unordered_map<JobId, std::string> keys_of(std::span<const JobId> ids);
+  Keys keys_of(std::span<const JobId> ids);
+  void merge(Keys keys);
   void note(JobId id, std::optional<State> state, std::optional<Time> run_at);
   std::vector<Count> count(std::span<const Line> lines);
   std::vector<Line> waiting_lines();
   void free(const Line& line, Count count, std::vector<Ticket>& freed);
+  void free_rated(const Rates::Line& line, std::vector<Ticket>& freed);
+  void let_go(const std::vector<JobId>& ids, const LimitedLane& lane,
+              std::vector<Ticket>& freed);
+  void note_limit(JobId id, std::optional<State> state, std::optional<Time> run_at);
+  bool is_rated(JobId id) const { return rates_of_.contains(id); }
 
   LimitsUse* use_ = nullptr;
   Time at_{};
@@ -135,12 +169,24 @@ class Limits {
   std::set<int> wanted_;  // by the operation that begins the next transaction
   std::set<int> busy_;
   std::unordered_map<JobId, std::string> keys_;  // of the transaction's jobs so far
-  std::set<std::string> touched_;                // keys in which there may be room now
+  std::unordered_map<JobId, std::string> rates_of_;
+  std::unordered_map<JobId, Rate> admitted_;
+  std::set<std::string> touched_;  // keys in which there may be room now
+  std::set<std::string> touched_rates_;
+  std::set<std::string> waking_rates_;  // of which jobs may wait that none looks after
+  std::set<std::string> due_rates_;
   JsonRows notes_;
+
+  Rates rates_;
 
   std::string ids_;
   std::string rows_;
   long long id_ = 0;
+  int is_limit_ = 0;
+  int is_rate_ = 0;
+  long long starts_ = 0;
+  long long period_ = 0;
+  std::string rate_key_;
   int slot_ = 0;
   int n_ = 0;
   std::string key_;

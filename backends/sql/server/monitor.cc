@@ -36,6 +36,8 @@ struct ServerMonitor::Tables {
              use(most, "most"), into(id)),
         count_available(s, sql.count_available, into(queue), into(kind), into(jobs),
                         into(when)),
+        read_rates(s, sql.read_rates, use(ids, "ids"), into(id), into(rate_key),
+                   into(rate_starts), into(rate_period)),
         read_limits(s, sql.read_limits, use(ids, "ids"), into(id), into(limit_key),
                     into(limit_running)),
         count_waiting(s, sql.count_waiting, into(queue), into(state), into(jobs)),
@@ -89,12 +91,16 @@ struct ServerMonitor::Tables {
   std::string ending;
   std::string limit_key;
   long long limit_running = 0;
+  std::string rate_key;
+  long long rate_starts = 0;
+  long long rate_period = 0;
 
   Statement read_jobs;
   Statement read_keys;
   Statement read_attempts;
   Statement list;
   Statement count_available;
+  Statement read_rates;
   Statement read_limits;
   Statement count_waiting;
   Statement count_final;
@@ -142,6 +148,12 @@ std::vector<JobRecord> ServerMonitor::Tables::records(std::span<const JobId> of)
     if (place == places.end()) return;
     records[place->second].limit =
         Limit{limit_key, static_cast<std::uint32_t>(limit_running)};
+  });
+  read_rates.rows([&] {
+    const auto place = places.find(to_id(id));
+    if (place == places.end()) return;
+    records[place->second].rate =
+        Rate{rate_key, static_cast<std::uint32_t>(rate_starts), Duration(rate_period)};
   });
   read_keys.rows([&] {
     const auto place = places.find(to_id(id));

@@ -112,6 +112,7 @@ Swept Writer::sweep(std::size_t max) {
     if (t.most > 0) statement.rows([&] { ids.push_back(to_id(t.id)); });
     return ids;
   };
+  t.limits.windows_opened();  // first: it may wait for keys
   t.limits.locked_something();
   const std::vector<JobId> ids = due(t.due_jobs);
   t.limits.know(ids);

@@ -16,7 +16,8 @@ using soci::use;
 struct Reader::Tables {
   Tables(Session& s, const Statements& sql)
       : lanes(s, sql),
-        limited_lanes(s, sql),
+        limited_lanes(s, sql.limited_lanes, sql.best_of_limited),
+        rated_lanes(s, sql.rated_lanes, sql.best_of_rated),
         queues(s, sql),
         not_final(s, sql.not_final, use(ids, "ids"), into(id)),
         next_wake(s, sql.next_wake, into(now), into(wake_at.value, wake_at.indicator)),
@@ -28,6 +29,7 @@ struct Reader::Tables {
   Nullable wake_at;
   Lanes lanes;
   LimitedLanes limited_lanes;
+  LimitedLanes rated_lanes;
   QueueLimits queues;
   Statement not_final;
   Statement next_wake;
@@ -50,7 +52,8 @@ Result<std::vector<Ticket>> Reader::peek(const Demand& demand) {
     QueueRooms rooms(demand);
     t.queues.begin(queue_limits_);
     if (t.queues.any()) t.queues.narrow(rooms, t.queues.among(demand));
-    if (limited.empty()) {
+    const auto rated = t.rated_lanes.find(&demand);
+    if (limited.empty() && rated.empty()) {
       return t.lanes.best(lanes, demand, demand.max, std::move(rooms), now).tickets;
     }
     struct Candidate {
@@ -70,12 +73,16 @@ Result<std::vector<Ticket>> Reader::peek(const Demand& demand) {
                         static_cast<std::int16_t>(c.priority)}});
       }
     }
-    for (const auto& c : t.limited_lanes.candidates(limited, demand.max)) {
-      all.push_back({rank_of(demand, c.lane.queue),
-                     c.lane.priority,
-                     c.run_at,
-                     {to_id(c.id), c.lane.queue, c.lane.kind, c.lane.priority}});
-    }
+    const auto add = [&](const std::vector<LimitedLanes::Candidate>& candidates) {
+      for (const auto& c : candidates) {
+        all.push_back({rank_of(demand, c.lane.queue),
+                       c.lane.priority,
+                       c.run_at,
+                       {to_id(c.id), c.lane.queue, c.lane.kind, c.lane.priority}});
+      }
+    };
+    add(t.limited_lanes.candidates(limited, demand.max));
+    add(t.rated_lanes.candidates(rated, demand.max));
     std::sort(all.begin(), all.end(), [](const Candidate& a, const Candidate& b) {
       return std::tie(a.rank, a.priority, a.run_at, a.ticket.id) <
              std::tie(b.rank, b.priority, b.run_at, b.ticket.id);
@@ -121,8 +128,10 @@ Result<Duration> Reader::next_due() {
 Result<std::vector<Lane>> Reader::lanes() {
   return reading_.run([&](Tables& t) {
     std::vector<Lane> lanes = t.lanes.find(nullptr);
-    for (LimitedLane& lane : t.limited_lanes.find(nullptr)) {
-      lanes.push_back({std::move(lane.queue), std::move(lane.kind)});
+    for (LimitedLanes* each : {&t.limited_lanes, &t.rated_lanes}) {
+      for (LimitedLane& lane : each->find(nullptr)) {
+        lanes.push_back({std::move(lane.queue), std::move(lane.kind)});
+      }
     }
     return lanes;
   });

@@ -69,8 +69,8 @@ StoredRow RowLocker::current() const {
 
 Sequence::Sequence(Session& session, const Steps& steps, std::string& parameter,
                    const char* name) {
-  for (const char* text :
-       {steps.first, steps.second, steps.third, steps.fourth, steps.fifth, steps.sixth}) {
+  for (const char* text : {steps.first, steps.second, steps.third, steps.fourth,
+                           steps.fifth, steps.sixth, steps.seventh, steps.eighth}) {
     if (text != nullptr) statements_.emplace_back(session, text, use(parameter, name));
   }
 }

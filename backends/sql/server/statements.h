@@ -5,7 +5,9 @@
 // 3 running, 4 retryable, 5 completed, 6 cancelled, 7 discarded. Instants are
 // microseconds since 1970 UTC on the server's clock. A job that is not final stands in
 // carrel_jobs, one that is in carrel_history, never in both. An available job that has a
-// limit is 18 in carrel_jobs: what claims without asking for limits does not see it.
+// limit or a rate is 18 in carrel_jobs: what claims without asking for those does not see
+// it. It is 2 in carrel_rates if it has a rate, and then 18 in carrel_limits, too; else 2
+// there.
 //
 // Parameters: :ids is a JSON array of numbers, :rows one of objects (json_rows.h). What
 // is not text comes and goes as hexadecimal digits. Statements that lock rows do so in
@@ -23,6 +25,7 @@ struct Steps {
   const char* fifth = nullptr;
   const char* sixth = nullptr;
   const char* seventh = nullptr;
+  const char* eighth = nullptr;
 };
 
 struct Statements {
@@ -61,13 +64,14 @@ struct Statements {
 
   // Limits; what they mean is in limits.h.
   const char* any_limits;  // a row, if there is any
-  const char* limit_keys;  // of :ids: job, key
+  const char* limit_keys;  // of :ids: job, key, 1 if it is a rate's, else 0
   const char* lock_slots;  // :ids
   const char* try_slots;   // those of :ids that nobody else holds
   const char* limits_now;  // of :ids, if available: job, key, limit, how many run of it
   const char* count_line;  // of :rows (n, limit_key, lane): n, running, available
   const char* next_line;   // of :rows (n, limit_key, lane): n, the next lane that waits
-  const char* pending_of_line;  // :limit_key, :lane, :most: job, limit
+  // :limit_key, :lane, :most: job, limit, and its rate: key (empty: none), starts, period
+  const char* pending_of_line;
   const char* add_limits;       // :rows
   const char* drop_limit;       // :id
   const char* set_limits;       // :rows (job, state, run_at)
@@ -76,6 +80,30 @@ struct Statements {
   const char* limited_lanes;    // with available jobs, and not paused
   const char* best_of_limited;  // :lane, :most: job, run_at
   const char* read_limits;      // of :ids: job, key, limit
+
+  // Rates; what they mean is in rates.h.
+  const char* rates_now;  // of :ids, if available, at :now: job, key, starts, period,
+                          // how many have begun
+  const char* next_rate_line;   // of :rows (n, rate_key, lane): n, the next that waits
+  const char* waiting_of_rate;  // :rate_key, :lane, :most: job, starts, period, limit
+                                // key, limit
+  const char* count_starts;     // :rate_key, :after
+  const char* count_rate_line;  // :rate_key, :lane: how many are available
+  const char* newest_start;     // :rate_key, but :newer ones: at
+  const char* add_rates;        // :rows
+  const char* set_rates;        // :rows (job, state, run_at)
+  const char* drop_rate;        // :id
+  const char* add_starts;       // :rows (rate_key, at, job, fence)
+  const char* wake_rates;       // :rows (rate_key, period, wake_at): at the latest then
+  const char* due_rates;        // :now, :most: rate_key
+  const char* period_of_rate;   // :rate_key
+  const char* forget_starts;    // :rate_key, :until
+  const char* rate_in_use;      // :rate_key: 2: a start is kept; 1: a job is; else 0
+  const char* set_rate_wake;    // :rate_key, :wake_at
+  const char* drop_rate_key;    // :rate_key
+  const char* rated_lanes;      // with available jobs, and not paused
+  const char* best_of_rated;    // :lane, :most: job, run_at
+  const char* read_rates;       // of :ids: job, key, starts, period
 
   // Rows as the rules see them, locked.
   const char* lock_jobs;

@@ -30,6 +30,7 @@ class ServerStore final : public Store {
     traits.reach = Reach::kNetwork;
     traits.durable = true;
     traits.limits = true;
+    traits.rates = true;
     traits.unique = true;
     traits.queue_limits = true;
     traits.host_transactions = true;
@@ -130,7 +131,7 @@ class ServerStore final : public Store {
   // A connection that writes, and the thread that owns it.
   struct Half {
     Half(Driver& driver, const BackendOptions& options, Waiters& waiters, News& news,
-         std::atomic<bool>& limits_used)
+         UsedLimits& limits_used)
         : writer(driver, options, waiters, news, limits_used),
           group(writer, options.poll) {}
 
@@ -149,12 +150,15 @@ class ServerStore final : public Store {
   };
 
   Result<void> check_job(const NewJob& job) const {
+    const auto check_key = [&](const char* whose, const std::string& key) {
+      return check_text(std::string("the ") + whose + "'s key of \"" + job.kind + "\"",
+                        key, driver_->origin());
+    };
     if (job.limit) {
-      if (auto ok = check_text("the limit's key of \"" + job.kind + "\"", job.limit->key,
-                               driver_->origin());
-          !ok) {
-        return ok;
-      }
+      if (auto ok = check_key("limit", job.limit->key); !ok) return ok;
+    }
+    if (job.rate) {
+      if (auto ok = check_key("rate", job.rate->key); !ok) return ok;
     }
     return check_row(job, driver_->max_payload(), driver_->origin());
   }
@@ -174,7 +178,7 @@ class ServerStore final : public Store {
   Reader reader_;
   ServerMonitor monitor_;
   std::unique_ptr<News> news_;
-  std::atomic<bool> limits_used_{false};
+  UsedLimits limits_used_;
   // Those who bring jobs and those who take them do not wait for each other.
   Half producer_;
   Half worker_;

@@ -138,7 +138,7 @@ void Writer::replace(std::span<const NewJob* const> jobs, std::span<Inserted> an
     if (!rules::replace(row.rule, how, now_, job.delay, job.start_within)) continue;
     answers[i].replaced = true;
     if (how == OnConflict::kReplace) row.run_at = now_;  // moved() knows of another
-    t.limits.change(row, job.limit);
+    t.limits.change(row, job);
     moved(row, before);
     if (row.rule.state == State::kAvailable) answers[i].ticket = row.ticket();
     inlined.row().add("id", to_column(row.id));
@@ -148,12 +148,7 @@ void Writer::replace(std::span<const NewJob* const> jobs, std::span<Inserted> an
       beside.row().add("job", to_column(row.id)).add_bytes("bytes", job.payload);
     }
   }
-  const std::vector<Ticket> freed = flush();
-  for (const std::size_t i : places) {
-    for (const Ticket& ticket : freed) {
-      if (ticket.id == answers[i].id) answers[i].ticket = ticket;
-    }
-  }
+  hand_out(flush(), answers);
   if (!inlined.empty()) {
     t.rows = inlined.take();
     t.replace_payloads.run();

@@ -8,7 +8,7 @@
 namespace carrel::sql::server {
 
 Writer::Writer(Driver& driver, const BackendOptions& options, Waiters& waiters,
-               News& news, std::atomic<bool>& limits_used)
+               News& news, UsedLimits& limits_used)
     : driver_(driver),
       options_(options),
       waiters_(waiters),
@@ -174,10 +174,12 @@ std::vector<Ticket> Writer::best_of_queue(std::string_view queue, std::size_t mo
   std::vector<Lane> lanes = t.lanes.find(nullptr);
   std::erase_if(lanes, [&](const Lane& lane) { return lane.queue != queue; });
   std::vector<Ticket> tickets = t.lanes.best(lanes, {}, most, {}, now_).tickets;
-  auto limited = t.limited_lanes.find(nullptr);
-  std::erase_if(limited, [&](const LimitedLane& lane) { return lane.queue != queue; });
-  for (const auto& c : t.limited_lanes.candidates(limited, most)) {
-    tickets.push_back({to_id(c.id), c.lane.queue, c.lane.kind, c.lane.priority});
+  for (LimitedLanes* each : {&t.limited_lanes, &t.rated_lanes}) {
+    auto limited = each->find(nullptr);
+    std::erase_if(limited, [&](const LimitedLane& lane) { return lane.queue != queue; });
+    for (const auto& c : each->candidates(limited, most)) {
+      tickets.push_back({to_id(c.id), c.lane.queue, c.lane.kind, c.lane.priority});
+    }
   }
   return tickets;
 }

@@ -35,9 +35,9 @@ inline constexpr std::size_t kInlinePayload = 1024;
 
 class Writer final : public Transactor {
  public:
-  // limits_used: set once there is a job with a limit; the store's writers share it.
+  // limits_used: the store's writers share it.
   Writer(Driver& driver, const BackendOptions& options, Waiters& waiters, News& news,
-         std::atomic<bool>& limits_used);
+         UsedLimits& limits_used);
   ~Writer() override;
 
   // Only jobs that passed check() and are text where they must be.
@@ -93,6 +93,7 @@ class Writer final : public Transactor {
   void lock_limits(std::span<const NewJob* const> jobs);
   void hold_limited(std::span<const NewJob* const> jobs, std::span<rules::Row> states,
                     const std::vector<bool>& done);
+  static void hand_out(const std::vector<Ticket>& freed, std::span<Inserted> answers);
   void insert_rows(std::span<const NewJob* const> jobs, std::span<Inserted> answers,
                    std::vector<std::optional<JobId>>& ids, const std::vector<bool>& done);
   void insert_payloads(std::span<const NewJob* const> jobs,

@@ -92,7 +92,8 @@ struct Writer::Tables {
         attempts(s, sql),
         notes(s, sql),
         lanes(s, sql),
-        limited_lanes(s, sql),
+        limited_lanes(s, sql.limited_lanes, sql.best_of_limited),
+        rated_lanes(s, sql.rated_lanes, sql.best_of_rated),
         limits(s, sql),
         queues(s, sql) {}
 
@@ -159,6 +160,7 @@ struct Writer::Tables {
   NotesTable notes;
   Lanes lanes;
   LimitedLanes limited_lanes;
+  LimitedLanes rated_lanes;
   Limits limits;
   QueueLimits queues;
 };

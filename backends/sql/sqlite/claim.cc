@@ -88,12 +88,12 @@ std::vector<ClaimAnswer> Writer::claim(std::span<const Ticket> tickets,
   for (const Ticket& ticket : tickets) ids.push_back(ticket.id);
   begin_claim(worker, claim_number, lease, at);
   std::unordered_map<JobId, Claimed> granted;
-  std::vector<JobId> admitted = limits_.any() ? limits_.admit(ids) : ids;
+  std::vector<JobId> admitted = limits_.any() ? limits_.admit(ids, at) : ids;
   if (queues_.any()) admitted = queues_.admit(admitted, loader_.load(admitted));
   auto claimed = claim_ids(admitted);
-  if (limits_.any()) limits_.started(claimed);
+  if (limits_.any()) limits_.started(claimed, at);
   for (Claimed& c : claimed) granted.emplace(c.lease.id, std::move(c));
-  freed();
+  freed(at);
   std::vector<JobId> refused;
   for (const JobId id : ids) {
     if (!granted.contains(id)) refused.push_back(id);
@@ -139,7 +139,7 @@ Writer::Taken Writer::take(const Demand& demand, std::string_view worker,
   }
   taken.jobs.reserve(demand.max);
   take_best(lanes, demand, rooms, at, taken);
-  if (limits_.any()) freed();
+  if (limits_.any()) freed(at);
   return taken;
 }
 
@@ -154,13 +154,13 @@ void Writer::take_best(const std::vector<Lane>& lanes, const Demand& demand,
     for (const Ticket& ticket : best.tickets) ids.push_back(ticket.id);
     again = false;
     if (limits_.any()) {
-      auto admitted = limits_.admit(ids);
+      auto admitted = limits_.admit(ids, at);
       again = admitted.size() < ids.size();  // those are out of the way now
       ids = std::move(admitted);
     }
     std::unordered_map<JobId, Claimed> granted;
     auto claimed = claim_ids(ids);
-    if (limits_.any()) limits_.started(claimed);
+    if (limits_.any()) limits_.started(claimed, at);
     for (Claimed& c : claimed) granted.emplace(c.lease.id, std::move(c));
     for (const JobId id : ids) {
       if (auto found = granted.find(id); found != granted.end()) {

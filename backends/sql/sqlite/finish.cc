@@ -79,7 +79,7 @@ std::vector<Finished> Writer::finish(std::span<const Finish* const> runs) {
     }
   }
   remove_doomed();
-  if (!answers.empty()) answers.back().freed = freed();
+  if (!answers.empty()) answers.back().freed = freed(at);
   return answers;
 }
 
@@ -144,7 +144,7 @@ void Writer::free_unnamed(std::string_view worker, std::uint64_t settled_claim,
     }
   }
   remove_doomed();
-  freed();
+  freed(at);
 }
 
 }  // namespace carrel::sql::sqlite

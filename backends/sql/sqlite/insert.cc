@@ -31,9 +31,9 @@ bool Writer::replace(StoredRow& row, const NewJob& job, Time at) {
   s.delete_payload.run();
   if (beside) s.insert_payload.run();
   s.forget_checkpoint.run();
-  if (limits_.any() || job.limit) limits_.change(row, job.limit);
+  if (limits_.any() || job.limit || job.rate) limits_.change(row, job, at);
   moved(row, before, at);
-  freed();
+  freed(at);
   return true;
 }
 
@@ -61,7 +61,8 @@ std::vector<Inserted> Writer::insert(std::span<const NewJob* const> jobs) {
     }
     rules::Row row = rules::admit(at, job->delay, job->start_within, job->max_attempts);
     const bool due = row.state == State::kAvailable;
-    if (job->limit) limits_.place(*job, row);
+    Limits::WaitsFor waits{};
+    if (job->limit || job->rate) waits = limits_.place(*job, row, at);
     const bool available = row.state == State::kAvailable;
     s.state = static_cast<int>(row.state);
     s.queue = job->queue;
@@ -80,12 +81,15 @@ std::vector<Inserted> Writer::insert(std::span<const NewJob* const> jobs) {
     s.id = place_.last_row();
     if (beside) s.insert_payload.run();
     answer.id = JobId{static_cast<std::uint64_t>(s.id)};
-    if (job->limit) limits_.add(answer.id, *job, row, s.run_at);
+    if (job->limit || job->rate) {
+      limits_.add(answer.id, *job, row, waits, s.run_at, at);
+    }
     if (job->unique) uniques_.hold(*job->unique, answer.id, at);
     if (!available) continue;
     answer.ticket = {answer.id, job->queue, job->kind, job->priority};
     add_work(job->queue, job->kind);
   }
+  freed(at);  // none, but those that wait are to be woken
   return answers;
 }
 

@@ -13,7 +13,8 @@ using soci::use;
 Limits::Limits(soci::session& session, RowLoader& loader, RowSaver& saver)
     : loader_(loader),
       saver_(saver),
-      any_statement_(session, statements::kAnyLimited, into(number_)),
+      rates_(session),
+      any_statement_(session, statements::kAnyLimited, into(number_), into(rated_)),
       add_(session, statements::kAddLimited, use(id_, "job"), use(key_, "key"),
            use(limit_, "running"), use(state_.value, state_.indicator, "state"),
            use(queue_, "queue"), use(kind_, "kind"), use(priority_, "priority"),
@@ -43,10 +44,16 @@ Limits::Limits(soci::session& session, RowLoader& loader, RowSaver& saver)
 
 void Limits::begin() {
   any_statement_.run();
-  any_ = number_ != 0;
+  any_rate_ = rated_ != 0;
+  any_ = number_ != 0 || any_rate_;
 }
 
-void Limits::rollback() { touched_.clear(); }
+void Limits::rollback() {
+  touched_.clear();
+  touched_rates_.clear();
+  waking_rates_.clear();
+  due_rates_.clear();
+}
 
 long long Limits::running(const std::string& key) {
   key_ = key;
@@ -61,15 +68,6 @@ long long Limits::available(const std::string& key, const Lane& lane) {
   priority_ = lane.priority;
   available_.run();
   return number_;
-}
-
-void Limits::place(const NewJob& job, rules::Row& row) {
-  if (row.state != State::kAvailable) return;
-  const std::string& key = job.limit->key;
-  if (running(key) + available(key, {job.queue, job.kind, job.priority}) >=
-      job.limit->running) {
-    rules::hold(row);
-  }
 }
 
 namespace {
@@ -87,19 +85,74 @@ std::optional<long long> column(std::optional<State> state) {
   return state ? std::optional(static_cast<long long>(*state)) : std::nullopt;
 }
 
+std::optional<Standing> standing(State state) {
+  return state == State::kAvailable ? std::optional(Standing::kAvailable) : std::nullopt;
+}
+
 }  // namespace
 
-void Limits::add(JobId id, const NewJob& job, const rules::Row& row, long long run_at) {
+std::optional<Limits::Known> Limits::find(JobId id) {
   id_ = to_column(id);
-  key_ = job.limit->key;
-  limit_ = job.limit->running;
-  state_.set(column(in_line(row.state)));
-  queue_ = job.queue;
-  kind_ = job.kind;
-  priority_ = job.priority;
-  run_at_ = run_at;
-  add_.run();
-  any_ = true;
+  if (!find_.run()) return std::nullopt;
+  return Known{key_, limit_};
+}
+
+bool Limits::full(const Known& limit, const Lane& lane) {
+  return running(limit.key) + available(limit.key, lane) >= limit.limit;
+}
+
+namespace {
+
+template <class Lane>
+std::string rate_lane(const Lane& lane) {
+  return Rates::lane(lane.queue, lane.kind, lane.priority);
+}
+
+}  // namespace
+
+// What an available job that is in no line yet has to wait for.
+Limits::WaitsFor Limits::gate(const std::optional<Known>& limit,
+                              const std::optional<Rate>& rate, const Lane& lane,
+                              Time at) {
+  if (rate) {
+    const std::string line = rate_lane(lane);
+    if (rates_.others_wait(rate->key, line) || rates_.crowded(*rate, line, at)) {
+      return WaitsFor::kWindow;
+    }
+  }
+  return limit && full(*limit, lane) ? WaitsFor::kLimit : WaitsFor::kNothing;
+}
+
+Limits::WaitsFor Limits::place(const NewJob& job, rules::Row& row, Time at) {
+  if (row.state != State::kAvailable) return WaitsFor::kNothing;
+  std::optional<Known> limit;
+  if (job.limit) limit = {job.limit->key, job.limit->running};
+  const WaitsFor waits = gate(limit, job.rate, {job.queue, job.kind, job.priority}, at);
+  if (waits != WaitsFor::kNothing) rules::hold(row);
+  return waits;
+}
+
+void Limits::add(JobId id, const NewJob& job, const rules::Row& row, WaitsFor waits,
+                 long long run_at, Time at) {
+  if (job.limit) {
+    id_ = to_column(id);
+    key_ = job.limit->key;
+    limit_ = job.limit->running;
+    state_.set(waits == WaitsFor::kWindow ? std::nullopt : column(in_line(row.state)));
+    queue_ = job.queue;
+    kind_ = job.kind;
+    priority_ = job.priority;
+    run_at_ = run_at;
+    add_.run();
+    any_ = true;
+  }
+  if (!job.rate) return;
+  const Lane lane{job.queue, job.kind, job.priority};
+  rates_.add(id, *job.rate, rate_lane(lane),
+             waits == WaitsFor::kWindow ? Standing::kWaits : standing(row.state), run_at,
+             at);
+  if (waits == WaitsFor::kWindow) waking_rates_.insert(job.rate->key);
+  any_ = any_rate_ = true;
 }
 
 void Limits::set_state(JobId id, std::optional<State> state, Time run_at) {
@@ -109,53 +162,87 @@ void Limits::set_state(JobId id, std::optional<State> state, Time run_at) {
   set_.run();
 }
 
-std::vector<JobId> Limits::admit(std::span<const JobId> ids) {
-  struct Known {
-    std::string key;
-    long long limit;
-  };
+void Limits::wait_for_window(JobId id, Time run_at) {
+  set_state(id, std::nullopt, run_at);
+  rates_.set(id, Standing::kWaits, run_at);
+}
+
+void Limits::wait_for_limit(JobId id, Time run_at) {
+  set_state(id, State::kPending, run_at);
+  if (any_rate_) rates_.set(id, std::nullopt, run_at);
+}
+
+std::vector<JobId> Limits::admit(std::span<const JobId> ids, Time at) {
   std::unordered_map<JobId, Known> limited;
   ids_ = json_array(ids);
   find_available_.rows([&] { limited.emplace(to_id(id_), Known{key_, limit_}); });
-  if (limited.empty()) return {ids.begin(), ids.end()};
+  std::unordered_map<JobId, Rate> rated;
+  if (any_rate_) rated = rates_.find_available(ids);
+  if (limited.empty() && rated.empty()) return {ids.begin(), ids.end()};
   std::map<std::string, long long> running_now;
+  std::map<std::string, long long> starting;
   std::vector<JobId> admitted;
-  std::vector<JobId> refused;
+  std::vector<JobId> at_limit;
+  std::vector<JobId> at_window;
   for (const JobId id : ids) {
-    const auto found = limited.find(id);
-    if (found == limited.end()) {
-      admitted.push_back(id);
+    const auto rate = rated.find(id);
+    const auto limit = limited.find(id);
+    if (rate != rated.end() &&
+        rates_.full(rate->second, at, starting[rate->second.key])) {
+      at_window.push_back(id);
+      waking_rates_.insert(rate->second.key);
+      if (limit != limited.end()) touched_.insert(limit->second.key);
       continue;
     }
-    const std::string& key = found->second.key;
-    const auto known = running_now.find(key);
-    long long& count = known != running_now.end()
-                           ? known->second
-                           : running_now.emplace(key, running(key)).first->second;
-    if (count < found->second.limit) {
+    if (limit != limited.end()) {
+      const std::string& key = limit->second.key;
+      const auto known = running_now.find(key);
+      long long& count = known != running_now.end()
+                             ? known->second
+                             : running_now.emplace(key, running(key)).first->second;
+      if (count >= limit->second.limit) {
+        at_limit.push_back(id);
+        touched_.insert(key);  // should one of the admitted not be claimed after all
+        if (rate != rated.end()) waking_rates_.insert(rate->second.key);
+        continue;
+      }
       ++count;
-      admitted.push_back(id);
-    } else {
-      refused.push_back(id);
-      touched_.insert(key);  // should one of the admitted not be claimed after all
     }
+    if (rate != rated.end()) ++starting[rate->second.key];
+    admitted.push_back(id);
   }
-  hold(refused);
+  hold(at_limit, WaitsFor::kLimit);
+  hold(at_window, WaitsFor::kWindow);
   return admitted;
 }
 
-void Limits::hold(std::span<const JobId> ids) {
+void Limits::hold(std::span<const JobId> ids, WaitsFor what) {
+  if (ids.empty()) return;
   for (auto& [id, row] : loader_.load(ids)) {
     if (!rules::hold(row.rule)) continue;
     saver_.save(row);
-    set_state(id, State::kPending, row.run_at);
+    if (what == WaitsFor::kWindow) {
+      wait_for_window(id, row.run_at);
+    } else {
+      wait_for_limit(id, row.run_at);
+    }
   }
 }
 
-void Limits::started(std::span<const Claimed> jobs) {
+void Limits::started(std::span<const Claimed> jobs, Time at) {
   std::vector<JobId> ids;
   ids.reserve(jobs.size());
   for (const Claimed& job : jobs) ids.push_back(job.lease.id);
+  if (any_rate_) {
+    const auto rated = rates_.find_available(ids);
+    for (const Claimed& job : jobs) {
+      const auto rate = rated.find(job.lease.id);
+      if (rate == rated.end()) continue;
+      rates_.set(job.lease.id, std::nullopt, at);
+      rates_.start(job.lease, rate->second, at);
+      waking_rates_.insert(rate->second.key);
+    }
+  }
   ids_ = json_array(ids);
   ids.clear();
   find_available_.rows([&] { ids.push_back(to_id(id_)); });
@@ -164,18 +251,28 @@ void Limits::started(std::span<const Claimed> jobs) {
   }
 }
 
-void Limits::change(const StoredRow& row, const std::optional<Limit>& limit) {
-  id_ = to_column(row.id);
-  const bool had = find_.run();
-  if (had) touched_.insert(key_);
-  if (had && !limit) {
+void Limits::change(const StoredRow& row, const NewJob& job, Time at) {
+  const std::string lane = Rates::lane(row.queue, row.kind, row.priority);
+  if (const auto had = rates_.find(row.id)) {
+    touched_rates_.insert(had->key);
+    rates_.drop(row.id);
+  }
+  if (job.rate) {
+    rates_.add(row.id, *job.rate, lane, std::nullopt,
+               row.run_at.time_since_epoch().count(), at);
+    any_ = any_rate_ = true;
+  }
+  const auto had = find(row.id);
+  if (had) touched_.insert(had->key);
+  if (had && !job.limit) {
     ids_ = json_array({&row.id, 1});
     delete_.run();
     return;
   }
-  if (!limit) return;
-  key_ = limit->key;
-  limit_ = limit->running;
+  if (!job.limit) return;
+  id_ = to_column(row.id);
+  key_ = job.limit->key;
+  limit_ = job.limit->running;
   if (had) {
     rename_.run();
     return;
@@ -189,25 +286,47 @@ void Limits::change(const StoredRow& row, const std::optional<Limit>& limit) {
   any_ = true;
 }
 
-void Limits::moving(StoredRow& row) {
-  id_ = to_column(row.id);
-  if (!find_.run()) return;
-  const std::string key = key_;
-  const long long limit = limit_;
-  touched_.insert(key);
-  set_state(row.id, std::nullopt, row.run_at);
-  if (row.rule.state == State::kAvailable &&
-      running(key) + available(key, {row.queue, row.kind, row.priority}) >= limit) {
-    rules::hold(row.rule);
+void Limits::moving(StoredRow& row, Time at) {
+  const auto limit = find(row.id);
+  const auto rate = any_rate_ ? rates_.find(row.id) : std::nullopt;
+  if (!limit && !rate) return;
+  if (limit) {
+    touched_.insert(limit->key);
+    set_state(row.id, std::nullopt, row.run_at);
   }
-  if (const auto state = in_line(row.rule.state)) set_state(row.id, state, row.run_at);
+  if (rate) {
+    touched_rates_.insert(rate->key);
+    rates_.set(row.id, std::nullopt, row.run_at);
+  }
+  const bool due = row.rule.state == State::kAvailable;
+  const WaitsFor waits = due ? gate(limit, rate, {row.queue, row.kind, row.priority}, at)
+                             : WaitsFor::kNothing;
+  if (waits != WaitsFor::kNothing) rules::hold(row.rule);
+  if (waits == WaitsFor::kWindow) {
+    wait_for_window(row.id, row.run_at);
+    return;
+  }
+  if (const auto state = in_line(row.rule.state); limit && state) {
+    set_state(row.id, state, row.run_at);
+  }
+  if (rate && waits == WaitsFor::kNothing) {
+    rates_.set(row.id, standing(row.rule.state), row.run_at);
+  }
 }
 
 void Limits::finished(JobId id) {
-  id_ = to_column(id);
-  if (!find_.run()) return;
-  touched_.insert(key_);
+  const auto limit = find(id);
+  if (!limit) return;
+  touched_.insert(limit->key);
   set_state(id, std::nullopt, Time{});
+}
+
+void Limits::windows_opened(Time at, std::size_t most) {
+  for (std::string& key : rates_.due(at, most)) {
+    touched_rates_.insert(key);
+    due_rates_.insert(std::move(key));
+    any_ = true;  // starts are kept when there is no job any more
+  }
 }
 
 std::vector<Limits::Lane> Limits::lanes_with_pending(const std::string& key) {
@@ -224,38 +343,87 @@ std::vector<Limits::Lane> Limits::lanes_with_pending(const std::string& key) {
   return lanes;
 }
 
+bool Limits::let_go(JobId id, std::vector<StoredRow>& freed) {
+  auto rows = loader_.load({&id, 1});
+  const auto found = rows.find(id);
+  if (found == rows.end() || !rules::free(found->second.rule)) return false;
+  StoredRow& row = found->second;
+  saver_.save(row);
+  set_state(id, State::kAvailable, row.run_at);
+  if (any_rate_) rates_.set(id, Standing::kAvailable, row.run_at);
+  freed.push_back(std::move(row));
+  return true;
+}
+
+namespace {
+
+constexpr int kAtOnce = 256;  // looked at in a lane for the sake of one
+
+}  // namespace
+
 void Limits::free_lane(const std::string& key, const Lane& lane, long long running,
-                       std::vector<StoredRow>& freed) {
-  constexpr int kAtOnce = 64;
+                       std::vector<StoredRow>& freed, Time at) {
+  std::vector<std::pair<JobId, long long>> waiting;
   long long ahead = running + available(key, lane);
-  for (bool more = true; more;) {
-    std::vector<JobId> ids;
-    most_ = kAtOnce;
-    pending_.rows([&] {
-      if (ahead < limit_) {
-        ids.push_back(to_id(id_));
-        ++ahead;
+  most_ = kAtOnce;
+  pending_.rows([&] {
+    if (ahead < limit_) waiting.emplace_back(to_id(id_), limit_);
+  });
+  const std::string line = rate_lane(lane);
+  std::map<std::string, long long> gone;  // of rates whose window is full
+  for (const auto& [id, limit] : waiting) {
+    if (ahead >= limit) continue;
+    const auto rate = any_rate_ ? rates_.find(id) : std::nullopt;
+    const auto closed = rate ? gone.find(rate->key) : gone.end();
+    if (closed == gone.end() && !(rate && rates_.crowded(*rate, line, at))) {
+      if (let_go(id, freed)) ++ahead;
+      continue;
+    }
+    // As many as there is room for wait for that now. The others follow when these have
+    // run.
+    if (gone[rate->key]++ >= limit - running) continue;
+    for (const auto& [job, row] : loader_.load({&id, 1})) {
+      wait_for_window(job, row.run_at);
+    }
+    waking_rates_.insert(rate->key);
+  }
+}
+
+void Limits::free_rated(const std::string& key, std::vector<StoredRow>& freed, Time at) {
+  for (const std::string& lane : rates_.lanes(key)) {
+    for (const auto& [id, rate] : rates_.waiting(key, lane, kAtOnce)) {
+      if (rates_.crowded(rate, lane, at)) break;
+      const auto limit = find(id);
+      auto rows = loader_.load({&id, 1});
+      for (const auto& [job, row] : rows) {
+        if (limit && full(*limit, {row.queue, row.kind, row.priority})) {
+          wait_for_limit(job, row.run_at);
+        } else {
+          let_go(job, freed);
+        }
       }
-    });
-    more = ids.size() == kAtOnce;
-    auto rows = loader_.load(ids);
-    for (const JobId id : ids) {
-      const auto found = rows.find(id);
-      if (found == rows.end() || !rules::free(found->second.rule)) continue;
-      saver_.save(found->second);
-      set_state(id, State::kAvailable, found->second.run_at);
-      freed.push_back(std::move(found->second));
+      if (rows.empty()) rates_.drop(id);
     }
   }
 }
 
-std::vector<StoredRow> Limits::settle() {
+std::vector<StoredRow> Limits::settle(Time at) {
   std::vector<StoredRow> freed;
+  for (const std::string& key : touched_rates_) {
+    free_rated(key, freed, at);
+    waking_rates_.insert(key);
+  }
   for (const std::string& key : touched_) {
     const long long now = running(key);
-    for (const Lane& lane : lanes_with_pending(key)) free_lane(key, lane, now, freed);
+    for (const Lane& lane : lanes_with_pending(key)) {
+      free_lane(key, lane, now, freed, at);
+    }
   }
-  touched_.clear();
+  for (const std::string& key : waking_rates_) {
+    if (!due_rates_.contains(key)) rates_.wake_in_time(key);
+  }
+  for (const std::string& key : due_rates_) rates_.looked_at(key, at);
+  rollback();
   return freed;
 }
 

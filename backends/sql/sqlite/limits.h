@@ -1,10 +1,16 @@
-// The jobs of a SQLite store that share limits, by key: carrel_limits.
+// The jobs of a SQLite store that share limits, by key: carrel_limits; and rates
+// (rates.h).
 //
 // A key's jobs stand in lanes of one queue, kind and priority each. In a lane only as
 // many are available as could run, were they alone; those behind them are pending, out of
 // the claim's way however many they are. What runs is counted over the rows, in the
 // transaction that claims. Jobs without a limit have no row here and cost nothing; while
 // nobody has one, each transaction asks that once.
+//
+// A job with a limit and a rate waits for one of them at a time, and has no place in the
+// other's line meanwhile: so it holds up none who waits for that alone. The rate comes
+// first. When it is its turn there and the limit is full, it goes over to those who wait
+// for the limit; and back, should others have filled the window when the limit has room.
 //
 // For the writer's thread, within its transaction. Throws soci::soci_error.
 #pragma once
@@ -19,6 +25,7 @@
 #include <string>
 #include <vector>
 
+#include "rates.h"
 #include "rows.h"
 #include "statement.h"
 
@@ -32,24 +39,31 @@ class Limits {
   void rollback();  // of what its operations had to say
   bool any() const noexcept { return any_; }
 
-  // Before a job with a limit is inserted: pending, where it cannot run.
-  void place(const NewJob& job, rules::Row& row);
-  // After: its row here.
-  void add(JobId id, const NewJob& job, const rules::Row& row, long long run_at);
+  // Before a job with a limit or a rate is inserted: pending, where it cannot run.
+  enum class WaitsFor : std::uint8_t { kNothing, kLimit, kWindow };
+  WaitsFor place(const NewJob& job, rules::Row& row, Time at);
+  // After: its rows here.
+  void add(JobId id, const NewJob& job, const rules::Row& row, WaitsFor waits,
+           long long run_at, Time at);
 
   // Which of these available jobs may be claimed. The others become pending.
-  std::vector<JobId> admit(std::span<const JobId> ids);
-  void started(std::span<const Claimed> jobs);
+  std::vector<JobId> admit(std::span<const JobId> ids, Time at);
+  void started(std::span<const Claimed> jobs, Time at);
 
-  // A job that waits is to be held to another limit, or none. Call moving() next.
-  void change(const StoredRow& row, const std::optional<Limit>& limit);
+  // A job that waits is to be held to another limit and rate, or none. Call moving()
+  // next.
+  void change(const StoredRow& row, const NewJob& job, Time at);
 
   // Before a row is saved in another state: pending, where it cannot run.
-  void moving(StoredRow& row);
+  void moving(StoredRow& row, Time at);
   void finished(JobId id);  // likewise of one that is not loaded
 
+  // Of keys with rates, at most `most`, those for which it is time.
+  void windows_opened(Time at, std::size_t most);
+  Time next_window() { return rates_.next(); }
+
   // At the end of an operation: those that it lets run. They are available from here on.
-  std::vector<StoredRow> settle();
+  std::vector<StoredRow> settle(Time at);
 
  private:
   struct Lane {
@@ -57,18 +71,35 @@ class Limits {
     std::string kind;
     int priority = 0;
   };
+  struct Known {
+    std::string key;
+    long long limit = 0;
+  };
+  std::optional<Known> find(JobId id);
+  bool full(const Known& limit, const Lane& lane);
+  WaitsFor gate(const std::optional<Known>& limit, const std::optional<Rate>& rate,
+                const Lane& lane, Time at);
+  void wait_for_window(JobId id, Time run_at);
+  void wait_for_limit(JobId id, Time run_at);
+  bool let_go(JobId id, std::vector<StoredRow>& freed);
   long long running(const std::string& key);
   long long available(const std::string& key, const Lane& lane);
   void set_state(JobId id, std::optional<State> state, Time run_at);
-  void hold(std::span<const JobId> ids);
+  void hold(std::span<const JobId> ids, WaitsFor what);
   std::vector<Lane> lanes_with_pending(const std::string& key);
   void free_lane(const std::string& key, const Lane& lane, long long running,
-                 std::vector<StoredRow>& freed);
+                 std::vector<StoredRow>& freed, Time at);
+  void free_rated(const std::string& key, std::vector<StoredRow>& freed, Time at);
 
   RowLoader& loader_;
   RowSaver& saver_;
   bool any_ = false;
+  bool any_rate_ = false;
+  Rates rates_;
   std::set<std::string> touched_;  // keys in which an operation may have made room
+  std::set<std::string> touched_rates_;
+  std::set<std::string> waking_rates_;  // of which jobs may wait that none looks after
+  std::set<std::string> due_rates_;
 
   long long id_ = 0;
   std::string ids_;
@@ -80,6 +111,7 @@ class Limits {
   int priority_ = 0;
   long long run_at_ = 0;
   long long number_ = 0;
+  long long rated_ = 0;
   long long most_ = 0;
   Statement any_statement_;
   Statement add_;

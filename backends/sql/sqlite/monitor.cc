@@ -24,6 +24,8 @@ struct SqliteMonitor::Statements {
                  into(request_id, has_request_id), into(payload, has_payload),
                  into(result, has_result)),
         read_payload(s, statements::kReadPayload, use(id, "job"), into(payload)),
+        read_rate(s, statements::kReadRate, use(id, "id"), into(rate_key),
+                  into(rate_starts), into(rate_period)),
         read_limit(s, statements::kReadLimit, use(id, "id"), into(limit_key),
                    into(limit_running)),
         read_unique(s, statements::kReadUnique, use(id, "id"), into(unique_key)),
@@ -85,11 +87,15 @@ struct SqliteMonitor::Statements {
   std::string ending;
   std::string limit_key;
   long long limit_running = 0;
+  std::string rate_key;
+  long long rate_starts = 0;
+  long long rate_period = 0;
   std::string unique_key;
 
   NotesTable notes;
   Statement read_job;
   Statement read_payload;
+  Statement read_rate;
   Statement read_limit;
   Statement read_unique;
   Statement read_attempts;
@@ -175,6 +181,10 @@ std::optional<JobRecord> SqliteMonitor::record(JobId id) {
   }
   if (s.read_limit.run()) {
     r.limit = Limit{s.limit_key, static_cast<std::uint32_t>(s.limit_running)};
+  }
+  if (s.read_rate.run()) {
+    r.rate = Rate{s.rate_key, static_cast<std::uint32_t>(s.rate_starts),
+                  Duration(s.rate_period)};
   }
   if (s.read_unique.run()) r.unique_key = s.unique_key;
   r.attempts = attempts(id);

@@ -32,7 +32,7 @@ std::vector<Cancelled> Writer::cancel(std::span<const JobId> ids) {
     }
   }
   remove_doomed();
-  freed();
+  freed(at);
   return answers;
 }
 
@@ -65,7 +65,7 @@ std::vector<Result<Ticket>> Writer::retry(std::span<const JobId> ids) {
     moved(row, before, at);
     answers.emplace_back(row.ticket());
   }
-  freed();
+  freed(at);
   return answers;
 }
 
@@ -108,6 +108,10 @@ bool Writer::advance(StoredRow& row, Time at, Swept& swept) {
       break;
   }
   moved(row, before, at);
+  if (!swept.due.empty() && swept.due.back().id == row.id &&
+      row.rule.state == State::kPending) {
+    swept.due.pop_back();  // until it is freed
+  }
   return true;
 }
 
@@ -135,7 +139,8 @@ Swept Writer::sweep(std::size_t max) {
     }
   }
   remove_doomed();
-  for (Ticket& ticket : freed()) swept.due.push_back(std::move(ticket));
+  limits_.windows_opened(at, max);
+  for (Ticket& ticket : freed(at)) swept.due.push_back(std::move(ticket));
   for (const State state : {State::kCompleted, State::kCancelled, State::kDiscarded}) {
     if (left == 0) break;
     const std::size_t purged = purge(due(state));
@@ -151,7 +156,8 @@ Swept Writer::sweep(std::size_t max) {
     const Duration wait = std::max(Duration(s.number - s.now), Duration::zero());
     swept.next = std::min(swept.next, wait);
   }
-  if (const Time next = uniques_.next(); next != kNever) {
+  for (const Time next : {uniques_.next(), limits_.next_window()}) {
+    if (next == kNever) continue;
     swept.next = std::min(swept.next, std::max(next - at, Duration::zero()));
   }
   if (too_many_) swept.next = Duration::zero();

@@ -22,7 +22,8 @@ Reader::Reader(const Settings& settings, BackendOptions options,
       not_final_(session_->soci(), statements::kNotFinal, use(ids_, "ids"), into(id_)),
       next_wake_(session_->soci(), statements::kNextWake, use(state_, "state"),
                  into(wake_at_)),
-      next_unique_(session_->soci(), statements::kNextUnique, into(wake_at_)) {}
+      next_unique_(session_->soci(), statements::kNextUnique, into(wake_at_)),
+      next_rate_(session_->soci(), statements::kNextRate, into(wake_at_)) {}
 
 template <class Read>
 auto Reader::read(Read read) -> Result<decltype(read())> {
@@ -64,7 +65,8 @@ Result<Duration> Reader::next_due() {
       if (!next_wake_.run() || to_time(wake_at_) == kNever) continue;
       next = std::min(next, std::max(to_time(wake_at_) - now, Duration::zero()));
     }
-    if (next_unique_.run()) {
+    for (Statement* other : {&next_unique_, &next_rate_}) {
+      if (!other->run()) continue;
       next = std::min(next, std::max(to_time(wake_at_) - now, Duration::zero()));
     }
     return next;

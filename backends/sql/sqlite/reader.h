@@ -47,6 +47,7 @@ class Reader {
   Statement not_final_;
   Statement next_wake_;
   Statement next_unique_;
+  Statement next_rate_;
 };
 
 }  // namespace carrel::sql::sqlite

@@ -150,9 +150,43 @@ const char* const kVersion4 = R"sql(
 ALTER TABLE carrel_attempts ADD COLUMN ending TEXT NOT NULL DEFAULT '';
 )sql";
 
+// Jobs with rates, beside their rows; what takes no part now has no state, and one that
+// waits for its window has 0. A lane is a queue, kind and priority. What began outlives
+// its job; of each key it is written down for how long, and when to look who waits.
+const char* const kVersion5 = R"sql(
+CREATE TABLE carrel_rates (
+  job    INTEGER PRIMARY KEY,
+  key    TEXT NOT NULL,
+  starts BIGINT NOT NULL,
+  period BIGINT NOT NULL,
+  state  BIGINT,
+  lane   TEXT NOT NULL,
+  run_at BIGINT NOT NULL
+);
+
+CREATE INDEX carrel_rates_line
+    ON carrel_rates (key, state, lane, run_at);
+
+CREATE TABLE carrel_starts (
+  key   TEXT NOT NULL,
+  at    BIGINT NOT NULL,
+  job   BIGINT NOT NULL,
+  fence BIGINT NOT NULL,
+  PRIMARY KEY (key, at, job, fence)
+) WITHOUT ROWID;
+
+CREATE TABLE carrel_rate_keys (
+  key     TEXT PRIMARY KEY,
+  period  BIGINT NOT NULL,  -- the longest that a job has named
+  wake_at BIGINT NOT NULL
+) WITHOUT ROWID;
+
+CREATE INDEX carrel_rate_keys_wake ON carrel_rate_keys (wake_at);
+)sql";
+
 // kSteps[n] leads from version n to n + 1.
-constexpr std::array<const char* const*, kSchemaVersion> kSteps{&kVersion1, &kVersion2,
-                                                                &kVersion3, &kVersion4};
+constexpr std::array<const char* const*, kSchemaVersion> kSteps{
+    &kVersion1, &kVersion2, &kVersion3, &kVersion4, &kVersion5};
 
 }  // namespace
 

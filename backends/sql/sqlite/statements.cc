@@ -89,7 +89,7 @@ SELECT count(*)
  WHERE state = 3 AND wake_at IS NOT NULL AND queue = :queue)sql";
 
 const char* const kAnyLimited = R"sql(
-SELECT EXISTS (SELECT 1 FROM carrel_limits WHERE state IS NOT NULL))sql";
+SELECT EXISTS (SELECT 1 FROM carrel_limits), EXISTS (SELECT 1 FROM carrel_rates))sql";
 
 const char* const kAddLimited = R"sql(
 INSERT INTO carrel_limits (job, key, running, state, queue, kind, priority, run_at)

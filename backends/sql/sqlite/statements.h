@@ -49,6 +49,30 @@ extern const char* const kPendingOfKey;
 extern const char* const kDeleteLimits;
 extern const char* const kReadLimit;
 
+// Jobs with rates, and when attempts of them began; in rate_statements.cc.
+extern const char* const kAddRated;
+extern const char* const kDropRated;
+extern const char* const kDeleteRates;
+extern const char* const kFindRated;
+extern const char* const kFindAvailableRated;
+extern const char* const kSetRated;
+extern const char* const kCountStarts;
+extern const char* const kCountAvailableOfRate;
+extern const char* const kNewestStart;
+extern const char* const kAddStart;
+extern const char* const kNextLaneOfRate;
+extern const char* const kWaitingOfRate;
+extern const char* const kWakeRate;
+extern const char* const kDueRates;
+extern const char* const kPeriodOfRate;
+extern const char* const kForgetStarts;
+extern const char* const kAnyStart;
+extern const char* const kAnyOfRate;
+extern const char* const kSetRateWake;
+extern const char* const kDropRateKey;
+extern const char* const kNextRate;
+extern const char* const kReadRate;
+
 // Unique keys: carrel_unique.
 extern const char* const kFindUnique;
 extern const char* const kHoldUnique;

@@ -65,6 +65,7 @@ class SqliteStore final : public Store {
     traits.host_transactions = true;
     traits.limits = true;
     traits.unique = true;
+    traits.rates = true;
     traits.queue_limits = true;
     traits.max_payload = kMaxPayload;
     return traits;

@@ -141,7 +141,7 @@ void Writer::moved(StoredRow& row, State before, Time at, const std::string* res
   if (after == State::kScheduled || after == State::kRetryable) {
     row.run_at = row.rule.wake_at;
   }
-  if (limits_.any()) limits_.moving(row);
+  if (limits_.any()) limits_.moving(row, at);
   if (before == State::kRunning) queues_.ended(row.queue);
   if (row.rule.state == State::kAvailable) add_work(row.queue, row.kind);
   if (result != nullptr) {
@@ -151,10 +151,10 @@ void Writer::moved(StoredRow& row, State before, Time at, const std::string* res
   }
 }
 
-std::vector<Ticket> Writer::freed() {
+std::vector<Ticket> Writer::freed(Time at) {
   std::vector<Ticket> tickets;
   if (limits_.any()) {
-    for (const StoredRow& row : limits_.settle()) {
+    for (const StoredRow& row : limits_.settle(at)) {
       add_work(row.queue, row.kind);
       tickets.push_back(row.ticket());
     }
@@ -201,6 +201,7 @@ std::size_t Writer::purge(std::span<const JobId> ids) {
   s.delete_notes.run();
   s.delete_attempts.run();
   s.delete_limits.run();
+  s.delete_rates.run();
   return gone.size();
 }
 

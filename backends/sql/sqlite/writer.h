@@ -105,7 +105,7 @@ class Writer final : public Transactor {
   void tally(const std::string& queue, State state, long long change);
   void remove_doomed();
   // Those that others of their key or queue no longer hold back.
-  std::vector<Ticket> freed();
+  std::vector<Ticket> freed(Time at);
   std::vector<Ticket> best_of_queue(const std::string& queue, std::size_t most);
 
   const Settings settings_;

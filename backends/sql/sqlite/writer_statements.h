@@ -68,6 +68,7 @@ struct Writer::Statements {
         delete_notes(s, statements::kDeleteNotes, soci::use(ids, "ids")),
         delete_attempts(s, statements::kDeleteAttempts, soci::use(ids, "ids")),
         delete_limits(s, statements::kDeleteLimits, soci::use(ids, "ids")),
+        delete_rates(s, statements::kDeleteRates, soci::use(ids, "ids")),
         add_tally(s, statements::kAddTally, soci::use(queue, "queue"),
                   soci::use(state, "state"), soci::use(number, "jobs")),
         final_rows(s, statements::kFinalRows, soci::into(number)),
@@ -126,6 +127,7 @@ struct Writer::Statements {
   Statement delete_notes;
   Statement delete_attempts;
   Statement delete_limits;
+  Statement delete_rates;
   Statement add_tally;
   Statement final_rows;
   Statement pause;

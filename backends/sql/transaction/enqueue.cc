@@ -55,6 +55,11 @@ Result<void> check_job(const NewJob& job, const StoreTraits& traits, Backend bac
                 "\"" + job.kind + "\" has a limit, which this store does not know yet",
                 kOrigin);
   }
+  if (job.rate && !traits.rates) {
+    return fail(Code::kUnsupported,
+                "\"" + job.kind + "\" has a rate, which this store does not know yet",
+                kOrigin);
+  }
   if (backend == Backend::kSqlite) return check(job, traits.max_payload, kOrigin);
   return server::check_row(job, traits.max_payload, kOrigin);
 }

@@ -127,7 +127,7 @@ class JoinedServer final : public JoinedBy<server::Writer> {
   LentDriver driver_;
   NoNews news_;
   Waiters waiters_;  // nobody does
-  std::atomic<bool> limits_used_{false};
+  server::UsedLimits limits_used_;
   server::Writer writer_;
 };
 

@@ -172,6 +172,11 @@ Result<EnqueueStatements> enqueue_statements(const Engine& engine, Dialect diale
                 "\"" + job->kind + "\" has a limit, which takes the session's enqueue",
                 kOrigin);
   }
+  if (job->rate) {
+    return fail(Code::kUnsupported,
+                "\"" + job->kind + "\" has a rate, which takes the session's enqueue",
+                kOrigin);
+  }
   if (job->unique) {
     return fail(Code::kUnsupported,
                 "\"" + job->kind + "\" is unique, which takes the session's enqueue",

@@ -31,8 +31,9 @@ class Place {
     if (first) {
       server_.run("CREATE DATABASE " + std::string(kDatabase));
     } else {
-      for (const char* table : {"jobs", "history", "requests", "payloads", "notes",
-                                "attempts", "paused", "tally", "limits", "unique"}) {
+      for (const char* table :
+           {"jobs", "history", "requests", "payloads", "notes", "attempts", "paused",
+            "tally", "limits", "unique", "rates", "starts", "rate_keys"}) {
         server_.run("DELETE FROM carrel_" + std::string(table), kDatabase);
       }
       server_.run("UPDATE test_ahead SET us = 0", kDatabase);

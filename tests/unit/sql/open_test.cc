@@ -147,7 +147,7 @@ TEST(SqliteOpen, ANewerSchemaNamesBothVersions) {
   run_sql(file, "INSERT INTO carrel_schema VALUES (4711, 0)");
   expect_refused(
       file, Code::kUnsupported,
-      AllOf(HasSubstr(file), HasSubstr("version 4711"), HasSubstr("versions up to 4")));
+      AllOf(HasSubstr(file), HasSubstr("version 4711"), HasSubstr("versions up to 5")));
   run_sql(file, "DELETE FROM carrel_schema WHERE version = 4711");
   EXPECT_TRUE(open_url(file).has_value()) << "nothing was changed by the refusal";
 }

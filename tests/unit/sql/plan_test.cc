@@ -99,8 +99,28 @@ TEST_F(SqlitePlan, LimitsSeekInTheLineOfTheirKey) {
         statements::kSetLimited, statements::kDeleteLimits, statements::kReadLimit}) {
     expect_index(statement, "INTEGER PRIMARY KEY");
   }
-  // Asked by every transaction.
-  expect_index(statements::kAnyLimited, "INDEX carrel_limits_line");
+}
+
+// However many jobs wait for the windows of theirs, and however many began.
+TEST_F(SqlitePlan, RatesSeekInTheLineOfTheirKey) {
+  for (const char* statement :
+       {statements::kCountAvailableOfRate, statements::kNextLaneOfRate,
+        statements::kAnyOfRate}) {
+    expect_index(statement, "COVERING INDEX carrel_rates_line");
+  }
+  expect_index(statements::kWaitingOfRate, "INDEX carrel_rates_line");
+  for (const char* statement :
+       {statements::kFindRated, statements::kFindAvailableRated, statements::kSetRated,
+        statements::kDropRated, statements::kDeleteRates, statements::kReadRate}) {
+    expect_index(statement, "INTEGER PRIMARY KEY");
+  }
+  for (const char* statement :
+       {statements::kCountStarts, statements::kNewestStart, statements::kForgetStarts,
+        statements::kAnyStart, statements::kPeriodOfRate}) {
+    expect_index(statement, "USING PRIMARY KEY (key");
+  }
+  expect_index(statements::kDueRates, "INDEX carrel_rate_keys_wake");
+  expect_index(statements::kNextRate, "INDEX carrel_rate_keys_wake");
 }
 
 TEST_F(SqlitePlan, UniqueKeysAreSought) {

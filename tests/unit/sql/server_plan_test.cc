@@ -21,6 +21,10 @@ std::string with_values(std::string sql) {
       {":ids", "'[1]'"},
       {":limit_key", "'k'"},
       {":lane", "'a'"},
+      {":rate_key", "'k'"},
+      {":after", "1"},
+      {":until", "1"},
+      {":newer", "1"},
       {":queue", "'default'"},
       {":kind", "'work'"},
       {":most", "10"},
@@ -99,6 +103,58 @@ TEST(Mariadb, WhatRunsIsCountedWithoutWhatWaits) {
   EXPECT_THAT(plan, HasSubstr("\"using_index\": true")) << plan;
 }
 
+// However many jobs wait for the windows of theirs, and however many began.
+TEST(Postgres, RatesSeekInTheLineOfTheirKey) {
+  postgres_kind().clean();
+  ASSERT_TRUE(open_store(postgres().url()));
+  const auto& sql = sql::postgresql::kStatements;
+  for (const char* statement :
+       {sql.rates_now, sql.next_rate_line, sql.waiting_of_rate, sql.count_starts,
+        sql.count_rate_line, sql.newest_start, sql.due_rates, sql.period_of_rate,
+        sql.forget_starts, sql.rated_lanes, sql.best_of_rated, sql.read_rates}) {
+    std::string plan;
+    for (const auto& line : postgres().run(
+             "SET enable_seqscan = off; SET enable_bitmapscan = off; EXPLAIN " +
+             with_values(statement))) {
+      plan += line + "\n";
+    }
+    EXPECT_THAT(plan,
+                testing::AnyOf(HasSubstr("carrel_rates_"), HasSubstr("carrel_starts_"),
+                               HasSubstr("carrel_rate_keys_")));
+    EXPECT_THAT(plan, Not(HasSubstr("Sort"))) << statement << plan;
+    EXPECT_THAT(plan, Not(HasSubstr("Seq Scan on carrel_"))) << statement << plan;
+  }
+}
+
+TEST(Mariadb, RatesSeekInTheLineOfTheirKey) {
+  mariadb_kind().clean();
+  auto store = open_store(mariadb().url());
+  ASSERT_TRUE(store);
+  std::vector<NewJob> jobs(200);  // an empty table is not asked by its indexes
+  for (std::size_t i = 0; i < jobs.size(); ++i) {
+    jobs[i].kind = "work";
+    jobs[i].rate = Rate{"k" + std::to_string(i % 50), 1, 1h};
+  }
+  for (const auto& answer : (*store)->insert(jobs, 60s)) ASSERT_TRUE(answer.has_value());
+  const std::vector<std::string> work = {"work"};
+  ASSERT_TRUE((*store)->claim_source()->claim({{}, work, 50}, "w", 1, 30s, 0us));
+  const auto& sql = sql::mariadb::kStatements;
+  for (const char* statement :
+       {sql.rates_now, sql.next_rate_line, sql.waiting_of_rate, sql.count_starts,
+        sql.count_rate_line, sql.newest_start, sql.due_rates, sql.period_of_rate,
+        sql.forget_starts, sql.rated_lanes, sql.best_of_rated}) {
+    std::string plan;
+    for (const auto& line :
+         mariadb().run("EXPLAIN FORMAT=JSON " + with_values(statement))) {
+      plan += line + "\n";
+    }
+    EXPECT_THAT(plan, Not(HasSubstr("filesort"))) << statement << plan;
+    EXPECT_THAT(plan, Not(testing::ContainsRegex(
+                          "\"table_name\": \"[a-z]*\",[^}]*\"access_type\": \"ALL\"")))
+        << statement << plan;
+  }
+}
+
 TEST(Mariadb, LimitsSeekInTheLineOfTheirKey) {
   mariadb_kind().clean();
   auto store = open_store(mariadb().url());
@@ -132,8 +188,9 @@ TEST(Mariadb, RowsAreWrittenByTheirKeysAlone) {
   mariadb_kind().clean();
   ASSERT_TRUE(open_store(mariadb().url()));
   const auto& sql = sql::mariadb::kStatements;
-  for (const char* statement : {sql.mark, sql.renew, sql.save_jobs, sql.free_jobs,
-                                sql.hold_jobs, sql.set_limits, sql.delete_tally}) {
+  for (const char* statement :
+       {sql.mark, sql.renew, sql.save_jobs, sql.free_jobs, sql.hold_jobs, sql.set_limits,
+        sql.set_rates, sql.delete_tally}) {
     std::string plan;
     for (const auto& line :
          mariadb().run("EXPLAIN FORMAT=JSON " + with_values(statement))) {

@@ -38,6 +38,7 @@ TEST_P(Server, ManyWorkersOnFewKeysDoNotDeadLock) {
           const std::size_t key = (i * 7 + k * (s + 1)) % kKeys;
           jobs.push_back(job(std::to_string(key)));
           jobs.back().limit = Limit{"key-" + std::to_string(key), kLimit};
+          if (i % 8 == 0) jobs.back().rate = Rate{"key-" + std::to_string(k), 1000, 1s};
         }
         auto answers = store.insert(jobs, 60s);
         for (const auto& answer : answers) {

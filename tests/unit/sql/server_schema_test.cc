@@ -38,6 +38,7 @@ TEST_P(Server, AnOlderSchemaIsBroughtForward) {
   kind().run(
       "DROP TABLE carrel_limits; DROP TABLE carrel_limit_slots; DROP TABLE carrel_unique;"
       "ALTER TABLE carrel_attempts DROP COLUMN ending;"
+      "DROP TABLE carrel_rates; DROP TABLE carrel_starts; DROP TABLE carrel_rate_keys;"
       "DELETE FROM carrel_schema WHERE version > 1");
   const auto refused = open_store(url());
   ASSERT_FALSE(refused) << "only where it is asked for";
@@ -48,8 +49,9 @@ TEST_P(Server, AnOlderSchemaIsBroughtForward) {
   const auto shown = (**registry.schema(place.scheme))(place, false);
   ASSERT_TRUE(shown.has_value()) << shown.error().message;
   EXPECT_EQ(shown->from, 1);
-  EXPECT_EQ(shown->to, 4);
-  EXPECT_THAT(shown->sql, AllOf(HasSubstr("carrel_limits"), HasSubstr("carrel_unique")));
+  EXPECT_EQ(shown->to, 5);
+  EXPECT_THAT(shown->sql, AllOf(HasSubstr("carrel_limits"), HasSubstr("carrel_unique"),
+                                HasSubstr("carrel_starts")));
   EXPECT_THAT(shown->sql, Not(HasSubstr("carrel_paused")));
   EXPECT_FALSE(open_store(url())) << "it was only shown";
   auto store = open(url("?migrate=on"));
@@ -58,11 +60,15 @@ TEST_P(Server, AnOlderSchemaIsBroughtForward) {
   limited.limit = Limit{"k", 1};
   ASSERT_TRUE(insert(*store, limited));
   ASSERT_TRUE(insert(*store, limited));
-  EXPECT_THAT(claim(*store, 10), SizeIs(2)) << "the older job, and one of the key";
+  NewJob rated = job();
+  rated.rate = Rate{"k", 1, 1h};
+  ASSERT_TRUE(insert(*store, rated));
+  ASSERT_TRUE(insert(*store, rated));
+  EXPECT_THAT(claim(*store, 10), SizeIs(3)) << "the older job, and one of each key";
   EXPECT_EQ(kind().run(
                 "SELECT usable_from FROM carrel_schema ORDER BY version DESC LIMIT 1")[0],
-            "3")
-      << "a program of version 3 goes on while newer ones are rolled out";
+            "4")
+      << "a program of version 4 goes on while newer ones are rolled out";
   // As it writes an attempt: it knows nothing of how it ended.
   const auto id = store->monitor().list({}, JobId{0}, 1).value().at(0).id;
   kind().run(
@@ -74,6 +80,28 @@ TEST_P(Server, AnOlderSchemaIsBroughtForward) {
   ASSERT_THAT(attempts, SizeIs(1));
   EXPECT_EQ(attempts[0].worker, "older");
   EXPECT_EQ(attempts[0].rung, Rung::kNone);
+}
+
+TEST_P(Server, APurgeLeavesNothingOfAJob) {
+  BackendOptions options;
+  options.retention.completed = Duration{0};
+  auto store = open(url(), options);
+  NewJob whole = job(std::string(5000, 'x'));
+  whole.request_id = "r";
+  whole.limit = Limit{"k", 1};
+  whole.rate = Rate{"k", 1, 1h};
+  whole.unique = Unique{"k", Duration{0}, {State::kAvailable}, OnConflict::kSkip};
+  ASSERT_TRUE(insert(*store, whole));
+  for (const auto& answer : store->finish(finishes(claim(*store, 1)))) {
+    ASSERT_TRUE(answer.has_value());
+    EXPECT_EQ(answer->kind, Finished::Kind::kApplied);
+  }
+  for (const char* table : {"jobs", "history", "requests", "payloads", "notes",
+                            "attempts", "limits", "rates", "unique"}) {
+    EXPECT_EQ(kind().run("SELECT COUNT(*) FROM carrel_" + std::string(table))[0], "0")
+        << table;
+  }
+  EXPECT_EQ(kind().run("SELECT COUNT(*) FROM carrel_starts")[0], "1") << "that it counts";
 }
 
 TEST_P(Server, TablesAreOnlyMadeWhereThatIsAllowed) {
@@ -124,10 +152,10 @@ TEST_P(Server, TheCommandWorksOnIt) {
     EXPECT_EQ(code, 0) << arguments << ": " << said;
     EXPECT_THAT(said, HasSubstr(text)) << arguments;
   };
-  expect("migrate --dry-run", "version 0 would become version 4");
+  expect("migrate --dry-run", "version 0 would become version 5");
   expect("migrate --sql", "carrel_history");
   expect("migrate --dry-run", "version 0 would become");  // printing changes nothing
-  expect("migrate", "version 0 became version 4");
+  expect("migrate", "version 0 became version 5");
   expect("migrate", "nothing to do");
   expect("enqueue grade '{\"user\": 7}'", "1");
   expect("list", "grade");

@@ -6,6 +6,7 @@
 #include <mutex>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -182,6 +183,30 @@ TEST_P(Transaction, WhoLostTheLeaseCompletesNothing) {
   }
   EXPECT_EQ(engine.wait(id, kLong).value(), "ours");
   EXPECT_EQ(charged(), 1);
+}
+
+TEST_P(Transaction, ARateHoldsFromTheHostsCommitOn) {
+  Engine engine = open(config());
+  ASSERT_TRUE(engine.ignite());
+  Db db(kind());
+  std::vector<JobId> ids;
+  for (const bool commits : {false, true}) {
+    db.begin();
+    for (int i = 0; i < 3; ++i) {
+      const auto job =
+          sql::enqueue(engine, *db, "work", {}, {.rate = Rate{"key", 2, Duration(1h)}});
+      ASSERT_TRUE(job) << job.error().message;
+      EXPECT_EQ(job->ticket.has_value(), i < 2) << i;
+    }
+    commits ? db.commit() : db.rollback();
+  }
+  EXPECT_EQ(jobs(engine, State::kAvailable), 2U);
+  EXPECT_EQ(jobs(engine, State::kPending), 1U);
+  Engine worker = open(config());
+  worker.handle("work", [](Context&) {});
+  ASSERT_TRUE(worker.start());
+  while (jobs(engine, State::kCompleted) < 2) std::this_thread::yield();
+  EXPECT_EQ(jobs(engine, State::kPending), 1U);
 }
 
 TEST_P(Transaction, TheNextOfALimitIsSetFree) {

@@ -95,6 +95,10 @@ TEST_P(Transaction, TheStatementsAreWhatEnqueueDoes) {
                                                {.limit = Limit{"key", 1}});
   ASSERT_FALSE(limited);
   EXPECT_EQ(limited.error().code, Code::kUnsupported);
+  const auto rated = sql::enqueue_statements(engine, kind().dialect, "work", {},
+                                             {.rate = Rate{"key", 1, Duration(1h)}});
+  ASSERT_FALSE(rated);
+  EXPECT_EQ(rated.error().code, Code::kUnsupported);
   const auto unique = sql::enqueue_statements(engine, kind().dialect, "work", {},
                                               {.unique = UniqueConfig{{"args"}}});
   ASSERT_FALSE(unique);

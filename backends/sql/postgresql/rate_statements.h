@@ -1,0 +1,129 @@
+// Rates by key; what they mean is in server/rates.h.
+// Only for statements.cc, whose head says what to mind.
+#pragma once
+
+namespace carrel::sql::postgresql {
+
+inline constexpr const char* kRatesNow = R"sql(
+SELECT r.job, r.rate_key, r.starts, r.period_us,
+       (SELECT count(*)
+          FROM carrel_starts s
+         WHERE s.rate_key = r.rate_key AND s.begun_at > :now::bigint - r.period_us)
+  FROM carrel_rates r
+  JOIN carrel_jobs j ON j.id = r.job AND j.state = 18
+ WHERE r.job = ANY(ARRAY(SELECT json_array_elements_text(:ids::json)::bigint)))sql";
+
+inline constexpr const char* kNextRateLine = R"sql(
+SELECT line.n,
+       coalesce((SELECT o.lane
+                   FROM carrel_rates o
+                  WHERE o.rate_key = line.rate_key AND o.state = 0
+                    AND o.lane > line.lane
+                  ORDER BY o.lane
+                  LIMIT 1), '')
+  FROM json_to_recordset(:rows::json) AS line(n int, rate_key text, lane text))sql";
+
+inline constexpr const char* kWaitingOfRate = R"sql(
+SELECT r.job, r.starts, r.period_us, coalesce(l.limit_key, ''), coalesce(l.running, 0)
+  FROM carrel_rates r
+  JOIN carrel_jobs j ON j.id = r.job AND j.state = 0
+  LEFT JOIN carrel_limits l ON l.job = r.job
+ WHERE r.rate_key = :rate_key AND r.state = 0 AND r.lane = :lane
+ ORDER BY r.run_at, r.job
+ LIMIT :most)sql";
+
+inline constexpr const char* kCountStarts = R"sql(
+SELECT count(*) FROM carrel_starts WHERE rate_key = :rate_key AND begun_at > :after)sql";
+
+inline constexpr const char* kCountRateLine = R"sql(
+SELECT count(*)
+  FROM carrel_rates r
+  JOIN carrel_jobs j ON j.id = r.job AND j.state = 18
+ WHERE r.rate_key = :rate_key AND r.state = 2 AND r.lane = :lane)sql";
+
+inline constexpr const char* kNewestStart = R"sql(
+SELECT begun_at
+  FROM carrel_starts
+ WHERE rate_key = :rate_key
+ ORDER BY begun_at DESC
+ LIMIT 1 OFFSET :newer)sql";
+
+inline constexpr const char* kAddRates = R"sql(
+INSERT INTO carrel_rates (job, run_at, period_us, starts, state, rate_key, lane)
+SELECT job, run_at, period, starts, state, rate_key, lane
+  FROM json_to_recordset(:rows::json) AS r(
+       job bigint, run_at bigint, period bigint, starts bigint, state smallint,
+       rate_key text, lane text))sql";
+
+inline constexpr const char* kSetRates = R"sql(
+UPDATE carrel_rates t
+   SET state = r.state,
+       run_at = coalesce(r.run_at, t.run_at)
+  FROM json_to_recordset(:rows::json) AS r(job bigint, state smallint, run_at bigint)
+ WHERE t.job = r.job)sql";
+
+inline constexpr const char* kAddStarts = R"sql(
+INSERT INTO carrel_starts (rate_key, begun_at, job, fence)
+SELECT rate_key, at, job, fence
+  FROM json_to_recordset(:rows::json) AS r(
+       rate_key text, at bigint, job bigint, fence bigint))sql";
+
+// Only ever earlier: a key in constant use is not written for every start.
+inline constexpr const char* kWakeRates = R"sql(
+INSERT INTO carrel_rate_keys AS k (rate_key, period_us, wake_at)
+SELECT rate_key, period, wake_at
+  FROM json_to_recordset(:rows::json) AS r(rate_key text, period bigint, wake_at bigint)
+ ORDER BY rate_key
+    ON CONFLICT (rate_key) DO UPDATE
+   SET period_us = greatest(k.period_us, excluded.period_us),
+       wake_at = least(k.wake_at, excluded.wake_at)
+ WHERE k.period_us < excluded.period_us OR k.wake_at > excluded.wake_at)sql";
+
+inline constexpr const char* kDueRates = R"sql(
+SELECT rate_key
+  FROM carrel_rate_keys
+ WHERE wake_at <= :now
+ ORDER BY wake_at
+ LIMIT :most)sql";
+
+inline constexpr const char* kForgetStarts = R"sql(
+DELETE FROM carrel_starts WHERE rate_key = :rate_key AND begun_at <= :until)sql";
+
+inline constexpr const char* kRateInUse = R"sql(
+SELECT CASE WHEN EXISTS (SELECT 1 FROM carrel_starts WHERE rate_key = k.rate_key) THEN 2
+            WHEN EXISTS (SELECT 1 FROM carrel_rates WHERE rate_key = k.rate_key) THEN 1
+            ELSE 0 END
+  FROM carrel_rate_keys k
+ WHERE k.rate_key = :rate_key)sql";
+
+inline constexpr const char* kRatedLanes = R"sql(
+WITH RECURSIVE found AS (
+  (SELECT lane FROM carrel_rates WHERE state = 2 ORDER BY lane LIMIT 1)
+  UNION ALL
+  SELECT (SELECT r.lane
+            FROM carrel_rates r
+           WHERE r.state = 2 AND r.lane > found.lane
+           ORDER BY r.lane
+           LIMIT 1)
+    FROM found
+   WHERE found.lane IS NOT NULL
+)
+SELECT lane
+  FROM found
+ WHERE lane IS NOT NULL
+   AND split_part(lane, chr(31), 1) NOT IN (SELECT queue FROM carrel_paused))sql";
+
+inline constexpr const char* kBestOfRated = R"sql(
+SELECT r.job, r.run_at
+  FROM carrel_rates r
+  JOIN carrel_jobs j ON j.id = r.job AND j.state = 18
+ WHERE r.state = 2 AND r.lane = :lane
+ ORDER BY r.run_at, r.job
+ LIMIT :most)sql";
+
+inline constexpr const char* kReadRates = R"sql(
+SELECT job, rate_key, starts, period_us
+  FROM carrel_rates
+ WHERE job = ANY(ARRAY(SELECT json_array_elements_text(:ids::json)::bigint)))sql";
+
+}  // namespace carrel::sql::postgresql
