@@ -63,6 +63,11 @@ void fields(A& a, T& l) {
   a(l.key, l.running);
 }
 
+template <class A, Of<Rate> T>
+void fields(A& a, T& r) {
+  a(r.key, r.starts, r.period);
+}
+
 template <class A, Of<Unique> T>
 void fields(A& a, T& u) {
   a(u.key, u.period, u.states, u.on_conflict);
@@ -71,7 +76,7 @@ void fields(A& a, T& u) {
 template <class A, Of<NewJob> T>
 void fields(A& a, T& j) {
   a(j.queue, j.kind, j.payload, j.request_id, j.delay, j.start_within, j.timeout,
-    j.priority, j.max_attempts, j.limit, j.unique);
+    j.priority, j.max_attempts, j.limit, j.unique, j.rate);
 }
 
 template <class A, Of<QueueBound> T>
@@ -144,7 +149,7 @@ template <class A, Of<JobRecord> T>
 void fields(A& a, T& r) {
   a(r.id, r.state, r.queue, r.kind, r.payload, r.request_id, r.result, r.checkpoint,
     r.worker, r.log, r.fence, r.priority, r.attempt, r.max_attempts, r.crashes,
-    r.cancel_requested, r.limit, r.unique_key, r.progress, r.attempts, r.timeout,
+    r.cancel_requested, r.limit, r.rate, r.unique_key, r.progress, r.attempts, r.timeout,
     r.enqueued, r.run_at, r.expires, r.started, r.ended);
 }
 

@@ -30,6 +30,7 @@ Welcome welcome_of(const BrokerOptions& options, const Store* store,
     welcome.durable = traits.durable;
     welcome.limits = traits.limits;
     welcome.unique = traits.unique;
+    welcome.rates = traits.rates;
     if (traits.max_payload > 0) {
       welcome.max_payload = std::min(welcome.max_payload, traits.max_payload);
     }

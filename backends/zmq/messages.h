@@ -46,6 +46,7 @@ struct Welcome : AnswerMessage<Type::kHello> {
   bool durable = false;           // the store's rows outlive the broker
   bool limits = false;            // the store honours NewJob's limit
   bool unique = false;            // likewise its unique
+  bool rates = false;             // likewise its rate
   bool prioritised = false;       // RECEIVE gives lower priority values first
   std::uint32_t max_batch = 0;    // rows of one request
   std::uint64_t max_payload = 0;  // bytes of a payload, result or checkpoint
@@ -54,8 +55,8 @@ struct Welcome : AnswerMessage<Type::kHello> {
 };
 template <class A, Of<Welcome> T>
 void fields(A& a, T& m) {
-  a(m.broker, m.role, m.hosts_store, m.durable, m.limits, m.unique, m.prioritised,
-    m.max_batch, m.max_payload, m.max_frame, m.window);
+  a(m.broker, m.role, m.hosts_store, m.durable, m.limits, m.unique, m.rates,
+    m.prioritised, m.max_batch, m.max_payload, m.max_frame, m.window);
 }
 
 struct Heartbeat : Message<Type::kHeartbeat> {

@@ -117,6 +117,7 @@ StoreTraits RemoteStore::traits() const noexcept {
   traits.durable = broker.durable;
   traits.limits = broker.limits;
   traits.unique = broker.unique;
+  traits.rates = broker.rates;
   traits.max_batch = broker.max_batch;
   traits.max_payload = broker.max_payload;
   return traits;

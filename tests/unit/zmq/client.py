@@ -79,7 +79,7 @@ class Client:
         return Reader(frame[24:])
 
     def enqueue(self, jobs):
-        rows = [pack("ttttqqqhH??", "default", *job, 0, 0, 0, 0, 25, False, False) for job in jobs]
+        rows = [pack("ttttqqqhH???", "default", *job, 0, 0, 0, 0, 25, False, False, False) for job in jobs]
         r = self.ask(ENQUEUE, listing(rows) + pack("q", 5 * SECOND))
         return r.list(lambda: r.result(r.inserted))
 

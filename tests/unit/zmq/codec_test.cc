@@ -36,6 +36,7 @@ NewJob some_job() {
   job.priority = -32'768;
   job.max_attempts = 65'535;
   job.limit = Limit{"community:7", 3};
+  job.rate = Rate{"user:7", 5, 61s};
   job.unique =
       Unique{"u", 9s, {State::kRunning, State::kCompleted}, OnConflict::kReplace};
   return job;
@@ -84,6 +85,11 @@ TEST(Codec, AJobIsAsItWas) {
     EXPECT_EQ(a.limit->key, b.limit->key);
     EXPECT_EQ(a.limit->running, b.limit->running);
   }
+  ASSERT_TRUE(a.rate.has_value());
+  EXPECT_EQ(a.rate->key, b.rate->key);
+  EXPECT_EQ(a.rate->starts, b.rate->starts);
+  EXPECT_EQ(a.rate->period, b.rate->period);
+  EXPECT_FALSE(read.jobs[1].rate.has_value());
   ASSERT_TRUE(a.unique.has_value());
   EXPECT_EQ(a.unique->key, b.unique->key);
   EXPECT_EQ(a.unique->period, b.unique->period);
@@ -156,6 +162,8 @@ TEST(Codec, ARecordIsAsItWas) {
   r.fence = Fence{4};
   r.attempt = 2;
   r.cancel_requested = true;
+  r.limit = Limit{"l", 2};
+  r.rate = Rate{"user:7", 5, 61s};
   r.unique_key = "[\"work\",{}]";
   r.progress = Progress{1, ""};
   r.attempts = {some_attempt(), some_attempt()};
