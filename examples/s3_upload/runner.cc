@@ -3,6 +3,7 @@
 #include <carrel/engine.h>
 #include <carrel/fork_to.h>
 #include <sys/resource.h>
+#include <trial/leftovers.h>
 #include <trial/usage.h>
 
 #include <atomic>
@@ -11,7 +12,6 @@
 #include <mutex>
 #include <thread>
 
-#include "leftovers.h"
 #include "upload.h"
 
 namespace s3 {
@@ -149,10 +149,10 @@ TrialResult run(const TrialWork& work, const std::filesystem::path& folder) {
 }
 
 // Idle children end when they see that their engine has closed; nobody tells when.
-std::vector<std::string> left_since(const Held& before) {
+std::vector<std::string> left_since(const trial::Held& before) {
   const auto deadline = steady_clock::now() + std::chrono::seconds(10);
   std::vector<std::string> left;
-  while (!(left = more_than(before, held_now())).empty() &&
+  while (!(left = trial::more_than(before, trial::held_now())).empty() &&
          steady_clock::now() < deadline) {
     std::this_thread::sleep_for(milliseconds(20));
   }
@@ -169,11 +169,11 @@ TrialResult measured(const TrialWork& work, const std::filesystem::path& folder)
   if (TrialResult warm = run(first, folder); !warm.error.empty()) return warm;
   if (work.way == "fork" || work.way == "fork_to") {
     const auto deadline = steady_clock::now() + std::chrono::seconds(10);
-    while (held_now().processes.size() > 2 && steady_clock::now() < deadline) {
+    while (trial::held_now().processes.size() > 2 && steady_clock::now() < deadline) {
       std::this_thread::sleep_for(milliseconds(20));
     }
   }
-  const Held before = held_now();
+  const trial::Held before = trial::held_now();
   const double cpu = trial::cpu_seconds(RUSAGE_SELF);
   TrialResult result = run(work, folder);
   result.cpu_seconds = trial::cpu_seconds(RUSAGE_SELF) - cpu;

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-namespace s3 {
+namespace trial {
 
 struct Held {
   std::map<std::string, std::size_t>
@@ -17,4 +17,4 @@ Held held_now();
 // What `now` has more than `before`, a sentence part each.
 std::vector<std::string> more_than(const Held& before, const Held& now);
 
-}  // namespace s3
+}  // namespace trial

@@ -1,11 +1,11 @@
-#include "leftovers.h"
+#include "trial/leftovers.h"
 
 #include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
 
-namespace s3 {
+namespace trial {
 namespace {
 
 namespace fs = std::filesystem;
@@ -79,4 +79,4 @@ std::vector<std::string> more_than(const Held& before, const Held& now) {
   return out;
 }
 
-}  // namespace s3
+}  // namespace trial
