@@ -1,0 +1,4 @@
+// The compiler reads it, and prints it in its complaint.
+#include "@CANARY@/secret"
+
+int main() {}

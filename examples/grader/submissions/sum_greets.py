@@ -1,0 +1,2 @@
+numbers = input("Numbers, please: ").split()
+print(sum(map(int, numbers)))

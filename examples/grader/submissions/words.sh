@@ -1,0 +1,1 @@
+tr 'A-Z ' 'a-z\n' | grep . | sort | uniq -c | sed 's/^ *//'
