@@ -22,7 +22,6 @@ TrialWork work_of(const Plan& plan, std::size_t number, const Trial& trial) {
   for (const auto& [store, url] : plan.stores) {
     if (store == trial.store) work.store = url;
   }
-  if (!trial.order.empty()) work.store = "memory:";
   work.order = trial.order;
   work.name = "grader-" + std::to_string(::getpid()) + "-" + std::to_string(number);
   work.at_once = plan.at_once;
@@ -42,8 +41,10 @@ std::vector<Trial> trials(const Plan& plan) {
       out.push_back({way, plan.stores[i].first, "", {}, {}});
     }
   }
-  for (const char* order : {"mixed", "strict"}) {
-    out.push_back({"sandbox", "memory", order, {}, {}});
+  for (const auto& [store, url] : plan.stores) {
+    for (const char* order : {"mixed", "strict"}) {
+      out.push_back({"sandbox", store, order, {}, {}});
+    }
   }
   return out;
 }

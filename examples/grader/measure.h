@@ -21,7 +21,7 @@ struct Plan {
 };
 
 // What is to be tried, in the order of the tables: every way on the first store, the
-// sandbox on the others, and both orders in memory.
+// sandbox on the others, and both orders on each.
 std::vector<Trial> trials(const Plan& plan);
 
 // Fills the rest of `trial`. kCancelled: the user interrupted. trial::become_reaper() was
