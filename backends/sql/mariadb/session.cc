@@ -1,13 +1,17 @@
 #include "mariadb/session.h"
 
 #include <memory>
-#include <stdexcept>
+
+#include "mariadb/driver.h"
 
 namespace carrel::sql::mariadb {
 namespace {
 
 Time to_instant(const std::string& microseconds) {
-  if (microseconds.empty()) throw std::runtime_error("the server did not say its time");
+  // It ended while this session was being made.
+  if (microseconds.empty()) {
+    throw server::Away{{Code::kUnavailable, "the server did not say its time", kOrigin}};
+  }
   return Time(Duration(std::stoll(microseconds)));
 }
 

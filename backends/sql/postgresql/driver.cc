@@ -40,7 +40,10 @@ server::Failure PostgresDriver::failure(server::Session* session) noexcept {
     return failure;
   } catch (const soci::postgresql_soci_error& e) {
     const std::string state = e.sqlstate();
-    failure.lost = broken || ends_session(state);
+    // Where a server dies while a session is being made, there is none to ask.
+    const bool hung_up = essence(e.get_error_message())
+                             .starts_with("server closed the connection unexpectedly");
+    failure.lost = broken || hung_up || ends_session(state);
     failure.conflict = state == "40001" || state == "40P01" || state == "55P03";
     failure.error.code = failure.lost ? Code::kUnavailable : code_of(state);
     failure.error.message = settings_.place + ": ";

@@ -2,14 +2,18 @@
 
 #include <soci/postgresql/soci-postgresql.h>
 
-#include <stdexcept>
 #include <string_view>
+
+#include "postgresql/driver.h"
 
 namespace carrel::sql::postgresql {
 namespace {
 
 Time to_instant(const std::string& microseconds) {
-  if (microseconds.empty()) throw std::runtime_error("the server did not say its time");
+  // It ended while this session was being made.
+  if (microseconds.empty()) {
+    throw server::Away{{Code::kUnavailable, "the server did not say its time", kOrigin}};
+  }
   return Time(Duration(std::stoll(microseconds)));
 }
 
