@@ -1,7 +1,7 @@
 #include "bare.h"
 
 #include <sys/wait.h>
-#include <trial/folder.h>
+#include <trial/scratch.h>
 
 #include <csignal>
 #include <cstdlib>
@@ -28,7 +28,7 @@ constexpr const char* kStudentBounds =
 class BareBench : public Bench {
  public:
   BareBench(const Submission& submission, const Language& language)
-      : name_(submission.name), language_(language), folder_("grade") {
+      : name_(submission.name), language_(language), folder_("carrel-grade") {
     write(language.file, submission.source);
   }
 

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <trial/folder.h>
+#include <trial/scratch.h>
 #include <unistd.h>
 
 #include <fstream>

@@ -1,7 +1,7 @@
 #include "measure.h"
 
 #include <trial/child.h>
-#include <trial/folder.h>
+#include <trial/scratch.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -50,7 +50,7 @@ std::vector<Trial> trials(const Plan& plan) {
 }
 
 carrel::Result<void> measure(const Plan& plan, std::size_t number, Trial& trial) {
-  const trial::Folder folder("grader");
+  const trial::Folder folder("carrel-grader");
   if (folder.path().empty()) {
     return fail(Code::kUnavailable, "cannot make a temporary folder", {}, errno);
   }

@@ -1,6 +1,6 @@
 #include "problem.h"
 
-#include <trial/folder.h>
+#include <trial/scratch.h>
 
 #include <algorithm>
 

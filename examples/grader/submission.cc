@@ -1,6 +1,6 @@
 #include "submission.h"
 
-#include <trial/folder.h>
+#include <trial/scratch.h>
 
 #include "language.h"
 

@@ -1,6 +1,6 @@
 #include "trial.h"
 
-#include <trial/folder.h>
+#include <trial/scratch.h>
 #include <trial/leftovers.h>
 
 #include <algorithm>

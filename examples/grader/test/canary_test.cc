@@ -7,7 +7,7 @@
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <trial/folder.h>
+#include <trial/scratch.h>
 #include <unistd.h>
 
 #include <fstream>
@@ -31,7 +31,7 @@ class CanaryTest : public testing::Test {
     return {path, port};
   }
 
-  trial::Folder folder_{"canary"};
+  trial::Folder folder_{"carrel-canary"};
   Canary canary_{folder_.path(), fs::path(GRADER_FILES) / "problems" / "sum",
                  Submission{"test.py", "sum", "python", ""}};
 };

@@ -5,7 +5,7 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/wait.h>
-#include <trial/folder.h>
+#include <trial/scratch.h>
 
 #include <fstream>
 #include <functional>
@@ -45,7 +45,7 @@ class Night {
  public:
   Night(const std::string& direct, const std::function<std::string(int)>& through,
         int port)
-      : line_(port), folder_("night") {
+      : line_(port), folder_("carrel-night") {
     {
       std::ofstream out(folder_.path() / "grader.toml");
       out << "store = \"" << through(line_.port()) << "\"\n[worker]\nlease = \"5s\"\n"

@@ -1,6 +1,6 @@
 // The unit is one that systemd takes.
 #include <gtest/gtest.h>
-#include <trial/folder.h>
+#include <trial/scratch.h>
 
 #include <array>
 #include <cstdio>
@@ -15,7 +15,7 @@ namespace {
 TEST(Service, ItsUnitIsOneThatSystemdTakes) {
   const char* verifier = "/usr/bin/systemd-analyze";
   if (!std::filesystem::exists(verifier)) GTEST_SKIP() << "needs " << verifier;
-  const trial::Folder folder("unit");
+  const trial::Folder folder("carrel-unit");
   const auto unit = folder.path() / "grader.service";
   // It names the program where it will be installed.
   std::ofstream(unit) << std::regex_replace(trial::content_of(GRADER_UNIT),
