@@ -331,8 +331,7 @@ Ticket ticket_of(const Row& row) {
   return {row.id, row.bucket->queue, row.bucket->kind, row.bucket->priority};
 }
 
-Claimed claimed_of(const Row& row) {
-  Claimed c;
+void fill_claimed(Claimed& c, const Row& row) {
   c.lease = {row.id, row.rule.fence};
   c.queue = row.bucket->queue;
   c.kind = row.bucket->kind;
@@ -343,7 +342,6 @@ Claimed claimed_of(const Row& row) {
   c.attempt = row.rule.attempt;
   c.max_attempts = row.rule.max_attempts;
   c.crashes = row.rule.crashes;
-  return c;
 }
 
 JobRecord record_of(const Row& row) {

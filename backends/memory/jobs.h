@@ -128,7 +128,7 @@ Result<void> check(const NewJob& job, const NewJob* checked);
 Result<void> check_queue(const std::string& name);
 
 Ticket ticket_of(const Row& row);
-Claimed claimed_of(const Row& row);
+void fill_claimed(Claimed& claimed, const Row& row);  // a fresh one
 JobRecord record_of(const Row& row);
 
 // The bounds on what a row keeps.

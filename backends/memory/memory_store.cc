@@ -1,5 +1,6 @@
 #include "memory_store.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "access.h"
@@ -57,8 +58,9 @@ std::vector<Result<Inserted>> MemoryStore::insert(std::span<const NewJob> jobs,
     checked = &job;
     if (!job.request_id.empty()) {
       if (const Row* first = jobs_.find_request(job.request_id)) {
-        Inserted& known =
-            answers.emplace_back(Inserted{first->id, true, false, {}}).value();
+        Inserted& known = answers.emplace_back().value();
+        known.id = first->id;
+        known.existed = true;
         if (first->rule.state == State::kAvailable) known.ticket = ticket_of(*first);
         continue;
       }
@@ -70,7 +72,8 @@ std::vector<Result<Inserted>> MemoryStore::insert(std::span<const NewJob> jobs,
       }
     }
     const Row& row = jobs_.insert(job, access.now());
-    Inserted& inserted = answers.emplace_back(Inserted{row.id, false, false, {}}).value();
+    Inserted& inserted = answers.emplace_back().value();
+    inserted.id = row.id;
     if (row.rule.state == State::kAvailable) inserted.ticket = ticket_of(row);
   }
   return answers;
@@ -114,7 +117,7 @@ Result<std::vector<ClaimAnswer>> MemoryStore::claim(std::span<const Ticket> tick
                    start(*row, worker, claim_number, lease, access.now())) {
       answers.emplace_back(tl::unexpect, *refusal);
     } else {
-      answers.emplace_back(claimed_of(*row));
+      fill_claimed(answers.emplace_back().value(), *row);
     }
   }
   return answers;
@@ -136,6 +139,7 @@ std::optional<Refusal> MemoryStore::start(Row& row, std::string_view worker,
 std::vector<Claimed> MemoryStore::take(const Demand& demand, std::string_view worker,
                                        std::uint64_t claim_number, Duration lease,
                                        Time now) {
+  constexpr std::size_t kUsual = 256;  // rows that a claim is made ready for at once
   std::vector<Claimed> taken;
   std::vector<Row*> full;
   // Where its limit or rate is full a row is passed over, and stays where it is while the
@@ -146,7 +150,8 @@ std::vector<Claimed> MemoryStore::take(const Demand& demand, std::string_view wo
       return false;
     }
     if (start(row, worker, claim_number, lease, now)) return false;
-    taken.push_back(claimed_of(row));
+    if (taken.empty()) taken.reserve(std::min(demand.max, kUsual));
+    fill_claimed(taken.emplace_back(), row);
     return true;
   });
   for (Row* row : full) {
@@ -211,7 +216,7 @@ std::vector<Result<Finished>> MemoryStore::finish(std::span<const Finish> runs) 
   Access access(*this);
   const Time now = access.now();
   for (const Finish& run : runs) {
-    Finished& answer = answers.emplace_back(Finished{}).value();
+    Finished& answer = answers.emplace_back().value();
     Row* row = jobs_.find(run.lease.id);
     if (row == nullptr) {
       answer.kind = Finished::Kind::kStale;
@@ -223,7 +228,7 @@ std::vector<Result<Finished>> MemoryStore::finish(std::span<const Finish> runs) 
       answer.state = r.rule.state;
       if (answer.kind == Finished::Kind::kApplied) keep_outcome(r, run, now);
     });
-    answer.freed = std::exchange(jobs_.freed(), {});
+    if (!jobs_.freed().empty()) answer.freed = std::exchange(jobs_.freed(), {});
   }
   if (!answers.empty()) add_eased(now, answers.back()->freed);
   return answers;

@@ -1,5 +1,8 @@
 // What waits inside the store: the fused claim, and those who want to see a job's end.
+#include <carrel/telling_source.h>
+
 #include <algorithm>
+#include <utility>
 
 #include "access.h"
 #include "memory_store.h"
@@ -7,21 +10,70 @@
 namespace carrel::memory {
 
 // The store as its own queue.
-class MemoryStore::Source final : public ClaimSource {
+class MemoryStore::Source final : public ClaimSource, public TellingSource {
  public:
   explicit Source(MemoryStore& store) : store_(store) {}
+  ~Source() override {
+    if (told_.call) Source::interrupt();
+  }
+
+  void tell(std::function<void()> told) override {
+    told_.call = std::make_shared<Call>(std::move(told));
+  }
 
   Result<std::vector<Claimed>> claim(const Demand& demand, std::string_view worker,
                                      std::uint64_t claim_number, Duration lease,
                                      Duration wait) override {
     std::vector<Claimed> taken;
     Access access(store_);
-    const auto stopped = [&] { return interrupted_ || store_.interrupted_; };
+    disarm();
     if (stopped() || demand.max == 0) return taken;
     taken = store_.take(demand, worker, claim_number, lease, access.now());
-    if (!taken.empty() || wait <= Duration::zero()) return taken;
+    if (!taken.empty()) return taken;
+    if (wait > Duration::zero()) {
+      taken = wait_for(demand, worker, claim_number, lease, deadline_after(wait), access);
+    }
+    if (taken.empty() && told_.call && !stopped()) {
+      remember(demand);
+      store_.waiters_.add(told_);
+      armed_ = true;
+    }
+    return taken;
+  }
 
-    const auto deadline = deadline_after(wait);
+  void interrupt() noexcept override {
+    {
+      Access access(store_);
+      interrupted_ = true;
+      if (signal_ != nullptr) signal_->notify_all();
+      const bool pass_on = armed_ && told_.called;  // a call that it never followed
+      disarm();
+      if (pass_on) store_.waiters_.call_all(access.wakes());
+    }
+    if (told_.call) told_.call->wait_over();
+  }
+
+ private:
+  bool stopped() const { return interrupted_ || store_.interrupted_; }
+
+  void disarm() {
+    if (!std::exchange(armed_, false)) return;
+    store_.waiters_.remove(told_);
+    told_.called = false;
+  }
+
+  void remember(const Demand& demand) {
+    queues_.assign(demand.queues.begin(), demand.queues.end());
+    kinds_.assign(demand.kinds.begin(), demand.kinds.end());
+    bounds_.assign(demand.bounds.begin(), demand.bounds.end());
+    demand_ = {queues_, kinds_, demand.max, demand.in_order, bounds_};
+  }
+
+  std::vector<Claimed> wait_for(const Demand& demand, std::string_view worker,
+                                std::uint64_t claim_number, Duration lease,
+                                std::chrono::steady_clock::time_point deadline,
+                                Access& access) {
+    std::vector<Claimed> taken;
     Waiters::Waiter waiter{demand, store_.signals_.take()};
     signal_ = waiter.signal;
     store_.waiters_.add(waiter);
@@ -43,16 +95,16 @@ class MemoryStore::Source final : public ClaimSource {
     return taken;
   }
 
-  void interrupt() noexcept override {
-    const std::lock_guard lock(store_.mutex_);
-    interrupted_ = true;
-    if (signal_ != nullptr) signal_->notify_all();
-  }
-
- private:
   MemoryStore& store_;
-  bool interrupted_ = false;                   // both under the store's lock
+  // All under the store's lock.
+  bool interrupted_ = false;
   std::condition_variable* signal_ = nullptr;  // while claim() waits
+  Demand demand_;                              // of the claim that found nothing
+  std::vector<std::string> queues_;
+  std::vector<std::string> kinds_;
+  std::vector<QueueBound> bounds_;
+  Waiters::Waiter told_{demand_, nullptr};
+  bool armed_ = false;  // the last claim found nothing, and told_ is among the waiters
 };
 
 std::unique_ptr<ClaimSource> MemoryStore::claim_source() {

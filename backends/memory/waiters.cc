@@ -3,6 +3,7 @@
 #include <carrel/demand.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace carrel::memory {
 
@@ -31,16 +32,21 @@ void Waiters::call(const std::string& queue, const std::string& kind, std::size_
   for (Waiter* waiter : waiters_) {
     if (count == 0) return;
     if (waiter->called || !wants(waiter->demand, queue, kind)) continue;
-    waiter->called = true;
-    wakes.add(waiter->signal);
+    call(*waiter, wakes);
     count -= std::min(count, most_of(waiter->demand, queue));
   }
 }
 
 void Waiters::call_all(Wakes& wakes) {
-  for (Waiter* waiter : waiters_) {
-    waiter->called = true;
-    wakes.add(waiter->signal);
+  for (Waiter* waiter : waiters_) call(*waiter, wakes);
+}
+
+void Waiters::call(Waiter& waiter, Wakes& wakes) {
+  const bool again = std::exchange(waiter.called, true);
+  if (!waiter.call) {
+    wakes.add(waiter.signal);
+  } else if (!again) {
+    wakes.add(waiter.call);
   }
 }
 

@@ -23,7 +23,7 @@ void ActiveRun::on_progress(float fraction, std::string_view message) noexcept {
   Progress progress = as_progress(fraction, message);
   if (on_progress_) {
     std::lock_guard lock(telling_);
-    if (ended_.load()) return;
+    if (ended()) return;
     (*on_progress_)(job, progress);
   }
   std::lock_guard lock(mutex_);
@@ -52,47 +52,53 @@ void ActiveRun::on_end(Outcome end) noexcept { end_once(std::move(end), false); 
 
 void ActiveRun::abandon(Outcome end) noexcept { end_once(std::move(end), true); }
 
-void ActiveRun::end_once(Outcome end, bool abandoned) noexcept {
-  if (ended_.exchange(true)) return;
+void ActiveRun::end_once(Outcome&& end, bool abandoned) noexcept {
+  const std::uint8_t before = marks_.fetch_or(kEnded);
+  if ((before & kEnded) != 0) return;
   if (on_progress_) {
     std::lock_guard told(telling_);
   }
   std::shared_ptr<Run> run;
   {
-    std::lock_guard lock(mutex_);
-    run.swap(run_);  // the isolation's side holds this sink: the circle ends here
+    std::unique_lock lock(mutex_, std::defer_lock);
+    if ((before & kSeen) != 0) lock.lock();
+    // The isolation's side holds this sink: the circle ends here.
+    if ((before & kAttached) != 0) run.swap(run_);
   }
   if (abandoned && run) run->abandon();
   outcome = std::move(end);
-  runner_.ended(shared_from_this());
+  runner_.ended(*this);
 }
 
 void ActiveRun::attach(std::shared_ptr<Run> run) noexcept {
-  std::optional<StopReason> stop;
-  {
-    std::lock_guard lock(mutex_);
-    if (ended_.load()) return;
-    run_ = run;
-    stop = stop_reason();
+  run_ = std::move(run);
+  if ((marks_.fetch_or(kAttached) & kEnded) != 0) {
+    run_.reset();  // it ended before, and nobody else looks at it
+    return;
   }
-  // It may have ended between the check and here: the handle is dropped then too.
-  if (stop) run->request_stop(*stop);
+  // A stop that was asked for before this was attached found no handle.
+  if (const auto reason = stop_reason()) {
+    if (const auto attached = climb(Rung::kStop)) attached->request_stop(*reason);
+  }
 }
 
 std::shared_ptr<Run> ActiveRun::climb(Rung step) noexcept {
   std::lock_guard lock(mutex_);
-  if (run_ && kind.traits.can_kill) climbed_ = std::max(climbed_, step);
+  const std::uint8_t marks = marks_.fetch_or(kSeen);
+  if ((marks & (kAttached | kEnded)) != kAttached) return nullptr;
+  if (kind.traits.can_kill) climbed_ = std::max(climbed_, step);
   return run_;
 }
 
 bool ActiveRun::stop(StopReason reason) noexcept {
+  int none = -1;
+  if (!stop_.compare_exchange_strong(none, static_cast<int>(reason))) return false;
   std::shared_ptr<Run> run;
   {
     std::lock_guard lock(mutex_);
-    if (stop_.load() >= 0) return false;
-    stop_ = static_cast<int>(reason);
-    if (!ended_.load()) climbed_ = std::max(climbed_, Rung::kStop);
-    run = run_;
+    const std::uint8_t marks = marks_.fetch_or(kSeen);
+    if ((marks & kEnded) == 0) climbed_ = std::max(climbed_, Rung::kStop);
+    if ((marks & (kAttached | kEnded)) == kAttached) run = run_;
   }
   if (run) run->request_stop(reason);
   return true;

@@ -7,9 +7,11 @@
 #pragma once
 
 #include <carrel/isolation.h>
+#include <carrel/retry.h>
 
 #include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -33,7 +35,7 @@ class ActiveRun final : public RunSink, public std::enable_shared_from_this<Acti
   // stop touching them when they are given up.
   using ProgressFn = std::function<void(const Claimed&, const Progress&)>;
   // `on_progress`: who hears of it; may be null.
-  ActiveRun(Claimed claimed, const Kind& its_kind, Runner& runner,
+  ActiveRun(Claimed&& claimed, const Kind& its_kind, Runner& runner,
             std::shared_ptr<const ProgressFn> on_progress = nullptr)
       : job(std::move(claimed)),
         kind(its_kind),
@@ -45,13 +47,17 @@ class ActiveRun final : public RunSink, public std::enable_shared_from_this<Acti
 
   // Filled at the end, read by the completer.
   Outcome outcome;
-  Finish finish;
+  Decision decision;
   bool more_ends = false;  // others follow at once
+  // What the store was told of the end and could not take yet.
+  std::unique_ptr<Finish> unsent;
 
   QueueSlots::Slot* slot = nullptr;  // that it has, until it ends; null: none
 
   // Places in tables of others, guarded by them.
-  std::size_t index = 0;  // the Runner's
+  std::size_t index = 0;           // the Runner's
+  bool busy = true;                // counted among its busy ones
+  ActiveRun* ended_before = nullptr;  // the Completer's
   std::atomic<bool> on_ladder{false};
   std::pair<std::chrono::steady_clock::time_point, std::uint64_t> rung;  // the Ladder's
 
@@ -75,7 +81,7 @@ class ActiveRun final : public RunSink, public std::enable_shared_from_this<Acti
   // Ends the run here with `end`, whatever its thread still does. Nothing if it had
   // ended.
   void abandon(Outcome end) noexcept;
-  bool ended() const noexcept { return ended_.load(); }
+  bool ended() const noexcept { return (marks_.load() & kEnded) != 0; }
 
   // Moves into `beat` what it has not carried yet.
   void take_news(Beat& beat);
@@ -84,22 +90,31 @@ class ActiveRun final : public RunSink, public std::enable_shared_from_this<Acti
   void return_news(Beat&& beat);
 
  private:
-  // The handle, and that it is about to be told so; empty after the end.
+  // The handle, and that it is about to be told so; empty before it is attached and after
+  // the end.
   std::shared_ptr<Run> climb(Rung step) noexcept;
-  void end_once(Outcome end, bool abandoned) noexcept;
+  void end_once(Outcome&& end, bool abandoned) noexcept;
+
+  // What has happened to the handle. Nearly every run is attached and ends, and nobody
+  // looks at it in between: then these marks are all that it takes, and no lock.
+  enum Mark : std::uint8_t {
+    kAttached = 1,  // run_ is set, and changes no more but for its release at the end
+    kEnded = 2,     // whoever set this releases run_, if it is attached
+    kSeen = 4,      // somebody has taken the mutex for run_ or climbed_: so does the end
+  };
 
   Runner& runner_;
   const std::shared_ptr<const ProgressFn> on_progress_;
   std::mutex telling_;
-  mutable std::mutex mutex_;
-  std::shared_ptr<Run> run_;
-  std::atomic<int> stop_{-1};   // a StopReason once asked; written under the mutex
-  Rung climbed_ = Rung::kNone;  // likewise, and not after the end
+  std::atomic<std::uint8_t> marks_{0};
+  std::atomic<bool> has_news_{false};  // without it there is nothing to lock for
+  std::atomic<int> stop_{-1};          // a StopReason once asked
+  mutable std::mutex mutex_;           // of what follows, of the last two once it is seen
   std::optional<Progress> progress_;
   std::optional<std::string> checkpoint_;
   std::string log_;
-  std::atomic<bool> has_news_{false};  // without it there is nothing to lock for
-  std::atomic<bool> ended_{false};
+  std::shared_ptr<Run> run_;
+  Rung climbed_ = Rung::kNone;  // changes no more after the end
 };
 
 }  // namespace carrel

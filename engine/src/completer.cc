@@ -1,6 +1,7 @@
 #include "completer.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "finish.h"
 #include "hooks.h"
@@ -14,7 +15,11 @@ constexpr std::size_t kMaxBatch = 1024;
 constexpr auto kFirstBackoff = std::chrono::milliseconds(20);
 constexpr auto kLastBackoff = std::chrono::seconds(2);
 
+alignas(ActiveRun) char asleep;  // an address that no run has
+
 }  // namespace
+
+ActiveRun* const Completer::kAsleep = reinterpret_cast<ActiveRun*>(&asleep);
 
 Completer::Completer(Store& store, Hooks hooks, StoreStatus& status, Totals& totals,
                      LogFn log, std::size_t bound)
@@ -24,8 +29,8 @@ Completer::Completer(Store& store, Hooks hooks, StoreStatus& status, Totals& tot
       totals_(totals),
       log_(std::move(log)),
       bound_(bound),
-      at_once_(!store.traits().blocks && hooks_.finished.empty() &&
-               hooks_.failed.empty()) {}
+      has_hooks_(!hooks_.finished.empty() || !hooks_.failed.empty()),
+      at_once_(!store.traits().blocks && !has_hooks_) {}
 
 Completer::~Completer() { stop(); }
 
@@ -34,15 +39,46 @@ void Completer::start(Runner& runner) {
   thread_ = named_thread("carrel-complete", [this] { work(); });
 }
 
-void Completer::push(std::shared_ptr<ActiveRun> run, bool more) noexcept {
+bool Completer::push_quietly(ActiveRun& run) noexcept {
+  ActiveRun* newest = ends_.load();
+  if (newest == kAsleep) return false;
   pending_.fetch_add(1);
-  bool asleep = false;
+  do {
+    if (newest == kAsleep) {  // it fell asleep just now
+      pending_.fetch_sub(1);  // nobody can have missed it: the run is busy still
+      return false;
+    }
+    run.ended_before = newest;
+  } while (!ends_.compare_exchange_weak(newest, &run));
+  return true;
+}
+
+void Completer::push(ActiveRun& run) noexcept {
+  const bool settles = at_once_ && !run.more_ends;  // the caller does, next
+  pending_.fetch_add(1);
+  ActiveRun* newest = ends_.load();
+  do {
+    run.ended_before = newest == kAsleep ? nullptr : newest;
+  } while (!ends_.compare_exchange_weak(newest, &run));
+  if (newest == kAsleep && !settles) wake_up();
+}
+
+void Completer::wake_up() noexcept {
   {
+    // Who falls asleep says so with the lock held, until it waits.
     std::lock_guard lock(mutex_);
-    queue_.push_back(std::move(run));
-    if (more || !at_once_) asleep = std::exchange(sleeping_, false);
   }
-  if (asleep) wake_.notify_one();
+  wake_.notify_one();
+}
+
+void Completer::gather() {
+  ActiveRun* newest = ends_.exchange(asleep_ ? kAsleep : nullptr);
+  const auto before = static_cast<std::ptrdiff_t>(queue_.size());
+  for (ActiveRun* run = newest == kAsleep ? nullptr : newest; run != nullptr;
+       run = run->ended_before) {
+    queue_.push_back(run);
+  }
+  std::reverse(queue_.begin() + before, queue_.end());
 }
 
 void Completer::settle() noexcept {
@@ -50,7 +86,9 @@ void Completer::settle() noexcept {
   std::unique_lock lock(mutex_);
   if (committing_) {
     settle_again_ = true;
-  } else if (!failed_ && !stopping_) {
+  } else if (failed_ || stopping_) {
+    if (asleep_) wake_.notify_one();
+  } else {
     commit_queue(lock);
   }
 }
@@ -60,18 +98,23 @@ void Completer::commit_queue(std::unique_lock<std::mutex>& lock) {
   failed_ = false;
   do {
     settle_again_ = false;
-    const auto end =
-        queue_.begin() + static_cast<std::ptrdiff_t>(std::min(kMaxBatch, queue_.size()));
-    batch_.assign(std::make_move_iterator(queue_.begin()), std::make_move_iterator(end));
-    queue_.erase(queue_.begin(), end);
+    gather();
+    if (queue_.size() <= kMaxBatch) {
+      batch_.swap(queue_);
+    } else {
+      const auto end = queue_.begin() + static_cast<std::ptrdiff_t>(kMaxBatch);
+      batch_.assign(queue_.begin(), end);
+      queue_.erase(queue_.begin(), end);
+      settle_again_ = true;
+    }
     lock.unlock();
-    commit(batch_);
+    if (!batch_.empty()) commit(batch_);
     lock.lock();
     if (!batch_.empty()) {  // the store was away: the thread tries again
       failed_ = true;
-      queue_.insert(queue_.begin(), std::make_move_iterator(batch_.begin()),
-                    std::make_move_iterator(batch_.end()));
-      if (std::exchange(sleeping_, false)) wake_.notify_one();
+      queue_.insert(queue_.begin(), batch_.begin(), batch_.end());
+      batch_.clear();
+      if (asleep_) wake_.notify_one();
     }
   } while (settle_again_ && !failed_);
   committing_ = false;
@@ -84,11 +127,17 @@ void Completer::work() {
   Duration backoff = kFirstBackoff;
   std::unique_lock lock(mutex_);
   while (true) {
-    // Set anew before each wait: a push that woke it for nothing has cleared it.
-    wake_.wait(lock, [&] {
-      sleeping_ = !stopping_ && queue_.empty();
-      return !sleeping_;
-    });
+    if (queue_.empty()) {
+      ActiveRun* none = nullptr;
+      asleep_ = ends_.compare_exchange_strong(none, kAsleep);
+      // Woken by an end, unless its pusher commits it; that leaves kAsleep again.
+      wake_.wait(lock, [&] {
+        return stopping_ || !queue_.empty() || ends_.load() != kAsleep;
+      });
+      asleep_ = false;
+      none = kAsleep;
+      ends_.compare_exchange_strong(none, nullptr);
+    }
     if (failed_) {
       wake_.wait_for(lock, backoff, [&] { return stopping_; });
       backoff = std::min<Duration>(backoff * 2, kLastBackoff);
@@ -96,91 +145,110 @@ void Completer::work() {
       wake_.wait_for(lock, kTick, [&] { return stopping_; });
     }
     if (stopping_) return;
-    if (committing_ || queue_.empty()) continue;
+    if (committing_) {
+      settle_again_ = true;
+      continue;
+    }
     const auto before = pending_.load();
     commit_queue(lock);
     if (!failed_ || pending_.load() < before) backoff = kFirstBackoff;
   }
 }
 
-void Completer::commit(Batch& batch) {
-  std::vector<Finish> finishes;
-  finishes.reserve(batch.size());
-  for (auto& run : batch) {
-    Finish& finish = run->finish;
-    Beat news;
-    run->take_news(news);  // what no beat has carried goes with the end
-    if (news.progress) finish.progress = std::move(news.progress);
-    if (news.checkpoint) finish.checkpoint = std::move(news.checkpoint);
-    finish.log += news.log;
-    if (finish.verdict == Verdict::kCompleted)
-      finish.result = std::move(run->outcome.result);
-    finishes.push_back(std::move(finish));
+void Completer::describe(ActiveRun& run, Finish& finish) {
+  if (run.unsent) {
+    finish = std::move(*run.unsent);
+    run.unsent.reset();
+  } else {
+    fill_finish(finish, run.job, run.outcome, run.decision, run.climbed());
   }
-  auto answers = store_.finish(finishes);
+  Beat news;
+  run.take_news(news);  // what no beat has carried goes with the end
+  if (news.progress) finish.progress = std::move(news.progress);
+  if (news.checkpoint) finish.checkpoint = std::move(news.checkpoint);
+  if (!news.log.empty()) finish.log += news.log;
+  if (finish.verdict == Verdict::kCompleted) {
+    finish.result = std::move(run.outcome.result);
+  }
+}
+
+void Completer::keep(ActiveRun& run, Finish&& finish) {
+  run.outcome.result = std::move(finish.result);
+  run.unsent = std::make_unique<Finish>(std::move(finish));
+}
+
+void Completer::commit(Batch& batch) {
+  finishes_.resize(batch.size());
+  for (std::size_t i = 0; i < batch.size(); ++i) describe(*batch[i], finishes_[i]);
+  auto answers = store_.finish(finishes_);
   Batch again;
-  Batch done;
-  std::vector<Ticket> freed;
-  done.reserve(batch.size());
+  Sums sums;
   for (std::size_t i = 0; i < batch.size(); ++i) {
     ActiveRun& run = *batch[i];
     if (answers[i]) {
-      status_.answered();
-      applied(run, std::move(finishes[i]), std::move(*answers[i]), freed);
-      done.push_back(std::move(batch[i]));
+      applied(run, finishes_[i], std::move(*answers[i]), sums);
+      done_.push_back(&run);
       continue;
     }
-    run.finish = std::move(finishes[i]);
+    keep(run, std::move(finishes_[i]));
     if (answers[i].error().code == Code::kUnavailable) {
       status_.failed("finish", answers[i].error());
-      run.outcome.result = std::move(run.finish.result);
-      again.push_back(std::move(batch[i]));
-    } else if (run.finish.verdict == Verdict::kDiscarded) {
+      again.push_back(&run);
+    } else if (run.unsent->verdict == Verdict::kDiscarded) {
       // Not even its failure can be stored: the lease gives the job back.
       log_(LogLevel::kError,
            "job " + std::to_string(value(run.job.lease.id)) +
                ": its end cannot be stored: " + answers[i].error().message);
-      done.push_back(std::move(batch[i]));
+      done_.push_back(&run);
     } else {
       cannot_store(run, answers[i].error());
-      again.push_back(std::move(batch[i]));
+      again.push_back(&run);
     }
   }
-  batch = std::move(again);
-  pending_.fetch_sub(done.size());
-  runner_->retire(done);
-  if (!freed.empty() && hooks_.freed) hooks_.freed(std::move(freed));
+  finishes_.clear();
+  if (again.size() < batch.size()) status_.answered();
+  count(sums);
+  batch.swap(again);
+  pending_.fetch_sub(done_.size());
+  if (!batch.empty()) runner_->put_off(batch);
+  runner_->retire(done_);
+  done_.clear();
+  if (!sums.freed.empty() && hooks_.freed) hooks_.freed(std::move(sums.freed));
 }
 
-void Completer::applied(ActiveRun& run, Finish&& finish, Finished&& finished,
-                        std::vector<Ticket>& freed) {
+void Completer::applied(ActiveRun& run, Finish& finish, Finished&& finished, Sums& sums) {
   if (finished.kind == Finished::Kind::kStale) {
     totals_.stale.fetch_add(1);
     log_(LogLevel::kWarn, "job " + std::to_string(value(run.job.lease.id)) +
                               ": its lease was lost; what this run did is dropped");
     return;
   }
-  for (auto& ticket : finished.freed) freed.push_back(std::move(ticket));
+  for (auto& ticket : finished.freed) sums.freed.push_back(std::move(ticket));
   const Verdict verdict = verdict_of(finish, finished, run.outcome);
-  if (verdict == Verdict::kCompleted) totals_.completed.fetch_add(1);
-  if (verdict == Verdict::kCancelled) totals_.cancelled.fetch_add(1);
-  if (verdict == Verdict::kRetry || verdict == Verdict::kDiscarded) {
-    totals_.failed.fetch_add(1);
-  }
+  if (verdict == Verdict::kCompleted) ++sums.completed;
+  if (verdict == Verdict::kCancelled) ++sums.cancelled;
+  if (verdict == Verdict::kRetry || verdict == Verdict::kDiscarded) ++sums.failed;
   if (hooks_.due_in && (verdict == Verdict::kRetry || verdict == Verdict::kSnoozed)) {
     hooks_.due_in(finish.retry_in);
   }
-  if (hooks_.finished.empty() && hooks_.failed.empty()) return;
+  if (!has_hooks_) return;
+  count(sums);  // a hook may look
   run.outcome.result = std::move(finish.result);
   const Event event{run.job, run.outcome, verdict, finished.state};
   tell(hooks_.finished, log_, event);
   if (is_failure(verdict)) tell(hooks_.failed, log_, event);
 }
 
+void Completer::count(Sums& sums) {
+  if (const auto n = std::exchange(sums.completed, 0)) totals_.completed.fetch_add(n);
+  if (const auto n = std::exchange(sums.failed, 0)) totals_.failed.fetch_add(n);
+  if (const auto n = std::exchange(sums.cancelled, 0)) totals_.cancelled.fetch_add(n);
+}
+
 // The store refuses this row for good: the attempt fails instead, and no retry can mend
 // it.
 void Completer::cannot_store(ActiveRun& run, const Error& error) {
-  Finish& finish = run.finish;
+  Finish& finish = *run.unsent;
   finish.verdict = Verdict::kDiscarded;
   finish.retry_in = Duration{0};
   finish.result.clear();
@@ -215,7 +283,8 @@ void Completer::stop() {
   if (thread_.joinable()) thread_.join();
   std::unique_lock lock(mutex_);
   flushed_.wait(lock, [&] { return !committing_; });
-  for (const auto& run : queue_) {
+  gather();
+  for (const ActiveRun* run : queue_) {
     log_(LogLevel::kError, "job " + std::to_string(value(run->job.lease.id)) +
                                ": its end was not stored; it will run again");
   }

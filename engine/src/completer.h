@@ -50,8 +50,13 @@ class Completer {
   ~Completer();  // stop() was called
 
   void start(Runner& runner);
-  // An end. With `more` its commit may wait for a millisecond, or for the next settle().
-  void push(std::shared_ptr<ActiveRun> run, bool more) noexcept;
+  // Whoever reports an end commits it, and the runner counts a run as busy until then.
+  bool at_once() const noexcept { return at_once_; }
+  // An end whose commit may wait for a millisecond, or for the next settle(). True: it
+  // was taken, and this object was not touched since; it may be gone. False: see push().
+  bool push_quietly(ActiveRun& run) noexcept;
+  // An end. The run lives until the runner is told to retire it, which may be at once.
+  void push(ActiveRun& run) noexcept;
   // Commits what was pushed, here or, if somebody is just committing, there.
   void settle() noexcept;
   bool keeps_up() const noexcept { return pending_.load() < bound_; }
@@ -62,15 +67,32 @@ class Completer {
   void stop();
 
  private:
-  using Batch = std::vector<std::shared_ptr<ActiveRun>>;
+  using Batch = std::vector<ActiveRun*>;
+  // The ends that were pushed, the newest first: a list without a lock, so that the many
+  // short jobs of a thread pool do not take one each. kAsleep in its place: there are
+  // none, and the thread sleeps until some come.
+  static ActiveRun* const kAsleep;
+  void wake_up() noexcept;
+  // With the lock held: moves them to the end of queue_, the oldest first.
+  void gather();
+
   void work();
   // With the lock held, which it gives up meanwhile.
   void commit_queue(std::unique_lock<std::mutex>& lock);
   // Commits what it can; what is to be tried again stays in `batch`.
   void commit(Batch& batch);
-  void applied(ActiveRun& run, Finish&& finish, Finished&& finished,
-               std::vector<Ticket>& freed);
+  // From a run to what the store is told, and back where it could not be told.
+  static void describe(ActiveRun& run, Finish& finish);
+  static void keep(ActiveRun& run, Finish&& finish);
+  struct Sums {
+    std::size_t completed = 0;
+    std::size_t failed = 0;
+    std::size_t cancelled = 0;
+    std::vector<Ticket> freed;
+  };
+  void applied(ActiveRun& run, Finish& finish, Finished&& finished, Sums& sums);
   void cannot_store(ActiveRun& run, const Error& error);
+  void count(Sums& sums);
 
   Store& store_;
   const Hooks hooks_;
@@ -78,20 +100,25 @@ class Completer {
   Totals& totals_;
   LogFn log_;
   const std::size_t bound_;
-  const bool at_once_;  // whoever reports an end commits it
+  const bool has_hooks_;
+  const bool at_once_;
   Runner* runner_ = nullptr;
 
+  std::atomic<ActiveRun*> ends_{nullptr};
+  std::atomic<std::size_t> pending_{0};  // pushed, or about to be, and not committed
   std::mutex mutex_;
   std::condition_variable wake_;
   std::condition_variable flushed_;
   Batch queue_;
-  Batch batch_;  // whoever is committing has it
+  // Whoever is committing has these; they are kept for their memory.
+  Batch batch_;
+  Batch done_;
+  std::vector<Finish> finishes_;
   bool stopping_ = false;
-  bool sleeping_ = false;
+  bool asleep_ = false;      // the thread is: who empties ends_ leaves kAsleep there
   bool committing_ = false;  // somebody is: one at a time
   bool settle_again_ = false;
   bool failed_ = false;  // the front of the queue waits for a further try
-  std::atomic<std::size_t> pending_{0};
   std::thread thread_;
 };
 

@@ -9,6 +9,7 @@ Limits KindConfig::limits() const {
 }
 
 const KindConfig& Config::kind(std::string_view name) const {
+  if (jobs.empty()) return defaults;
   const auto it = jobs.find(std::string(name));
   return it == jobs.end() ? defaults : it->second;
 }

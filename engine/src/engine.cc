@@ -73,26 +73,27 @@ std::vector<Result<JobId>> Engine::enqueue(std::span<const Request> requests) {
 
 Result<Inserted> Engine::insert(std::string_view kind, const Json& args,
                                 const EnqueueOptions& options) {
-  const Request request{std::string(kind), args, options};
-  return std::move(insert(std::span(&request, 1)).front());
+  Impl::NewJobs jobs(1);
+  impl_->add(jobs, kind, args, options);
+  return std::move(impl_->insert(std::move(jobs)).front());
 }
 
 std::vector<Result<Inserted>> Engine::insert(std::span<const Request> requests) {
-  std::vector<Result<NewJob>> jobs;
-  jobs.reserve(requests.size());
+  Impl::NewJobs jobs(requests.size());
   for (const auto& request : requests) {
-    jobs.push_back(new_job(request.kind, request.args, request.options));
+    impl_->add(jobs, request.kind, request.args, request.options);
   }
   return impl_->insert(std::move(jobs));
 }
 
 Result<NewJob> Engine::new_job(std::string_view kind, const Json& args,
                                const EnqueueOptions& options) const {
-  try {
-    return impl_->make_job(kind, args.is_null() ? std::string() : args.dump(), options);
-  } catch (const Json::exception& e) {
-    return fail(Code::kInvalid, std::string("the arguments: ") + e.what(), "enqueue");
+  Impl::NewJobs jobs(1);
+  impl_->add(jobs, kind, args, options);
+  if (jobs.rows.empty()) {
+    return tl::unexpected<Error>(std::move(jobs.refused.front().second));
   }
+  return std::move(jobs.rows.front());
 }
 
 void Engine::publish(std::span<const Ticket> tickets) { impl_->announce(tickets); }
@@ -107,8 +108,8 @@ void Engine::publish(std::span<const Inserted> jobs) {
 
 Result<JobId> Engine::enqueue_bytes(std::string_view kind, std::string payload,
                                     const EnqueueOptions& options) {
-  std::vector<Result<NewJob>> jobs;
-  jobs.push_back(impl_->make_job(kind, std::move(payload), options));
+  Impl::NewJobs jobs(1);
+  impl_->add(jobs, kind, std::move(payload), options);
   return id_of(std::move(impl_->insert(std::move(jobs)).front()));
 }
 

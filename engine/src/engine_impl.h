@@ -10,6 +10,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "holds.h"
@@ -28,14 +29,19 @@ class Engine::Impl {
   Result<void> add_fork_hook(const std::function<void(Handlers&)>& add);
   Result<void> ignite();
 
-  std::vector<Result<Inserted>> insert(std::vector<Result<NewJob>> jobs);
-  Result<std::optional<Limit>> limit_of(std::string_view kind,
-                                        const std::string& payload) const;
-  Result<std::optional<Rate>> rate_of(std::string_view kind,
-                                      const std::string& payload) const;
-  Result<NewJob> make_job(std::string_view kind, std::string payload,
-                          const EnqueueOptions& options) const;
-
+  // Jobs on their way to the store, made where they are handed to it from.
+  struct NewJobs {
+    explicit NewJobs(std::size_t most) { rows.reserve(most); }
+    std::vector<NewJob> rows;
+    // Those that were refused, by their places among all, in order.
+    std::vector<std::pair<std::size_t, Error>> refused;
+  };
+  void add(NewJobs& jobs, std::string_view kind, const Json& args,
+           const EnqueueOptions& options) const;
+  void add(NewJobs& jobs, std::string_view kind, std::string payload,
+           const EnqueueOptions& options) const;
+  // An answer for each that was added, in order.
+  std::vector<Result<Inserted>> insert(NewJobs jobs);
   void announce(std::span<const Ticket> tickets);
 
   Result<Json> wait(JobId id, Duration timeout);
@@ -73,8 +79,12 @@ class Engine::Impl {
   std::string absolute(const std::string& url) const;
   BackendOptions backend_options() const;
 
+  void refuse_too_large(NewJobs& jobs) const;
   bool knows(std::string_view kind) const;
   bool waits_for_itself(const JobRecord& job);
+  // Of a fresh `job`.
+  Result<void> fill(NewJob& job, std::string_view kind, std::string payload,
+                    const EnqueueOptions& options) const;
   void publish(std::vector<Ticket> tickets);
   void due_in(Duration delay);
   void run_inline(const Ticket& ticket);
@@ -99,6 +109,7 @@ class Engine::Impl {
   // that was interrupted stays so.
   mutable std::mutex queue_mutex_;
   std::shared_ptr<Queue> queue_;
+  bool has_queue_ = false;  // whether that is so, from ignition on
 
   std::mutex lifecycle_mutex_;  // start, stop, drain: one at a time
   mutable std::mutex worker_mutex_;

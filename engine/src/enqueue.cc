@@ -2,6 +2,7 @@
 #include <carrel/hold.h>
 
 #include <algorithm>
+#include <iterator>
 
 #include "engine_impl.h"
 #include "key_template.h"
@@ -16,39 +17,44 @@ constexpr Duration kMaxDelay = std::chrono::hours(24 * 366 * 100);
 // How long an enqueue may wait for its commit.
 constexpr Duration kInsertDeadline = std::chrono::seconds(30);
 
-Result<void> check_name(std::string_view what, std::string_view name) {
-  const bool bad = std::any_of(name.begin(), name.end(),
-                               [](unsigned char c) { return c < 0x20 || c == 0x7f; });
-  if (name.empty() || name.size() > kMaxName || bad) {
-    return fail(Code::kInvalid,
-                std::string(what) +
-                    " must be 1 to 128 bytes without control characters, got " +
-                    Json(name).dump(-1, ' ', true, Json::error_handler_t::replace),
-                "enqueue");
+bool is_name(std::string_view name) {
+  if (name.empty() || name.size() > kMaxName) return false;
+  bool control = false;
+  for (const char c : name) {
+    const auto byte = static_cast<unsigned char>(c);
+    control |= byte < 0x20 || byte == 0x7f;
   }
-  return {};
+  return !control;
 }
 
-Result<void> check_duration(std::string_view what, Duration d) {
-  if (d.count() < 0 || d > kMaxDelay) {
-    return fail(Code::kInvalid,
-                std::string(what) + " must be between 0 and 100 years, got " + to_text(d),
-                "enqueue");
-  }
-  return {};
+tl::unexpected<Error> bad_name(std::string_view what, std::string_view name) {
+  return fail(Code::kInvalid,
+              std::string(what) +
+                  " must be 1 to 128 bytes without control characters, got " +
+                  Json(name).dump(-1, ' ', true, Json::error_handler_t::replace),
+              "enqueue");
+}
+
+bool is_delay(Duration d) { return d.count() >= 0 && d <= kMaxDelay; }
+
+tl::unexpected<Error> bad_delay(std::string_view what, Duration d) {
+  return fail(Code::kInvalid,
+              std::string(what) + " must be between 0 and 100 years, got " + to_text(d),
+              "enqueue");
 }
 
 Result<void> check(const NewJob& job) {
-  if (auto ok = check_name("a kind", job.kind); !ok) return ok;
+  if (!is_name(job.kind)) return bad_name("a kind", job.kind);
   if (is_hold(job.kind)) {
     return fail(Code::kInvalid,
                 "kinds that begin with \"" + std::string(kHoldKind) + "\" are holds",
                 "enqueue");
   }
-  if (auto ok = check_name("a queue", job.queue); !ok) return ok;
-  if (auto ok = check_duration("delay", job.delay); !ok) return ok;
-  if (auto ok = check_duration("start_within", job.start_within); !ok) return ok;
-  return check_duration("timeout", job.timeout);
+  if (!is_name(job.queue)) return bad_name("a queue", job.queue);
+  if (!is_delay(job.delay)) return bad_delay("delay", job.delay);
+  if (!is_delay(job.start_within)) return bad_delay("start_within", job.start_within);
+  if (!is_delay(job.timeout)) return bad_delay("timeout", job.timeout);
+  return {};
 }
 
 // What jobs of a kind share: the kind, or what a template makes of the arguments.
@@ -77,29 +83,32 @@ bool Engine::Impl::knows(std::string_view kind) const {
   return handlers_.find(kind) != nullptr || config.jobs.count(std::string(kind)) > 0;
 }
 
-// What the configuration says of the kind.
-Result<std::optional<Limit>> Engine::Impl::limit_of(std::string_view kind,
-                                                    const std::string& payload) const {
-  const ConcurrencyConfig& shared = config.kind(kind).concurrency;
-  if (shared.limit == 0) return std::nullopt;
-  auto key = shared_key("limit", kind, shared.key, payload);
-  if (!key) return tl::unexpected<Error>(std::move(key.error()));
-  return Limit{std::move(*key), shared.limit};
+void Engine::Impl::add(NewJobs& jobs, std::string_view kind, const Json& args,
+                       const EnqueueOptions& options) const {
+  std::string payload;
+  try {
+    if (!args.is_null()) payload = args.dump();
+  } catch (const Json::exception& e) {
+    jobs.refused.emplace_back(
+        jobs.rows.size() + jobs.refused.size(),
+        Error{Code::kInvalid, std::string("the arguments: ") + e.what(), "enqueue"});
+    return;
+  }
+  add(jobs, kind, std::move(payload), options);
 }
 
-Result<std::optional<Rate>> Engine::Impl::rate_of(std::string_view kind,
-                                                  const std::string& payload) const {
-  const RateConfig& shared = config.kind(kind).rate;
-  if (shared.starts == 0) return std::nullopt;
-  auto key = shared_key("rate", kind, shared.key, payload);
-  if (!key) return tl::unexpected<Error>(std::move(key.error()));
-  return Rate{std::move(*key), shared.starts, shared.period};
+void Engine::Impl::add(NewJobs& jobs, std::string_view kind, std::string payload,
+                       const EnqueueOptions& options) const {
+  const std::size_t place = jobs.rows.size() + jobs.refused.size();
+  auto ok = fill(jobs.rows.emplace_back(), kind, std::move(payload), options);
+  if (ok) return;
+  jobs.rows.pop_back();
+  jobs.refused.emplace_back(place, std::move(ok.error()));
 }
 
-Result<NewJob> Engine::Impl::make_job(std::string_view kind, std::string payload,
-                                      const EnqueueOptions& options) const {
+Result<void> Engine::Impl::fill(NewJob& job, std::string_view kind, std::string payload,
+                                const EnqueueOptions& options) const {
   const KindConfig& defaults = config.kind(kind);
-  NewJob job;
   job.kind = kind;
   job.queue = options.queue.empty() ? defaults.queue : options.queue;
   job.payload = std::move(payload);
@@ -113,24 +122,22 @@ Result<NewJob> Engine::Impl::make_job(std::string_view kind, std::string payload
       options.max_attempts != 0 ? options.max_attempts : defaults.max_attempts;
   if (options.limit) {
     job.limit = options.limit;
-  } else {
-    auto limit = limit_of(kind, job.payload);
-    if (!limit) return tl::unexpected<Error>(std::move(limit.error()));
-    job.limit = std::move(*limit);
+  } else if (const ConcurrencyConfig& limit = defaults.concurrency; limit.limit > 0) {
+    auto key = shared_key("limit", kind, limit.key, job.payload);
+    if (!key) return tl::unexpected<Error>(std::move(key.error()));
+    job.limit = Limit{std::move(*key), limit.limit};
   }
   if (options.rate) {
     job.rate = options.rate;
-  } else {
-    auto rate = rate_of(kind, job.payload);
-    if (!rate) return tl::unexpected<Error>(std::move(rate.error()));
-    job.rate = std::move(*rate);
+  } else if (const RateConfig& rate = defaults.rate; rate.starts > 0) {
+    auto key = shared_key("rate", kind, rate.key, job.payload);
+    if (!key) return tl::unexpected<Error>(std::move(key.error()));
+    job.rate = Rate{std::move(*key), rate.starts, rate.period};
   }
-  if (auto ok = check(job); !ok) return tl::unexpected<Error>(std::move(ok.error()));
+  if (auto ok = check(job); !ok) return ok;
   const UniqueConfig& unique = options.unique ? *options.unique : defaults.unique;
   if (!unique.fields.empty()) {
-    if (auto ok = check_duration("unique.period", unique.period); !ok) {
-      return tl::unexpected<Error>(std::move(ok.error()));
-    }
+    if (!is_delay(unique.period)) return bad_delay("unique.period", unique.period);
     auto key = make_unique(unique, kind, job.queue, job.payload);
     if (!key) return tl::unexpected<Error>(std::move(key.error()));
     job.unique = std::move(*key);
@@ -144,60 +151,77 @@ Result<NewJob> Engine::Impl::make_job(std::string_view kind, std::string payload
                     "\" is handled or configured here, and strict_kinds is set",
                 "enqueue");
   }
-  return job;
+  return {};
 }
 
-std::vector<Result<Inserted>> Engine::Impl::insert(std::vector<Result<NewJob>> jobs) {
-  std::vector<Result<Inserted>> answers;
-  answers.reserve(jobs.size());
+// Takes out what this store cannot take.
+void Engine::Impl::refuse_too_large(NewJobs& jobs) const {
+  const std::uint64_t most = store->traits().max_payload;
+  const auto fits = [&](const NewJob& job) { return job.payload.size() <= most; };
+  if (most == 0 || std::all_of(jobs.rows.begin(), jobs.rows.end(), fits)) return;
+  NewJobs kept(jobs.rows.size());
+  auto refused = jobs.refused.begin();
+  std::size_t place = 0;
+  for (NewJob& job : jobs.rows) {
+    for (; refused != jobs.refused.end() && refused->first == place; ++refused, ++place) {
+      kept.refused.push_back(std::move(*refused));
+    }
+    if (fits(job)) {
+      kept.rows.push_back(std::move(job));
+    } else {
+      kept.refused.emplace_back(
+          place, Error{Code::kTooLarge,
+                       "the arguments have " + std::to_string(job.payload.size()) +
+                           " bytes; this store takes " + std::to_string(most),
+                       "enqueue"});
+    }
+    ++place;
+  }
+  std::move(refused, jobs.refused.end(), std::back_inserter(kept.refused));
+  jobs = std::move(kept);
+}
+
+std::vector<Result<Inserted>> Engine::Impl::insert(NewJobs jobs) {
   if (auto ok = ignite(); !ok) {
-    answers.assign(jobs.size(), tl::unexpected<Error>(ok.error()));
-    return answers;
+    return {jobs.rows.size() + jobs.refused.size(), tl::unexpected<Error>(ok.error())};
   }
-  const std::uint64_t max_payload = store->traits().max_payload;
-  std::vector<NewJob> rows;
-  rows.reserve(jobs.size());
-  for (auto& job : jobs) {
-    if (job && max_payload > 0 && job->payload.size() > max_payload) {
-      job = fail(Code::kTooLarge,
-                 "the arguments have " + std::to_string(job->payload.size()) +
-                     " bytes; this store takes " + std::to_string(max_payload),
-                 "enqueue");
+  refuse_too_large(jobs);
+  auto answers = store->insert(jobs.rows, kInsertDeadline);
+  if (has_queue_ || config.mode == Mode::kInline) {
+    std::vector<Ticket> tickets;
+    for (const auto& answer : answers) {
+      if (answer && answer->ticket) tickets.push_back(*answer->ticket);
     }
-    if (job) rows.push_back(std::move(*job));
-  }
-  auto inserted = store->insert(rows, kInsertDeadline);
-  const bool wants_tickets = config.mode == Mode::kInline || queue() != nullptr;
-  std::vector<Ticket> tickets;
-  Duration soonest = Duration::max();
-  std::size_t row = 0;
-  for (auto& job : jobs) {
-    if (!job) {
-      answers.emplace_back(tl::unexpected<Error>(std::move(job.error())));
-      continue;
-    }
-    const NewJob& stored = rows[row];
-    auto& answer = inserted[row++];
-    if (!answer) {
-      answers.emplace_back(tl::unexpected<Error>(std::move(answer.error())));
-      continue;
-    }
-    if (answer->ticket && wants_tickets) tickets.push_back(*answer->ticket);
-    // Held back, perhaps: no later than this its window opens.
-    if (!answer->ticket && stored.rate) soonest = std::min(soonest, stored.rate->period);
-    answers.push_back(std::move(answer));
-    if (stored.delay.count() > 0) soonest = std::min(soonest, stored.delay);
-    if (stored.start_within.count() > 0) {
-      soonest = std::min(soonest, stored.delay + stored.start_within);
+    if (config.mode == Mode::kInline) {
+      for (const auto& ticket : tickets) run_inline(ticket);
+    } else if (!tickets.empty()) {
+      publish(std::move(tickets));
     }
   }
-  if (config.mode == Mode::kInline) {
-    for (const auto& ticket : tickets) run_inline(ticket);
-    return answers;
+  if (config.mode != Mode::kInline) {
+    Duration soonest = Duration::max();
+    for (std::size_t i = 0; i < answers.size(); ++i) {
+      if (!answers[i]) continue;
+      const NewJob& job = jobs.rows[i];
+      // Held back, perhaps: no later than this its window opens.
+      if (!answers[i]->ticket && job.rate) soonest = std::min(soonest, job.rate->period);
+      if (job.delay.count() > 0) soonest = std::min(soonest, job.delay);
+      if (job.start_within.count() > 0) {
+        soonest = std::min(soonest, job.delay + job.start_within);
+      }
+    }
+    if (soonest != Duration::max()) due_in(soonest);
   }
-  if (!tickets.empty()) publish(std::move(tickets));
-  if (soonest != Duration::max()) due_in(soonest);
-  return answers;
+  if (jobs.refused.empty()) return answers;
+  std::vector<Result<Inserted>> all;
+  all.reserve(answers.size() + jobs.refused.size());
+  auto next = answers.begin();
+  for (auto& [place, error] : jobs.refused) {
+    while (all.size() < place) all.push_back(std::move(*next++));
+    all.emplace_back(tl::unexpect, std::move(error));
+  }
+  std::move(next, answers.end(), std::back_inserter(all));
+  return all;
 }
 
 void Engine::Impl::publish(std::vector<Ticket> tickets) {

@@ -17,6 +17,7 @@ Feed::Feed(WorkerSource& source, Runner& runner, Setup setup, StoreStatus& statu
       setup_(std::move(setup)),
       status_(status),
       serves_(!setup_.store_blocks),
+      teller_(serves_ ? source.teller() : nullptr),
       backoff_(kFirstBackoff) {}
 
 Feed::~Feed() { stop(); }
@@ -24,6 +25,7 @@ Feed::~Feed() { stop(); }
 void Feed::start() {
   if (serves_) runner_.on_room([this] { serve(); });
   if (runner_.slots().any()) runner_.on_queue_room([this] { nudge(); });
+  if (teller_ != nullptr) teller_->tell([this] { told(); });
   thread_ = named_thread("carrel-feed", [this] {
     if (serves_) {
       work_when_dry();
@@ -54,7 +56,11 @@ Result<std::size_t> Feed::pull(std::size_t max, Duration wait) {
 
 // A queue has a slot again, and the claim that waits may have left it out.
 void Feed::nudge() noexcept {
-  if (waits_bounded_.exchange(false)) source_.nudge();
+  if (teller_ != nullptr) {
+    told();  // nobody waits in there
+  } else if (waits_bounded_.exchange(false)) {
+    source_.nudge();
+  }
 }
 
 void Feed::work() {
@@ -84,29 +90,45 @@ void Feed::serve() noexcept {
   std::unique_lock lock(mutex_);
   while (!stopping_ && !claiming_ && !dry_ && runner_.has_room()) {
     claiming_ = true;
+    told_ = false;
     lock.unlock();
     const auto pulled = pull(runner_.room(), Duration{0});
     lock.lock();
-    claiming_ = false;
-    dry_ = !pulled || *pulled == 0;
-    if (dry_ || stopping_) wake_.notify_all();
+    found(pulled);
+    if (turn_ || stopping_) wake_.notify_all();
   }
+}
+
+void Feed::found(const Result<std::size_t>& pulled) {
+  claiming_ = false;
+  dry_ = !pulled || (*pulled == 0 && !told_);
+  turn_ = dry_ && (!pulled || teller_ == nullptr);
+}
+
+void Feed::told() {
+  {
+    std::lock_guard lock(mutex_);
+    told_ = true;
+    if (!turn_) dry_ = false;  // else the thread waits out an error
+  }
+  serve();
 }
 
 void Feed::work_when_dry() {
   std::unique_lock lock(mutex_);
   while (true) {
-    wake_.wait(lock, [&] { return stopping_ || (dry_ && !claiming_); });
+    wake_.wait(lock, [&] { return stopping_ || (turn_ && !claiming_); });
     if (stopping_) return;
     const std::size_t room = runner_.room();
+    turn_ = false;
     dry_ = false;
     if (room == 0) continue;  // who makes some sees that it is not dry
     claiming_ = true;
+    told_ = false;
     lock.unlock();
-    const auto pulled = pull(room, setup_.wait);
+    const auto pulled = pull(room, teller_ != nullptr ? Duration{0} : setup_.wait);
     lock.lock();
-    claiming_ = false;
-    dry_ = !pulled || *pulled == 0;
+    found(pulled);
     if (!pulled) {
       if (!back_off(lock, pulled.error())) return;
       continue;

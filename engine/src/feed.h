@@ -2,11 +2,13 @@
 //
 // It has a thread that waits for room and then for jobs. Where the store does not block,
 // the threads that make the room claim too, and the feed's own waits only for jobs, once
-// there are none.
+// there are none. Where the store tells of jobs besides (telling_source.h), whoever makes
+// one available claims it, and the feed's thread only looks after errors.
 #pragma once
 
 #include <carrel/config.h>
 #include <carrel/store.h>
+#include <carrel/telling_source.h>
 
 #include <atomic>
 #include <cstdint>
@@ -54,6 +56,9 @@ class Feed {
   void nudge() noexcept;
   void work();
   void work_when_dry();
+  void told();
+  // With the lock held: what a claim found.
+  void found(const Result<std::size_t>& pulled);
   // With the lock held, which it gives up meanwhile. False: interrupted.
   bool back_off(std::unique_lock<std::mutex>& lock, const Error& error);
 
@@ -61,7 +66,8 @@ class Feed {
   Runner& runner_;
   Setup setup_;
   StoreStatus& status_;
-  const bool serves_;  // whoever makes room claims
+  const bool serves_;            // whoever makes room claims
+  TellingSource* const teller_;  // null: the thread waits in the source
   std::uint64_t number_ = 0;
   std::atomic<std::uint64_t> settled_{0};
   std::atomic<bool> lost_{false};
@@ -70,7 +76,9 @@ class Feed {
   std::condition_variable wake_;
   bool stopping_ = false;
   bool claiming_ = false;  // somebody is, or will at once
-  bool dry_ = true;        // the last claim found nothing: the thread's turn
+  bool dry_ = true;        // the last claim found nothing
+  bool turn_ = true;       // the thread's: to wait for jobs, or out an error
+  bool told_ = false;      // of a job, while somebody was claiming
   Duration backoff_;
   std::thread thread_;
 };

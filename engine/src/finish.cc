@@ -31,9 +31,8 @@ Attempt attempt_of(const Claimed& job, const Outcome& outcome, Rung rung) {
 
 }  // namespace
 
-Finish make_finish(const Claimed& job, const Outcome& outcome, const Decision& decision,
-                   Rung rung) {
-  Finish finish;
+void fill_finish(Finish& finish, const Claimed& job, const Outcome& outcome,
+                 const Decision& decision, Rung rung) {
   finish.lease = job.lease;
   finish.verdict = decision.verdict;
   finish.retry_in = decision.retry_in;
@@ -41,7 +40,6 @@ Finish make_finish(const Claimed& job, const Outcome& outcome, const Decision& d
   if (worth_keeping(outcome, decision.verdict)) {
     finish.attempt = attempt_of(job, outcome, rung);
   }
-  return finish;
 }
 
 Verdict verdict_of(const Finish& finish, const Finished& finished, Outcome& outcome) {

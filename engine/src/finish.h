@@ -8,9 +8,9 @@ namespace carrel {
 // All but the result, which the caller moves in where the verdict is kCompleted. The
 // attempt goes into the job's history where there is something to say: a failure, or what
 // a process used; a success in a thread says all in the row itself. `rung`: how far the
-// ladder had gone when it ended.
-Finish make_finish(const Claimed& job, const Outcome& outcome, const Decision& decision,
-                   Rung rung);
+// ladder had gone when it ended. `finish` is fresh.
+void fill_finish(Finish& finish, const Claimed& job, const Outcome& outcome,
+                 const Decision& decision, Rung rung);
 
 // What a finish that the store applied, now or before, says of its job. A run whose
 // handler completed the job in a transaction of its own reports a failure, in case that

@@ -177,6 +177,7 @@ Result<void> Engine::Impl::open_backends() {
   auto opened_queue = open_queue();
   if (!opened_queue) return unexpected(std::move(opened_queue.error()));
   queue_ = std::move(*opened_queue);
+  has_queue_ = queue_ != nullptr;
   return {};
 }
 

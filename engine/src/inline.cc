@@ -98,7 +98,8 @@ void Engine::Impl::run_inline(const Ticket& ticket) {
   Outcome outcome =
       kind->spec.handler ? run_handler(*kind, job, *sink) : run_program(*kind, job, sink);
   const Decision decision = decide(kind->retry, job, outcome, std::nullopt, 0.5);
-  Finish finish = make_finish(job, outcome, decision, Rung::kNone);
+  Finish finish;
+  fill_finish(finish, job, outcome, decision, Rung::kNone);
   sink->add_words_to(finish);
   if (decision.verdict == Verdict::kCompleted) finish.result = outcome.result;
   const auto answer = std::move(store->finish({&finish, 1}).front());

@@ -38,23 +38,25 @@ OutcomeClass class_of(StopReason stop) noexcept {
                                       : OutcomeClass::kCancelled;
 }
 
-Outcome outcome_of(Result<Json> answer, std::uint64_t result_bytes,
+Outcome outcome_of(Result<Json>&& answer, std::uint64_t result_bytes,
                    std::optional<StopReason> stop) {
   if (!answer) return failed(std::move(answer.error()), stop);
-  Outcome out;
-  if (answer->is_null()) return out;
+  if (answer->is_null()) return {};
+  std::string result;
   try {
-    out.result = answer->dump();
+    result = answer->dump();
   } catch (const Json::exception& e) {
     return failed({Code::kDiscarded, std::string("the result is no JSON: ") + e.what()},
                   std::nullopt);
   }
-  if (out.result.size() > result_bytes) {
+  if (result.size() > result_bytes) {
     return failed(
-        {Code::kTooLarge, "the result has " + std::to_string(out.result.size()) +
+        {Code::kTooLarge, "the result has " + std::to_string(result.size()) +
                               " bytes; its limit is " + std::to_string(result_bytes)},
         std::nullopt);
   }
+  Outcome out;
+  out.result = std::move(result);
   return out;
 }
 

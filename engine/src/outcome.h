@@ -12,7 +12,7 @@ namespace carrel {
 // A result longer than `result_bytes`, or one that is no valid UTF-8, fails for good.
 // `stop`: what the run was asked to stop for before it answered; it names the class of a
 // failure, and changes nothing of a success.
-Outcome outcome_of(Result<Json> answer, std::uint64_t result_bytes,
+Outcome outcome_of(Result<Json>&& answer, std::uint64_t result_bytes,
                    std::optional<StopReason> stop);
 
 // An end that was no success, with nothing else to say.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <random>
 #include <thread>
+#include <utility>
 
 #include "completer.h"
 #include "finish.h"
@@ -60,9 +61,10 @@ void Runner::interrupt() {
 void Runner::launch(std::vector<Claimed> jobs) {
   std::vector<RunPtr> runs;
   runs.reserve(jobs.size());
+  const Kind* kind = nullptr;
   for (auto& job : jobs) {
     // A source hands out only kinds that were demanded, and those are in the table.
-    const Kind* kind = kinds_.find(job.kind);
+    if (kind == nullptr || kind->spec.kind != job.kind) kind = kinds_.find(job.kind);
     runs.push_back(std::allocate_shared<ActiveRun>(
         RecyclingAllocator<ActiveRun>(), std::move(job), *kind, *this, on_progress_));
     if (slots_.any()) runs.back()->slot = slots_.take(runs.back()->job.queue);
@@ -75,39 +77,38 @@ void Runner::launch(std::vector<Claimed> jobs) {
       leases_.push_back(run);
     }
   }
-  std::vector<RunPtr> ready;
-  ready.reserve(runs.size());
-  for (auto& run : runs) {
-    if (!run->kind.traits.queues) {
-      std::lock_guard lock(lanes_mutex_);
-      Lane& lane = lanes_[run->kind.isolation];
-      if (lane.running >= size_.concurrency) {
-        lane.waiting.push_back(std::move(run));
-        continue;
-      }
-      ++lane.running;
-    }
-    ready.push_back(std::move(run));
+  std::erase_if(runs, [&](RunPtr& run) { return !enter_lane(run); });
+  start(runs);
+}
+
+// False: the run waits in its lane. What queues by itself needs no lane.
+bool Runner::enter_lane(RunPtr& run) {
+  if (run->kind.traits.queues) return true;
+  std::lock_guard lock(lanes_mutex_);
+  Lane& lane = lanes_[run->kind.isolation];
+  if (lane.running < size_.concurrency) {
+    ++lane.running;
+    return true;
   }
-  start(ready);
+  lane.waiting.push_back(std::move(run));
+  return false;
 }
 
 // Starts runs of any kinds, each stretch of one isolation in one call.
-void Runner::start(const std::vector<RunPtr>& runs) {
+void Runner::start(std::span<const RunPtr> runs) {
   std::vector<Task> tasks;
-  for (std::size_t first = 0; first < runs.size();) {
-    Isolation* isolation = runs[first]->kind.isolation;
+  while (!runs.empty()) {
+    Isolation* isolation = runs.front()->kind.isolation;
     tasks.clear();
-    std::size_t end = first;
-    for (; end < runs.size() && runs[end]->kind.isolation == isolation; ++end) {
-      const RunPtr& run = runs[end];
+    for (const RunPtr& run : runs) {
+      if (run->kind.isolation != isolation) break;
       Limits limits = run->kind.spec.limits;
       if (run->job.timeout.count() > 0) limits.wall = run->job.timeout;
       tasks.push_back({std::shared_ptr<const Claimed>(run, &run->job), limits, run});
     }
     auto answers = isolation->start(tasks);
     for (std::size_t i = 0; i < answers.size(); ++i) {
-      ActiveRun& run = *runs[first + i];
+      ActiveRun& run = *runs[i];
       if (!answers[i]) {
         refuse(run, std::move(answers[i].error()));
         continue;
@@ -115,7 +116,7 @@ void Runner::start(const std::vector<RunPtr>& runs) {
       run.attach(std::move(*answers[i]));
       if (!run.kind.traits.queues) arm(run);
     }
-    first = end;
+    runs = runs.subspan(answers.size());
   }
 }
 
@@ -135,28 +136,36 @@ void Runner::arm(ActiveRun& run) {
   }
 }
 
-void Runner::ended(RunPtr run) noexcept {
+void Runner::ended(ActiveRun& run) noexcept {
+  ladder_.disarm(run);
+  // Chance has a say only in how long a failure waits.
+  const double chance = run.outcome.klass == OutcomeClass::kOk ? 0 : random_fraction();
+  run.decision =
+      decide(run.kind.retry, run.job, run.outcome, run.stop_reason(), chance);
+  const Kind& kind = run.kind;
+  const bool more = run.more_ends;
+  const bool at_once = completer_.at_once();
+  // It counts as busy until it is committed: nothing here ends before, and the push is
+  // the last touch.
+  const bool quiet = more && at_once && kind.traits.queues && run.slot == nullptr;
+  if (quiet && completer_.push_quietly(run)) return;
   reporting_.fetch_add(1);
-  ladder_.disarm(*run);
-  const Outcome& outcome = run->outcome;
-  const Decision decision =
-      decide(run->kind.retry, run->job, outcome, run->stop_reason(), random_fraction());
-  run->finish = make_finish(run->job, outcome, decision, run->climbed());
-  const Kind& kind = run->kind;
-  const bool more = run->more_ends;
-  QueueSlots::Slot* const slot = run->slot;
-  completer_.push(std::move(run), more);
+  QueueSlots::Slot* const slot = run.slot;
+  completer_.push(run);  // from here on it may be gone
   if (!kind.traits.queues) refill(kind);
   const bool queue_was_full = slot != nullptr && slot->give_back();
-  const std::size_t before = busy_.fetch_sub(1);
-  if (waiters_.load() > 0 && before - 1 <= wake_at_busy_.load()) tell_waiters();
+  if (!at_once) release(1);
   if (!more) {
     completer_.settle();
-    // Its commit may have been quicker than the count of the busy.
-    if (on_room_) on_room_();
+    if (!at_once && on_room_) on_room_();
   }
   if (queue_was_full && on_queue_room_) on_queue_room_();
   reporting_.fetch_sub(1);  // the last touch of this object
+}
+
+void Runner::release(std::size_t slots) noexcept {
+  const std::size_t left = busy_.fetch_sub(slots) - slots;
+  if (waiters_.load() > 0 && left <= wake_at_busy_.load()) tell_waiters();
 }
 
 // A slot of a non-queueing isolation is free: the next that waits here takes it.
@@ -172,7 +181,7 @@ void Runner::refill(const Kind& kind) {
     next = std::move(lane.waiting.front());
     lane.waiting.pop_front();
   }
-  start({next});
+  start({&next, 1});
 }
 
 void Runner::tell_waiters() noexcept {
@@ -256,18 +265,34 @@ std::vector<Runner::RunPtr> Runner::leases() const {
   return leases_;
 }
 
-void Runner::retire(const std::vector<RunPtr>& runs) {
+void Runner::retire(const std::vector<ActiveRun*>& runs) {
+  std::size_t slots = 0;
   {
     std::lock_guard lock(leases_mutex_);
-    for (const auto& run : runs) {
-      auto& place = leases_[run->index];
-      std::swap(place, leases_.back());
+    for (ActiveRun* run : runs) {
+      if (completer_.at_once() && run->busy) ++slots;
+      RunPtr& place = leases_[run->index];
+      retired_.push_back(std::move(place));
+      if (&place == &leases_.back()) {
+        leases_.pop_back();
+        continue;
+      }
+      place = std::move(leases_.back());
       place->index = run->index;
       leases_.pop_back();
     }
   }
+  retired_.clear();
+  release(slots);
   if (waiters_.load() > 0) tell_waiters();
   if (on_room_) on_room_();
+}
+
+void Runner::put_off(const std::vector<ActiveRun*>& runs) {
+  if (!completer_.at_once()) return;  // they were counted when they ended
+  std::size_t slots = 0;
+  for (ActiveRun* run : runs) slots += std::exchange(run->busy, false) ? 1 : 0;
+  release(slots);
 }
 
 }  // namespace carrel

@@ -15,6 +15,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <vector>
 
 #include "active_run.h"
@@ -83,15 +84,20 @@ class Runner {
 
   // From a run.
   void began(ActiveRun& run);
-  void ended(RunPtr run) noexcept;
-  // From the completer: their finish is committed, or their lease is lost.
-  void retire(const std::vector<RunPtr>& runs);
+  void ended(ActiveRun& run) noexcept;
+  // From the completer, one call at a time: their finish is committed, or their lease is
+  // lost. They may be gone after it.
+  void retire(const std::vector<ActiveRun*>& runs);
+  // From the completer: the store is away, and they wait for it in no slot.
+  void put_off(const std::vector<ActiveRun*>& runs);
 
  private:
-  void start(const std::vector<RunPtr>& runs);
+  void start(std::span<const RunPtr> runs);
+  bool enter_lane(RunPtr& run);
   void refuse(ActiveRun& run, Error error);
   void arm(ActiveRun& run);
   void refill(const Kind& kind);
+  void release(std::size_t slots) noexcept;
   void tell_waiters() noexcept;
   template <class Predicate>
   bool wait(std::chrono::steady_clock::time_point until, Predicate done);
@@ -109,7 +115,8 @@ class Runner {
   std::atomic<std::size_t> busy_{0};
   std::atomic<std::size_t> reporting_{0};  // threads inside ended()
   mutable std::mutex leases_mutex_;
-  std::vector<RunPtr> leases_;
+  std::vector<RunPtr> leases_;  // in no order
+  std::vector<RunPtr> retired_;  // of retire(), kept for its memory
 
   // Jobs that a non-queueing isolation has no slot for yet, and how many it runs.
   struct Lane {

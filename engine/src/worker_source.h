@@ -3,6 +3,7 @@
 
 #include <carrel/queue.h>
 #include <carrel/store.h>
+#include <carrel/telling_source.h>
 
 #include <atomic>
 #include <memory>
@@ -15,6 +16,8 @@ class WorkerSource : public ClaimSource {
   // The claim() under way, or else the next, ends at once, perhaps with nothing. From any
   // thread.
   virtual void nudge() noexcept = 0;
+  // null: it cannot tell of jobs. With one there is no wait, and so no nudge.
+  virtual TellingSource* teller() noexcept { return nullptr; }
 };
 
 // The store's own. An interrupt of that is for ever: after a nudge another takes its
@@ -27,6 +30,9 @@ class FusedSource final : public WorkerSource {
                                      std::uint64_t claim_number, Duration lease,
                                      Duration wait) override;
   void nudge() noexcept override;
+  TellingSource* teller() noexcept override {
+    return dynamic_cast<TellingSource*>(source_.get());
+  }
   void interrupt() noexcept override;
 
  private:

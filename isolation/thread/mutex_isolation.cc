@@ -68,7 +68,7 @@ struct MutexIsolation::Lines {
 };
 
 Result<std::unique_ptr<Isolation>> MutexIsolation::make(const IsolationSetup& setup) {
-  Kinds kinds;
+  auto kinds = std::make_shared<Kinds>();
   auto keys = std::make_shared<Templates>();
   for (const auto& spec : setup.kinds) {
     // Without a template the kind is the key; the prefix keeps it apart from rendered
@@ -80,21 +80,22 @@ Result<std::unique_ptr<Isolation>> MutexIsolation::make(const IsolationSetup& se
                   "mutex");
     }
     keys->add(spec.kind, std::move(*key));
-    kinds.emplace(spec.kind, std::make_shared<KindSpec>(spec));
+    kinds->emplace(spec.kind, spec);
   }
   return std::unique_ptr<Isolation>(
       new MutexIsolation(std::move(kinds), std::move(keys), setup.concurrency));
 }
 
-MutexIsolation::MutexIsolation(Kinds kinds, std::shared_ptr<const Templates> keys,
-                               std::size_t threads)
+MutexIsolation::MutexIsolation(std::shared_ptr<Kinds> kinds,
+                               std::shared_ptr<const Templates> keys, std::size_t threads)
     : kinds_(std::move(kinds)),
       keys_(std::move(keys)),
       lines_(std::make_shared<Lines>()),
-      pool_(threads, [lines = lines_](ThreadRun& run) { lines->leave(run.key); }) {
+      pool_(threads, kinds_,
+            [lines = lines_](ThreadRun& run) { lines->leave(run.key); }) {
   lines_->post = pool_.poster();
-  for (auto& [name, spec] : kinds_) {
-    spec->handler = [this, keys = keys_, run = std::move(spec->handler)](Context& job) {
+  for (auto& [name, spec] : *kinds_) {
+    spec.handler = [this, keys = keys_, run = std::move(spec.handler)](Context& job) {
       const HeldKey held(this, *keys, job.job());
       return run(job);
     };
@@ -113,8 +114,8 @@ std::vector<Result<std::shared_ptr<Run>>> MutexIsolation::start(std::span<Task> 
   std::vector<ThreadPool::RunPtr> ready;
   answers.reserve(tasks.size());
   for (auto& task : tasks) {
-    const auto kind = kinds_.find(task.job->kind);
-    if (kind == kinds_.end()) {
+    const auto kind = kinds_->find(task.job->kind);
+    if (kind == kinds_->end()) {
       answers.emplace_back(
           fail(Code::kNotFound, "no handler for \"" + task.job->kind + "\"", "mutex"));
       continue;

@@ -25,14 +25,15 @@ class MutexIsolation final : public Isolation {
   std::size_t stuck() const noexcept override { return pool_.stuck(); }
 
  private:
-  using Kinds = std::map<std::string, std::shared_ptr<KindSpec>, std::less<>>;
+  using Kinds = std::map<std::string, KindSpec, std::less<>>;
   class Templates;  // from kinds and arguments to keys
   struct Lines;     // who holds a key, and who waits for it
-  MutexIsolation(Kinds kinds, std::shared_ptr<const Templates> keys, std::size_t threads);
+  MutexIsolation(std::shared_ptr<Kinds> kinds, std::shared_ptr<const Templates> keys,
+                 std::size_t threads);
 
-  Kinds kinds_;
+  const std::shared_ptr<Kinds> kinds_;
   // Shared: an abandoned handler may outlive this.
-  std::shared_ptr<const Templates> keys_;
+  const std::shared_ptr<const Templates> keys_;
   std::shared_ptr<Lines> lines_;
   ThreadPool pool_;
 };

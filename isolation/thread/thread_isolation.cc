@@ -7,12 +7,15 @@
 
 namespace carrel {
 
-ThreadIsolation::ThreadIsolation(const IsolationSetup& setup)
-    : pool_(setup.concurrency, {}) {
-  for (const auto& kind : setup.kinds) {
-    kinds_.emplace(kind.kind, std::make_shared<const KindSpec>(kind));
-  }
+std::shared_ptr<const ThreadIsolation::Kinds> ThreadIsolation::by_name(
+    std::span<const KindSpec> kinds) {
+  auto map = std::make_shared<Kinds>();
+  for (const auto& kind : kinds) map->emplace(kind.kind, kind);
+  return map;
 }
+
+ThreadIsolation::ThreadIsolation(const IsolationSetup& setup)
+    : kinds_(by_name(setup.kinds)), pool_(setup.concurrency, kinds_, {}) {}
 
 IsolationTraits ThreadIsolation::traits() const noexcept {
   IsolationTraits traits;
@@ -26,9 +29,12 @@ std::vector<Result<std::shared_ptr<Run>>> ThreadIsolation::start(std::span<Task>
   std::vector<ThreadPool::RunPtr> runs;
   answers.reserve(tasks.size());
   runs.reserve(tasks.size());
+  auto kind = kinds_->end();
   for (auto& task : tasks) {
-    const auto kind = kinds_.find(task.job->kind);
-    if (kind == kinds_.end()) {
+    if (kind == kinds_->end() || kind->first != task.job->kind) {
+      kind = kinds_->find(task.job->kind);
+    }
+    if (kind == kinds_->end()) {
       answers.emplace_back(
           fail(Code::kNotFound, "no handler for \"" + task.job->kind + "\"", "thread"));
       continue;

@@ -16,7 +16,10 @@ class ThreadIsolation final : public Isolation {
   std::size_t stuck() const noexcept override { return pool_.stuck(); }
 
  private:
-  std::map<std::string, std::shared_ptr<const KindSpec>, std::less<>> kinds_;
+  using Kinds = std::map<std::string, KindSpec, std::less<>>;
+  static std::shared_ptr<const Kinds> by_name(std::span<const KindSpec> kinds);
+
+  const std::shared_ptr<const Kinds> kinds_;
   ThreadPool pool_;
 };
 

@@ -35,6 +35,7 @@ struct ThreadPool::State {
   std::size_t stuck = 0;
   std::size_t replacements = 0;  // made for threads that are stuck now; at most `target`
   bool stopping = false;
+  std::shared_ptr<const void> kinds;
   std::function<void(ThreadRun&)> released;
 };
 
@@ -42,9 +43,11 @@ namespace {
 constexpr std::size_t kMaxBatch = 32;
 }
 
-ThreadPool::ThreadPool(std::size_t threads, std::function<void(ThreadRun&)> released)
+ThreadPool::ThreadPool(std::size_t threads, std::shared_ptr<const void> kinds,
+                       std::function<void(ThreadRun&)> released)
     : state_(std::make_shared<State>()) {
   state_->target = threads;
+  state_->kinds = std::move(kinds);
   state_->released = std::move(released);
   std::lock_guard lock(state_->mutex);
   for (std::size_t i = 0; i < threads; ++i) spawn(state_);
@@ -115,11 +118,13 @@ void ThreadPool::work(std::shared_ptr<State> state,
     }
     self->next = 0;
     lock.unlock();
+    auto now = ThreadRun::Clock::now();
     for (std::size_t i = 0; (i = self->next.fetch_add(1)) < take;) {
       const RunPtr run = std::move(self->batch[i]);
-      self->current = run.get();
-      run->execute(i + 1 < take);
-      self->current = nullptr;
+      // Who abandons a run finds it here if it is running; its phase orders the two.
+      self->current.store(run.get(), std::memory_order_release);
+      run->execute(i + 1 < take, now);
+      self->current.store(nullptr, std::memory_order_release);
       if (state->released) state->released(*run);
       if (run->abandoned() && recovered(*state, self, *run)) return;
     }

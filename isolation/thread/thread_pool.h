@@ -18,8 +18,10 @@ class ThreadPool {
  public:
   using RunPtr = std::shared_ptr<ThreadRun>;
   // `released` is called on a pool thread when a run gives up its key, also long after it
-  // was abandoned; it must own what it touches. Empty: nobody cares.
-  ThreadPool(std::size_t threads, std::function<void(ThreadRun&)> released);
+  // was abandoned; it must own what it touches. Empty: nobody cares. `kinds`: what the
+  // runs look at, kept for as long as a thread may run one.
+  ThreadPool(std::size_t threads, std::shared_ptr<const void> kinds,
+             std::function<void(ThreadRun&)> released);
   ~ThreadPool();  // joins all threads but those that are stuck
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;

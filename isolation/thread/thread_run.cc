@@ -5,21 +5,18 @@
 
 namespace carrel {
 
-void ThreadRun::execute(bool more) noexcept {
+void ThreadRun::execute(bool more, Clock::time_point& now) noexcept {
   int expected = kQueued;
   if (!phase_.compare_exchange_strong(expected, kRunning)) return;
   sink_->on_start();
-  using Steady = std::chrono::steady_clock;
-  const auto started = Steady::now();
-  std::optional<Steady::time_point> deadline;
+  const auto started = now;
+  std::optional<Clock::time_point> deadline;
   if (limits_.wall.count() > 0) deadline = started + limits_.wall;
-  Outcome outcome;
-  {
-    Context context(*job_, *this, deadline);
-    auto answer = invoke(kind_->handler, context);
-    outcome = outcome_of(std::move(answer), limits_.result_bytes, stop_reason());
-  }
-  outcome.usage.wall = std::chrono::duration_cast<Duration>(Steady::now() - started);
+  Context context(*job_, *this, deadline);
+  auto answer = invoke(kind_.handler, context);
+  Outcome outcome = outcome_of(std::move(answer), limits_.result_bytes, stop_reason());
+  now = Clock::now();
+  outcome.usage.wall = std::chrono::duration_cast<Duration>(now - started);
   expected = kRunning;
   if (phase_.compare_exchange_strong(expected, kEnded)) {
     if (more) sink_->expect_more_ends();

@@ -17,17 +17,19 @@ class ThreadPool;
 // Threads: any. Whoever moves the phase to ended is the one that calls sink->on_end.
 class ThreadRun final : public Run, public ContextSink {
  public:
-  // `kind` and `pool` outlive the run, but for an abandoned one, whose pool's state does.
-  ThreadRun(Task task, std::shared_ptr<const KindSpec> kind, ThreadPool& pool)
+  using Clock = std::chrono::steady_clock;
+  // The pool outlives the run, but for an abandoned one; `kind` is kept by the pool's
+  // threads (thread_pool.h), and is looked at by no other.
+  ThreadRun(Task&& task, const KindSpec& kind, ThreadPool& pool)
       : job_(std::move(task.job)),
         limits_(task.limits),
         sink_(std::move(task.sink)),
-        kind_(std::move(kind)),
+        kind_(kind),
         pool_(pool) {}
 
   // On a pool thread; returns at once if it ended while queued. `more`: the thread has
-  // another run at hand.
-  void execute(bool more) noexcept;
+  // another run at hand. `now`: the time, which moves on.
+  void execute(bool more, Clock::time_point& now) noexcept;
   bool abandoned() const noexcept { return phase_.load() == kAbandoned; }
   bool try_abandon() noexcept;  // true: it ran, and nobody waits for it any more
 
@@ -54,7 +56,7 @@ class ThreadRun final : public Run, public ContextSink {
   std::shared_ptr<const Claimed> job_;
   Limits limits_;
   std::shared_ptr<RunSink> sink_;
-  std::shared_ptr<const KindSpec> kind_;
+  const KindSpec& kind_;
   ThreadPool& pool_;
   std::atomic<int> phase_{kQueued};
   std::atomic<int> stop_reason_{-1};  // a StopReason once asked
