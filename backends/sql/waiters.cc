@@ -22,6 +22,7 @@ void Waiters::interrupt() noexcept {
 
 void Waiters::work(std::span<const Lane> lanes) {
   const std::lock_guard lock(mutex_);
+  ++works_;
   for (const Lane& lane : lanes) {
     std::size_t left = lane.jobs;
     std::list<ClaimWaiter*> woken;
@@ -134,6 +135,27 @@ void Waiters::ClaimWaiter::leave(std::vector<Lane> leftover) {
 void Waiters::ClaimWaiter::looking() {
   const std::lock_guard lock(all_.mutex_);
   signalled_.clear();
+  works_seen_ = all_.works_;
+  vain_.reset();
+}
+
+void Waiters::ClaimWaiter::found_nothing() {
+  const std::lock_guard lock(all_.mutex_);
+  vain_ = Look{{demand_.queues.begin(), demand_.queues.end()},
+               {demand_.kinds.begin(), demand_.kinds.end()},
+               {demand_.bounds.begin(), demand_.bounds.end()},
+               works_seen_};
+}
+
+bool Waiters::ClaimWaiter::looks_in_vain() {
+  const auto same_bound = [](const QueueBound& a, const QueueBound& b) {
+    return a.queue == b.queue && a.most == b.most;
+  };
+  const std::lock_guard lock(all_.mutex_);
+  return vain_ && vain_->works == all_.works_ &&
+         std::ranges::is_permutation(vain_->queues, demand_.queues) &&  // they take turns
+         std::ranges::equal(vain_->kinds, demand_.kinds) &&
+         std::ranges::equal(vain_->bounds, demand_.bounds, same_bound);
 }
 
 bool Waiters::ClaimWaiter::wait(Deadline until) {

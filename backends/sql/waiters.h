@@ -13,9 +13,11 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <list>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <unordered_map>
@@ -64,6 +66,7 @@ class Waiters {
   const std::function<void()> first_;
   std::mutex mutex_;
   std::list<ClaimWaiter*> claims_;  // within claim(), who was woken longest ago first
+  std::uint64_t works_ = 0;         // calls of work()
   std::unordered_multimap<JobId, EndWaiter*> ends_;
   std::atomic<std::size_t> waiting_{0};
   std::atomic<bool> interrupted_{false};
@@ -84,6 +87,10 @@ class Waiters::ClaimWaiter {
 
   // Before each look: forgets the signals so far.
   void looking();
+  // After a look that found nothing.
+  void found_nothing();
+  // Such a look for the same demand found nothing, and there has been no work since.
+  bool looks_in_vain();
   // After a look that found nothing. False: the time is over, or it was interrupted.
   bool wait(Deadline until);
 
@@ -100,6 +107,15 @@ class Waiters::ClaimWaiter {
   std::vector<Lane> signalled_;
   std::condition_variable wake_;
   std::atomic<bool> interrupted_{false};
+
+  struct Look {
+    std::vector<std::string> queues;
+    std::vector<std::string> kinds;
+    std::vector<QueueBound> bounds;
+    std::uint64_t works;  // before it
+  };
+  std::uint64_t works_seen_ = 0;
+  std::optional<Look> vain_;
 };
 
 // Waits for the end of some jobs. Used by one thread, for one call.

@@ -63,6 +63,17 @@ SELECT queue, kind
   FROM (SELECT queue, kind FROM carrel_jobs WHERE state = 2 GROUP BY queue, kind) AS lane
  WHERE queue NOT IN (SELECT queue FROM carrel_paused))sql";
 
+const char* const kAllLanes = R"sql(
+SELECT queue, kind
+  FROM (SELECT queue, kind FROM carrel_jobs WHERE state = 2 GROUP BY queue, kind) AS lane
+ WHERE queue NOT IN (SELECT queue FROM carrel_paused)
+ UNION ALL
+SELECT lane, ''
+  FROM (SELECT lane FROM carrel_limits WHERE state = 2 GROUP BY lane
+         UNION ALL
+        SELECT lane FROM carrel_rates WHERE state = 2 GROUP BY lane) AS keyed
+ WHERE SUBSTRING_INDEX(lane, CHAR(31), 1) NOT IN (SELECT queue FROM carrel_paused))sql";
+
 const char* const kBestOfLane = R"sql(
 SELECT id, priority, run_at
   FROM carrel_jobs
@@ -117,6 +128,7 @@ const server::Statements kStatements = {
     .forget_keys = kForgetKeys,
     .read_keys = kReadKeys,
     .replace_payloads = {kReplacePayloads, kDropPayloads, kForgetCheckpoints},
+    .all_lanes = kAllLanes,
     .lanes = kLanes,
     .best_of_lane = kBestOfLane,
     .best_of_lanes = nullptr,
@@ -157,8 +169,7 @@ const server::Statements kStatements = {
     .add_starts = kAddStarts,
     .wake_rates = kWakeRates,
     .due_rates = kDueRates,
-    .period_of_rate =
-        "SELECT period_us FROM carrel_rate_keys WHERE rate_key = :rate_key",
+    .period_of_rate = "SELECT period_us FROM carrel_rate_keys WHERE rate_key = :rate_key",
     .forget_starts = kForgetStarts,
     .rate_in_use = kRateInUse,
     .set_rate_wake =

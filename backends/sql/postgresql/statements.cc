@@ -67,6 +67,46 @@ SELECT queue, kind
   FROM lane
  WHERE queue NOT IN (SELECT queue FROM carrel_paused))sql";
 
+const char* const kAllLanes = R"sql(
+WITH RECURSIVE lane AS (
+  (SELECT queue, kind FROM carrel_jobs WHERE state = 2 ORDER BY queue, kind LIMIT 1)
+  UNION ALL
+  SELECT next.queue, next.kind
+    FROM lane,
+         LATERAL (SELECT j.queue, j.kind
+                    FROM carrel_jobs j
+                   WHERE j.state = 2 AND (j.queue, j.kind) > (lane.queue, lane.kind)
+                   ORDER BY j.queue, j.kind
+                   LIMIT 1) AS next
+), limited AS (
+  (SELECT lane FROM carrel_limits WHERE state = 2 ORDER BY lane LIMIT 1)
+  UNION ALL
+  SELECT next.lane
+    FROM limited,
+         LATERAL (SELECT l.lane
+                    FROM carrel_limits l
+                   WHERE l.state = 2 AND l.lane > limited.lane
+                   ORDER BY l.lane
+                   LIMIT 1) AS next
+), rated AS (
+  (SELECT lane FROM carrel_rates WHERE state = 2 ORDER BY lane LIMIT 1)
+  UNION ALL
+  SELECT next.lane
+    FROM rated,
+         LATERAL (SELECT r.lane
+                    FROM carrel_rates r
+                   WHERE r.state = 2 AND r.lane > rated.lane
+                   ORDER BY r.lane
+                   LIMIT 1) AS next
+)
+SELECT queue, kind
+  FROM lane
+ WHERE queue NOT IN (SELECT queue FROM carrel_paused)
+ UNION ALL
+SELECT lane, ''
+  FROM (SELECT lane FROM limited UNION ALL SELECT lane FROM rated) AS keyed
+ WHERE split_part(lane, chr(31), 1) NOT IN (SELECT queue FROM carrel_paused))sql";
+
 const char* const kBestOfLanes = R"sql(
 SELECT lane.n, best.id, best.priority, best.run_at
   FROM json_to_recordset(:rows::json) AS lane(n int, queue text, kind text),
@@ -140,6 +180,7 @@ const server::Statements kStatements = {
     .forget_keys = kForgetKeys,
     .read_keys = kReadKeys,
     .replace_payloads = {kReplacePayloads},
+    .all_lanes = kAllLanes,
     .lanes = kLanes,
     .best_of_lane = nullptr,
     .best_of_lanes = kBestOfLanes,

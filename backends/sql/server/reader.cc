@@ -19,11 +19,14 @@ struct Reader::Tables {
         limited_lanes(s, sql.limited_lanes, sql.best_of_limited),
         rated_lanes(s, sql.rated_lanes, sql.best_of_rated),
         queues(s, sql),
+        all_lanes(s, sql.all_lanes, into(queue), into(kind)),
         not_final(s, sql.not_final, use(ids, "ids"), into(id)),
         next_wake(s, sql.next_wake, into(now), into(wake_at.value, wake_at.indicator)),
         final_rows(s, sql.final_rows, into(id)) {}
 
   std::string ids;
+  std::string queue;
+  std::string kind;
   long long id = 0;
   long long now = 0;
   Nullable wake_at;
@@ -31,6 +34,7 @@ struct Reader::Tables {
   LimitedLanes limited_lanes;
   LimitedLanes rated_lanes;
   QueueLimits queues;
+  Statement all_lanes;
   Statement not_final;
   Statement next_wake;
   Statement final_rows;
@@ -127,12 +131,15 @@ Result<Duration> Reader::next_due() {
 
 Result<std::vector<Lane>> Reader::lanes() {
   return reading_.run([&](Tables& t) {
-    std::vector<Lane> lanes = t.lanes.find(nullptr);
-    for (LimitedLanes* each : {&t.limited_lanes, &t.rated_lanes}) {
-      for (LimitedLane& lane : each->find(nullptr)) {
+    std::vector<Lane> lanes;
+    t.all_lanes.rows([&] {
+      if (!t.kind.empty()) {
+        lanes.push_back({t.queue, t.kind});
+      } else {
+        LimitedLane lane = LimitedLane::of(t.queue);
         lanes.push_back({std::move(lane.queue), std::move(lane.kind)});
       }
-    }
+    });
     return lanes;
   });
 }

@@ -47,6 +47,8 @@ struct Statements {
   Steps replace_payloads;   // :rows of id, payload: in their rows, with nothing beside
 
   // Claiming. lanes: the (queue, kind) that have available jobs and are not paused.
+  // For who polls, lanes and limited_lanes in one: of the latter the lane, and no kind.
+  const char* all_lanes;
   const char* lanes;
   const char* best_of_lane;  // of one: :queue, :kind, :now, :most
   // The same of many at once (:rows of n, queue, kind); null: one by one.

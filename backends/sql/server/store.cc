@@ -207,9 +207,11 @@ class ServerStore::Source final : public ClaimSource {
                                     Waiters::Deadline until,
                                     std::vector<Lane>& leftover) {
     const bool takes_any = demand.max > 0 && !demand.kinds.empty();
-    while (!waiter_.interrupted()) {
-      waiter_.looking();
-      if (takes_any) {
+    // Who goes on waiting asks nothing: whatever comes is told, or seen by the poll.
+    bool looks = !(until > std::chrono::steady_clock::now() && waiter_.looks_in_vain());
+    for (; !waiter_.interrupted(); looks = true) {
+      if (looks) waiter_.looking();
+      if (looks && takes_any) {
         auto taken = store_.worker_.write([&](Writer& writer) {
           return writer.take(demand, worker, claim_number, lease);
         });
@@ -218,6 +220,7 @@ class ServerStore::Source final : public ClaimSource {
           leftover = std::move(taken->leftover);
           return std::move(taken->jobs);
         }
+        waiter_.found_nothing();
       }
       if (!waiter_.wait(until)) break;
     }

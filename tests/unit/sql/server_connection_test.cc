@@ -104,27 +104,50 @@ TEST_P(Server, AnErrorDoesNotTellThePayload) {
 }
 
 // Another process commits while this one waits.
-TEST_P(Server, AClaimHearsOfWorkOfAnotherProcess) {
-  BackendOptions options;
-  // News come by themselves where there are any; else it is asked.
-  options.poll = kind().name == std::string("postgresql") ? Duration(1h) : Duration(50ms);
-  auto waiting = open(url(), options);
-  auto other = open(url(), options);
+void until_it_listens(const Kind& kind) {
   // Until the listener is known to the server, a message is for nobody.
+  if (kind.name != std::string("postgresql")) return;
+  while (kind.run("SELECT count(*) FROM pg_stat_activity WHERE query = 'LISTEN carrel'"
+                  " AND state = 'idle'")
+             .at(0) != "1") {
+    std::this_thread::sleep_for(5ms);
+  }
+}
+
+// News come by themselves where there are any; else it is asked.
+BackendOptions rarely_polling(const Kind& kind) {
+  BackendOptions options;
+  options.poll = kind.name == std::string("postgresql") ? Duration(1h) : Duration(50ms);
+  return options;
+}
+
+const std::vector<std::string> kWork = {"work"};
+
+TEST_P(Server, AClaimHearsOfWorkOfAnotherProcess) {
+  auto waiting = open(url(), rarely_polling(kind()));
+  auto other = open(url(), rarely_polling(kind()));
   auto found = std::async(std::launch::async, [&] {
-    static const std::vector<std::string> kWork = {"work"};
     return waiting->claim_source()->claim({{}, kWork, 1}, "w", 1, 30s, 120s);
   });
-  if (kind().name == std::string("postgresql")) {
-    while (kind()
-               .run("SELECT count(*) FROM pg_stat_activity WHERE query = 'LISTEN carrel'"
-                    " AND state = 'idle'")
-               .at(0) != "1") {
-      std::this_thread::sleep_for(5ms);
-    }
-  }
+  until_it_listens(kind());
   ASSERT_TRUE(insert(*other));
   const auto runs = found.get();
+  ASSERT_TRUE(runs.has_value()) << runs.error().message;
+  EXPECT_THAT(*runs, SizeIs(1));
+}
+
+TEST_P(Server, WhoFoundNothingBeforeHearsOfItToo) {
+  auto waiting = open(url(), rarely_polling(kind()));
+  auto other = open(url(), rarely_polling(kind()));
+  const auto source = waiting->claim_source();
+  for (std::uint64_t number = 1; number <= 3; ++number) {
+    const auto none = source->claim({{}, kWork, 1}, "w", number, 30s, 1ms);
+    ASSERT_TRUE(none.has_value()) << none.error().message;
+    EXPECT_THAT(*none, IsEmpty());
+  }
+  until_it_listens(kind());
+  ASSERT_TRUE(insert(*other));
+  const auto runs = source->claim({{}, kWork, 1}, "w", 4, 30s, 120s);
   ASSERT_TRUE(runs.has_value()) << runs.error().message;
   EXPECT_THAT(*runs, SizeIs(1));
 }
@@ -147,6 +170,31 @@ TEST_P(Server, AnEngineRunsJobsOnIt) {
   const auto result = engine->wait(*id, 60s);
   ASSERT_TRUE(result.has_value()) << result.error().message;
   engine->stop(10s);
+}
+
+TEST(Mariadb, WhoGoesOnWaitingAsksNothing) {
+  mariadb_kind().clean();
+  BackendOptions options;
+  options.poll = 1h;
+  auto store = open_store(mariadb().tcp_url(), options).value();
+  const auto source = store->claim_source();
+  const auto transactions = [] {
+    return std::stoll(
+        mariadb()
+            .run("SELECT VARIABLE_VALUE FROM information_schema.GLOBAL_STATUS"
+                 " WHERE VARIABLE_NAME = 'COM_BEGIN'")
+            .at(0));
+  };
+  const auto claim = [&](std::uint64_t number, Duration wait) {
+    const auto none = source->claim({{}, kWork, 1}, "w", number, 30s, wait);
+    ASSERT_TRUE(none.has_value()) << none.error().message;
+    EXPECT_THAT(*none, IsEmpty());
+  };
+  const auto before = transactions();
+  for (std::uint64_t number = 1; number <= 10; ++number) claim(number, 1ms);
+  EXPECT_EQ(transactions() - before, 1);
+  claim(11, 0us);
+  EXPECT_EQ(transactions() - before, 2) << "who does not wait always looks";
 }
 
 // A pooler hands each transaction to another connection: nothing may be prepared or
@@ -175,7 +223,6 @@ TEST(Postgres, WorksBehindAPoolerOfTransactions) {
   std::vector<std::future<std::size_t>> workers;
   for (auto& store : stores) {
     workers.push_back(std::async(std::launch::async, [&store = *store] {
-      static const std::vector<std::string> kWork = {"work"};
       const auto source = store.claim_source();
       std::size_t done = 0;
       for (std::uint64_t number = 1;; ++number) {

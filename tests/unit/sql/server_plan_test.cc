@@ -55,6 +55,23 @@ TEST(Postgres, AClaimReadsTheIndexOfAvailableJobsInItsOrder) {
   EXPECT_THAT(plan, Not(HasSubstr("Sort"))) << plan;
 }
 
+TEST(Postgres, APollSeeksInTheIndexesOfWhatIsAvailable) {
+  postgres_kind().clean();
+  ASSERT_TRUE(open_store(postgres().url()));
+  std::string plan;
+  for (const auto& line : postgres().run(
+           std::string(
+               "SET enable_seqscan = off; SET enable_bitmapscan = off; EXPLAIN ") +
+           sql::postgresql::kStatements.all_lanes)) {
+    plan += line + "\n";
+  }
+  EXPECT_THAT(plan, HasSubstr("carrel_jobs_available"));
+  EXPECT_THAT(plan, HasSubstr("carrel_limits_available"));
+  EXPECT_THAT(plan, HasSubstr("carrel_rates_available"));
+  EXPECT_THAT(plan, Not(HasSubstr("Seq Scan on carrel_jobs"))) << plan;
+  EXPECT_THAT(plan, Not(HasSubstr("Seq Scan on carrel_limits"))) << plan;
+}
+
 // However many jobs a key holds back.
 TEST(Postgres, LimitsSeekInTheLineOfTheirKey) {
   postgres_kind().clean();

@@ -71,6 +71,44 @@ TEST(Waiters, WhoLeavesHandsOnWhatItLeft) {
   first.leave({});
 }
 
+TEST(Waiters, WhoFoundNothingNeedNotLookAgainUntilThereIsWork) {
+  Waiters waiters([] {});
+  Waiters::ClaimWaiter claim(waiters);
+  const auto again = [&](const Demand& demand) {
+    claim.enter(demand);
+    const bool in_vain = claim.looks_in_vain();
+    claim.leave({});
+    return in_vain;
+  };
+  const auto look = [&](const Demand& demand, bool work_meanwhile) {
+    const Lane lane{"q", "a", 1};
+    claim.enter(demand);
+    claim.looking();
+    if (work_meanwhile) waiters.work({&lane, 1});
+    claim.found_nothing();
+    claim.leave({});
+  };
+  const Demand demand{kX, kA, 1};
+  EXPECT_FALSE(again(demand)) << "it never looked";
+  look(demand, false);
+  EXPECT_TRUE(again(demand));
+  EXPECT_FALSE(again({{}, kA, 1})) << "of every queue";
+  EXPECT_FALSE(again({kX, kB, 1})) << "of another kind";
+  const std::vector<QueueBound> bounds = {{"x", 2}};
+  EXPECT_FALSE(again({kX, kA, 1, false, bounds}));
+  EXPECT_TRUE(again(demand));
+  const Lane lane{"q", "a", 1};
+  waiters.work({&lane, 1});  // while nobody is within a claim
+  EXPECT_FALSE(again(demand));
+  look(demand, true);
+  EXPECT_FALSE(again(demand)) << "it came when the look may have been over";
+  look(demand, false);
+  claim.enter(demand);
+  claim.looking();  // and finds something
+  claim.leave({});
+  EXPECT_FALSE(again(demand));
+}
+
 TEST(Waiters, ASignalBeforeTheWaitIsNotLost) {
   Waiters waiters([] {});
   Waiters::ClaimWaiter claim(waiters);
