@@ -14,7 +14,7 @@ StoreTraits MemoryStore::traits() const noexcept {
   return {.reach = Reach::kProcess,
           .limits = true,
           .unique = true,
-           .rates = true,
+          .rates = true,
           .queue_limits = true,
           .blocks = false};
 }

@@ -14,8 +14,8 @@ Result<Config> load_config(const Global& global);
 // one process: this one would end before anybody saw what it did.
 Result<Engine> connect(const Global& global);
 
-// engine.ignite(). Where the store's place is not there, it is the store that is away, and
-// no job that is not found.
+// engine.ignite(). Where the store's place is not there, it is the store that is away,
+// and no job that is not found.
 Result<void> ignite(Engine& engine);
 
 // Complains, and answers with the exit code that the error means.

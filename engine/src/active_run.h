@@ -55,8 +55,8 @@ class ActiveRun final : public RunSink, public std::enable_shared_from_this<Acti
   QueueSlots::Slot* slot = nullptr;  // that it has, until it ends; null: none
 
   // Places in tables of others, guarded by them.
-  std::size_t index = 0;           // the Runner's
-  bool busy = true;                // counted among its busy ones
+  std::size_t index = 0;              // the Runner's
+  bool busy = true;                   // counted among its busy ones
   ActiveRun* ended_before = nullptr;  // the Completer's
   std::atomic<bool> on_ladder{false};
   std::pair<std::chrono::steady_clock::time_point, std::uint64_t> rung;  // the Ladder's

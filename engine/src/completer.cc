@@ -131,9 +131,8 @@ void Completer::work() {
       ActiveRun* none = nullptr;
       asleep_ = ends_.compare_exchange_strong(none, kAsleep);
       // Woken by an end, unless its pusher commits it; that leaves kAsleep again.
-      wake_.wait(lock, [&] {
-        return stopping_ || !queue_.empty() || ends_.load() != kAsleep;
-      });
+      wake_.wait(lock,
+                 [&] { return stopping_ || !queue_.empty() || ends_.load() != kAsleep; });
       asleep_ = false;
       none = kAsleep;
       ends_.compare_exchange_strong(none, nullptr);

@@ -140,8 +140,7 @@ void Runner::ended(ActiveRun& run) noexcept {
   ladder_.disarm(run);
   // Chance has a say only in how long a failure waits.
   const double chance = run.outcome.klass == OutcomeClass::kOk ? 0 : random_fraction();
-  run.decision =
-      decide(run.kind.retry, run.job, run.outcome, run.stop_reason(), chance);
+  run.decision = decide(run.kind.retry, run.job, run.outcome, run.stop_reason(), chance);
   const Kind& kind = run.kind;
   const bool more = run.more_ends;
   const bool at_once = completer_.at_once();

@@ -115,7 +115,7 @@ class Runner {
   std::atomic<std::size_t> busy_{0};
   std::atomic<std::size_t> reporting_{0};  // threads inside ended()
   mutable std::mutex leases_mutex_;
-  std::vector<RunPtr> leases_;  // in no order
+  std::vector<RunPtr> leases_;   // in no order
   std::vector<RunPtr> retired_;  // of retire(), kept for its memory
 
   // Jobs that a non-queueing isolation has no slot for yet, and how many it runs.

@@ -13,8 +13,8 @@ namespace grader {
 
 // What one submission did outside the place that it was given.
 struct Escape {
-  bool read = false;            // the site's secret is in what was recorded, or its answers are
-  bool wrote = false;           // a file of the site is changed, new or gone
+  bool read = false;   // the site's secret is in what was recorded, or its answers are
+  bool wrote = false;  // a file of the site is changed, new or gone
   std::size_t connections = 0;  // that the listener got
   std::size_t processes = 0;    // that live on
   bool any() const { return read || wrote || connections > 0 || processes > 0; }

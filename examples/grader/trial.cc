@@ -1,7 +1,7 @@
 #include "trial.h"
 
-#include <trial/scratch.h>
 #include <trial/leftovers.h>
+#include <trial/scratch.h>
 
 #include <algorithm>
 #include <fstream>

@@ -4,8 +4,8 @@
 
 #include <cerrno>
 
-#include "process_server.h"
 #include "greeting.h"
+#include "process_server.h"
 #include "stage.h"
 
 namespace carrel::sandbox {

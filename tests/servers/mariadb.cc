@@ -48,8 +48,7 @@ MariadbServer::MariadbServer(Disk disk, const ServerOptions& options)
                    {"--innodb-flush-log-at-trx-commit=2", "--innodb-flush-method=nosync",
                     "--innodb-buffer-pool-size=64M"});
   } else {
-    command.insert(command.end(),
-                   {"--innodb-buffer-pool-size=256M"});
+    command.insert(command.end(), {"--innodb-buffer-pool-size=256M"});
   }
   if (options.own_clock) command = clock_.emplace(folder_).around(std::move(command));
   server_ = std::make_unique<Guarded>(folder_, "TERM", command);

@@ -42,8 +42,7 @@ void SteppedClock::set(std::chrono::seconds to) {
 }
 
 std::vector<std::string> SteppedClock::around(std::vector<std::string> command) const {
-  std::vector<std::string> all = {"/usr/bin/env",
-                                  "LD_PRELOAD=" + library().string(),
+  std::vector<std::string> all = {"/usr/bin/env", "LD_PRELOAD=" + library().string(),
                                   "FAKETIME_TIMESTAMP_FILE=" + file_.string(),
                                   "FAKETIME_NO_CACHE=1",
                                   "FAKETIME_DONT_FAKE_MONOTONIC=1"};

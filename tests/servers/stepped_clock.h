@@ -1,5 +1,5 @@
-// A clock of a server's own, which a test can step: libfaketime, preloaded into the server
-// and nobody else.
+// A clock of a server's own, which a test can step: libfaketime, preloaded into the
+// server and nobody else.
 #pragma once
 
 #include <chrono>

@@ -1,5 +1,7 @@
 // Claims over several queues: in an order, no more of one than a demand says, and no more
 // of one at once than the store is told.
+#include "store_queues.h"
+
 #include <carrel/demand.h>
 #include <gmock/gmock.h>
 
@@ -7,8 +9,6 @@
 #include <future>
 #include <map>
 #include <thread>
-
-#include "store_queues.h"
 
 namespace carrel::conformance {
 namespace {

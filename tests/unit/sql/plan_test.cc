@@ -103,9 +103,8 @@ TEST_F(SqlitePlan, LimitsSeekInTheLineOfTheirKey) {
 
 // However many jobs wait for the windows of theirs, and however many began.
 TEST_F(SqlitePlan, RatesSeekInTheLineOfTheirKey) {
-  for (const char* statement :
-       {statements::kCountAvailableOfRate, statements::kNextLaneOfRate,
-        statements::kAnyOfRate}) {
+  for (const char* statement : {statements::kCountAvailableOfRate,
+                                statements::kNextLaneOfRate, statements::kAnyOfRate}) {
     expect_index(statement, "COVERING INDEX carrel_rates_line");
   }
   expect_index(statements::kWaitingOfRate, "INDEX carrel_rates_line");
