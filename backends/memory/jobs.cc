@@ -1,7 +1,6 @@
 #include "jobs.h"
 
 #include <algorithm>
-#include <unordered_map>
 #include <utility>
 
 namespace carrel::memory {
@@ -125,33 +124,18 @@ void Jobs::let_go(Row& row, Time now) {
   freed_.push_back(ticket_of(row));
 }
 
+// One that cannot begin, since others have filled its window, goes over to those who wait
+// for that, so that whoever is behind it may run in its stead.
 void Jobs::free_pending(KeyLine& line, Time now) {
   while (Row* next = line.next()) {
-    const RateLine* rate = next->rate_line();
-    if (rate != nullptr && rate->crowded_for(*next, now)) {
-      free_past_closed(line, now);
-      return;
-    }
-    let_go(*next, now);
-  }
-}
-
-// The best that waits for the limit cannot begin, since others have filled its window. It
-// goes over to those who wait for that, and others may run in its stead. As many of one
-// rate go as the limit has room for: those behind them follow when these have run.
-void Jobs::free_past_closed(KeyLine& line, Time now) {
-  std::unordered_map<const RateLine*, std::size_t> gone;
-  for (Row* row : line.waiting(kAtOnce)) {
-    if (line.crowded_for(*row)) continue;
-    RateLine* rate = row->rate_line();
-    if (rate == nullptr || !rate->crowded_for(*row, now)) {
-      let_go(*row, now);
+    RateLine* rate = next->rate_line();
+    if (rate == nullptr || !rate->crowded_for(*next, now)) {
+      let_go(*next, now);
       continue;
     }
-    if (gone[rate]++ >= line.room_for(*row)) continue;
-    unindex(*row);
-    row->details->rate->held = true;
-    index(*row, now);
+    unindex(*next);
+    next->details->rate->held = true;
+    index(*next, now);
     rates_.schedule(*rate, now);
   }
 }

@@ -102,7 +102,6 @@ class Jobs {
   void move_keyed(Row& row, Time now);
   void let_go(Row& row, Time now);
   void free_pending(KeyLine& line, Time now);
-  void free_past_closed(KeyLine& line, Time now);
   std::size_t free_rated(RateLine& line, Time now, std::size_t max = kAtOnce);
   Row* oldest_final() const;
 

@@ -50,17 +50,6 @@ Row* KeyLine::next() const {
   return nullptr;
 }
 
-std::vector<Row*> KeyLine::waiting(std::size_t most) const {
-  std::vector<Row*> rows;
-  for (const auto& lane : lanes_) {
-    RowOrder<ByAge>::Cursor cursor(lane->pending);
-    for (std::size_t n = 0; n < most && cursor.get() != nullptr; ++n, cursor.step()) {
-      rows.push_back(cursor.get());
-    }
-  }
-  return rows;
-}
-
 void KeyLines::join(Row& row, const std::string& key) {
   auto& line = lines_[key];
   if (!line) line = std::make_unique<KeyLine>(key);

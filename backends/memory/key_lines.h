@@ -37,12 +37,6 @@ class KeyLine {
 
   // A pending row that there is room for; null: none.
   Row* next() const;
-  // Of each lane the best that are pending, at most `most`.
-  std::vector<Row*> waiting(std::size_t most) const;
-  // How many more may run, as this row has it.
-  std::size_t room_for(const Row& row) const {
-    return full_for(row) ? 0 : row.limit - running_;
-  }
 
  private:
   friend class KeyLines;

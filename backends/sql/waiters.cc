@@ -74,6 +74,11 @@ void Waiters::look_again() {
   }
 }
 
+void Waiters::polled() {
+  const std::lock_guard lock(mutex_);
+  ++polls_;
+}
+
 bool Waiters::wait(std::unique_lock<std::mutex>& lock, std::condition_variable& wake,
                    Deadline until, const std::function<bool()>& ready) {
   if (ready()) return true;
@@ -144,7 +149,8 @@ void Waiters::ClaimWaiter::found_nothing() {
   vain_ = Look{{demand_.queues.begin(), demand_.queues.end()},
                {demand_.kinds.begin(), demand_.kinds.end()},
                {demand_.bounds.begin(), demand_.bounds.end()},
-               works_seen_};
+               works_seen_,
+               all_.polls_};
 }
 
 bool Waiters::ClaimWaiter::looks_in_vain() {
@@ -152,10 +158,13 @@ bool Waiters::ClaimWaiter::looks_in_vain() {
     return a.queue == b.queue && a.most == b.most;
   };
   const std::lock_guard lock(all_.mutex_);
-  return vain_ && vain_->works == all_.works_ &&
-         std::ranges::is_permutation(vain_->queues, demand_.queues) &&  // they take turns
-         std::ranges::equal(vain_->kinds, demand_.kinds) &&
-         std::ranges::equal(vain_->bounds, demand_.bounds, same_bound);
+  const bool vain =
+      vain_ && vain_->works == all_.works_ && vain_->polls != all_.polls_ &&
+      std::ranges::is_permutation(vain_->queues, demand_.queues) &&  // they take turns
+      std::ranges::equal(vain_->kinds, demand_.kinds) &&
+      std::ranges::equal(vain_->bounds, demand_.bounds, same_bound);
+  if (vain) vain_->polls = all_.polls_;
+  return vain;
 }
 
 bool Waiters::ClaimWaiter::wait(Deadline until) {

@@ -55,6 +55,8 @@ class Waiters {
   void ended(std::span<const JobId> ids);
   // Any job may have ended: another process did something.
   void look_again();
+  // The database was asked what there is for those who wait, and they were told.
+  void polled();
 
   class ClaimWaiter;
   class EndWaiter;
@@ -67,6 +69,7 @@ class Waiters {
   std::mutex mutex_;
   std::list<ClaimWaiter*> claims_;  // within claim(), who was woken longest ago first
   std::uint64_t works_ = 0;         // calls of work()
+  std::uint64_t polls_ = 0;         // calls of polled()
   std::unordered_multimap<JobId, EndWaiter*> ends_;
   std::atomic<std::size_t> waiting_{0};
   std::atomic<bool> interrupted_{false};
@@ -89,7 +92,8 @@ class Waiters::ClaimWaiter {
   void looking();
   // After a look that found nothing.
   void found_nothing();
-  // Such a look for the same demand found nothing, and there has been no work since.
+  // Such a look for the same demand found nothing, and there has been no work since, as a
+  // poll has seen: each poll answers for one look.
   bool looks_in_vain();
   // After a look that found nothing. False: the time is over, or it was interrupted.
   bool wait(Deadline until);
@@ -113,6 +117,7 @@ class Waiters::ClaimWaiter {
     std::vector<std::string> kinds;
     std::vector<QueueBound> bounds;
     std::uint64_t works;  // before it
+    std::uint64_t polls;  // before it was over, or before the last that was left out
   };
   std::uint64_t works_seen_ = 0;
   std::optional<Look> vain_;

@@ -105,6 +105,7 @@ void Writer::finish_others(std::span<const Finish* const> runs,
                                     run.crashed, options_.retention, now_);
     answers[i].state = row.rule.state;
     if (is_confirmed_by(answers[i], run)) {
+      t.queues.ended(row.queue);  // in the host's transaction, which tells nobody
       row.rule.wake_at = kept_until(options_.retention, now_);
       news.push_back({row.id, run.progress, run.checkpoint, run.log});
       moved(row, State::kCompleted);

@@ -491,15 +491,15 @@ void Limits::free(const Line& line, Count count, std::vector<Ticket>& freed) {
            Rate{rate_key_, static_cast<std::uint32_t>(starts_), Duration(period_)}});
     });
     std::vector<JobId> ids;
-    std::map<std::string, long long> gone;  // of rates whose window is full
-    bool passed = false;
+    std::set<std::string> shut;  // rates whose window is full
+    bool full = false;
     for (const auto& [id, limit, rate] : waiting) {
       if (ahead >= limit) {
-        passed = true;
+        full = true;
         continue;
       }
       const bool rated = !rate.key.empty();
-      const bool closed = rated && (gone.contains(rate.key) ||
+      const bool closed = rated && (shut.contains(rate.key) ||
                                     (try_slot(rate_slot_of(rate.key)) &&
                                      rates_.ahead(rate, line.lane) >= rate.starts));
       if (!closed) {
@@ -516,15 +516,13 @@ void Limits::free(const Line& line, Count count, std::vector<Ticket>& freed) {
         rates_.more(rate, line.lane);
         continue;
       }
-      // As many as there is room for wait for that now. The others follow when these
-      // have run.
-      passed = true;
-      if (gone[rate.key]++ >= limit - count.running) continue;
+      // It waits for that now, and whoever is behind it may run in its stead.
+      shut.insert(rate.key);
       note_limit(id, std::nullopt, std::nullopt);
       rates_.note(id, Standing::kWaits);
       waking_rates_.insert(rate.key);
     }
-    more = ids.size() == kAtOnce && !passed;
+    more = waiting.size() == kAtOnce && !full;
     let_go(ids, LimitedLane::of(line.lane), freed);
     write_notes();
   }

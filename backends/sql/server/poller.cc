@@ -9,8 +9,10 @@ namespace carrel::sql::server {
 void look_around(Waiters& waiters, const LookForLanes& look) {
   if (!waiters.any()) return;
   auto lanes = look();
-  // Whoever waits hears of an error by its own calls.
+  // Whoever waits hears of an error by its own calls: the next of them is not in vain.
+  if (!lanes) waiters.work({});
   if (lanes && !lanes->empty()) waiters.work(*lanes);
+  if (lanes) waiters.polled();
   waiters.look_again();
 }
 

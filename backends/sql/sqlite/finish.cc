@@ -45,6 +45,7 @@ Finished Writer::finish_row(StoredRow& row, const Finish& run, Time at) {
                               run.crashed, options_.retention, at);
   answer.state = row.rule.state;
   if (is_confirmed_by(answer, run)) {
+    if (queues_.any()) queues_.ended(row.queue);  // in the host's, which tells nobody
     row.rule.wake_at = kept_until(options_.retention, at);
     notes_.add(row.id, run.progress, run.checkpoint, run.log);
     moved(row, State::kCompleted, at);

@@ -363,29 +363,36 @@ constexpr int kAtOnce = 256;  // looked at in a lane for the sake of one
 
 void Limits::free_lane(const std::string& key, const Lane& lane, long long running,
                        std::vector<StoredRow>& freed, Time at) {
-  std::vector<std::pair<JobId, long long>> waiting;
-  long long ahead = running + available(key, lane);
-  most_ = kAtOnce;
-  pending_.rows([&] {
-    if (ahead < limit_) waiting.emplace_back(to_id(id_), limit_);
-  });
   const std::string line = rate_lane(lane);
-  std::map<std::string, long long> gone;  // of rates whose window is full
-  for (const auto& [id, limit] : waiting) {
-    if (ahead >= limit) continue;
-    const auto rate = any_rate_ ? rates_.find(id) : std::nullopt;
-    const auto closed = rate ? gone.find(rate->key) : gone.end();
-    if (closed == gone.end() && !(rate && rates_.crowded(*rate, line, at))) {
-      if (let_go(id, freed)) ++ahead;
-      continue;
+  std::set<std::string> shut;  // rates whose window is full
+  for (bool more = true; more;) {
+    std::vector<std::pair<JobId, long long>> waiting;
+    long long ahead = running + available(key, lane);
+    most_ = kAtOnce;
+    int seen = 0;
+    pending_.rows([&] {
+      ++seen;
+      if (ahead < limit_) waiting.emplace_back(to_id(id_), limit_);
+    });
+    int moved = 0;
+    for (const auto& [id, limit] : waiting) {
+      if (ahead >= limit) continue;
+      const auto rate = any_rate_ ? rates_.find(id) : std::nullopt;
+      if (!rate || (!shut.contains(rate->key) && !rates_.crowded(*rate, line, at))) {
+        if (!let_go(id, freed)) continue;
+        ++ahead;
+        ++moved;
+        continue;
+      }
+      // It waits for that now, and whoever is behind it may run in its stead.
+      shut.insert(rate->key);
+      for (const auto& [job, row] : loader_.load({&id, 1})) {
+        wait_for_window(job, row.run_at);
+        ++moved;
+      }
+      waking_rates_.insert(rate->key);
     }
-    // As many as there is room for wait for that now. The others follow when these have
-    // run.
-    if (gone[rate->key]++ >= limit - running) continue;
-    for (const auto& [job, row] : loader_.load({&id, 1})) {
-      wait_for_window(job, row.run_at);
-    }
-    waking_rates_.insert(rate->key);
+    more = moved == kAtOnce && seen == kAtOnce;
   }
 }
 

@@ -437,6 +437,18 @@ void add_limit_and_rate_cases(const Add& plain_add) {
     EXPECT_THAT(ids_of(t.sweep_all().due), ElementsAre(slow[1]));
   });
 
+  add("Rate_HoweverManyAClosedWindowHoldsTheirLimitGoesToTheNext", [](StoreCase& t) {
+    const Claimed busy = begin(t, t.insert(both("shared", "free", 1, 100)));
+    t.insert_many(600, both("shared", "slow", 1, 1));
+    while (t.sweep_all().next <= Duration::zero()) {
+      // A store may look at so many a few at a time.
+    }
+    const JobId other = t.insert(both("shared", "free", 1, 100));
+    run(t, t.insert(rated("slow")));
+    EXPECT_THAT(ids_of(t.finish(busy).freed), ElementsAre(other));
+    EXPECT_THAT(t.finish(begin(t, other)).freed, IsEmpty());
+  });
+
   add("Rate_WhoWaitsForALimitHoldsUpNoOtherOfItsRate", [](StoreCase& t) {
     begin(t, t.insert(both("busy", "r", 1, 10)));
     t.insert_many(20, both("busy", "r", 1, 10));

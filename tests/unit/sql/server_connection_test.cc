@@ -175,7 +175,7 @@ TEST_P(Server, AnEngineRunsJobsOnIt) {
 TEST(Mariadb, WhoGoesOnWaitingAsksNothing) {
   mariadb_kind().clean();
   BackendOptions options;
-  options.poll = 1h;
+  options.poll = 10ms;
   auto store = open_store(mariadb().tcp_url(), options).value();
   const auto source = store->claim_source();
   const auto transactions = [] {
@@ -191,10 +191,12 @@ TEST(Mariadb, WhoGoesOnWaitingAsksNothing) {
     EXPECT_THAT(*none, IsEmpty());
   };
   const auto before = transactions();
-  for (std::uint64_t number = 1; number <= 10; ++number) claim(number, 1ms);
-  EXPECT_EQ(transactions() - before, 1);
+  // Each waits for many polls: hardly one looks for itself, on a busy machine either.
+  for (std::uint64_t number = 1; number <= 10; ++number) claim(number, 100ms);
+  const auto looks = transactions() - before;
+  EXPECT_LE(looks, 4);
   claim(11, 0us);
-  EXPECT_EQ(transactions() - before, 2) << "who does not wait always looks";
+  EXPECT_EQ(transactions() - before, looks + 1) << "who does not wait always looks";
 }
 
 // A pooler hands each transaction to another connection: nothing may be prepared or

@@ -143,6 +143,20 @@ TEST(Postgres, RatesSeekInTheLineOfTheirKey) {
   }
 }
 
+// What a statement derives, or is given as JSON, is read whole and may be.
+bool reads_a_whole_table(const std::string& plan) {
+  const std::string whole = "\"access_type\": \"ALL\"";
+  for (auto at = plan.find(whole); at != plan.npos; at = plan.find(whole, at + 1)) {
+    const auto begin = plan.rfind('{', at);
+    const std::string table = plan.substr(begin, plan.find('}', at) - begin);
+    if (table.find("\"table_function\"") == table.npos &&
+        table.find("\"table_name\": \"<") == table.npos) {
+      return true;
+    }
+  }
+  return false;
+}
+
 TEST(Mariadb, RatesSeekInTheLineOfTheirKey) {
   mariadb_kind().clean();
   auto store = open_store(mariadb().url());
@@ -166,9 +180,7 @@ TEST(Mariadb, RatesSeekInTheLineOfTheirKey) {
       plan += line + "\n";
     }
     EXPECT_THAT(plan, Not(HasSubstr("filesort"))) << statement << plan;
-    EXPECT_THAT(plan, Not(testing::ContainsRegex(
-                          "\"table_name\": \"[a-z]*\",[^}]*\"access_type\": \"ALL\"")))
-        << statement << plan;
+    EXPECT_FALSE(reads_a_whole_table(plan)) << statement << plan;
   }
 }
 

@@ -91,7 +91,11 @@ TEST(Waiters, WhoFoundNothingNeedNotLookAgainUntilThereIsWork) {
   const Demand demand{kX, kA, 1};
   EXPECT_FALSE(again(demand)) << "it never looked";
   look(demand, false);
+  EXPECT_FALSE(again(demand)) << "nobody has looked for it since";
+  waiters.polled();
   EXPECT_TRUE(again(demand));
+  EXPECT_FALSE(again(demand)) << "a poll answers for one look";
+  waiters.polled();
   EXPECT_FALSE(again({{}, kA, 1})) << "of every queue";
   EXPECT_FALSE(again({kX, kB, 1})) << "of another kind";
   const std::vector<QueueBound> bounds = {{"x", 2}};
@@ -101,11 +105,13 @@ TEST(Waiters, WhoFoundNothingNeedNotLookAgainUntilThereIsWork) {
   waiters.work({&lane, 1});  // while nobody is within a claim
   EXPECT_FALSE(again(demand));
   look(demand, true);
+  waiters.polled();
   EXPECT_FALSE(again(demand)) << "it came when the look may have been over";
   look(demand, false);
   claim.enter(demand);
   claim.looking();  // and finds something
   claim.leave({});
+  waiters.polled();
   EXPECT_FALSE(again(demand));
 }
 
