@@ -11,7 +11,12 @@ constexpr std::size_t kMaxLogLine = 4096;
 constexpr std::size_t kMaxLogPending = 16 * 1024;  // what the store keeps of it anyway
 }  // namespace
 
-void ActiveRun::on_start() noexcept { runner_.began(*this); }
+void ActiveRun::on_start() noexcept {
+  if (!timed_) return;
+  // The end waits for this lock: an abandoned thread meets no ladder that is gone.
+  std::lock_guard lock(mutex_);
+  if ((marks_.fetch_or(kSeen) & kEnded) == 0) runner_.began(*this);
+}
 
 Progress as_progress(float fraction, std::string_view message) {
   // NaN compares false and becomes 0.

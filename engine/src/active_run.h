@@ -40,6 +40,7 @@ class ActiveRun final : public RunSink, public std::enable_shared_from_this<Acti
       : job(std::move(claimed)),
         kind(its_kind),
         runner_(runner),
+        timed_(job.timeout.count() > 0 || its_kind.spec.limits.wall.count() > 0),
         on_progress_(std::move(on_progress)) {}
 
   const Claimed job;
@@ -48,7 +49,8 @@ class ActiveRun final : public RunSink, public std::enable_shared_from_this<Acti
   // Filled at the end, read by the completer.
   Outcome outcome;
   Decision decision;
-  bool more_ends = false;  // others follow at once
+  // Others follow at once. A hint: who abandons the run may read it before it is set.
+  std::atomic<bool> more_ends{false};
   // What the store was told of the end and could not take yet.
   std::unique_ptr<Finish> unsent;
 
@@ -66,7 +68,9 @@ class ActiveRun final : public RunSink, public std::enable_shared_from_this<Acti
   void on_progress(float fraction, std::string_view message) noexcept override;
   void on_checkpoint(std::string_view bytes) noexcept override;
   void on_log(std::string_view line) noexcept override;
-  void expect_more_ends() noexcept override { more_ends = true; }
+  void expect_more_ends() noexcept override {
+    more_ends.store(true, std::memory_order_relaxed);
+  }
   void on_end(Outcome end) noexcept override;
 
   // The isolation's handle; a stop that was asked for meanwhile is passed on.
@@ -104,6 +108,7 @@ class ActiveRun final : public RunSink, public std::enable_shared_from_this<Acti
   };
 
   Runner& runner_;
+  const bool timed_;  // its own: `kind` may be gone when an abandoned thread looks
   const std::shared_ptr<const ProgressFn> on_progress_;
   std::mutex telling_;
   std::atomic<std::uint8_t> marks_{0};

@@ -89,10 +89,14 @@ void Feed::serve() noexcept {
   if (!serves_) return;
   std::unique_lock lock(mutex_);
   while (!stopping_ && !claiming_ && !dry_ && runner_.has_room()) {
+    // Asked once for all: ends may fill the completer meanwhile, and a claim of nothing
+    // says nothing about jobs, and is not remembered by a store that tells.
+    const std::size_t room = runner_.room();
+    if (room == 0) continue;  // who makes some sees that it is not dry
     claiming_ = true;
     told_ = false;
     lock.unlock();
-    const auto pulled = pull(runner_.room(), Duration{0});
+    const auto pulled = pull(room, Duration{0});
     lock.lock();
     found(pulled);
     if (turn_ || stopping_) wake_.notify_all();

@@ -129,6 +129,10 @@ void Worker::stop(Duration grace) {
       log_(LogLevel::kError, "children did not end after SIGKILL");
     }
     runner_.abandon_all();
+    // An end that was being reported just then was not abandoned, and is busy until it is.
+    if (!runner_.wait_idle(Steady::now() + kLastWords)) {
+      log_(LogLevel::kError, "runs did not report their end while stopping");
+    }
   }
   runner_.wait_reported();
   if (!completer_.flush(Steady::now() + kLastWords)) {
