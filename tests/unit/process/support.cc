@@ -2,9 +2,6 @@
 
 #include <carrel/exec.h>
 #include <carrel/fork.h>
-#if defined(__SANITIZE_ADDRESS__)
-#include <sanitizer/allocator_interface.h>
-#endif
 #include <grp.h>
 #include <unistd.h>
 
@@ -16,6 +13,11 @@
 #include <sstream>
 #include <stdexcept>
 #include <thread>
+
+#if defined(__SANITIZE_ADDRESS__)
+// Of the sanitizers' common interface, whose header GCC does not install.
+extern "C" std::size_t __sanitizer_get_current_allocated_bytes();
+#endif
 
 namespace carrel::test {
 
