@@ -159,7 +159,7 @@ TEST_F(ServerTest, Case30_ServerAndKeeperKilled_MadeAgainByTheHook) {
 }
 
 TEST_F(ServerTest, Case31_AddressSpaceBelowTheInheritedSize_ConfigError) {
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
   GTEST_SKIP() << "needs a program whose address space is not the sanitizer's";
 #endif
   const Json words = words_of("short_of_address_space");
