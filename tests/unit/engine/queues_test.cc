@@ -153,6 +153,8 @@ TEST_P(Queues, NoMoreOfAQueueRunHereThanItsConcurrency) {
     const int mine = ++now;
     while (seen < mine && !most.compare_exchange_weak(seen, mine)) {
     }
+    most.notify_all();
+    for (int met = most; met < 2; met = most) most.wait(met);  // the first for a second
     std::this_thread::yield();
     --now;
   });
