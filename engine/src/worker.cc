@@ -95,6 +95,10 @@ void Worker::start() {
 Result<void> Worker::drain(const std::stop_token& stop) {
   const std::stop_callback wake(stop, [this] { runner_.interrupt(); });
   while (!stop.stop_requested()) {
+    // Asked before looking for jobs: a run that ends meanwhile may have kept one from
+    // being taken.
+    const bool idle = runner_.busy() == 0 && completer_.pending() == 0;
+    if (idle) runner_.wait_reported();
     const auto due = dispatcher_.sweep_all();
     if (!due) return tl::unexpected<Error>(due.error());
     if (const std::size_t room = runner_.room(); room > 0) {
@@ -107,7 +111,7 @@ Result<void> Worker::drain(const std::stop_token& stop) {
       runner_.wait_below(busy);
     } else if (completer_.pending() > 0) {
       completer_.flush(Steady::now() + kLastWords);  // its end may set others free
-    } else if (*due == 0) {
+    } else if (idle && *due == 0) {
       return {};
     }
   }
