@@ -140,8 +140,6 @@ CREATE TABLE IF NOT EXISTS carrel_tally (
   state smallint NOT NULL,
   jobs  bigint NOT NULL
 ) ENGINE = InnoDB;
-
-INSERT INTO carrel_schema (version, usable_from) VALUES (1, 1);
 )sql";
 
 // Jobs with limits, beside their rows: what waits or runs, in the order in which a key
@@ -172,8 +170,6 @@ INSERT IGNORE INTO carrel_limit_slots (slot)
     SELECT 0 AS n UNION ALL SELECT n + 1 FROM digits WHERE n < 31
   )
   SELECT high.n * 32 + low.n FROM digits AS high JOIN digits AS low;
-
-INSERT INTO carrel_schema (version, usable_from) VALUES (2, 1);
 )sql";
 
 // Unique keys: the job that holds each. One that was purged before its period was over
@@ -190,16 +186,12 @@ CREATE TABLE IF NOT EXISTS carrel_unique (
 CREATE INDEX IF NOT EXISTS carrel_unique_job ON carrel_unique (job);
 
 CREATE INDEX IF NOT EXISTS carrel_unique_left ON carrel_unique (state, until);
-
-INSERT INTO carrel_schema (version, usable_from) VALUES (3, 2);
 )sql";
 
 // How an attempt ended beside its class: JSON of what there is to say; '' is nothing.
 const char* const kVersion4 = R"sql(
 ALTER TABLE carrel_attempts
   ADD COLUMN IF NOT EXISTS ending LONGBLOB NOT NULL DEFAULT '';
-
-INSERT INTO carrel_schema (version, usable_from) VALUES (4, 3);
 )sql";
 
 // Jobs with rates, beside their rows; what waits for its window has state 0, what is
@@ -237,12 +229,17 @@ CREATE TABLE IF NOT EXISTS carrel_rate_keys (
 ) ENGINE = InnoDB;
 
 CREATE INDEX IF NOT EXISTS carrel_rate_keys_wake ON carrel_rate_keys (wake_at);
-
-INSERT INTO carrel_schema (version, usable_from) VALUES (5, 4);
 )sql";
 
-constexpr std::array<const char* const*, kSchemaVersion> kSteps{
-    &kVersion1, &kVersion2, &kVersion3, &kVersion4, &kVersion5};
+struct Step {
+  const char* sql;
+  const char* row;  // version and usable_from, as carrel_schema will have them
+};
+constexpr std::array<Step, kSchemaVersion> kSteps{{{kVersion1, "(1, 1)"},
+                                                   {kVersion2, "(2, 1)"},
+                                                   {kVersion3, "(3, 2)"},
+                                                   {kVersion4, "(4, 3)"},
+                                                   {kVersion5, "(5, 4)"}}};
 
 int number(const std::string& text) { return text.empty() ? 0 : std::stoi(text); }
 
@@ -258,8 +255,15 @@ server::SchemaVersion version_of(MariadbSession& session) {
                                  " ORDER BY version DESC LIMIT 1"))};
 }
 
-std::string_view step_from(int version) {
-  return *kSteps.at(static_cast<std::size_t>(version));
+std::string steps_from(int version) {
+  std::string sql, rows;
+  for (std::size_t i = static_cast<std::size_t>(version); i < kSteps.size(); ++i) {
+    sql += kSteps[i].sql;
+    rows += (rows.empty() ? "" : ", ") + std::string(kSteps[i].row);
+  }
+  if (rows.empty()) return sql;
+  return sql + "\nINSERT INTO carrel_schema (version, usable_from) VALUES " + rows +
+         ";\n";
 }
 
 void prepare_schema(MariadbSession& session, server::Migrate migrate) {
@@ -270,9 +274,9 @@ void prepare_schema(MariadbSession& session, server::Migrate migrate) {
     throw server::SchemaProblem{Code::kUnavailable,
                                 "somebody else has been making its tables for seconds"};
   }
-  server::SchemaVersion found = version_of(session);
+  const server::SchemaVersion found = version_of(session);
   if (server::needs_steps(found, kSchemaVersion, migrate)) {
-    while (found.version < kSchemaVersion) session.execute(step_from(found.version++));
+    session.execute(steps_from(found.version));
   }
   session.execute("SELECT RELEASE_LOCK(" + lock + ")");
 }

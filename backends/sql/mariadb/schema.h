@@ -1,7 +1,7 @@
 // The tables of a MariaDB store, and how older ones become newer ones.
 #pragma once
 
-#include <string_view>
+#include <string>
 
 #include "server/migrate.h"
 
@@ -15,9 +15,10 @@ inline constexpr int kSchemaVersion = 5;
 // Throws soci::soci_error.
 server::SchemaVersion version_of(MariadbSession& session);
 
-// The SQL that leads from `version` to the next. MariaDB commits each CREATE by itself,
-// so every statement of a step may find its work done already.
-std::string_view step_from(int version);
+// The SQL that leads from `version` to kSchemaVersion. MariaDB commits each CREATE by
+// itself, so every statement may find its work done already, and the last one says, at
+// once, which versions there are now: whoever looks meanwhile sees `version`.
+std::string steps_from(int version);
 
 // Sees to it that the tables can be used: makes them or brings them forward as `migrate`
 // allows, one process at a time. What a crash has left half done is gone on with. Throws

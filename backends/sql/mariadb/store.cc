@@ -37,8 +37,8 @@ Result<SchemaChange> change_schema(const Url& url, bool apply) {
   try {
     session = driver.connect_plainly();
     const server::SchemaVersion found = version_of(*session);
-    SchemaChange change{found.version, std::max(found.version, kSchemaVersion), {}};
-    for (int v = found.version; v < kSchemaVersion; ++v) change.sql += step_from(v);
+    SchemaChange change{found.version, std::max(found.version, kSchemaVersion),
+                        steps_from(found.version)};
     if (apply) prepare_schema(*session, server::Migrate::kOn);
     return change;
   } catch (...) {

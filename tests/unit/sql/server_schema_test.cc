@@ -13,6 +13,7 @@ namespace carrel::test {
 namespace {
 
 using testing::AllOf;
+using testing::AnyOf;
 using testing::HasSubstr;
 using testing::Not;
 using testing::SizeIs;
@@ -27,6 +28,21 @@ TEST_P(Server, ManyThatOpenAtOnceMakeTheTablesOnce) {
     EXPECT_TRUE(store.has_value()) << store.error().message;
   }
   EXPECT_EQ(kind().run("SELECT COUNT(*) - MAX(version) FROM carrel_schema").at(0), "0");
+}
+
+// Who comes while they are being made never takes what is there for an older schema.
+TEST_P(Server, TheTablesAreNewUntilTheyAreWhole) {
+  Registry registry;
+  register_sql(registry);
+  const Url place = *Url::parse(url());
+  const auto look = **registry.schema(place.scheme);
+  auto made = std::async(std::launch::async, [&] { return open_store(url()); });
+  do {
+    const auto seen = look(place, false);
+    ASSERT_TRUE(seen.has_value()) << seen.error().message;
+    EXPECT_THAT(seen->from, AnyOf(0, seen->to));
+  } while (made.wait_for(0s) != std::future_status::ready);
+  EXPECT_TRUE(made.get().has_value());
 }
 
 // A store of version 1, as its own program made it, with jobs in it.
