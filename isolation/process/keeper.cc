@@ -36,6 +36,8 @@ constexpr int kMaxDeaths = 10;
 constexpr auto kDeathWindow = std::chrono::seconds(10);
 // How long a server may take to end its children when the host has died.
 constexpr int kEndMs = 5000;
+static_assert(std::chrono::milliseconds(kEndMs) >
+              Family::kTidyRooms + Family::kTidyGroups);
 
 // Leaves 0, 1, 2, the control socket as 3 and the host's pidfd as 4, whatever their
 // numbers were: a child's descriptors are then always above them.

@@ -2,10 +2,7 @@
 
 #include <poll.h>
 #include <signal.h>
-#include <sys/resource.h>
-#include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -22,20 +19,7 @@ namespace {
 
 constexpr std::size_t kReceive = 64 * 1024;
 constexpr std::size_t kRepliesPerMessage = 64;
-constexpr auto kRoomLinger = std::chrono::seconds(10);
 constexpr int kHoldMs = 1;
-
-UniqueFd child_signals() {
-  sigset_t set;
-  sigemptyset(&set);
-  sigaddset(&set, SIGCHLD);
-  return UniqueFd(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
-}
-
-std::uint64_t microseconds(const timeval& t) {
-  return static_cast<std::uint64_t>(t.tv_sec) * 1'000'000 +
-         static_cast<std::uint64_t>(t.tv_usec);
-}
 
 // A forked child that ended well has mostly said so itself before.
 bool can_wait(const Reply& reply) {
@@ -55,7 +39,6 @@ void close_all_but(int fd) {
 Server::Server(UniqueFd control, UniqueFd host, const Handlers& handlers)
     : control_(std::move(control)),
       host_(std::move(host)),
-      signals_(child_signals()),
       handlers_(handlers),
       pid_(getpid()),
       buffer_(kReceive) {
@@ -65,7 +48,7 @@ Server::Server(UniqueFd control, UniqueFd host, const Handlers& handlers)
 void Server::run() {
   std::vector<pollfd> polled;
   for (;;) {
-    polled = {{signals_.get(), POLLIN, 0},
+    polled = {{family_.signals(), POLLIN, 0},
               {control_.get(), POLLIN, 0},
               {host_.get(), POLLIN, 0}};
     for (const auto& client : clients_) {
@@ -75,7 +58,7 @@ void Server::run() {
     if (poll(polled.data(), polled.size(), poll_timeout()) < 0) continue;
     if (polled[2].revents != 0) end_all();
     if (polled[0].revents != 0) reap();
-    if (!linger_.empty() && linger_timeout() == 0) survey();
+    if (family_.linger_ms() == 0) family_.survey();
     for (std::size_t i = 3; i < polled.size(); ++i) {
       Client& client = clients_[i - 3];
       if ((polled[i].revents & POLLOUT) != 0) client.stuck = false;
@@ -91,7 +74,7 @@ void Server::run() {
 }
 
 int Server::poll_timeout() const {
-  int timeout = linger_timeout();
+  int timeout = family_.linger_ms();
   for (const auto& client : clients_) {
     const bool untold = !client.replies.empty() && !client.stuck;
     if (client.wanted > 0 || (untold && !held_back(client))) return 0;
@@ -113,15 +96,6 @@ bool Server::held_back(const Client& client) {
   return !client.hurry && !client.urgent && !complete && Clock::now() < client.hold_until;
 }
 
-int Server::linger_timeout() const {
-  if (linger_.empty()) return -1;
-  auto first = Clock::time_point::max();
-  for (const auto& [session, until] : linger_) first = std::min(first, until);
-  const auto left =
-      std::chrono::ceil<std::chrono::milliseconds>(first - Clock::now()).count();
-  return static_cast<int>(std::clamp<long>(left, 0, 60'000));
-}
-
 void Server::accept_client() {
   receive_message(control_.get(), buffer_, received_);
   if (received_.size == 0) end_all();
@@ -141,7 +115,7 @@ void Server::accept_client() {
 void Server::make_room(int socket, std::string_view blueprint) {
   UniqueFd channel(socket);
   const pid_t pid = fork();
-  if (pid > 0) rooms_.insert(pid);
+  if (pid > 0) family_.adopt_room(pid);
   if (pid != 0) return;  // without a room the host finds its channel closed
   become_leader(pid_);
   close_all_but(socket);
@@ -164,7 +138,7 @@ void Server::serve(Client& client) {
     std::string_view body = in.get_bytes(head.inline_bytes);
     if (!in.ok()) break;
     if (head.ask == Ask::kSignal) {
-      signal_run(head);
+      family_.signal(head);
       continue;
     }
     if (head.ask == Ask::kFork) {
@@ -222,7 +196,7 @@ void Server::fork_child(Client& client) {
   }
   --client.wanted;
   const std::uint64_t number = ++last_forked_;
-  adopt(pid, client, number, 0);
+  family_.adopt(pid, {.run = number, .client = client.number});
   tell(client, {.run = number, .what = Reply::What::kReady});
   client.reply_fds.push_back(std::move(ends.first));
 }
@@ -245,111 +219,14 @@ void Server::spawn_job(Client& client, const RequestHead& head, std::string_view
     tell(client, failed);
     return;
   }
-  adopt(spawned.pid, client, head.run, head.drain_ms);
-}
-
-void Server::adopt(pid_t pid, const Client& client, std::uint64_t run,
-                   std::uint32_t drain_ms) {
-  children_[pid] = {run, client.number, drain_ms, false};
-  leaders_[run] = pid;
-}
-
-void Server::signal_run(const RequestHead& head) {
-  const auto it = leaders_.find(head.run);
-  if (it == leaders_.end()) return;  // it has ended
-  const pid_t pid = it->second;
-  if (head.signal == SIGKILL) children_[pid].killed = true;
-  // It may not lead its group yet.
-  if (!head.group || kill(-pid, head.signal) != 0) kill(pid, head.signal);
+  family_.adopt(spawned.pid,
+                {.run = head.run, .client = client.number, .drain_ms = head.drain_ms});
 }
 
 void Server::reap() {
-  signalfd_siginfo info[4];
-  while (read(signals_.get(), info, sizeof info) == sizeof info) {
+  for (const auto& [leader, child, reply] : family_.reap()) {
+    if (Client* client = find_client(child.client)) tell(*client, reply);
   }
-  bool any = false;
-  for (;;) {
-    if (!list_.available()) {
-      // Without the list, a group can be signalled safely only while its leader is a
-      // zombie.
-      siginfo_t who{};
-      if (waitid(P_ALL, 0, &who, WEXITED | WNOHANG | WNOWAIT | __WALL) != 0 ||
-          who.si_pid == 0) {
-        return;
-      }
-      if (children_.contains(who.si_pid)) kill(-who.si_pid, SIGKILL);
-    }
-    int status = 0;
-    rusage used{};
-    const pid_t pid = wait4(-1, &status, WNOHANG | __WALL, &used);
-    if (pid <= 0) break;
-    any = true;
-    ended(pid, status, used);
-  }
-  if (any) survey();
-  for (const End& end : ends_) {
-    if (Client* client = find_client(end.child.client)) tell(*client, end.reply);
-  }
-  ends_.clear();
-}
-
-void Server::ended(pid_t pid, int status, const rusage& used) {
-  const auto it = children_.find(pid);
-  if (it == children_.end()) {
-    // A room, whose last process cleans up after it; or something that a job left behind.
-    if (rooms_.erase(pid) > 0) linger_[pid] = Clock::now() + kRoomLinger;
-    return;
-  }
-  const Child child = it->second;
-  children_.erase(it);
-  leaders_.erase(child.run);
-  if (child.drain_ms > 0 && !child.killed) {
-    linger_[pid] = Clock::now() + std::chrono::milliseconds(child.drain_ms);
-  }
-  Reply reply{.run = child.run, .what = Reply::What::kEnded, .status = status};
-  reply.cpu_us = microseconds(used.ru_utime) + microseconds(used.ru_stime);
-  reply.max_rss_kib = static_cast<std::uint64_t>(used.ru_maxrss);
-  ends_.push_back({pid, child, reply});
-}
-
-// What is killed together with its leader was not left by it.
-void Server::note_leftover(pid_t session, pid_t group) {
-  for (End& end : ends_) {
-    if (end.leader != session || (end.child.killed && group == session)) continue;
-    end.reply.force |= Reply::kLeftovers;
-  }
-}
-
-void Server::survey() {
-  if (!list_.available()) {
-    linger_.clear();
-    return;
-  }
-  list_.read(listed_);
-  bool lingering = false;
-  for (const pid_t pid : listed_) {
-    if (children_.contains(pid) || rooms_.contains(pid)) continue;
-    const pid_t session = getsid(pid);
-    if (children_.contains(session)) continue;  // its job is still running
-    const pid_t group = getpgid(pid);
-    note_leftover(session, group);
-    if (may_linger(session)) {
-      lingering = true;
-      continue;
-    }
-    // This process alone can reap it, so neither its pid nor its group is another's yet.
-    if (group > 1 && !children_.contains(group)) kill(-group, SIGKILL);
-    kill(pid, SIGKILL);
-  }
-  if (!lingering) linger_.clear();
-}
-
-bool Server::may_linger(pid_t session) {
-  const auto it = linger_.find(session);
-  if (it == linger_.end()) return false;
-  if (Clock::now() < it->second) return true;
-  linger_.erase(it);
-  return false;
 }
 
 void Server::flush(Client& client) {
@@ -391,11 +268,7 @@ void Server::drop(Client& client) {
   client.wanted = 0;
   client.replies.clear();
   client.reply_fds.clear();
-  for (auto& [pid, child] : children_) {
-    if (child.client != client.number) continue;
-    child.killed = true;
-    if (kill(-pid, SIGKILL) != 0) kill(pid, SIGKILL);
-  }
+  family_.kill_those_of(client.number);
 }
 
 Server::Client* Server::find_client(std::uint32_t number) {
@@ -406,7 +279,7 @@ Server::Client* Server::find_client(std::uint32_t number) {
 }
 
 void Server::end_all() {
-  kill_all_children(list_);
+  family_.end();
   _exit(0);
 }
 

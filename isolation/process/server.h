@@ -2,7 +2,7 @@
 //
 // One thread. It never blocks but in poll, and in a program's execve. What ends it: the
 // host's death (however it dies) or its control socket's end; then everything that it
-// started is killed first.
+// started is ended first (family.h).
 #pragma once
 
 #include <carrel/context.h>
@@ -11,15 +11,11 @@
 #include <chrono>
 #include <deque>
 #include <string>
-#include <unordered_map>
-#include <unordered_set>
 #include <vector>
 
-#include "children.h"
+#include "family.h"
 #include "os.h"
 #include "wire.h"
-
-struct rusage;
 
 namespace carrel::process {
 
@@ -46,20 +42,8 @@ class Server {
     bool stuck = false;               // its socket is full
     bool gone = false;
   };
-  struct Child {
-    std::uint64_t run = 0;
-    std::uint32_t client = 0;
-    std::uint32_t drain_ms = 0;
-    bool killed = false;
-  };
-  struct End {
-    pid_t leader = 0;
-    Child child;
-    Reply reply;
-  };
 
   int poll_timeout() const;
-  int linger_timeout() const;
   void accept_client();
   // A process that makes sandboxes, and then talks with the host itself.
   void make_room(int socket, std::string_view blueprint);
@@ -69,16 +53,8 @@ class Server {
   void fork_child(Client& client);
   void spawn_job(Client& client, const RequestHead& head, std::string_view body,
                  std::vector<UniqueFd>& fds);
-  void signal_run(const RequestHead& head);
-  void adopt(pid_t pid, const Client& client, std::uint64_t run, std::uint32_t drain_ms);
 
   void reap();
-  void ended(pid_t pid, int status, const rusage& used);
-  // Kills what ended jobs left behind, and notes in ends_ that they did; see
-  // isolation/README.md for what is left alone.
-  void survey();
-  void note_leftover(pid_t session, pid_t group);
-  bool may_linger(pid_t session);
   // Children that no job waits for are told of when all that were asked for are there,
   // and ends that no job waits for with them; or when they have been kept back long
   // enough.
@@ -91,21 +67,14 @@ class Server {
 
   UniqueFd control_;
   UniqueFd host_;
-  UniqueFd signals_;
   const Handlers& handlers_;
   const pid_t pid_;
   sigset_t no_signals_;  // a child must call, and load, as little as it can
-  ChildList list_;
+  Family family_;
   std::deque<Client> clients_;
   std::uint32_t last_client_ = 0;
   std::size_t next_to_breed_ = 0;
   std::uint64_t last_forked_ = kFirstForked;
-  std::unordered_map<pid_t, Child> children_;         // by leader, which is its session
-  std::unordered_map<std::uint64_t, pid_t> leaders_;  // by run
-  std::unordered_set<pid_t> rooms_;
-  std::unordered_map<pid_t, Clock::time_point> linger_;  // ended sessions, until when
-  std::vector<End> ends_;                                // not told yet
-  std::vector<pid_t> listed_;
   std::vector<char> buffer_;
   Received received_;
   SpawnJob spawn_;

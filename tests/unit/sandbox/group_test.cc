@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "other_host.h"
 #include "sandbox_test.h"
 
 namespace carrel::test {
@@ -66,6 +67,17 @@ TEST_F(SandboxGroup, RoomKilled_ItsGroupsAreRemoved) {
   ::kill(rooms[0], SIGKILL);
   EXPECT_EQ(job.sink->wait().klass, OutcomeClass::kWorkerLost);
   EXPECT_TRUE(eventually([&] { return groups() == 0; }));
+}
+
+TEST_F(SandboxGroup, HostEndsTogetherWithItsEngine_ItsGroupsAreRemoved) {
+  REQUIRE_SANDBOX(profile);
+  ASSERT_TRUE(eventually([&] { return groups() == 0; }));
+  OtherHost host("full:" + parent_.string());
+  ASSERT_EQ(host.read_line(), "ready");
+  EXPECT_EQ(groups(), 1U);
+  host.go_on();
+  host.wait_for_all();
+  EXPECT_EQ(groups(), 0U);
 }
 
 TEST_F(SandboxGroup, AParentThatIsNoGroup_SandboxUnavailable) {

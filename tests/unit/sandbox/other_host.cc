@@ -48,6 +48,40 @@ int play_bomb() {
   for (;;) pause();
 }
 
+// Ends together with its engine, while a job runs.
+int play_hasty(const SandboxProfile& profile, const char* script) {
+  if (!prefork(add_handlers)) return 1;
+  KindSpec kind = program("program", {"/bin/sh", "-c", script});
+  kind.pass_env = {"PATH", "TMPDIR"};
+  kind.sandbox = profile;
+  Host host("exec", {kind});
+  const auto job = host.start("program");
+  job.sink->wait_until([](const Recorder& r) { return r.logged("ready"); });
+  std::printf("ready\n");
+  std::fflush(stdout);
+  char byte = 0;
+  while (read(STDIN_FILENO, &byte, 1) > 0) {
+  }
+  return 0;
+}
+
+int play_full(const std::string& parent) {
+  SandboxProfile profile;
+  profile.tier = SandboxTier::kFull;
+  profile.allow_missing = {"memory_cgroup", "pids_cgroup", "cpu_cgroup"};
+  profile.cgroup_parent = parent;
+  return play_hasty(profile, "echo log ready >&3; exec sleep 1000");
+}
+
+int play_restricted() {
+  SandboxProfile profile;
+  profile.tier = SandboxTier::kRestricted;
+  profile.warm = 1;
+  return play_hasty(profile,
+                    "i=0; while [ $i -lt 2000 ]; do : > file-$i; i=$((i + 1)); done; "
+                    "echo log ready >&3; exec sleep 1000");
+}
+
 int play_lacking(int more, void (*spoil)()) {
   if (!own_user_namespace(more)) {
     std::printf("cannot\n");
@@ -64,6 +98,9 @@ int play_lacking(int more, void (*spoil)()) {
 
 int play_host(const std::string& mode) {
   if (mode == "bomb") return play_bomb();
+  constexpr std::string_view kFull = "full:";
+  if (mode.starts_with(kFull)) return play_full(mode.substr(kFull.size()));
+  if (mode == "restricted") return play_restricted();
   if (mode == "no-namespaces") {
     return play_lacking(0, [] { write_to("/proc/sys/user/max_user_namespaces", "0"); });
   }
@@ -81,8 +118,13 @@ OtherHost::OtherHost(const std::string& mode) {
   if (pipe2(ends, O_CLOEXEC) != 0) throw std::runtime_error("no pipe");
   output_.reset(ends[0]);
   process::UniqueFd theirs(ends[1]);
+  int words[2];
+  if (pipe2(words, O_CLOEXEC) != 0) throw std::runtime_error("no pipe");
+  process::UniqueFd heard(words[0]);
+  input_.reset(words[1]);
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_adddup2(&actions, words[0], STDIN_FILENO);
   posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
   std::string name = "/proc/self/exe";
   std::string option = "--play-host=" + mode;
@@ -98,6 +140,13 @@ std::string OtherHost::read_line() {
   std::string line;
   for (char c = 0; read(output_.get(), &c, 1) == 1 && c != '\n';) line.push_back(c);
   return line;
+}
+
+// Its server has the output too, and so has what that starts.
+void OtherHost::wait_for_all() {
+  char buffer[256];
+  while (read(output_.get(), buffer, sizeof buffer) > 0) {
+  }
 }
 
 void OtherHost::kill() {

@@ -14,13 +14,20 @@ class OtherHost {
  public:
   // "bomb": runs one, prints "lit" and the process server's number. "no-namespaces",
   // "masked-proc": makes an engine where that is so, and prints how it went.
+  // "full:GROUP": a job in a group below that, prints "ready", and when it is told to
+  // go on closes its engine and ends at once. "restricted": the same, without a group,
+  // and the job leaves many files.
   explicit OtherHost(const std::string& mode);
   ~OtherHost();
   std::string read_line();
+  void go_on() { input_.reset(); }
+  // Until it has ended, and its process server with all that this started.
+  void wait_for_all();
   void kill();
 
  private:
   pid_t pid_ = -1;
+  process::UniqueFd input_;
   process::UniqueFd output_;
 };
 

@@ -4,8 +4,10 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <cstdlib>
 #include <filesystem>
 
+#include "other_host.h"
 #include "sandbox_test.h"
 
 namespace carrel::test {
@@ -45,6 +47,24 @@ TEST_F(SandboxRestricted, AProgramRunsInAFolderThatIsGoneAfterwards) {
   EXPECT_NE(folder.find("carrel-box-"), std::string::npos) << text;
   EXPECT_FALSE(std::filesystem::exists(folder));
   EXPECT_NE(text.substr(text.find('\n') + 1), "0") << "never root";
+}
+
+// The process server lets the room, and its boxes, tidy up before it ends.
+TEST_F(SandboxRestricted, HostKilled_ItsFoldersAreRemoved) {
+  REQUIRE_SANDBOX(profile);
+  const auto place = folder_ / "tmp";
+  const auto folders = [&] {
+    const std::filesystem::directory_iterator entries(place);
+    return std::distance(begin(entries), end(entries));
+  };
+  setenv("TMPDIR", place.c_str(), 1);
+  OtherHost host("restricted");
+  unsetenv("TMPDIR");
+  ASSERT_EQ(host.read_line(), "ready");
+  EXPECT_GE(folders(), 1);
+  host.kill();
+  host.wait_for_all();
+  EXPECT_EQ(folders(), 0);
 }
 
 TEST_F(SandboxRestricted, Case52_ShadowWritesToUsrChmodOfHostFiles_Refused) {
