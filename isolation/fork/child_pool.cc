@@ -1,6 +1,9 @@
 #include "child_pool.h"
 
+#include <sys/socket.h>
+
 #include <algorithm>
+#include <atomic>
 #include <boost/asio/post.hpp>
 #include <cerrno>
 
@@ -27,39 +30,49 @@ ChildPool::ChildPool(const std::shared_ptr<Channel>& channel, std::size_t warm,
       leaving_timer_(channel->context()) {}
 
 void ChildPool::start(std::span<const std::shared_ptr<ForkRun>> runs) {
-  std::vector<Refused> refused;
-  bool lost = false;
+  std::vector<std::pair<std::shared_ptr<ForkRun>, int>> refused;
   {
     std::lock_guard lock(mutex_);
-    lost = closed_;
-    if (!lost) {
-      for (const auto& run : runs) {
-        if (!assign(run, refused)) waiting_.push_back(run);
-      }
-      ask();
+    for (const auto& run : runs) {
+      if (const int error = closed_ ? ESRCH : assign(run))
+        refused.emplace_back(run, error);
+    }
+    ask();
+  }
+  for (const auto& [run, error] : refused) {
+    if (error == ESRCH) {
+      run->lost();
+    } else {
+      run->refuse_resource(error);
     }
   }
-  if (lost) {
-    for (const auto& run : runs) run->lost();
-  }
-  refuse(refused);
 }
 
-// False: there is no child for it now.
-bool ChildPool::assign(const std::shared_ptr<ForkRun>& run,
-                       std::vector<Refused>& refused) {
-  for (WarmChild child; pop_idle(run->kind(), child);) {
-    const int error = run->send_to(child);
-    if (error == 0) {
-      channel().attach(run);  // what is heard of the child before waits for this
-      return true;
+// ESRCH: the server has died.
+int ChildPool::assign(const std::shared_ptr<ForkRun>& run) {
+  for (;;) {
+    WarmChild child;
+    if (!pop_idle(run->kind(), child)) {
+      if (const int error = conceive(child)) return error;
     }
+    const int error = run->send_to(child);
+    // What is heard of the child before waits for this.
+    if (error == 0) return channel().attach(run) ? 0 : ESRCH;
     if (error == EPIPE || error == ECONNRESET) continue;  // it has died meanwhile
     fresh_.push_front(std::move(child));
-    refused.push_back({run, error});
-    return true;
+    return error;
   }
-  return false;
+}
+
+int ChildPool::conceive(WarmChild& out) {
+  static std::atomic<std::uint64_t> last{kFirstForked};
+  FdPair ends = socket_pair(SOCK_STREAM);
+  if (!ends.first) return errno;
+  out = {.number = ++last, .socket = std::move(ends.first)};
+  if (!channel().listen_to(out.number, out.socket.get())) return ENOMEM;
+  births_.push_back({out.number, std::move(ends.second)});
+  if (births_.size() >= kMostAtOnce) ask_for_births();
+  return 0;
 }
 
 bool ChildPool::pop_idle(const std::string& kind, WarmChild& out) {
@@ -76,74 +89,38 @@ bool ChildPool::pop_idle(const std::string& kind, WarmChild& out) {
   return true;
 }
 
-// In order; but who waits first leaves a child that has run another kind to the next.
-void ChildPool::serve_waiting(std::vector<Refused>& refused) {
-  for (auto next = waiting_.begin(); next != waiting_.end();) {
-    if (fresh_.empty() && used_count_ == 0) return;
-    next = assign(*next, refused) ? waiting_.erase(next) : std::next(next);
-  }
-}
-
-// Children are asked for a few at a time, so that a steady load does not need a message
-// for each; at once only where more jobs wait than children come.
+// Idle ones are asked for a few at a time, so that a steady load does not need a message
+// for each; and with those that jobs wait for.
 void ChildPool::ask() {
-  const std::size_t there = fresh_.size() + coming_;
-  const std::size_t want = waiting_.size() + (set_back_ ? 0 : warm_);
-  const std::size_t more = want > there ? want - there : 0;
-  const bool hurry = !waiting_.empty();
-  const bool tell = more > warm_ / 2 || (hurry && !hurried_) || waiting_.size() > coming_;
-  hurried_ = hurry;
-  if (closed_ || !tell) return;
-  coming_ += more;
-  channel().fork(more, hurry);
+  if (closed_) return;
+  const std::size_t want = set_back_ ? 0 : warm_;
+  const std::size_t more = want > fresh_.size() ? want - fresh_.size() : 0;
+  if (more > warm_ / 2 || !births_.empty()) {
+    for (WarmChild child; fresh_.size() < want && conceive(child) == 0;) {
+      fresh_.push_back(std::move(child));
+    }
+    if (fresh_.size() < want) set_back();
+  }
+  ask_for_births();
 }
 
-void ChildPool::ready(std::uint64_t number, UniqueFd socket) {
-  if (!socket || !channel().listen_to(number, socket.get())) {
-    gone({.what = Reply::What::kNotForked, .status = 1, .error = EMFILE});
-    return;
-  }
-  std::vector<Refused> refused;
-  {
-    std::lock_guard lock(mutex_);
-    if (closed_) return;
-    --coming_;
-    WarmChild& child = fresh_.emplace_back();
-    child.number = number;
-    child.socket = std::move(socket);
-    serve_waiting(refused);
-    ask();
-  }
-  refuse(refused);
+void ChildPool::ask_for_births() {
+  if (!births_.empty()) channel().fork(births_);
+  births_.clear();
 }
 
 // A job is given to a child, and the run attached to it, with the mutex held.
 void ChildPool::settle() { std::lock_guard lock(mutex_); }
 
 bool ChildPool::gone(const Reply& reply) {
-  std::vector<Refused> refused;
-  {
-    std::lock_guard lock(mutex_);
-    if (closed_ || leaving_.erase(reply.run) > 0) return true;
-    if (reply.what == Reply::What::kEnded) {
-      if (!forget_idle(reply.run)) return false;
-      set_back();  // the next one may die likewise, and at once
-    } else {
-      set_back();
-      for (std::int32_t n = 0; n < reply.status; ++n) {
-        --coming_;
-        if (waiting_.empty()) continue;
-        refused.push_back({std::move(waiting_.front()), reply.error});
-        waiting_.pop_front();
-      }
-    }
-    ask();
-  }
-  refuse(refused);
+  std::lock_guard lock(mutex_);
+  if (closed_ || leaving_.erase(reply.run) > 0) return true;
+  if (!forget_idle(reply.run)) return false;
+  set_back();  // the next one may go likewise, and at once
   return true;
 }
 
-// Jobs that wait still ask for children at once; the idle ones are seen to later.
+// A job that finds no child still asks for one at once; the idle ones are seen to later.
 void ChildPool::set_back() {
   if (set_back_) return;
   set_back_ = true;
@@ -177,27 +154,12 @@ bool ChildPool::forget_idle(std::uint64_t number) {
   return false;
 }
 
-bool ChildPool::withdraw(const ForkRun& run) {
-  std::lock_guard lock(mutex_);
-  const auto at = std::find_if(waiting_.begin(), waiting_.end(),
-                               [&](const auto& w) { return w.get() == &run; });
-  if (at == waiting_.end()) return false;
-  waiting_.erase(at);
-  return true;
-}
-
 void ChildPool::take_back(WarmChild child, const std::string& kind) {
-  std::vector<Refused> refused;
-  {
-    std::lock_guard lock(mutex_);
-    if (!closed_ && used_count_ < most_used_) {
-      used_[kind].push_front({std::move(child), Clock::now()});
-      ++used_count_;
-      serve_waiting(refused);
-      expire_used_later();
-    }
-  }
-  refuse(refused);
+  std::lock_guard lock(mutex_);
+  if (closed_ || used_count_ >= most_used_) return;
+  used_[kind].push_front({std::move(child), Clock::now()});
+  ++used_count_;
+  expire_used_later();
 }
 
 void ChildPool::let_go(std::uint64_t child) {
@@ -249,25 +211,16 @@ void ChildPool::expire_used() {
   expire_used_later();
 }
 
-void ChildPool::refuse(std::vector<Refused>& refused) {
-  for (auto& [run, error] : refused) run->refuse_resource(error);
-}
-
 void ChildPool::lost() {
-  decltype(waiting_) waiting;
-  {
-    std::lock_guard lock(mutex_);
-    closed_ = true;
-    waiting.swap(waiting_);
-    fresh_.clear();
-    used_.clear();
-    used_count_ = 0;
-    leaving_.clear();
-  }
+  std::lock_guard lock(mutex_);
+  closed_ = true;
+  fresh_.clear();
+  used_.clear();
+  used_count_ = 0;
+  leaving_.clear();
   used_timer_.cancel();
   leaving_timer_.cancel();
   setback_timer_.cancel();
-  for (const auto& run : waiting) run->lost();
 }
 
 void ChildPool::close() {

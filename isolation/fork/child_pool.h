@@ -1,14 +1,14 @@
-// The forked children of one channel, at the host's end: who waits for a job, and which
-// jobs wait for a child.
+// The forked children of one channel, at the host's end: who waits for a job.
 //
-// A child is warm: forked before its job came, it waits on a socket of its own, and
-// starting a job is a message on it. It runs one job and ends, and the server forks
-// another; or, where the kind says so, a few jobs of that kind. A job is over when its
-// child has said all; the child's own end is not waited for, but seen to. Each job goes
-// to one child that this side has chosen, so it is known at any time who runs what, and a
-// job whose child died before it read it goes to another.
+// This side makes a child's socket, keeps one end and has the server fork a child on the
+// other. Starting a job is a message on it: a warm child waits for that, and one that is
+// not born yet finds it there. It runs one job and ends; or, where the kind says so, a
+// few jobs of that kind. A job is over when its child has said all; the child's own end
+// is not waited for, but seen to. Each job goes to one child that this side has chosen,
+// so it is known at any time who runs what, and a job whose child died before it read it
+// goes to another.
 //
-// Threads: start() and withdraw() from any; everything else on the reactor.
+// Threads: start() from any; everything else on the reactor.
 #pragma once
 
 #include <boost/asio/steady_timer.hpp>
@@ -43,10 +43,8 @@ class ChildPool final : public Nursery, public std::enable_shared_from_this<Chil
                                          std::size_t warm, std::size_t used);
   ChildPool(const std::shared_ptr<Channel>& channel, std::size_t warm, std::size_t used);
 
-  // Each goes to an idle child, or waits for one.
+  // Each goes to an idle child, or to a new one.
   void start(std::span<const std::shared_ptr<ForkRun>> runs);
-  // True: it waited, and is the caller's to end now.
-  bool withdraw(const ForkRun& run);
 
   // The run is over, and its child waits for another of `kind`.
   void take_back(WarmChild child, const std::string& kind);
@@ -57,7 +55,6 @@ class ChildPool final : public Nursery, public std::enable_shared_from_this<Chil
   // Ends every child that runs nothing.
   void close();
 
-  void ready(std::uint64_t child, UniqueFd socket) override;
   void settle() override;
   bool gone(const Reply& reply) override;
   void lost() override;
@@ -68,10 +65,8 @@ class ChildPool final : public Nursery, public std::enable_shared_from_this<Chil
     WarmChild child;
     Clock::time_point since;
   };
-  struct Refused {
-    std::shared_ptr<ForkRun> run;
-    int error = 0;
-  };
+  // Children that are asked for in one go: until then this side has both ends of each.
+  static constexpr std::size_t kMostAtOnce = 64;
   // How long a child that has run a job waits for the next one.
   static constexpr auto kUsedFor = std::chrono::seconds(1);
   // How long a child that has said all may take to end.
@@ -80,18 +75,17 @@ class ChildPool final : public Nursery, public std::enable_shared_from_this<Chil
   static constexpr auto kSetback = std::chrono::milliseconds(100);
 
   // With the mutex held.
-  bool assign(const std::shared_ptr<ForkRun>& run, std::vector<Refused>& refused);
-  void serve_waiting(std::vector<Refused>& refused);
+  int assign(const std::shared_ptr<ForkRun>& run);  // 0, or errno
+  int conceive(WarmChild& out);                     // likewise; it is asked for by ask()
   bool pop_idle(const std::string& kind, WarmChild& out);
   bool forget_idle(std::uint64_t child);
   void ask();
+  void ask_for_births();
   void set_back();
   void expire_used_later();
   void expire_used();  // without it
   void see_out_later();
   void see_out();  // without it
-
-  static void refuse(std::vector<Refused>& refused);
 
   Channel& channel() const noexcept { return *channel_; }
 
@@ -107,12 +101,10 @@ class ChildPool final : public Nursery, public std::enable_shared_from_this<Chil
   bool set_back_ = false;
   bool expiring_ = false;
   bool seeing_out_ = false;
-  bool hurried_ = false;    // the server knows that a job waits
-  std::size_t coming_ = 0;  // children that the server was asked for and has not told of
   std::size_t used_count_ = 0;
   std::deque<WarmChild> fresh_;                        // the oldest first
   std::map<std::string, std::deque<UsedChild>> used_;  // by kind; the newest first
-  std::deque<std::shared_ptr<ForkRun>> waiting_;
+  std::vector<Birth> births_;                          // not asked for yet
   std::unordered_map<std::uint64_t, Clock::time_point> leaving_;  // since when
 };
 

@@ -1,5 +1,8 @@
 #include "fork_run.h"
 
+#include <linux/sockios.h>
+#include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
@@ -154,29 +157,11 @@ void ForkRun::refuse_stream(const char* why) {
 }
 
 void ForkRun::ask_to_stop() {
-  if (const auto pool = pool_.lock(); pool && pool->withdraw(*this)) {
-    return end_unstarted();
-  }
   told_to_stop_ = true;
   JobHead head;
   head.what = JobHead::What::kStop;
   head.run = value(job_->lease.fence);
   send(child_.socket.get(), &head, sizeof head, MSG_NOSIGNAL | MSG_DONTWAIT);
-}
-
-void ForkRun::signal(int number, bool group) noexcept {
-  const auto pool = pool_.lock();
-  if (pool && pool->withdraw(*this)) {
-    boost::asio::post(context_, [self = shared_from_this(), this] { end_unstarted(); });
-    return;
-  }
-  ChildRun::signal(number, group);
-}
-
-void ForkRun::end_unstarted() {
-  refuse(asked_class().value_or(OutcomeClass::kCancelled),
-         {Code::kCancelled, "it " + asked_text() + ", before a process was free for it",
-          "fork"});
 }
 
 void ForkRun::refuse_resource(int error) {
@@ -191,15 +176,21 @@ void ForkRun::release() {
 }
 
 void ForkRun::ended(const Reply& reply) {
+  if (reply.what == Reply::What::kNotForked) return refuse_resource(reply.error);
   // Its last words were written before it died: they are all there. The bound is for a
   // process that it left behind, and that writes on.
   constexpr int kRounds = 64;
-  read_some(kRounds + static_cast<int>(bounds_.result / scratch().size()));
+  if (read_some(kRounds + static_cast<int>(bounds_.result / scratch().size())) ==
+      Rest::kLater) {
+    int unread = 0;
+    unread_ = ioctl(child_.socket.get(), SIOCOUTQ, &unread) == 0 && unread > 0;
+  }
   if (never_began(reply)) return begin_again(reply);
   finish(conclude(reply));
 }
 
-// The kernel tells: it resets a connection that is closed with something unread in it.
+// The kernel tells: it resets a connection that is closed with something unread in it;
+// and where one that was just forked has the other end for a moment, how much is unread.
 bool ForkRun::never_began(const Reply& reply) const {
   return reply.what == Reply::What::kEnded && unread_ && !heard_ && !told_to_stop_ &&
          !over() && !asked_class();
@@ -224,6 +215,8 @@ void ForkRun::begin_again(const Reply& reply) {
   unread_ = false;
   const auto self = std::static_pointer_cast<ForkRun>(shared_from_this());
   pool->start({&self, 1});
+  // Whoever asked meanwhile found no process to signal.
+  if (asked_class()) signal(SIGKILL, true);
 }
 
 // Its child waits for the next job, or ends.

@@ -40,8 +40,6 @@ class ForkRun final : public ChildRun {
 
   void ask_to_stop() override;
   void release() override;
-  void signal(int number, bool group) noexcept override;
-  void end_unstarted();
 
   // Whether there is more to read.
   enum class Rest : std::uint8_t { kNone, kLater, kNow };

@@ -15,36 +15,6 @@ constexpr unsigned kMessages = 16;
 constexpr std::size_t kMessageSize = 64 * sizeof(Reply);
 using WaitType = boost::asio::posix::descriptor_base::wait_type;
 
-// Those that came with a message, in order; closes what nobody takes.
-class Descriptors {
- public:
-  explicit Descriptors(msghdr& message) {
-    for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr;
-         header = CMSG_NXTHDR(&message, header)) {
-      if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
-      bytes_ = {reinterpret_cast<const char*>(CMSG_DATA(header)),
-                header->cmsg_len - CMSG_LEN(0)};
-    }
-  }
-  ~Descriptors() {
-    while (next()) {
-    }
-  }
-  Descriptors(const Descriptors&) = delete;
-  Descriptors& operator=(const Descriptors&) = delete;
-
-  UniqueFd next() {  // empty: no more came
-    int fd = -1;
-    if (bytes_.size() < sizeof fd) return {};
-    std::memcpy(&fd, bytes_.data(), sizeof fd);
-    bytes_.remove_prefix(sizeof fd);
-    return UniqueFd(fd);
-  }
-
- private:
-  std::string_view bytes_;
-};
-
 }  // namespace
 
 std::shared_ptr<Channel> Channel::open(boost::asio::io_context& context,
@@ -122,20 +92,25 @@ bool Channel::listen_to(std::uint64_t child, int socket) noexcept {
   return ears_.add(child, socket);
 }
 
-void Channel::fork(std::size_t children, bool hurry) {
+void Channel::fork(std::span<Birth> births) {
   std::lock_guard lock(mutex_);
   if (dead_) return;
-  RequestHead head;
-  head.ask = Ask::kFork;
-  head.hurry = hurry;
-  head.run = children;
-  Writer(packet_for(sizeof head, 0).bytes).put(head);
+  for (Birth& birth : births) {
+    RequestHead head;
+    head.ask = Ask::kFork;
+    head.fds = 1;
+    head.run = birth.child;
+    Packet& packet = packet_for(sizeof head, 1);
+    Writer(packet.bytes).put(head);
+    packet.fds.push_back(std::move(birth.socket));
+  }
   if (!corked_) send_all();
 }
 
-void Channel::attach(const std::shared_ptr<ChildRun>& run) {
+bool Channel::attach(const std::shared_ptr<ChildRun>& run) {
   std::lock_guard lock(mutex_);
-  runs_.emplace(run->number(), run);
+  if (!dead_) runs_.emplace(run->number(), run);
+  return !dead_;
 }
 
 bool Channel::detach(std::uint64_t child) {
@@ -225,23 +200,16 @@ void Channel::listen() {
 }
 
 void Channel::receive() {
-  constexpr std::size_t kControl = CMSG_SPACE(sizeof(int) * kMessageSize / sizeof(Reply));
-  struct alignas(cmsghdr) Control {
-    std::array<char, kControl> bytes;
-  };
   std::array<std::array<char, kMessageSize>, kMessages> buffers;
-  std::array<Control, kMessages> controls;
   std::array<iovec, kMessages> parts;
   std::array<mmsghdr, kMessages> messages{};
   for (unsigned i = 0; i < kMessages; ++i) {
     parts[i] = {buffers[i].data(), buffers[i].size()};
     messages[i].msg_hdr.msg_iov = &parts[i];
     messages[i].msg_hdr.msg_iovlen = 1;
-    messages[i].msg_hdr.msg_control = controls[i].bytes.data();
-    messages[i].msg_hdr.msg_controllen = kControl;
   }
   const int count = recvmmsg(socket_.native_handle(), messages.data(), kMessages,
-                             MSG_DONTWAIT | MSG_CMSG_CLOEXEC, nullptr);
+                             MSG_DONTWAIT, nullptr);
   if (count < 0 && (errno == EAGAIN || errno == EINTR)) return listen();
   if (count < 0) return die();
   cork();
@@ -249,11 +217,10 @@ void Channel::receive() {
   for (int i = 0; i < count; ++i) {
     const std::size_t size = messages[i].msg_len;
     end = end || size == 0;
-    Descriptors fds(messages[i].msg_hdr);
     for (std::size_t at = 0; at + sizeof(Reply) <= size; at += sizeof(Reply)) {
       Reply reply;
       std::memcpy(&reply, buffers[i].data() + at, sizeof reply);
-      settle(reply, reply.what == Reply::What::kReady ? fds.next() : UniqueFd());
+      settle(reply);
     }
   }
   if (end) return die();
@@ -297,7 +264,7 @@ std::shared_ptr<ChildRun> Channel::find_run(std::uint64_t child) const {
   return it == runs_.end() ? nullptr : it->second;
 }
 
-void Channel::settle(const Reply& reply, UniqueFd fd) {
+void Channel::settle(const Reply& reply) {
   if (const auto run = take_run(reply)) return run->ended(reply);
   std::shared_ptr<Nursery> nursery;
   {
@@ -305,7 +272,6 @@ void Channel::settle(const Reply& reply, UniqueFd fd) {
     nursery = nursery_.lock();
   }
   if (!nursery) return;
-  if (reply.what == Reply::What::kReady) return nursery->ready(reply.run, std::move(fd));
   if (nursery->gone(reply)) return;
   // It was given a job while this was looked up.
   if (const auto run = take_run(reply)) run->ended(reply);

@@ -32,12 +32,16 @@ struct Launch {
   std::vector<UniqueFd> fds;
 };
 
+// A child to be forked. What is sent to it before that it finds when it is born.
+struct Birth {
+  std::uint64_t child = 0;
+  UniqueFd socket;  // the child's end
+};
+
 // Hears of the forked children of a channel that run nothing. Called on the reactor.
 class Nursery {
  public:
   virtual ~Nursery() = default;
-  // Empty: this process had no descriptor left for it, and the child ends.
-  virtual void ready(std::uint64_t child, UniqueFd socket) = 0;
   // Returns when every child that was given a job before this call is attached to it.
   virtual void settle() = 0;
   // kEnded or kNotForked. False: it has not this child, which may run a job by now.
@@ -53,14 +57,14 @@ class Channel : public std::enable_shared_from_this<Channel> {
 
   // Before the first fork(), which follows in any case; held weakly.
   void set_nursery(std::weak_ptr<Nursery> nursery);
-  // Asks for so many more children; each is ready() or gone() in the end.
-  // `hurry`: a job waits for one of those that were asked for.
-  void fork(std::size_t children, bool hurry);
-  // On the reactor: what is said on `socket`, the child's, is told to the run that is
+  // Asks for these children. Nothing where the server has died.
+  void fork(std::span<Birth> births);
+  // What is said on `socket`, this end of the child's, is told to the run that is
   // attached to it. False: there is no room for it.
   bool listen_to(std::uint64_t child, int socket) noexcept;
   // The child with the run's number runs it now: what is heard of it goes to the run.
-  void attach(const std::shared_ptr<ChildRun>& run);
+  // False: the server has died, and nothing will be.
+  bool attach(const std::shared_ptr<ChildRun>& run);
   // The child runs nothing any more. False: it was told to end, or has ended. Else it got
   // no signal for this run, and will get none.
   bool detach(std::uint64_t child);
@@ -94,7 +98,7 @@ class Channel : public std::enable_shared_from_this<Channel> {
   void listen();
   void receive();
   void die();
-  void settle(const Reply& reply, UniqueFd fd);
+  void settle(const Reply& reply);
   void hear(std::span<const std::uint64_t> children);
   std::shared_ptr<ChildRun> find_run(std::uint64_t child) const;
   void cork();

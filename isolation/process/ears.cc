@@ -4,8 +4,6 @@
 
 #include <array>
 
-#include "os.h"
-
 namespace carrel::process {
 
 bool Ears::open() {
@@ -13,7 +11,7 @@ bool Ears::open() {
   if (!set) return false;
   boost::system::error_code error;
   set_.assign(set.get(), error);
-  if (!error) set.release();
+  if (!error) fd_ = std::move(set);
   return !error;
 }
 
@@ -28,8 +26,7 @@ bool Ears::add(std::uint64_t child, int socket) noexcept {
   epoll_event event{};
   event.events = EPOLLIN | EPOLLET;
   event.data.u64 = child;
-  return set_.is_open() &&
-         epoll_ctl(set_.native_handle(), EPOLL_CTL_ADD, socket, &event) == 0;
+  return epoll_ctl(fd_.get(), EPOLL_CTL_ADD, socket, &event) == 0;
 }
 
 void Ears::wait() {
@@ -48,8 +45,7 @@ void Ears::wait() {
 }
 
 void Ears::close() noexcept {
-  boost::system::error_code ignored;
-  set_.close(ignored);
+  if (set_.is_open()) set_.release();
 }
 
 }  // namespace carrel::process

@@ -3,7 +3,7 @@
 // One set for all of a channel's forked children: a child costs one system call when it
 // comes, and nothing when it goes, for a descriptor that is closed leaves the set.
 //
-// Threads: open() before all else, in any; the rest on the reactor.
+// Threads: open() before all else, in any; add() in any; the rest on the reactor.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -13,11 +13,14 @@
 #include <memory>
 #include <span>
 
+#include "os.h"
+
 namespace carrel::process {
 
 class Ears {
  public:
   explicit Ears(boost::asio::io_context& context) : set_(context) {}
+  ~Ears() { close(); }
 
   // False: this process has no descriptor left for it, and nothing is heard.
   bool open();
@@ -34,6 +37,7 @@ class Ears {
  private:
   void wait();
 
+  UniqueFd fd_;  // lives as long as this: add() may come beside close()
   boost::asio::posix::stream_descriptor set_;
   std::weak_ptr<void> owner_;
   std::function<void(std::span<const std::uint64_t>)> heard_;

@@ -48,9 +48,9 @@ void Family::adopt(pid_t pid, const Child& child) {
 
 void Family::adopt_room(pid_t pid) { rooms_.insert(pid); }
 
-void Family::signal(const RequestHead& head) {
+bool Family::signal(const RequestHead& head) {
   const auto it = leaders_.find(head.run);
-  if (it == leaders_.end()) return;
+  if (it == leaders_.end()) return false;
   const pid_t pid = it->second;
   if (head.signal == SIGKILL) children_[pid].killed = true;
   if (head.group) {
@@ -58,6 +58,7 @@ void Family::signal(const RequestHead& head) {
   } else {
     kill(pid, head.signal);
   }
+  return true;
 }
 
 void Family::kill_those_of(std::uint32_t client) {

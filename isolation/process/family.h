@@ -39,7 +39,7 @@ class Family {
   // cleans up after it, and is left alone for as long as that takes.
   void adopt_room(pid_t pid);
 
-  void signal(const RequestHead& head);      // kSignal; nothing where the run has ended
+  bool signal(const RequestHead& head);      // kSignal; false: no such run is here
   void kill_those_of(std::uint32_t client);  // with their groups
 
   int signals() const noexcept { return signals_.get(); }  // readable: reap()

@@ -75,6 +75,11 @@ class Child {
     }
   }
 
+  bool has_job() const {
+    char byte = 0;
+    return recv(socket_, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+  }
+
   // False: no other job is to follow.
   bool serve() {
     Inbox::Next next;
@@ -84,7 +89,7 @@ class Child {
     Reader in(next.body);
     if (!decode(in, job)) _exit(125);  // cannot be: the host encoded it
     ChildPipe pipe(socket_, next.head.run, job.result_bytes, next.stopped);
-    const Outcome outcome = perform(job, pipe);
+    const Outcome outcome = next.stopped ? stopped_before() : perform(job, pipe);
     // What the handler printed is its own; other streams belong to the host.
     for (std::FILE* stream : {stdout, stderr}) {
       if (__fpending(stream) > 0) std::fflush(stream);  // a look costs no page of its own
@@ -105,6 +110,12 @@ class Child {
   }
 
  private:
+  // What it is called is known to who stopped it.
+  static Outcome stopped_before() {
+    return failure(OutcomeClass::kCancelled,
+                   {Code::kCancelled, "it was stopped before it began", "fork"});
+  }
+
   Outcome perform(const ForkJob& job, ChildPipe& pipe) {
     if (!unprepared_.empty()) {
       return failure(OutcomeClass::kFailed, {Code::kFailed, unprepared_, "fork"});
@@ -163,14 +174,15 @@ void rehearse() {
   head.bytes = static_cast<std::uint32_t>(body.size());
   body.insert(0, reinterpret_cast<const char*>(&head), sizeof head);
   if (send_message(ends.second.get(), body, {}) != 0) return;
-  Child(handlers, ends.first.get()).serve();
+  Child child(handlers, ends.first.get());
+  if (child.has_job()) child.serve();
 }
 
-void run_forked_child(const Handlers& handlers, int socket, bool early) noexcept {
+void run_forked_child(const Handlers& handlers, int socket) noexcept {
   {
     Child child(handlers, socket);
     child.prepare();
-    if (early) child.make_ready();
+    if (!child.has_job()) child.make_ready();
     while (child.serve()) {
     }
   }

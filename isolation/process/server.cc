@@ -20,12 +20,14 @@ namespace {
 constexpr std::size_t kReceive = 64 * 1024;
 constexpr std::size_t kRepliesPerMessage = 64;
 constexpr int kHoldMs = 1;
+// Each is a descriptor of this process. A client that wants more is heard when they are
+// born.
+constexpr std::size_t kMostUnborn = 256;
 
 // A forked child that ended well has mostly said so itself before.
 bool can_wait(const Reply& reply) {
-  return reply.what == Reply::What::kReady ||
-         (reply.what == Reply::What::kEnded && reply.run >= kFirstForked &&
-          reply.status == 0);
+  return reply.what == Reply::What::kEnded && reply.run >= kFirstForked &&
+         reply.status == 0;
 }
 
 // Beside stdio.
@@ -52,8 +54,9 @@ void Server::run() {
               {control_.get(), POLLIN, 0},
               {host_.get(), POLLIN, 0}};
     for (const auto& client : clients_) {
-      const short events = client.stuck ? POLLIN | POLLOUT : POLLIN;
-      polled.push_back({client.socket.get(), events, 0});
+      const int hear = client.wanted.size() < kMostUnborn ? POLLIN : 0;
+      const int tell = client.stuck ? POLLOUT : 0;
+      polled.push_back({client.socket.get(), static_cast<short>(hear | tell), 0});
     }
     if (poll(polled.data(), polled.size(), poll_timeout()) < 0) continue;
     if (polled[2].revents != 0) end_all();
@@ -77,7 +80,7 @@ int Server::poll_timeout() const {
   int timeout = family_.linger_ms();
   for (const auto& client : clients_) {
     const bool untold = !client.replies.empty() && !client.stuck;
-    if (client.wanted > 0 || (untold && !held_back(client))) return 0;
+    if (!client.wanted.empty() || (untold && !held_back(client))) return 0;
     if (untold && (timeout < 0 || timeout > kHoldMs)) timeout = kHoldMs;
   }
   return timeout;
@@ -92,8 +95,7 @@ void Server::tell(Client& client, const Reply& reply) {
 }
 
 bool Server::held_back(const Client& client) {
-  const bool complete = client.wanted == 0 && !client.reply_fds.empty();
-  return !client.hurry && !client.urgent && !complete && Clock::now() < client.hold_until;
+  return !client.urgent && Clock::now() < client.hold_until;
 }
 
 void Server::accept_client() {
@@ -138,12 +140,7 @@ void Server::serve(Client& client) {
     std::string_view body = in.get_bytes(head.inline_bytes);
     if (!in.ok()) break;
     if (head.ask == Ask::kSignal) {
-      family_.signal(head);
-      continue;
-    }
-    if (head.ask == Ask::kFork) {
-      client.wanted += head.run;
-      client.hurry = client.hurry || head.hurry;
+      signal_run(client, head);
       continue;
     }
     fds.clear();
@@ -163,6 +160,8 @@ void Server::serve(Client& client) {
     }
     if (failed.error != 0) {
       tell(client, failed);
+    } else if (head.ask == Ask::kFork) {
+      if (!fds.empty()) client.wanted.push_back({head.run, std::move(fds.front())});
     } else {
       spawn_job(client, head, body, fds);
     }
@@ -173,32 +172,31 @@ void Server::serve(Client& client) {
 void Server::breed() {
   for (std::size_t tried = 0; tried < clients_.size(); ++tried) {
     Client& client = clients_[next_to_breed_++ % clients_.size()];
-    if (client.wanted > 0) return fork_child(client);
+    if (!client.wanted.empty()) return fork_child(client);
   }
 }
 
 void Server::fork_child(Client& client) {
-  FdPair ends = socket_pair(SOCK_STREAM);
-  const pid_t pid = ends.first ? fork() : -1;
+  const Unborn next = std::move(client.wanted.front());
+  client.wanted.pop_front();
+  const pid_t pid = fork();
   if (pid == 0) {
     become_leader(pid_);
-    const bool early = !client.hurry;
-    const int socket = ends.second.get();
+    const int socket = next.socket.get();
     close_all_but(socket);
     sigprocmask(SIG_SETMASK, &no_signals_, nullptr);
-    run_forked_child(handlers_, socket, early);
+    run_forked_child(handlers_, socket);
   }
-  if (pid < 0) {
-    Reply failed{.what = Reply::What::kNotForked, .error = errno};
-    failed.status = static_cast<std::int32_t>(std::exchange(client.wanted, 0));
-    tell(client, failed);
+  if (pid > 0) {
+    family_.adopt(pid, {.run = next.number, .client = client.number});
     return;
   }
-  --client.wanted;
-  const std::uint64_t number = ++last_forked_;
-  family_.adopt(pid, {.run = number, .client = client.number});
-  tell(client, {.run = number, .what = Reply::What::kReady});
-  client.reply_fds.push_back(std::move(ends.first));
+  // Nor would the others be.
+  const int error = errno;
+  tell(client, {.run = next.number, .what = Reply::What::kNotForked, .error = error});
+  for (const Unborn& other : std::exchange(client.wanted, {})) {
+    tell(client, {.run = other.number, .what = Reply::What::kNotForked, .error = error});
+  }
 }
 
 void Server::spawn_job(Client& client, const RequestHead& head, std::string_view body,
@@ -223,6 +221,16 @@ void Server::spawn_job(Client& client, const RequestHead& head, std::string_view
                 {.run = head.run, .client = client.number, .drain_ms = head.drain_ms});
 }
 
+void Server::signal_run(Client& client, const RequestHead& head) {
+  if (family_.signal(head)) return;
+  const auto unborn =
+      std::find_if(client.wanted.begin(), client.wanted.end(),
+                   [&](const Unborn& child) { return child.number == head.run; });
+  if (unborn == client.wanted.end()) return;  // it has ended
+  client.wanted.erase(unborn);
+  tell(client, {.run = head.run, .what = Reply::What::kEnded, .status = head.signal});
+}
+
 void Server::reap() {
   for (const auto& [leader, child, reply] : family_.reap()) {
     if (Client* client = find_client(child.client)) tell(*client, reply);
@@ -232,42 +240,27 @@ void Server::reap() {
 void Server::flush(Client& client) {
   if (client.replies.empty() || held_back(client)) return;
   client.urgent = false;
-  if (client.wanted == 0) client.hurry = false;
   while (!client.replies.empty() && !client.stuck && !client.gone) {
     const auto count =
         static_cast<std::ptrdiff_t>(std::min(client.replies.size(), kRepliesPerMessage));
     const std::span told(client.replies.data(), static_cast<std::size_t>(count));
-    int fds[kRepliesPerMessage];
-    std::size_t fd_count = 0;
-    for (const Reply& reply : told) {
-      if (reply.what != Reply::What::kReady) continue;
-      fds[fd_count] = client.reply_fds[fd_count].get();
-      ++fd_count;
-    }
     const std::string_view bytes(reinterpret_cast<const char*>(told.data()),
                                  told.size_bytes());
-    int error = send_message(client.socket.get(), bytes, {fds, fd_count});
-    // Too many descriptors of this user are under way. The host does without these: it
-    // is told so by their lack, and the children end, for nobody holds their sockets.
-    if (error == ETOOMANYREFS) error = send_message(client.socket.get(), bytes, {});
+    const int error = send_message(client.socket.get(), bytes, {});
     if (error == EAGAIN || error == ENOBUFS) {
       client.stuck = true;
     } else if (error != 0) {
       drop(client);
     } else {
       client.replies.erase(client.replies.begin(), client.replies.begin() + count);
-      client.reply_fds.erase(
-          client.reply_fds.begin(),
-          client.reply_fds.begin() + static_cast<std::ptrdiff_t>(fd_count));
     }
   }
 }
 
 void Server::drop(Client& client) {
   client.gone = true;
-  client.wanted = 0;
+  client.wanted.clear();
   client.replies.clear();
-  client.reply_fds.clear();
   family_.kill_those_of(client.number);
 }
 

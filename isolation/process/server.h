@@ -29,17 +29,19 @@ class Server {
 
  private:
   using Clock = std::chrono::steady_clock;
+  struct Unborn {
+    std::uint64_t number = 0;
+    UniqueFd socket;
+  };
   // A host's engine has one for each of its isolations.
   struct Client {
     UniqueFd socket;
     std::uint32_t number = 0;
-    std::vector<Reply> replies;       // not sent yet
-    std::vector<UniqueFd> reply_fds;  // of those that are kReady, in order
-    std::uint64_t wanted = 0;         // children to be forked for it yet
-    Clock::time_point hold_until{};   // when those that it may hear of later are told of
-    bool urgent = false;              // one of them it must hear of now
-    bool hurry = false;               // a job waits for one of them
-    bool stuck = false;               // its socket is full
+    std::vector<Reply> replies;      // not sent yet
+    std::deque<Unborn> wanted;       // to be forked for it yet
+    Clock::time_point hold_until{};  // when those that it may hear of later are told of
+    bool urgent = false;             // one of them it must hear of now
+    bool stuck = false;              // its socket is full
     bool gone = false;
   };
 
@@ -54,10 +56,10 @@ class Server {
   void spawn_job(Client& client, const RequestHead& head, std::string_view body,
                  std::vector<UniqueFd>& fds);
 
+  void signal_run(Client& client, const RequestHead& head);
   void reap();
-  // Children that no job waits for are told of when all that were asked for are there,
-  // and ends that no job waits for with them; or when they have been kept back long
-  // enough.
+  // Ends that no job waits for are told with what must be told at once, or when they have
+  // been kept back long enough.
   static bool held_back(const Client& client);
   static void tell(Client& client, const Reply& reply);
   void flush(Client& client);
@@ -74,7 +76,6 @@ class Server {
   std::deque<Client> clients_;
   std::uint32_t last_client_ = 0;
   std::size_t next_to_breed_ = 0;
-  std::uint64_t last_forked_ = kFirstForked;
   std::vector<char> buffer_;
   Received received_;
   SpawnJob spawn_;

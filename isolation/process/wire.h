@@ -3,10 +3,9 @@
 // Host → server: messages of one or more requests, each a RequestHead, then
 // `inline_bytes` of body; its descriptors come with the message, in order. A body that is
 // too long for a message is a file in memory, the last of the request's descriptors.
-// Server → host: messages of one or more Reply; the sockets of those that are kReady come
-// with the message, in order. Host → forked child, on the child's own socket: a JobHead,
-// then `bytes` of body. Both ends are the same program, so the machine's own layout is
-// used as it stands.
+// Server → host: messages of one or more Reply. Host → forked child, on the child's own
+// socket, also before it is born: a JobHead, then `bytes` of body. Both ends are the same
+// program, so the machine's own layout is used as it stands.
 #pragma once
 
 #include <carrel/job.h>
@@ -30,7 +29,7 @@ inline constexpr std::string_view kChannelMark = "c";
 inline constexpr std::string_view kRoomMark = "r";
 
 enum class Ask : std::uint8_t {
-  kFork = 1,  // fds: none; `run`: how many more children, to wait for a job each
+  kFork = 1,  // fds: the child's end of its socket; `run`: kFirstForked or above
   kSpawn,     // fds: stdin, stdout, stderr, progress
   kSignal,    // none
 };
@@ -40,10 +39,9 @@ struct RequestHead {
   Ask ask = Ask::kSignal;
   std::uint8_t fds = 0;
   bool body_in_file = false;
-  bool group = false;       // kSignal: the whole group, not the leader alone
-  bool hurry = false;       // kFork: a job waits; else they may be told of a little later
-  std::uint64_t run = 0;    // the host's name for it; never used again
-  std::int32_t signal = 0;  // kSignal
+  bool group = false;          // kSignal: the whole group, not the leader alone
+  std::uint64_t run = 0;       // the host's name for it; never used again
+  std::int32_t signal = 0;     // kSignal
   std::uint32_t drain_ms = 0;  // kSpawn: how long leftovers may live on
 };
 static_assert(std::is_trivially_copyable_v<RequestHead>);
@@ -55,9 +53,7 @@ inline constexpr std::size_t kMaxMessage = 48 * 1024;
 struct Reply {
   enum class What : std::uint8_t {
     kEnded,       // status, cpu_us, max_rss_kib
-    kReady,       // a forked child waits for a job; its socket comes with it
-    kNotForked,   // error: no process, memory or descriptor for it; `status`: how many
-                  // of those that were asked for by kFork are not forked
+    kNotForked,   // error: no process, memory or descriptor for it
     kNotSpawned,  // error, stage: the program could not be executed
   };
   // Where a start failed. Those after kExecute belong to sandboxes (sandbox/stage.h).
@@ -159,8 +155,7 @@ class Reader {
   bool ok_ = true;
 };
 
-// Children that the server forks for kFork are numbered by it, from here; what the host
-// spawns has lower numbers.
+// Forked children have numbers from here, what is spawned has lower ones.
 inline constexpr std::uint64_t kFirstForked = 1ULL << 63;
 
 // Host → forked child.

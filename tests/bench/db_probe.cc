@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "limits/servers.h"
+#include "probes/host.h"
 #include "probes/probe.h"
 #include "servers/mariadb.h"
 #include "servers/postgres.h"
@@ -116,6 +117,29 @@ double latency(const std::string& url, const Options& options) {
   return median_latency(std::move(config), options);
 }
 
+// Forked jobs a second in a host that has an engine over `url`. The jobs are of another
+// one, in memory: both have the one process server, and nothing but a fork is measured.
+double fork_beside(const std::string& url, const Options& options) {
+  const auto answer = [](carrel::Context&) { return result(); };
+  carrel::Config config = with_isolation("fork", options);
+  carrel::Engine jobs = open(config);
+  must(jobs.handle("job", answer));
+  config.store = url;
+  carrel::Engine beside = open(std::move(config));
+  must(beside.handle("job", answer));
+  must(beside.start());
+  Countdown done(options.jobs);
+  jobs.on_finished([&](const carrel::Event&) { done.one(); });
+  must(jobs.start());
+  const Stopwatch watch;
+  enqueue(jobs, "job", arguments(), options.jobs, 64);
+  done.wait();
+  const double took = watch.seconds();
+  jobs.stop(std::chrono::seconds(5));
+  beside.stop(std::chrono::seconds(5));
+  return static_cast<double>(options.jobs) / took;
+}
+
 double processor_seconds() {
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
@@ -213,6 +237,8 @@ double measure(const std::string& name, const Options& options) {
   if (what == "drain") return drain(server->url(), options, true);
   if (what == "drain_forget") return drain(server->url(), options, false);
   if (what == "enqueue") return enqueue_by_threads(server->url(), options);
+  if (what == "fork") return fork_beside(server->url(), options);
+  if (what == "bare_fork") return fork_beside("memory:", options);
   if (what == "latency") return latency(server->url(), options);
   if (what == "idle_time") return idle(*server, false);
   if (what == "idle_statements") return idle(*server, true);

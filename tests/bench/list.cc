@@ -88,7 +88,12 @@ std::vector<Figure> database_figures(const Programs& p) {
                      {"--jobs", "60000", "--batch", "100", "--threads", "4"}),
        .limit = probe("sqlite.processes",
                       {"--jobs", "60000", "--batch", "100", "--threads", "1"}),
-       .target = 0.8}};
+       .target = 0.8},
+      {.name = "fork.beside_postgresql",
+       .unit = "jobs/s, a host with a store in PostgreSQL (limit: in memory)",
+       .ours = probe("postgresql.fork", {"--jobs", "6000"}),
+       .limit = probe("postgresql.bare_fork", {"--jobs", "6000"}),
+       .target = 0.9}};
   for (const std::string kind : {"postgresql", "mariadb"}) {
     const std::string span_limit = kind == "postgresql" ? "COPY" : "bare INSERT";
     const std::vector<Figure> of_kind = {

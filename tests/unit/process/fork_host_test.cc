@@ -129,6 +129,18 @@ TEST_F(ForkHostTest, Case29_ServerOutOfDescriptors_ResourceErrorAndNothingLeaked
   EXPECT_EQ(fork_host().run("nothing").klass, OutcomeClass::kOk);
 }
 
+// The server has a descriptor for each child that is not born yet: it takes no more of
+// them than it has room for.
+TEST_F(ForkHostTest, ABurstOfMoreJobsThanTheServerHasDescriptors_AllRun) {
+  fork_host(0).run("nothing");
+  const DescriptorLimit own(0, 2048);
+  const DescriptorLimit limit(server_pid(), 600);
+  for (const auto& job : fork_host().start_many("nothing", 900)) {
+    const Outcome out = job.sink->wait();
+    EXPECT_EQ(out.klass, OutcomeClass::kOk) << out.error.message;
+  }
+}
+
 TEST_F(ForkHostTest, AnUnknownKindIsRefusedByName) {
   const Outcome out = fork_host().run("nobody_knows_it");
   EXPECT_EQ(out.klass, OutcomeClass::kFailed);

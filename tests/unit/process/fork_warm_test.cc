@@ -145,17 +145,22 @@ TEST_F(ForkWarmTest, AJobThatIsKilledBeforeItBeginsIsNotRunElsewhere) {
   EXPECT_EQ(out.signal, SIGKILL);
 }
 
-TEST_F(ForkWarmTest, AJobThatWaitsForAChildCanBeStoppedOrKilled) {
+TEST_F(ForkWarmTest, AJobWhoseChildIsNotBornYetCanBeStoppedOrKilled) {
   Host host("fork", {}, 0);
   const pid_t server = server_pid();
   kill(server, SIGSTOP);
   const auto stopped = host.start("pid");
   const auto killed = host.start("pid");
+  const auto other = host.start("pid");
   stopped.run->request_stop(StopReason::kTimeout);
   killed.run->kill();
-  EXPECT_EQ(stopped.sink->wait().klass, OutcomeClass::kWallTimeout);
-  EXPECT_EQ(killed.sink->wait().klass, OutcomeClass::kCancelled);
+  host.settle();
   kill(server, SIGCONT);
+  EXPECT_EQ(stopped.sink->wait().klass, OutcomeClass::kWallTimeout);
+  const Outcome out = killed.sink->wait();
+  EXPECT_EQ(out.klass, OutcomeClass::kCancelled);
+  EXPECT_EQ(out.signal, SIGKILL);
+  pid_of(other.sink->wait());
 }
 
 TEST_F(ForkWarmTest, HooksRunInTheServerAndInEachChild) {
