@@ -149,18 +149,17 @@ TEST_F(ForkWarmTest, AJobWhoseChildIsNotBornYetCanBeStoppedOrKilled) {
   Host host("fork", {}, 0);
   const pid_t server = server_pid();
   kill(server, SIGSTOP);
-  const auto stopped = host.start("pid");
-  const auto killed = host.start("pid");
-  const auto other = host.start("pid");
-  stopped.run->request_stop(StopReason::kTimeout);
-  killed.run->kill();
+  // It hears of all three at once, and of the kill before it has forked the second.
+  const auto jobs = host.start_many("pid", 3);
+  jobs[1].run->request_stop(StopReason::kTimeout);
+  jobs[2].run->kill();
   host.settle();
   kill(server, SIGCONT);
-  EXPECT_EQ(stopped.sink->wait().klass, OutcomeClass::kWallTimeout);
-  const Outcome out = killed.sink->wait();
-  EXPECT_EQ(out.klass, OutcomeClass::kCancelled);
-  EXPECT_EQ(out.signal, SIGKILL);
-  pid_of(other.sink->wait());
+  pid_of(jobs[0].sink->wait());
+  EXPECT_EQ(jobs[1].sink->wait().klass, OutcomeClass::kWallTimeout);
+  const Outcome killed = jobs[2].sink->wait();
+  EXPECT_EQ(killed.klass, OutcomeClass::kCancelled);
+  EXPECT_EQ(killed.signal, SIGKILL);
 }
 
 TEST_F(ForkWarmTest, HooksRunInTheServerAndInEachChild) {
