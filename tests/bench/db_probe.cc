@@ -12,7 +12,6 @@
 #include <thread>
 
 #include "limits/servers.h"
-#include "probes/host.h"
 #include "probes/probe.h"
 #include "servers/mariadb.h"
 #include "servers/postgres.h"
@@ -117,27 +116,19 @@ double latency(const std::string& url, const Options& options) {
   return median_latency(std::move(config), options);
 }
 
-// Forked jobs a second in a host that has an engine over `url`. The jobs are of another
-// one, in memory: both have the one process server, and nothing but a fork is measured.
+// What `probe` measures in a host that has an engine over `url`, beside which it forks.
+// Its image has no database's client in it, as that of this program has.
 double fork_beside(const std::string& url, const Options& options) {
-  const auto answer = [](carrel::Context&) { return result(); };
-  carrel::Config config = with_isolation("fork", options);
-  carrel::Engine jobs = open(config);
-  must(jobs.handle("job", answer));
-  config.store = url;
-  carrel::Engine beside = open(std::move(config));
-  must(beside.handle("job", answer));
-  must(beside.start());
-  Countdown done(options.jobs);
-  jobs.on_finished([&](const carrel::Event&) { done.one(); });
-  must(jobs.start());
-  const Stopwatch watch;
-  enqueue(jobs, "job", arguments(), options.jobs, 64);
-  done.wait();
-  const double took = watch.seconds();
-  jobs.stop(std::chrono::seconds(5));
-  beside.stop(std::chrono::seconds(5));
-  return static_cast<double>(options.jobs) / took;
+  const auto probe =
+      std::filesystem::read_symlink("/proc/self/exe").replace_filename("probe");
+  const std::string command = probe.string() + " fork.beside --jobs " +
+                              std::to_string(options.jobs) + " --store '" + url + "'";
+  std::FILE* output = popen(command.c_str(), "r");
+  if (output == nullptr) throw std::runtime_error("no probe");
+  double rate = 0;
+  const bool told = std::fscanf(output, "%lf", &rate) == 1;
+  if (pclose(output) != 0 || !told) throw std::runtime_error("the probe failed");
+  return rate;
 }
 
 double processor_seconds() {

@@ -24,6 +24,7 @@ int main(int argc, char** argv) {
   app.add_option("--gap-us", gap_us);
   app.add_option("--scratch", options.scratch);
   app.add_option("--echo", options.echo);
+  app.add_option("--store", options.store);
   CLI11_PARSE(app, argc, argv);
   options.gap = std::chrono::microseconds(gap_us);
 

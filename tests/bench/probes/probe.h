@@ -26,6 +26,7 @@ struct Options {
   std::chrono::microseconds gap{0};
   std::string scratch;  // a folder for databases
   std::string echo;     // the program of exec jobs
+  std::string store;    // of an engine beside the one that is measured
 };
 
 using Probe = double (*)(const Options&);
