@@ -58,7 +58,7 @@ std::string chart(const Report& r, const std::vector<std::string>& stores,
 std::vector<report::Column> columns() {
   return {
       {"way", Align::kLeft, 7, 0, "What a conversion runs inside"},
-      {"store", Align::kLeft, 8, 0, "Where the jobs are kept"},
+      {"store", Align::kLeft, 10, 0, "Where the jobs are kept"},
       {"host MiB", Align::kRight, 8, 0, "Peak resident memory of the host"},
       {"child MiB", Align::kRight, 9, 0, "… of its largest child"},
       {"right", Align::kRight, 6, 0,

@@ -146,7 +146,7 @@ report::Table verdicts(const Report& r) {
 std::vector<report::Column> columns() {
   return {
       {"way", Align::kLeft, 8, 0, "What a submission runs inside"},
-      {"store", Align::kLeft, 8, 0, "Where the grades are kept"},
+      {"store", Align::kLeft, 10, 0, "Where the grades are kept"},
       {"grades/s", Align::kRight, 8, 0, "Of those that mean well and end by themselves"},
       {"right", Align::kRight, 8, 0, "Verdicts that are what they should be"},
       {"escaped", Align::kRight, 7, 0, "Submissions that did something outside"},
@@ -175,7 +175,7 @@ report::Row row(const Trial& t) {
 
 std::vector<report::Column> order_columns() {
   return {{"order", Align::kLeft, 8, 0, "How a worker takes its queues"},
-          {"store", Align::kLeft, 8, 0, "Where the grades are kept"},
+          {"store", Align::kLeft, 10, 0, "Where the grades are kept"},
           {"pulls", Align::kRight, 5, 2, "Grades that a student waited for"},
           {"wait p50", Align::kRight, 8, 0, "Milliseconds from the enqueue to the start"},
           {"wait p99", Align::kRight, 8, 0, "… of 99 in 100"},

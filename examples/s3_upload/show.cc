@@ -77,7 +77,7 @@ std::string chart(const Report& r, const std::vector<std::string>& stores,
 
 std::vector<report::Column> columns() {
   return {{"way", Align::kLeft, 8, 0, "What an upload runs inside"},
-          {"store", Align::kLeft, 8, 0, "Where the jobs are kept"},
+          {"store", Align::kLeft, 10, 0, "Where the jobs are kept"},
           {"uploads/s", Align::kRight, 9, 0, "Completed ones, by the time of all"},
           {"× mutex", Align::kRight, 7, 0, "Uploads a second over those of the mutex"},
           {"failed attempts", Align::kRight, 15, 0, "They were tried again"},
