@@ -186,6 +186,10 @@ const KindKey kKindKeys[] = {
     {"cwd", &at<KindConfig, &KindConfig::cwd>,
      "Isolation `exec`: its working directory, relative to this file; empty: the "
      "host's. In a sandbox: a folder there; empty: its own."},
+    {"output", &at<KindConfig, &KindConfig::output>,
+     "Isolation `exec`: what becomes of its standard output. `auto`: JSON is the result as "
+     "it stands, other text a string without its last newline; `text`: a string of it "
+     "all."},
     {"sandbox", &at<KindConfig, &KindConfig::sandbox>,
      "Isolation `exec`: what the program runs inside: `none`, `restricted`, `standard`, "
      "`full`, or the name of a `[sandbox.NAME]`."},

@@ -23,7 +23,8 @@ using Member = std::variant<
     Mode& (*)(Root&), LogLevel& (*)(Root&), std::uint32_t& (*)(Root&),
     std::vector<SandboxMount>& (*)(Root&), SandboxTier& (*)(Root&),
     SandboxNetwork& (*)(Root&), SandboxSyscalls& (*)(Root&),
-    std::vector<State>& (*)(Root&), OnConflict& (*)(Root&), QueueOrder& (*)(Root&)>;
+    std::vector<State>& (*)(Root&), OnConflict& (*)(Root&), QueueOrder& (*)(Root&),
+    Output& (*)(Root&)>;
 
 // What a number must keep to, both ends included; a duration counts in microseconds.
 struct Bounds {

@@ -50,10 +50,13 @@ inline constexpr std::array<Choice<OnConflict>, 3> kOnConflicts{
     {{OnConflict::kSkip, "skip"},
      {OnConflict::kReplace, "replace"},
      {OnConflict::kReplaceKeepTime, "replace_keep_time"}}};
+inline constexpr std::array<Choice<Output>, 2> kOutputs{
+    {{Output::kAuto, "auto"}, {Output::kText, "text"}}};
 inline constexpr std::array<Choice<QueueOrder>, 3> kOrders{
     {{QueueOrder::kMixed, "mixed"},
      {QueueOrder::kStrict, "strict"},
      {QueueOrder::kWeighted, "weighted"}}};
+constexpr const auto& choices(Output) { return kOutputs; }
 constexpr const auto& choices(QueueOrder) { return kOrders; }
 constexpr const auto& choices(OnConflict) { return kOnConflicts; }
 constexpr const auto& choices(SandboxTier) { return kTiers; }

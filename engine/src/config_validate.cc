@@ -213,7 +213,7 @@ class Validator {
              "isolation \"exec\" needs a command, such as command = [\"prog\", \"-x\"]");
     }
     if (!runs_handlers || table == "defaults") return;
-    for (const char* key : {"env", "pass_env", "cwd", "sandbox"}) {
+    for (const char* key : {"env", "pass_env", "cwd", "output", "sandbox"}) {
       if (said(prefix + key)) {
         refuse(prefix + key, "is for programs, and " + named + " runs none");
       }

@@ -36,7 +36,7 @@ class BareBench : public Bench {
   carrel::Result<Ran> run(const std::string& input) final {
     write("input", input);
     return step(kStudentBounds,
-                std::string("printf : && exec ") + language_.run + " < input");
+                "exec " + std::string(language_.run) + " < input");
   }
 
  protected:
@@ -53,9 +53,7 @@ class BareBench : public Bench {
     }
     write("step", "export PATH=/usr/bin:/bin LANG=C.UTF-8 " + std::string(kMark) + "='" +
                       name_ + "'\n" + bounds + command + "\n");
-    auto ran = run_step(folder_.path());
-    if (ran && ran->output.rfind(':', 0) == 0) ran->output.erase(0, 1);
-    return ran;
+    return run_step(folder_.path());
   }
 
   const std::string name_;
@@ -166,6 +164,7 @@ carrel::Config bare_steps(std::chrono::seconds wall, std::size_t at_once) {
   run.stop_grace = run.term_grace = std::chrono::milliseconds(50);
   run.result_limit = kMostOutput;
   run.pass_env = {};
+  run.output = carrel::Output::kText;
   return config;
 }
 

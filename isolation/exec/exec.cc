@@ -174,7 +174,7 @@ class ExecIsolation final : public Isolation {
     }
     const std::size_t written = write_first(input.first, task.job->payload);
     launch.run = std::make_shared<ExecRun>(
-        std::move(task), channel, entry.program.name(),
+        std::move(task), channel, entry.program.name(), entry.program.output(),
         ExecPipes{std::move(input.first), std::move(output.first), std::move(error.first),
                   std::move(notes.first), std::move(folder.first)},
         written, entry.place->terms);

@@ -22,10 +22,11 @@ bool out_of_resources(int error) {
 }  // namespace
 
 ExecRun::ExecRun(Task task, const std::shared_ptr<Channel>& channel, std::string program,
-                 ExecPipes pipes, std::size_t written,
+                 Output output, ExecPipes pipes, std::size_t written,
                  std::shared_ptr<const SandboxTerms> sandbox)
     : ChildRun(std::move(task), channel),
       program_(std::move(program)),
+      output_as_(output),
       sandbox_(std::move(sandbox)),
       input_(std::move(pipes.input)),
       output_(std::move(pipes.output)),
@@ -228,7 +229,7 @@ void ExecRun::conclude() {
 }
 
 void ExecRun::succeed(Outcome& outcome) {
-  outcome.result = result_of_output(text_);
+  outcome.result = result_of_output(text_, output_as_);
   std::uint64_t size = outcome.result.size();
   if (folder_ && size <= limits_.result_bytes) {
     auto files =

@@ -31,7 +31,7 @@ class ExecRun final : public ChildRun {
   // `written`: how much of the payload is in the input pipe already; once it is all
   // there, `pipes.input` is empty. `sandbox`: nullptr: it has none.
   ExecRun(Task task, const std::shared_ptr<Channel>& channel, std::string program,
-          ExecPipes pipes, std::size_t written,
+          Output output, ExecPipes pipes, std::size_t written,
           std::shared_ptr<const SandboxTerms> sandbox);
 
   void watch() override;
@@ -60,6 +60,7 @@ class ExecRun final : public ChildRun {
   void conclude();
 
   const std::string program_;
+  const Output output_as_;
   const std::shared_ptr<const SandboxTerms> sandbox_;
   Port input_;
   Port output_;

@@ -76,13 +76,17 @@ std::optional<Note> parse_note(std::string_view line) noexcept {
   return note;
 }
 
-std::string result_of_output(std::string_view output) {
+std::string result_of_output(std::string_view output, Output as) {
+  const auto text = [](std::string_view bytes) {
+    return Json(bytes).dump(-1, ' ', false, Json::error_handler_t::replace);
+  };
+  if (as == Output::kText) return text(output);
   const std::string_view body = trimmed(output);
   if (body.empty() || body == "null") return {};
   if (Json::accept(body)) return std::string(body);
   if (output.ends_with('\n')) output.remove_suffix(1);
   if (output.ends_with('\r')) output.remove_suffix(1);
-  return Json(output).dump(-1, ' ', false, Json::error_handler_t::replace);
+  return text(output);
 }
 
 }  // namespace carrel::process

@@ -1,6 +1,8 @@
 // Text from a program, cut into lines as it comes; and the last bytes of it.
 #pragma once
 
+#include <carrel/isolation.h>
+
 #include <cstddef>
 #include <optional>
 #include <string>
@@ -63,9 +65,8 @@ struct Note {
 // Empty: neither of the two.
 std::optional<Note> parse_note(std::string_view line) noexcept;
 
-// What a program printed, as a job's result. JSON stays as it is, without the white space
-// around it; "null" and nothing at all are no result: empty. Anything else is text, and
-// becomes a JSON string without its last newline, bytes that are not UTF-8 replaced.
-std::string result_of_output(std::string_view output);
+// What a program printed, as a job's result (carrel::Output). White space around JSON is
+// left out; bytes of text that are not UTF-8 are replaced. Empty: no result.
+std::string result_of_output(std::string_view output, Output as);
 
 }  // namespace carrel::process

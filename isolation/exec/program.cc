@@ -56,6 +56,7 @@ Result<Program> Program::make(const KindSpec& kind) {
   if (has_zero(kind.cwd)) return invalid(kind, "cwd has a zero byte in it");
   program.argv_ = kind.command;
   program.cwd_ = kind.cwd;
+  program.output_ = kind.output;
   std::string search = kDefaultSearch;
   const bool sandboxed = kind.sandbox.has_value();
   for (const auto& name : kind.pass_env) {

@@ -18,6 +18,7 @@ class Program {
   static Result<Program> make(const KindSpec& kind);
 
   const std::string& name() const noexcept { return argv_[0]; }
+  Output output() const noexcept { return output_; }
   // The body of a kSpawn request for one run of it.
   std::string request(const Claimed& job) const;
 
@@ -29,6 +30,7 @@ class Program {
   std::string search_;            // PATH, where the command has no slash
   std::string found_;             // empty: not found when the kind was made
   std::string cwd_;
+  Output output_ = Output::kAuto;
 };
 
 // Where execvp would find `name` in `search` ("/bin:/usr/bin"). A file that is there but

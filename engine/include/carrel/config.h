@@ -67,6 +67,7 @@ struct KindConfig {
   std::map<std::string, std::string> env;
   std::vector<std::string> pass_env = {"PATH", "HOME", "LANG", "TMPDIR"};
   std::string cwd;
+  Output output = Output::kAuto;  // isolation "exec": "auto" "text"
   std::string sandbox =
       "none";  // exec: "none" "restricted" "standard" "full", [sandbox.NAME]
   Json settings = Json::object();  // [jobs.NAME.settings], for an isolation from a plugin

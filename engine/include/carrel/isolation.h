@@ -33,6 +33,13 @@ struct Limits {
   std::uint64_t result_bytes = 1 << 20;  // past it the attempt fails for good: kTooLarge
 };
 
+// exec: what becomes of what a program writes to stdout.
+enum class Output : std::uint8_t {
+  kAuto,  // JSON is the result as it stands, anything else a JSON string without its last
+          // newline; nothing, or null, is no result
+  kText,  // a JSON string of it all, whatever it looks like
+};
+
 // What an isolation must know of a kind of job before the first one comes.
 struct KindSpec {
   std::string kind;
@@ -47,6 +54,7 @@ struct KindSpec {
   std::map<std::string, std::string> env;  // exec: added to the environment
   std::vector<std::string> pass_env;       // exec: names passed on from the host's
   std::string cwd;                         // exec: empty: the host's, or the sandbox's
+  Output output = Output::kAuto;           // exec
   std::optional<SandboxProfile> sandbox;   // exec: empty: none
   Json settings;  // what a plugin's isolation reads; the config's table as it stands
 };

@@ -71,6 +71,7 @@ command = ["prog", "-x"]
 env = { A = "1", B = "2" }
 pass_env = []
 cwd = "work"
+output = "text"
 [jobs.grade.settings]
 deep = { list = [1, 2.5, "x", true] }
 [jobs.serial]
@@ -112,6 +113,7 @@ result_limit = 100
   EXPECT_EQ(grade.env, (std::map<std::string, std::string>{{"A", "1"}, {"B", "2"}}));
   EXPECT_TRUE(grade.pass_env.empty());
   EXPECT_EQ(grade.cwd, "work");
+  EXPECT_EQ(grade.output, Output::kText);
   EXPECT_EQ(grade.settings, (Json{{"deep", {{"list", {1, 2.5, "x", true}}}}}));
   EXPECT_EQ(grade.limits().wall, 1500ms);
   EXPECT_EQ(grade.limits().stop_grace, 1ms);

@@ -59,6 +59,9 @@ TEST(Note, ProgressAndLogAreUnderstoodAndNothingElse) {
 }
 
 TEST(Output, JsonStaysAndTextBecomesAString) {
+  const auto result_of_output = [](std::string_view output) {
+    return carrel::process::result_of_output(output, Output::kAuto);
+  };
   EXPECT_EQ(result_of_output(""), "");
   EXPECT_EQ(result_of_output(" \n"), "");
   EXPECT_EQ(result_of_output("null\n"), "");
@@ -68,6 +71,17 @@ TEST(Output, JsonStaysAndTextBecomesAString) {
   EXPECT_EQ(result_of_output("two\nlines\n\n"), "\"two\\nlines\\n\"");
   EXPECT_EQ(result_of_output("\xFF"), "\"\xEF\xBF\xBD\"");
   EXPECT_EQ(result_of_output("{\"a\":"), "\"{\\\"a\\\":\"");
+}
+
+TEST(Output, TextStaysTextWhateverItLooksLike) {
+  const auto text = [](std::string_view output) {
+    return carrel::process::result_of_output(output, Output::kText);
+  };
+  EXPECT_EQ(text(""), "\"\"");
+  EXPECT_EQ(text("null\n"), "\"null\\n\"");
+  EXPECT_EQ(text(" {\"a\": 1}\n"), "\" {\\\"a\\\": 1}\\n\"");
+  EXPECT_EQ(text("two\nlines\n\n"), "\"two\\nlines\\n\\n\"");
+  EXPECT_EQ(text("\xFF"), "\"\xEF\xBF\xBD\"");
 }
 
 TEST(FindProgram, TakesTheFirstThatCanBeExecuted) {
