@@ -127,8 +127,8 @@ void GroupCommit::transact(Operations operations) noexcept {
     if (operations.empty()) return;
     lost = done == 0 ? lost + 1 : 0;
     if (lost == kMost) {
-      operations.front()->error = Error{.code = Code::kUnavailable,
-                                        .message = "others hold what it needs"};
+      operations.front()->error =
+          Error{.code = Code::kUnavailable, .message = "others hold what it needs"};
       operations = operations.subspan(1);
       if (operations.empty()) return;
       lost = 0;
@@ -160,6 +160,7 @@ bool GroupCommit::try_together(Operations operations, std::size_t& done) noexcep
   try {
     try {
       for (Operation* operation : operations) {
+        if (done + 1 == operations.size()) transactor_.last();
         (*operation->work)();
         ++done;
       }

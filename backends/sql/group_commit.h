@@ -32,6 +32,8 @@ class Transactor {
   virtual ~Transactor() = default;
   // An error fails what waits for this transaction; nothing is open then.
   virtual Result<void> begin() noexcept = 0;
+  // The operation that comes now is the last of its transaction, so far as is known.
+  virtual void last() noexcept {}
   virtual void commit() = 0;              // may throw; rollback() follows then
   virtual void committed() noexcept = 0;  // after commit(), before any caller hears
   virtual void rollback() noexcept = 0;

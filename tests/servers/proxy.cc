@@ -73,6 +73,11 @@ bool Proxy::forward(int from, int to) {
   return true;
 }
 
+bool Proxy::forward_sent(const Line& line) {
+  ++sent_;
+  return forward(line.client, line.server);
+}
+
 void Proxy::loop() {
   const auto close_line = [](const Line& line) {
     ::close(line.client);
@@ -101,7 +106,7 @@ void Proxy::loop() {
     for (std::size_t i = 0; i < lines_.size(); ++i) {
       const Line& line = lines_[i];
       const bool alive =
-          (fds[2 + 2 * i].revents == 0 || forward(line.client, line.server)) &&
+          (fds[2 + 2 * i].revents == 0 || forward_sent(line)) &&
           (fds[3 + 2 * i].revents == 0 || forward(line.server, line.client));
       if (alive) {
         kept.push_back(line);

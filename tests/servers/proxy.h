@@ -17,6 +17,10 @@ class Proxy {
 
   int port() const { return port_; }
 
+  // How often clients have sent something: of those that wait for each answer, how many
+  // round trips there were.
+  int sent() const { return sent_; }
+
   // Ends every connection there is, as a router does that was restarted.
   void cut();
   // From now on nothing passes, and nobody hears of it: the ends keep their connections,
@@ -33,6 +37,7 @@ class Proxy {
   void loop();
   void wake();
   bool forward(int from, int to);
+  bool forward_sent(const Line& line);
 
   const int to_port_;
   int listener_ = -1;
@@ -41,6 +46,7 @@ class Proxy {
   std::atomic<bool> stopping_{false};
   std::atomic<bool> swallowing_{false};
   std::atomic<bool> cutting_{false};
+  std::atomic<int> sent_{0};
   std::vector<Line> lines_;  // of the thread
   std::thread thread_;
 };

@@ -34,9 +34,11 @@ INSERT INTO carrel_jobs
        (id, state, queue, kind, priority, max_attempts, wake_at, expires_at,
         enqueued_at, run_at, timeout_us, request_id, payload)
 SELECT COALESCE(r.id, NEXTVAL(carrel_job_id)), r.state, r.queue, r.kind, r.priority,
-       r.max_attempts, r.wake_at, r.expires_at, :now, r.run_at, r.timeout_us,
+       r.max_attempts, r.wake_at + begun.at, r.expires_at + begun.at, :now + begun.at,
+       r.run_at + begun.at, r.timeout_us,
        UNHEX(r.request_id), UNHEX(r.payload)
-  FROM JSON_TABLE(:rows, '$[*]' COLUMNS (
+  FROM (SELECT IF(:now = 0, (SELECT now_us FROM carrel_clock), 0) AS at) AS begun
+  STRAIGHT_JOIN JSON_TABLE(:rows, '$[*]' COLUMNS (
          id BIGINT PATH '$.id',
          state SMALLINT PATH '$.state',
          queue VARCHAR(512) CHARACTER SET utf8mb4 PATH '$.queue',
@@ -134,6 +136,7 @@ const server::Statements kStatements = {
     .best_of_lanes = nullptr,
     .claim_lanes = nullptr,
     .claim_ids = nullptr,
+    .claim_lone = nullptr,
     .pick_lane = kPickLane,
     .pick_ids = kPickIds,
     .mark = kMark,

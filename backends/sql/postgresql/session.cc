@@ -26,6 +26,12 @@ PostgresSession::PostgresSession(const std::string& connect, bool prepare,
   // What a server has to say beside its answers would go to stderr.
   PQsetNoticeProcessor(
       native(), [](void*, const char*) {}, nullptr);
+  // As begin() says it, for statements that are transactions by themselves.
+  if (prepare) {
+    execute(
+        "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED,"
+        " READ WRITE");
+  }
 }
 
 PGconn* PostgresSession::native() {

@@ -31,11 +31,16 @@ SELECT encode(q.request_id, 'hex'), q.job, coalesce(j.state, 0), coalesce(j.queu
            FROM json_to_recordset(:rows::json) AS r(request_id text))))sql";
 
 const char* const kInsertJobs = R"sql(
+WITH begun AS MATERIALIZED (
+  SELECT CASE WHEN :now::bigint = 0 THEN now_us ELSE 0 END AS at FROM carrel_clock
+)
 INSERT INTO carrel_jobs
        (id, state, queue, kind, priority, max_attempts, wake_at, expires_at,
         enqueued_at, run_at, timeout_us, request_id, payload)
 SELECT coalesce(r.id, nextval('carrel_job_id')), r.state, r.queue, r.kind, r.priority,
-       r.max_attempts, r.wake_at, r.expires_at, :now::bigint, r.run_at, r.timeout_us,
+       r.max_attempts, r.wake_at + (SELECT at FROM begun),
+       r.expires_at + (SELECT at FROM begun), :now::bigint + (SELECT at FROM begun),
+       r.run_at + (SELECT at FROM begun), r.timeout_us,
        decode(r.request_id, 'hex'), decode(r.payload, 'hex')
   FROM (SELECT *
           FROM json_to_recordset(:rows::json) AS r(
@@ -119,13 +124,16 @@ SELECT lane.n, best.id, best.priority, best.run_at
 
 // MATERIALIZED: otherwise the planner may look for more than LIMIT says, and lock it.
 const char* const kClaimLanes = R"sql(
-WITH best AS MATERIALIZED (
+WITH begun AS MATERIALIZED (
+  SELECT CASE WHEN :now::bigint = 0 THEN now_us ELSE 0 END AS at FROM carrel_clock
+), best AS MATERIALIZED (
   SELECT one.id
     FROM json_to_recordset(:rows::json) AS lane(queue text, kind text, most int),
          LATERAL (SELECT id
                     FROM carrel_jobs
                    WHERE state = 2 AND queue = lane.queue AND kind = lane.kind
-                     AND (expires_at IS NULL OR expires_at > :now::bigint)
+                     AND (expires_at IS NULL
+                          OR expires_at > :now::bigint + (SELECT at FROM begun))
                    ORDER BY priority, run_at, id
                    LIMIT lane.most
                      FOR UPDATE SKIP LOCKED) AS one
@@ -135,13 +143,68 @@ UPDATE carrel_jobs
    SET state = 3,
        fence = fence + 1,
        attempt = least(attempt + 1, 65535),
-       wake_at = :lease_end,
+       wake_at = :lease_end + (SELECT at FROM begun),
        claim_number = :claim_number,
        worker = :worker,
-       started_at = :now::bigint
+       started_at = :now::bigint + (SELECT at FROM begun)
  WHERE id = ANY(ARRAY(SELECT id FROM best))
 RETURNING id, fence, queue, kind, encode(payload, 'hex'), timeout_us, priority, run_at,
           attempt, max_attempts, crashes)sql";
+
+const char* const kClaimLone = R"sql(
+WITH RECURSIVE lane AS (
+  (SELECT queue, kind FROM carrel_jobs WHERE state = 2 ORDER BY queue, kind LIMIT 1)
+  UNION ALL
+  SELECT next.queue, next.kind
+    FROM lane,
+         LATERAL (SELECT j.queue, j.kind
+                    FROM carrel_jobs j
+                   WHERE j.state = 2 AND (j.queue, j.kind) > (lane.queue, lane.kind)
+                   ORDER BY j.queue, j.kind
+                   LIMIT 1) AS next
+), mine AS MATERIALIZED (
+  SELECT queue, kind
+    FROM lane
+   WHERE kind = ANY(ARRAY(SELECT r.name FROM json_to_recordset(:kinds::json)
+                              AS r(name text)))
+     AND (:queues::text = '[]'
+          OR queue = ANY(ARRAY(SELECT r.name FROM json_to_recordset(:queues::json)
+                                  AS r(name text))))
+     AND queue NOT IN (SELECT queue FROM carrel_paused)
+   LIMIT 2
+), begun AS MATERIALIZED (
+  SELECT CASE WHEN :now::bigint = 0 THEN now_us ELSE 0 END AS at FROM carrel_clock
+), best AS MATERIALIZED (
+  SELECT one.id
+    FROM mine,
+         LATERAL (SELECT id
+                    FROM carrel_jobs
+                   WHERE state = 2 AND queue = mine.queue AND kind = mine.kind
+                     AND (expires_at IS NULL
+                          OR expires_at > :now::bigint + (SELECT at FROM begun))
+                   ORDER BY priority, run_at, id
+                   LIMIT :most
+                     FOR UPDATE SKIP LOCKED) AS one
+   WHERE (SELECT count(*) FROM mine) = 1
+), claimed AS (
+  UPDATE carrel_jobs
+     SET state = 3,
+         fence = fence + 1,
+         attempt = least(attempt + 1, 65535),
+         wake_at = :lease_end + (SELECT at FROM begun),
+         claim_number = :claim_number,
+         worker = :worker,
+         started_at = :now::bigint + (SELECT at FROM begun)
+   WHERE id = ANY(ARRAY(SELECT id FROM best))
+  RETURNING id, fence, queue, kind, encode(payload, 'hex') AS payload, timeout_us,
+            priority, run_at, attempt, max_attempts, crashes
+)
+SELECT (SELECT count(*) FROM mine), coalesce(id, 0), coalesce(fence, 0),
+       coalesce(claimed.queue, ''), coalesce(claimed.kind, ''), payload,
+       coalesce(timeout_us, 0), coalesce(priority, 0), coalesce(run_at, 0),
+       coalesce(attempt, 0), coalesce(max_attempts, 0), coalesce(crashes, 0)
+  FROM (SELECT 1) AS one
+  LEFT JOIN claimed ON true)sql";
 
 const char* const kClaimIds = R"sql(
 WITH asked AS MATERIALIZED (
@@ -186,6 +249,7 @@ const server::Statements kStatements = {
     .best_of_lanes = kBestOfLanes,
     .claim_lanes = kClaimLanes,
     .claim_ids = kClaimIds,
+    .claim_lone = kClaimLone,
     .pick_lane = nullptr,
     .pick_ids = nullptr,
     .mark = nullptr,

@@ -11,6 +11,7 @@ void Writer::begin_claim(const Claiming& claiming) {
   t.worker = claiming.worker;
   t.claim_number = static_cast<long long>(claiming.number);
   t.lease_end = end_of_lease(claiming.lease, now_).time_since_epoch().count();
+  t.beside.clear();
 }
 
 Claimed Writer::claimed_row() {
@@ -19,7 +20,11 @@ Claimed Writer::claimed_row() {
   c.lease = {to_id(t.id), to_fence(t.fence)};
   c.queue = t.queue;
   c.kind = t.kind;
-  if (t.has_bytes == soci::i_ok) c.payload = from_hex(t.bytes);
+  if (t.has_bytes == soci::i_ok) {
+    c.payload = from_hex(t.bytes);
+  } else {
+    t.beside.push_back(c.lease.id);
+  }
   c.timeout = Duration(t.timeout);
   c.priority = static_cast<std::int16_t>(t.priority);
   c.attempt = static_cast<std::uint16_t>(t.attempt);
@@ -29,17 +34,30 @@ Claimed Writer::claimed_row() {
   return c;
 }
 
-// Best first.
+template <class Run>
+std::vector<Claimed> Writer::best_first(Run run) {
+  auto& t = *tables_;
+  std::vector<std::tuple<int, long long, long long, std::size_t>> order;
+  std::vector<Claimed> claimed;
+  run([&] {
+    order.emplace_back(t.priority, t.run_at, t.id, claimed.size());
+    claimed.push_back(claimed_row());
+  });
+  if (!t.claim_lanes) mark(claimed);
+  complete_claim(claimed);
+  std::sort(order.begin(), order.end());
+  std::vector<Claimed> sorted;
+  sorted.reserve(claimed.size());
+  for (const auto& place : order) {
+    sorted.push_back(std::move(claimed[std::get<3>(place)]));
+  }
+  return sorted;
+}
+
 std::vector<Claimed> Writer::claim_lanes(
     const Claiming& claiming, std::span<const std::pair<Lane, std::size_t>> shares) {
   auto& t = *tables_;
   begin_claim(claiming);
-  std::vector<std::tuple<int, long long, long long, std::size_t>> order;
-  std::vector<Claimed> claimed;
-  const auto add = [&] {
-    order.emplace_back(t.priority, t.run_at, t.id, claimed.size());
-    claimed.push_back(claimed_row());
-  };
   if (t.claim_lanes) {
     JsonRows rows;
     for (const auto& [lane, take] : shares) {
@@ -49,24 +67,36 @@ std::vector<Claimed> Writer::claim_lanes(
           .add("most", static_cast<long long>(take));
     }
     t.rows = rows.take();
-    t.claim_lanes.rows(add);
-  } else {
+    return best_first([&](const auto& add) { t.claim_lanes.rows(add); });
+  }
+  return best_first([&](const auto& add) {
     for (const auto& [lane, take] : shares) {
       t.queue = lane.queue;
       t.kind = lane.kind;
       t.most = static_cast<long long>(take);
       t.pick_lane.rows(add);
     }
-    mark(claimed);
-  }
-  complete_claim(claimed);
-  std::sort(order.begin(), order.end());
-  std::vector<Claimed> best_first;
-  best_first.reserve(claimed.size());
-  for (const auto& place : order) {
-    best_first.push_back(std::move(claimed[std::get<3>(place)]));
-  }
-  return best_first;
+  });
+}
+
+std::vector<Claimed> Writer::claim_lone(const Claiming& claiming, const Demand& demand,
+                                        std::size_t max, std::size_t& lanes) {
+  auto& t = *tables_;
+  begin_claim(claiming);
+  const auto names = [](std::span<const std::string> list) {
+    JsonRows rows;
+    for (const std::string& name : list) rows.row().add_text("name", name);
+    return rows.take();
+  };
+  t.kinds = names(demand.kinds);
+  t.queues_asked = names(demand.queues);
+  t.most = static_cast<long long>(max);
+  return best_first([&](const auto& add) {
+    t.claim_lone.rows([&] {
+      lanes = static_cast<std::size_t>(t.number);
+      if (t.id != 0) add();
+    });
+  });
 }
 
 std::vector<Claimed> Writer::claim_ids(const Claiming& claiming, std::vector<JobId> ids,
@@ -105,15 +135,13 @@ void Writer::mark(const std::vector<Claimed>& picked) {
 void Writer::complete_claim(std::vector<Claimed>& claimed) {
   auto& t = *tables_;
   std::unordered_map<JobId, Claimed*> by_id;
-  std::vector<JobId> beside;
   std::vector<JobId> again;
   for (Claimed& c : claimed) {
     by_id.emplace(c.lease.id, &c);
-    if (c.payload.empty()) beside.push_back(c.lease.id);
     if (value(c.lease.fence) > 1) again.push_back(c.lease.id);
   }
-  if (!beside.empty()) {
-    t.ids = json_array(beside);
+  if (!t.beside.empty()) {
+    t.ids = json_array(t.beside);
     t.read_payloads.rows([&] { by_id.at(to_id(t.id))->payload = from_hex(t.bytes); });
   }
   for (auto& [id, notes] : t.notes.read(again)) {
@@ -200,6 +228,7 @@ Writer::Taken Writer::take(const Demand& demand, std::string_view worker,
     if (most > 0) shares.push_back({{demand.queues[0], demand.kinds[0]}, most});
   } else {
     std::vector<Lane> lanes = tables_->lanes.find(&demand);
+    lone_lane_ = lanes.size() <= 1;
     if (lanes.empty()) return taken;
     if (lanes.size() == 1) {
       const std::size_t most = rooms.take(lanes[0].queue, max);

@@ -7,12 +7,6 @@
 #include "server/writer_tables.h"
 
 namespace carrel::sql::server {
-namespace {
-
-constexpr std::size_t kRowsAStatement = 1000;
-
-}  // namespace
-
 std::vector<Inserted> Writer::insert(std::span<const NewJob* const> jobs) {
   std::vector<Inserted> answers(jobs.size());
   std::vector<std::optional<JobId>> ids(jobs.size());

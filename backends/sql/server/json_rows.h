@@ -24,7 +24,8 @@ class JsonRows {
 
   bool empty() const noexcept { return text_.empty(); }
   // Enough for one statement: a server has a limit, and others wait meanwhile.
-  bool full() const noexcept { return text_.size() >= (1U << 20); }
+  bool full() const noexcept { return text_.size() >= kFull; }
+  static constexpr std::size_t kFull = 1U << 20;  // bytes
   // The array; begins anew.
   std::string take();
 

@@ -36,6 +36,7 @@ Limits::Limits(Session& session, const Statements& sql)
 void Limits::begin(Time now, LimitsUse& limits_use) {
   use_ = &limits_use;
   at_ = now;
+  looked_at_ = std::chrono::steady_clock::now();
   untouched_ = true;
   held_.clear();
   busy_.clear();
@@ -53,14 +54,15 @@ void Limits::begin(Time now, LimitsUse& limits_use) {
 bool Limits::any() {
   UsedLimits& used = use_->used;
   if (used.any && used.rates) return true;
-  const Duration left = use_->next_look - at_;
-  if (left > Duration::zero() && left <= use_->poll) return used.any;
-  use_->next_look = at_ + use_->poll;
+  if (looked_at_ < use_->next_look) return used.any;
+  use_->next_look = looked_at_ + use_->poll;
   any_.run();
   if (is_limit_ != 0 || is_rate_ != 0) used.any = true;
   if (is_rate_ != 0) used.rates = true;
   return used.any;
 }
+
+bool Limits::none() const { return !use_->used.any && looked_at_ < use_->next_look; }
 
 void Limits::claimed_plain(std::span<const Claimed> jobs) {
   constexpr std::size_t kMany = 1U << 16;  // some are finished elsewhere

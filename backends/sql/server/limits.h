@@ -55,7 +55,7 @@ struct UsedLimits {
 struct LimitsUse {
   UsedLimits& used;
   Duration poll;
-  Time next_look;
+  std::chrono::steady_clock::time_point next_look;
   std::unordered_set<JobId> plain;  // jobs that have none, and were claimed here
 };
 
@@ -70,6 +70,8 @@ class Limits {
   // There are jobs with limits or rates. A claim that hears too late of the first there
   // ever was only does not see it.
   bool any();
+  // There are none, so far as is known without asking.
+  bool none() const;
   bool rates() const { return use_->used.rates; }  // after any()
   void claimed_plain(std::span<const Claimed> jobs);
   // As know(), of jobs that ended; nothing is asked of those known to have no limit.
@@ -163,6 +165,7 @@ class Limits {
 
   LimitsUse* use_ = nullptr;
   Time at_{};
+  std::chrono::steady_clock::time_point looked_at_{};  // as the transaction began
   bool untouched_ = false;  // the transaction holds no lock
   int waits_ = 0;           // of the operation that comes first
   std::set<int> held_;

@@ -26,6 +26,12 @@ class Session {
   // next transaction to another connection), every run carries its text.
   bool prepares() const noexcept { return prepares_; }
 
+  // A statement outside of a transaction is one of its own, isolated as one that begin()
+  // begins.
+  bool commits_alone() const noexcept { return prepares_; }
+  // Nothing has come from the server that nobody asked for, as its end does.
+  bool is_quiet() const noexcept { return watched_ && watched_->is_quiet(); }
+
   // Begins a transaction, and says what time it is at the server.
   virtual Time begin() = 0;
   virtual void commit() = 0;

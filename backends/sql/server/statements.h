@@ -33,7 +33,9 @@ struct Statements {
   // their ids; find_requests tells of those that are not.
   const char* claim_requests;
   const char* find_requests;
-  const char* insert_jobs;  // ids, rising in the order of the rows that name none
+  // Ids, rising in the order of the rows that name none. Where :now is 0, all instants
+  // are counted from when it runs; so in claim_lanes and claim_lone, too.
+  const char* insert_jobs;
   const char* insert_payloads;
 
   // Unique keys: carrel_unique. lock_keys makes those of :rows (key, digits) that are
@@ -58,6 +60,10 @@ struct Statements {
   // makes them so.
   const char* claim_lanes;
   const char* claim_ids;
+  // Claims :most of the lane that has available jobs and is not paused, if there is but
+  // one of :queues (none named: all) and :kinds. Answers with how many there are, up to
+  // 2, and the lane and no id where it claimed nothing. Null: there is no such statement.
+  const char* claim_lone;
   const char* pick_lane;  // :queue, :kind, :now, :most; locks
   const char* pick_ids;   // locks
   const char* mark;

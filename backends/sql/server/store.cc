@@ -45,8 +45,7 @@ class ServerStore final : public Store {
     Batch<NewJob, Inserted> batch(jobs,
                                   [&](const NewJob& job) { return check_job(job); });
     if (batch.good().empty()) return batch.with({});
-    return batch.with(producer_.write(
-        [&](Writer& writer) { return writer.insert(batch.good()); }, deadline));
+    return batch.with(producer_.insert(batch.good(), deadline));
   }
   Result<std::vector<ClaimAnswer>> claim(std::span<const Ticket> tickets,
                                          std::string_view worker,
@@ -145,6 +144,27 @@ class ServerStore final : public Store {
       return std::move(*answer);
     }
 
+    Result<std::vector<Inserted>> insert(std::span<const NewJob* const> jobs,
+                                         Duration deadline) {
+      std::vector<Inserted> answers;
+      auto done = group.run([&] { writer.insert_with_others(jobs, answers); }, deadline);
+      if (!done) return tl::unexpected(std::move(done.error()));
+      return answers;
+    }
+    Result<Writer::Taken> take(const Demand& demand, std::string_view worker,
+                               std::uint64_t claim_number, Duration lease) {
+      std::optional<Writer::Taken> taken;
+      auto done = group.run([&] {
+        taken = writer.take_at_once(demand, worker, claim_number, lease);
+        if (taken) return;
+        taken = writer.perform([&](Writer& opened) {
+          return opened.take(demand, worker, claim_number, lease);
+        });
+      });
+      if (!done) return tl::unexpected(std::move(done.error()));
+      return std::move(*taken);
+    }
+
     Writer writer;
     GroupCommit group;
   };
@@ -212,9 +232,7 @@ class ServerStore::Source final : public ClaimSource {
     for (; !waiter_.interrupted(); looks = true) {
       if (looks) waiter_.looking();
       if (looks && takes_any) {
-        auto taken = store_.worker_.write([&](Writer& writer) {
-          return writer.take(demand, worker, claim_number, lease);
-        });
+        auto taken = store_.worker_.take(demand, worker, claim_number, lease);
         if (!taken) return tl::unexpected(std::move(taken.error()));
         if (!taken->jobs.empty()) {
           leftover = std::move(taken->leftover);

@@ -2,6 +2,8 @@
 
 #include <sys/socket.h>
 
+#include <cerrno>
+
 #include "threads.h"
 
 namespace carrel::sql::server {
@@ -52,6 +54,12 @@ Watchdog::Watched::~Watched() {
 }
 
 void Watchdog::Watched::begin() noexcept { deadline_ = now() + dog_.limit_.count(); }
+
+bool Watchdog::Watched::is_quiet() const noexcept {
+  char byte = 0;
+  return ::recv(socket_, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
+         (errno == EAGAIN || errno == EWOULDBLOCK);
+}
 
 void Watchdog::Watched::cut() noexcept { ::shutdown(socket_, SHUT_RDWR); }
 

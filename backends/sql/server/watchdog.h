@@ -37,6 +37,8 @@ class Watchdog {
     void end() noexcept { deadline_ = 0; }
     // The socket was shut down: a call took too long.
     bool bitten() const noexcept { return bitten_; }
+    // Open, and nothing is to be read.
+    bool is_quiet() const noexcept;
     // Shuts the socket down, so that nothing more waits for it.
     void cut() noexcept;
 

@@ -19,28 +19,62 @@ Writer::Writer(Driver& driver, const BackendOptions& options, Waiters& waiters,
 Writer::~Writer() = default;
 
 Result<void> Writer::begin() noexcept {
+  begun_ = alone_ = committing_ = false;
+  if (may_have_died()) return open();
+  tables_ = &connection_.tables();
+  return {};
+}
+
+// Whoever does more than to begin on it must not learn of its end only then.
+bool Writer::may_have_died() {
+  constexpr std::chrono::seconds kLong{1};
+  return !connection_.is_open() || !connection_.session().commits_alone() ||
+         !connection_.session().is_quiet() ||
+         std::chrono::steady_clock::now() - answered_ > kLong;
+}
+
+void Writer::start(Time now) {
+  now_ = now;
+  tables_->limits.begin(now, limits_use_);
+  tables_->queues.begin(options_.queue_limits);
+  tables_->now = now.time_since_epoch().count();
+}
+
+Result<void> Writer::open() noexcept {
+  if (begun_) return {};
+  alone_ = false;
   // A connection that lay idle may have died unheard; a new one tells whether the server
   // is there. Nothing was written yet, so nothing is done twice.
   for (bool fresh = false;;) {
     fresh = !connection_.is_open();
     try {
       tables_ = &connection_.tables();
-      now_ = connection_.session().begin();
-      tables_->limits.begin(now_, limits_use_);
-      tables_->queues.begin(options_.queue_limits);
-      tables_->now = now_.time_since_epoch().count();
+      start(connection_.session().begin());
+      begun_ = true;
       committing_ = false;
       return {};
     } catch (...) {
       tables_ = nullptr;
       Failure failure = connection_.failure();
       redo_ = Redo::kNothing;
+      if (!failure.lost) connection_.close();  // it may be in a transaction
       if (!failure.lost || fresh) return tl::unexpected(std::move(failure.error));
     }
   }
 }
 
 void Writer::commit() {
+  if (!gathered_.empty() && !begun_ && are_one_statement()) {
+    committing_ = true;
+    start(Time{});
+    write_gathered();
+    return;
+  }
+  if (!gathered_.empty()) {
+    open_or_throw();
+    write_gathered();
+  }
+  if (!begun_) return;  // what was to be done is
   auto& t = *tables_;
   JsonRows rows;
   for (const auto& [key, change] : tally_) {
@@ -67,6 +101,7 @@ void Writer::committed() noexcept {
   work_.clear();
   ended_.clear();
   tables_ = nullptr;
+  answered_ = std::chrono::steady_clock::now();
 }
 
 Error Writer::current_error() noexcept {
@@ -87,6 +122,7 @@ void Writer::rollback() noexcept {
   ended_.clear();
   tally_.clear();
   doomed_.clear();
+  gathered_.clear();
   if (!connection_.is_open()) {
     tables_ = nullptr;
     return;
@@ -94,6 +130,7 @@ void Writer::rollback() noexcept {
   tables_->saver.forget();
   tables_->attempts.forget();
   tables_ = nullptr;
+  if (!begun_) return;
   try {
     connection_.session().rollback();
   } catch (...) {
@@ -103,7 +140,18 @@ void Writer::rollback() noexcept {
   }
 }
 
-void Writer::enter_operation() { tables_->limits.enter_operation(); }
+void Writer::open_or_throw() {
+  if (auto begun = open(); !begun) throw Away{std::move(begun.error())};
+}
+
+void Writer::enter_operation() {
+  open_or_throw();
+  if (!gathered_.empty()) {
+    write_gathered();
+    tables_->limits.locked_something();
+  }
+  tables_->limits.enter_operation();
+}
 
 void Writer::leave_operation() { tables_->limits.leave_operation(); }
 

@@ -5,6 +5,9 @@
 // open. The calls throw; GroupCommit then rolls the transaction back, so each may be run
 // again. Answers align with inputs. The rows that a call changes are locked by it, and
 // written when the call has seen all of them.
+//
+// A transaction begins at the server only with the first call that needs it: what is one
+// statement is sent as that alone (at_once.cc).
 #pragma once
 
 #include <carrel/demand.h>
@@ -42,6 +45,10 @@ class Writer final : public Transactor {
 
   // Only jobs that passed check() and are text where they must be.
   std::vector<Inserted> insert(std::span<const NewJob* const> jobs);
+  // The same as an operation of its own, instead of within perform(). `answers` is
+  // written until the transaction is committed: most jobs wait for that, and go together.
+  void insert_with_others(std::span<const NewJob* const> jobs,
+                          std::vector<Inserted>& answers);
   std::vector<ClaimAnswer> claim(std::span<const Ticket> tickets, std::string_view worker,
                                  std::uint64_t claim_number, Duration lease);
   struct Taken {
@@ -50,6 +57,10 @@ class Writer final : public Transactor {
   };
   Taken take(const Demand& demand, std::string_view worker, std::uint64_t claim_number,
              Duration lease);
+  // The same, and the whole transaction, in one statement, instead of within perform().
+  // Nothing: it takes more than that, and nothing was done.
+  std::optional<Taken> take_at_once(const Demand& demand, std::string_view worker,
+                                    std::uint64_t claim_number, Duration lease);
   std::vector<Pulse> beat(std::string_view worker, std::uint64_t settled_claim,
                           std::span<const Beat> beats, bool renew, Duration lease);
   std::vector<Finished> finish(std::span<const Finish* const> runs);
@@ -60,7 +71,7 @@ class Writer final : public Transactor {
 
   // Runs one operation of an open transaction: work(*this).
   template <class Work>
-  auto perform(Work& work) {
+  auto perform(Work work) {
     enter_operation();
     auto answer = work(*this);
     leave_operation();
@@ -75,6 +86,7 @@ class Writer final : public Transactor {
   struct Claiming;
 
   Result<void> begin() noexcept override;
+  void last() noexcept override { alone_ = !begun_ && gathered_.empty(); }
   void commit() override;
   void committed() noexcept override;
   void rollback() noexcept override;
@@ -83,6 +95,14 @@ class Writer final : public Transactor {
   Redo redo() noexcept override { return redo_; }
   void tick() noexcept override {}
   bool wants_ticks() noexcept override { return false; }
+
+  // Begins at the server, if that was not done; on a new connection, if need be.
+  Result<void> open() noexcept;
+  void open_or_throw();
+  void start(Time now);
+  bool may_have_died();
+  void write_gathered();
+  bool are_one_statement() const;
 
   void enter_operation();
   void leave_operation();
@@ -120,6 +140,10 @@ class Writer final : public Transactor {
   void leave_keys(std::span<const std::pair<JobId, State>> jobs);
 
   // Claiming.
+  template <class Run>
+  std::vector<Claimed> best_first(Run run);  // run(add): add() for each row there is
+  std::vector<Claimed> claim_lone(const Claiming& claiming, const Demand& demand,
+                                  std::size_t max, std::size_t& lanes);
   std::vector<Claimed> claim_lanes(const Claiming& claiming,
                                    std::span<const std::pair<Lane, std::size_t>> shares);
   std::vector<Claimed> claim_ids(const Claiming& claiming, std::vector<JobId> ids,
@@ -165,7 +189,17 @@ class Writer final : public Transactor {
   Connection<Tables> connection_;
   Tables* tables_ = nullptr;  // of the open transaction
   Time now_{};                // when it began, at the server
+  bool begun_ = false;        // at the server
+  bool alone_ = false;        // the operation that comes now may be the whole transaction
   bool committing_ = false;
+  std::chrono::steady_clock::time_point answered_{};  // the connection, at last
+  // Of the open transaction: jobs that go together.
+  struct Gathered {
+    std::span<const NewJob* const> jobs;
+    std::vector<Inserted>* answers;
+  };
+  std::vector<Gathered> gathered_;
+  bool lone_lane_ = true;  // the last claim of several kinds or queues found no more
   Redo redo_ = Redo::kNothing;
   std::atomic<std::size_t> tallied_{0};
 

@@ -9,6 +9,8 @@
 
 namespace carrel::sql::server {
 
+inline constexpr std::size_t kRowsAStatement = 1000;
+
 struct Writer::Claiming {
   std::string_view worker;
   std::uint64_t number;
@@ -47,6 +49,15 @@ struct Writer::Tables {
                   soci::into(bytes, has_bytes), soci::into(timeout), soci::into(priority),
                   soci::into(run_at), soci::into(attempt), soci::into(max_attempts),
                   soci::into(crashes)),
+        claim_lone(s, sql.claim_lone, soci::use(kinds, "kinds"),
+                   soci::use(queues_asked, "queues"), soci::use(most, "most"),
+                   soci::use(lease_end, "lease_end"),
+                   soci::use(claim_number, "claim_number"), soci::use(worker, "worker"),
+                   soci::use(now, "now"), soci::into(number), soci::into(id),
+                   soci::into(fence), soci::into(queue), soci::into(kind),
+                   soci::into(bytes, has_bytes), soci::into(timeout),
+                   soci::into(priority), soci::into(run_at), soci::into(attempt),
+                   soci::into(max_attempts), soci::into(crashes)),
         pick_lane(s, sql.pick_lane, soci::use(queue, "queue"), soci::use(kind, "kind"),
                   soci::use(now, "now"), soci::use(most, "most"), soci::into(id),
                   soci::into(fence), soci::into(queue), soci::into(kind),
@@ -120,6 +131,9 @@ struct Writer::Tables {
   soci::indicator has_bytes = soci::i_ok;
   std::string ids;
   std::string rows;
+  std::string kinds;
+  std::string queues_asked;
+  std::vector<JobId> beside;  // of what is claimed: those whose payload is not in the row
   std::unordered_map<JobId, long long> run_ats;  // of what take_with_limits() claims
 
   Statement claim_requests;
@@ -134,6 +148,7 @@ struct Writer::Tables {
   Sequence replace_payloads;
   Statement claim_lanes;
   Statement claim_ids;
+  Statement claim_lone;
   Statement pick_lane;
   Statement pick_ids;
   Statement mark;
