@@ -14,13 +14,9 @@
 
 namespace carrel {
 
-// A thread takes a few runs at a time where many wait, so that the lock is not taken for
-// each. `next` hands them out one by one: to the thread itself, or, once it is stuck, to
-// whoever takes the rest away.
 struct ThreadPool::Worker {
   std::thread thread;
-  std::vector<RunPtr> batch;
-  std::atomic<std::size_t> next{0};
+  Hand hand;
   std::atomic<ThreadRun*> current{nullptr};  // only compared, never followed, by others
   bool stuck = false;                        // guarded by the state's mutex
 };
@@ -40,7 +36,28 @@ struct ThreadPool::State {
 };
 
 namespace {
-constexpr std::size_t kMaxBatch = 32;
+constexpr std::size_t kMaxHand = 32;
+}  // namespace
+
+void Hand::fill(std::deque<RunPtr>& queue, std::size_t runs) {
+  runs_.clear();
+  for (; runs > 0; --runs) {
+    runs_.push_back(std::move(queue.front()));
+    queue.pop_front();
+  }
+  next_ = 0;
+}
+
+Hand::RunPtr Hand::next() {
+  if (empty()) return nullptr;
+  const std::size_t mine = next_.fetch_add(1);
+  return mine < runs_.size() ? std::move(runs_[mine]) : nullptr;
+}
+
+void Hand::give_back(std::deque<RunPtr>& queue) {
+  for (std::size_t end = runs_.size(), first = next_.exchange(end); first < end; --end) {
+    queue.push_front(std::move(runs_[end - 1]));
+  }
 }
 
 ThreadPool::ThreadPool(std::size_t threads, std::shared_ptr<const void> kinds,
@@ -105,25 +122,19 @@ void ThreadPool::work(std::shared_ptr<State> state,
   pthread_sigmask(SIG_SETMASK, nullptr, &mask);
   std::unique_lock lock(state->mutex);
   while (true) {
-    ++state->idle;
-    state->wake.wait(lock, [&] { return state->stopping || !state->queue.empty(); });
-    --state->idle;
-    if (state->queue.empty()) return;  // stopping
-    const std::size_t take =
-        std::clamp<std::size_t>(state->queue.size() / (2 * state->target), 1, kMaxBatch);
-    self->batch.clear();
-    for (std::size_t i = 0; i < take; ++i) {
-      self->batch.push_back(std::move(state->queue.front()));
-      state->queue.pop_front();
+    if (!deal(*state, self->hand)) {
+      if (state->stopping) return;
+      ++state->idle;
+      state->wake.wait(lock);
+      --state->idle;
+      continue;
     }
-    self->next = 0;
     lock.unlock();
     auto now = ThreadRun::Clock::now();
-    for (std::size_t i = 0; (i = self->next.fetch_add(1)) < take;) {
-      const RunPtr run = std::move(self->batch[i]);
+    while (const RunPtr run = self->hand.next()) {
       // Who abandons a run finds it here if it is running; its phase orders the two.
       self->current.store(run.get(), std::memory_order_release);
-      run->execute(i + 1 < take, now);
+      run->execute(self->hand, now);
       self->current.store(nullptr, std::memory_order_release);
       if (state->released) state->released(*run);
       if (run->abandoned() && recovered(*state, self, *run)) return;
@@ -131,6 +142,23 @@ void ThreadPool::work(std::shared_ptr<State> state,
     pthread_sigmask(SIG_SETMASK, &mask, nullptr);  // a handler may have changed it
     lock.lock();
   }
+}
+
+// Called with the mutex held. False: there is nothing to run.
+bool ThreadPool::deal(State& state, Hand& hand) {
+  if (state.queue.empty()) {
+    // What another has taken for later waits for what that one does now, however long.
+    for (const auto& worker : state.workers) {
+      if (RunPtr run = worker->hand.next()) {
+        state.queue.push_back(std::move(run));
+        break;
+      }
+    }
+  }
+  if (state.queue.empty()) return false;
+  const std::size_t share = state.queue.size() / (2 * state.target);
+  hand.fill(state.queue, std::clamp<std::size_t>(share, 1, kMaxHand));
+  return true;
 }
 
 // An abandoned handler came back after all. True: another thread has this one's place.
@@ -152,7 +180,6 @@ bool ThreadPool::recovered(State& state, const std::shared_ptr<Worker>& self,
 }
 
 void ThreadPool::abandon(ThreadRun& run) noexcept {
-  std::size_t returned = 0;
   {
     std::lock_guard lock(state_->mutex);
     const auto at = std::find_if(state_->workers.begin(), state_->workers.end(),
@@ -161,11 +188,7 @@ void ThreadPool::abandon(ThreadRun& run) noexcept {
     ++state_->stuck;
     Worker& worker = **at;
     worker.stuck = true;
-    // What it had taken for later goes back to the front of the queue, in order.
-    for (std::size_t end = worker.batch.size(), first = worker.next.exchange(end);
-         first < end; --end, ++returned) {
-      state_->queue.push_front(std::move(worker.batch[end - 1]));
-    }
+    worker.hand.give_back(state_->queue);
     if (state_->replacements < state_->target) {
       run.replaced = true;
       ++state_->replacements;

@@ -5,7 +5,7 @@
 
 namespace carrel {
 
-void ThreadRun::execute(bool more, Clock::time_point& now) noexcept {
+void ThreadRun::execute(const Hand& rest, Clock::time_point& now) noexcept {
   int expected = kQueued;
   if (!phase_.compare_exchange_strong(expected, kRunning)) return;
   sink_->on_start();
@@ -19,7 +19,7 @@ void ThreadRun::execute(bool more, Clock::time_point& now) noexcept {
   outcome.usage.wall = std::chrono::duration_cast<Duration>(now - started);
   expected = kRunning;
   if (phase_.compare_exchange_strong(expected, kEnded)) {
-    if (more) sink_->expect_more_ends();
+    if (!rest.empty()) sink_->expect_more_ends();
     sink_->on_end(std::move(outcome));
   }
   sink_.reset();  // the sink holds this run: the circle ends here

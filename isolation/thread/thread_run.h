@@ -12,6 +12,7 @@
 
 namespace carrel {
 
+class Hand;
 class ThreadPool;
 
 // Threads: any. Whoever moves the phase to ended is the one that calls sink->on_end.
@@ -27,9 +28,9 @@ class ThreadRun final : public Run, public ContextSink {
         kind_(kind),
         pool_(pool) {}
 
-  // On a pool thread; returns at once if it ended while queued. `more`: the thread has
-  // another run at hand. `now`: the time, which moves on.
-  void execute(bool more, Clock::time_point& now) noexcept;
+  // On a pool thread; returns at once if it ended while queued. `rest`: what the thread
+  // has at hand besides. `now`: the time, which moves on.
+  void execute(const Hand& rest, Clock::time_point& now) noexcept;
   bool abandoned() const noexcept { return phase_.load() == kAbandoned; }
   bool try_abandon() noexcept;  // true: it ran, and nobody waits for it any more
 

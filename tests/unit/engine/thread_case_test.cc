@@ -42,6 +42,35 @@ TEST(ThreadCases, Case01_StdAndNonStdException_Failed) {
   }
 }
 
+// Where many wait a thread takes several for itself; those behind a long one are for
+// whoever is free.
+TEST(ThreadCases, WhatAThreadHasTakenForLaterDoesNotWaitForWhatItRuns) {
+  constexpr std::size_t kJobs = 128;
+  Config config = memory_config(2);
+  config.worker.prefetch = 2 * kJobs;
+  Engine engine = open(config);
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::size_t ended = 0;
+  bool others_ended = false;
+  engine.handle("first", [&](Context&) {
+    std::unique_lock lock(mutex);
+    others_ended = changed.wait_for(lock, kLong, [&] { return ended == kJobs - 1; });
+  });
+  engine.handle("other", [&](Context&) {
+    const std::lock_guard lock(mutex);
+    ++ended;
+    changed.notify_all();
+  });
+  std::vector<Request> requests(kJobs, Request{"other", {}, {}});
+  requests.front().kind = "first";
+  requests.front().options.priority = -1;
+  const auto ids = engine.enqueue(requests);
+  ASSERT_TRUE(engine.start());
+  EXPECT_TRUE(engine.wait(ids.front().value(), 2 * kLong));
+  EXPECT_TRUE(others_ended);
+}
+
 TEST(ThreadCases, Case02_IgnoresStop_TimeoutAbandonedAndReplaced) {
   Engine engine = open(memory_config(1));
   Gate gate;
