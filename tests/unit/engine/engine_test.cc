@@ -288,7 +288,9 @@ TEST(Engine, ProgressIsHeardAsItIsReportedAndNeverAfterTheEnd) {
       job.progress(7, "written");
     });
     const auto id = engine.enqueue("convert").value();
-    if (mode == Mode::kNormal) ASSERT_TRUE(engine.drain());
+    if (mode == Mode::kNormal) {
+      ASSERT_TRUE(engine.drain());
+    }
     EXPECT_EQ(heard, (std::vector<std::string>{"convert reading 25",
                                                "convert written 100", "end"}));
     EXPECT_EQ(engine.job(id)->progress->message, "written");

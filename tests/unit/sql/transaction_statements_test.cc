@@ -100,7 +100,7 @@ TEST_P(Transaction, TheStatementsAreWhatEnqueueDoes) {
   ASSERT_FALSE(rated);
   EXPECT_EQ(rated.error().code, Code::kUnsupported);
   const auto unique = sql::enqueue_statements(engine, kind().dialect, "work", {},
-                                              {.unique = UniqueConfig{{"args"}}});
+                                              {.unique = UniqueConfig{.fields = {"args"}}});
   ASSERT_FALSE(unique);
   EXPECT_EQ(unique.error().code, Code::kUnsupported);
 }
