@@ -52,7 +52,16 @@ void expect_each_granted_once(const std::vector<Store*>& stores,
       }
     }
   });
-  EXPECT_THAT(granted, SizeIs(ids.size())) << "a job was granted to nobody";
+  // Each may have skipped a row while another had it locked and did not take it: then it
+  // is there for the next.
+  std::vector<Ticket> left;
+  for (const JobId id : ids) {
+    if (!granted.contains(id)) left.push_back(StoreCase::ticket(id));
+  }
+  for (const auto& a : must(stores[0]->claim(left, "last", 1, kLease))) {
+    if (a) ++granted[a->lease.id];
+  }
+  EXPECT_THAT(granted, SizeIs(ids.size())) << "a job cannot be had by anybody";
   for (const auto& [id, times] : granted) {
     EXPECT_EQ(times, 1) << "job " << value(id) << " was granted " << times << " times";
   }
