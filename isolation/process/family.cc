@@ -149,9 +149,12 @@ void Family::survey() {
     if (group > 1 && !children_.contains(group)) kill(-group, SIGKILL);
     kill(pid, SIGKILL);
   }
-  if (lingering) return;
-  linger_.clear();
-  tidying_.clear();
+  // What nobody is left of would keep the server awake once it is over.
+  const auto over = [&, now = Clock::now()](const auto& each) {
+    return !lingering || each.second <= now;
+  };
+  std::erase_if(linger_, over);
+  std::erase_if(tidying_, over);
 }
 
 bool Family::before_its_time(Deadlines& deadlines, pid_t session) {

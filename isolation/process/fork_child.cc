@@ -89,7 +89,9 @@ class Child {
     Reader in(next.body);
     if (!decode(in, job)) _exit(125);  // cannot be: the host encoded it
     ChildPipe pipe(socket_, next.head.run, job.result_bytes, next.stopped);
-    const Outcome outcome = next.stopped ? stopped_before() : perform(job, pipe);
+    // One message takes no more than a file; what followed that is in the next.
+    const bool stopped = next.stopped || (next.head.in_file && pipe.stopping());
+    const Outcome outcome = stopped ? stopped_before() : perform(job, pipe);
     // What the handler printed is its own; other streams belong to the host.
     for (std::FILE* stream : {stdout, stderr}) {
       if (__fpending(stream) > 0) std::fflush(stream);  // a look costs no page of its own

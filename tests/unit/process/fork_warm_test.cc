@@ -1,4 +1,6 @@
 // Children that wait for a job, and children that run more than one.
+#include <gmock/gmock.h>
+
 #include <algorithm>
 #include <csignal>
 #include <set>
@@ -160,6 +162,19 @@ TEST_F(ForkWarmTest, AJobWhoseChildIsNotBornYetCanBeStoppedOrKilled) {
   const Outcome killed = jobs[2].sink->wait();
   EXPECT_EQ(killed.klass, OutcomeClass::kCancelled);
   EXPECT_EQ(killed.signal, SIGKILL);
+}
+
+TEST_F(ForkWarmTest, ALargeJobThatIsStoppedBeforeItsChildReadsItDoesNotBegin) {
+  Host host("fork", {}, 0);
+  const pid_t server = server_pid();
+  kill(server, SIGSTOP);
+  const auto job = host.start("pid", Json(std::string(100'000, 'x')).dump());
+  job.run->request_stop(StopReason::kTimeout);
+  host.settle();
+  kill(server, SIGCONT);
+  const Outcome out = job.sink->wait();
+  EXPECT_EQ(out.klass, OutcomeClass::kWallTimeout);
+  EXPECT_THAT(out.error.message, testing::HasSubstr("before it began"));
 }
 
 TEST_F(ForkWarmTest, HooksRunInTheServerAndInEachChild) {
