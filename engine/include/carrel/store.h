@@ -113,7 +113,9 @@ class Store {
   virtual std::vector<Result<Inserted>> insert(std::span<const NewJob> jobs,
                                                Duration deadline) = 0;
 
-  // available→running for those still claimable. One whose key is at its limit becomes
+  // available→running for those still claimable. One that another claim holds locked at
+  // that moment may be passed over, also where that claim then leaves it: it stays
+  // available, and is there for the next. One whose key is at its limit becomes
   // pending instead; as soon as a job of that key stops running, or one that could have
   // run goes otherwise, the best of those it held back become available.
   virtual Result<std::vector<ClaimAnswer>> claim(std::span<const Ticket> tickets,

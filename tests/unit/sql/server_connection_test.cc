@@ -203,6 +203,7 @@ TEST_P(Server, AnErrorDoesNotTellThePayload) {
 }
 
 // Another process commits while this one waits.
+
 // Until the listener is known to the server, a message is for nobody.
 bool listens(const Kind& kind) {
   return kind.name != std::string("postgresql") ||
