@@ -1,13 +1,17 @@
-// Cuts rows into requests that the broker takes.
+// Cuts rows, and waits, into requests that the broker takes.
 #pragma once
 
 #include <algorithm>
+#include <chrono>
 #include <cstddef>
 #include <span>
 
 #include "fields.h"
 
 namespace carrel::zmq {
+
+// A longer wait is asked for again and again: the broker forgets those that are gone.
+inline constexpr Duration kSlice = std::chrono::seconds(30);
 
 // What one request holds.
 struct Room {

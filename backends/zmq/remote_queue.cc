@@ -13,7 +13,6 @@ constexpr std::size_t kOnTheWay = 10'000;
 constexpr Duration kPatience = std::chrono::seconds(2);
 // How long a queue that was full is not asked again.
 constexpr Duration kFullPause = std::chrono::milliseconds(100);
-constexpr Duration kSlice = std::chrono::seconds(30);
 constexpr std::size_t kDemands = 64;
 
 std::int64_t now_us() {

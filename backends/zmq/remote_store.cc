@@ -10,8 +10,6 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using std::chrono::seconds;
 
-// A longer wait is asked for again and again: the broker forgets those that are gone.
-constexpr Duration kSlice = seconds(30);
 // Of everything in a request but its rows.
 constexpr std::size_t kEnvelope = 4096;
 // Records of one LIST: what each holds is up to a few MiB.

@@ -22,7 +22,6 @@ namespace {
 using Steady = std::chrono::steady_clock;
 
 constexpr const char* kSynthetic = "carrel.compare";
-constexpr std::size_t kBatch = 500;
 constexpr std::chrono::seconds kPatience{30};  // with a store that answers no more
 
 struct Combination {

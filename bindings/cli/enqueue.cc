@@ -9,8 +9,6 @@
 namespace carrel::cli {
 namespace {
 
-constexpr std::size_t kBatch = 500;  // rows of one transaction
-
 Result<std::vector<Request>> requests(const EnqueueArgs& args) {
   std::vector<Request> all;
   std::string text = args.args;

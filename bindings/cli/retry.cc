@@ -7,8 +7,6 @@
 namespace carrel::cli {
 namespace {
 
-constexpr std::size_t kBatch = 500;
-
 Result<std::vector<JobId>> matching(Engine& engine, const Filter& filter) {
   std::vector<JobId> ids;
   JobId before{};

@@ -7,6 +7,8 @@
 
 namespace carrel::cli {
 
+inline constexpr std::size_t kBatch = 500;  // rows of one transaction
+
 // The file, then the environment, then --store. Any error is one of the configuration.
 Result<Config> load_config(const Global& global);
 

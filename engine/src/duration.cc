@@ -4,6 +4,8 @@
 #include <array>
 #include <limits>
 
+#include "wording.h"
+
 namespace carrel {
 namespace {
 
@@ -23,9 +25,7 @@ constexpr std::array<Unit, 7> kUnits{{
 }};
 constexpr std::size_t kMaxDecimals = 6;
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-
-tl::unexpected<Error> bad(std::string_view text, std::string_view why) {
+tl::unexpected<Error> no_duration(std::string_view text, std::string_view why) {
   std::string message = "expected a duration such as \"30s\", got \"";
   message.append(text).append("\"");
   if (!why.empty()) message.append(": ").append(why);
@@ -52,26 +52,26 @@ Result<Duration> parse_duration(std::string_view text) {
   if (any && s.size() > 1 && s.front() == '.' && is_digit(s[1])) {
     s.remove_prefix(1);
     for (std::size_t n = 0; !s.empty() && is_digit(s.front()); s.remove_prefix(1), ++n) {
-      if (n == kMaxDecimals) return bad(text, "more than six decimals");
+      if (n == kMaxDecimals) return no_duration(text, "more than six decimals");
       decimals = decimals * 10 + (s.front() - '0');
       scale *= 10;
     }
   }
-  if (!any) return bad(text, "");
-  if (s.empty()) return bad(text, "it has no unit (us, ms, s, m, h, d)");
+  if (!any) return no_duration(text, "");
+  if (s.empty()) return no_duration(text, "it has no unit (us, ms, s, m, h, d)");
   for (const Unit& unit : kUnits) {
     if (s != unit.name) continue;
     if (decimals * unit.microseconds % scale != 0) {
-      return bad(text, "finer than a microsecond");
+      return no_duration(text, "finer than a microsecond");
     }
     std::int64_t total = 0;
     overflow |= __builtin_mul_overflow(whole, unit.microseconds, &total);
     overflow |=
         __builtin_add_overflow(total, decimals * unit.microseconds / scale, &total);
-    if (overflow) return bad(text, "too long");
+    if (overflow) return no_duration(text, "too long");
     return Duration{negative ? -total : total};
   }
-  return bad(text, "the unit must be one of us, ms, s, m, h, d");
+  return no_duration(text, "the unit must be one of us, ms, s, m, h, d");
 }
 
 std::string to_text(Duration duration) {

@@ -2,11 +2,12 @@
 
 #include <algorithm>
 
+#include "wording.h"
+
 namespace carrel {
 namespace {
 
 bool is_alpha(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 std::string lower(std::string_view text) {
   std::string out(text);
@@ -101,7 +102,7 @@ Result<std::string> decode(std::string_view text) {
   return out;
 }
 
-tl::unexpected<Error> bad(std::string_view text, std::string_view why) {
+tl::unexpected<Error> no_url(std::string_view text, std::string_view why) {
   std::string message = "\"" + redact(text) + "\" is not a usable URL: ";
   return fail(Code::kInvalid, message.append(why));
 }
@@ -120,7 +121,7 @@ Result<Url> Url::parse(std::string_view text) {
   }
   const std::size_t colon = text.find(':');
   if (colon == std::string_view::npos || !valid_scheme(text.substr(0, colon))) {
-    return bad(text,
+    return no_url(text,
                "expected a scheme and a ':', such as \"sqlite:jobs.db\" or \"memory:\"");
   }
   Url url;
@@ -136,14 +137,14 @@ Result<Url> Url::parse(std::string_view text) {
     query.remove_prefix(std::min(end + 1, query.size()));
     const std::size_t equals = pair.find('=');
     if (equals == std::string_view::npos || equals == 0) {
-      return bad(text, "what follows the '?' is name=value, joined by '&'");
+      return no_url(text, "what follows the '?' is name=value, joined by '&'");
     }
     auto name = decode(pair.substr(0, equals));
-    if (!name) return bad(text, name.error().message);
+    if (!name) return no_url(text, name.error().message);
     auto value = decode(pair.substr(equals + 1));
-    if (!value) return bad(text, value.error().message);
+    if (!value) return no_url(text, value.error().message);
     if (!url.query.emplace(*name, std::move(*value)).second) {
-      return bad(text, "\"" + *name + "\" is given twice");
+      return no_url(text, "\"" + *name + "\" is given twice");
     }
   }
   return url;

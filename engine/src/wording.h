@@ -1,4 +1,4 @@
-// How error messages name things.
+// How error messages name things, and what is read of texts.
 #pragma once
 
 #include <optional>
@@ -22,5 +22,8 @@ std::string quote(std::string_view name);
 
 // `a, b, c`; `none` for an empty list.
 std::string joined(std::span<const std::string> names);
+
+// Of ASCII, whatever the locale.
+constexpr bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
 
 }  // namespace carrel

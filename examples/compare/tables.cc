@@ -9,7 +9,6 @@ namespace {
 
 using report::Align;
 using report::brief;
-using report::Cell;
 using report::Tone;
 
 std::string mebibytes(std::uint64_t bytes) {
@@ -90,7 +89,7 @@ report::Row row(const Outcome& o, bool rule_before) {
   }
   const Measured& m = o.measured;
   const Tone tone = m.wrong > 0 ? Tone::kBad : Tone::kGood;
-  for (Cell cell : std::initializer_list<Cell>{
+  for (report::Cell cell : std::initializer_list<report::Cell>{
            {report::grouped(static_cast<unsigned long long>(m.jobs_per_second + 0.5))},
            {o.to_baseline > 0 ? report::fixed(o.to_baseline, 2) : "–"},
            {brief(m.p50_ms)},

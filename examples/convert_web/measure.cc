@@ -16,7 +16,7 @@ namespace fs = std::filesystem;
 using carrel::Code;
 using carrel::fail;
 
-constexpr std::chrono::minutes kPatience{10};
+constexpr std::chrono::minutes kTrialPatience{10};
 constexpr std::uint64_t kReserve = 2ULL << 30;  // left to everybody else
 
 // The file as it is uploaded, and what must become of it, for each job of a trial.
@@ -118,7 +118,7 @@ carrel::Result<void> measure(const Plan& plan, std::size_t number, Trial& trial)
   }
   const std::string self = fs::read_symlink("/proc/self/exe").string();
   const auto child = trial::run_child({self, "--trial", folder.path().string()},
-                                      folder.path() / "log", kPatience);
+                                      folder.path() / "log", kTrialPatience);
   if (!child) return tl::unexpected(child.error());
   trial.died = trial::how_it_died(*child);
   const auto result = nlohmann::json::parse(

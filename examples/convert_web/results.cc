@@ -9,7 +9,7 @@ namespace {
 // reported. A third more for what begins and ends.
 double most_beats(double seconds) { return 3 + seconds * 2 * 4 / 3; }
 
-std::string mib(std::uint64_t bytes) { return report::grouped(bytes >> 20) + " MiB"; }
+std::string in_mib(std::uint64_t bytes) { return report::grouped(bytes >> 20) + " MiB"; }
 
 void judge_trial(const Trial& t, std::vector<std::string>& out) {
   const auto say = [&](const std::string& what) {
@@ -28,7 +28,7 @@ void judge_trial(const Trial& t, std::vector<std::string>& out) {
   if (isolated(t)) {
     // Beside what a host needs to hold so many jobs.
     if (t.grown_bytes() > t.leak_bytes) {
-      say("the host grew by " + mib(t.grown_bytes()) +
+      say("the host grew by " + in_mib(t.grown_bytes()) +
           ", though what leaked died with "
           "its process");
     }
@@ -36,7 +36,7 @@ void judge_trial(const Trial& t, std::vector<std::string>& out) {
       say("no child held what it leaked: the example shows nothing");
     }
   } else if (t.grown_bytes() < leaked * 9 / 10) {
-    say("the host grew by only " + mib(t.grown_bytes()) + ", though " + mib(leaked) +
+    say("the host grew by only " + in_mib(t.grown_bytes()) + ", though " + in_mib(leaked) +
         " leaked: the example shows nothing");
   }
   if (static_cast<double>(t.result.beats) > most_beats(t.result.seconds)) {

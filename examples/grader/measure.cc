@@ -14,7 +14,7 @@ namespace fs = std::filesystem;
 using carrel::Code;
 using carrel::fail;
 
-constexpr std::chrono::minutes kPatience{15};  // over the trial's own, so that it can say
+constexpr std::chrono::minutes kTrialPatience{15};  // over the trial's own, so that it can say
 
 TrialWork work_of(const Plan& plan, std::size_t number, const Trial& trial) {
   TrialWork work;
@@ -63,7 +63,7 @@ carrel::Result<void> measure(const Plan& plan, std::size_t number, Trial& trial)
   }
   const std::string self = fs::read_symlink("/proc/self/exe").string();
   const auto child = trial::run_child({self, "--trial", folder.path().string()},
-                                      folder.path() / "log", kPatience);
+                                      folder.path() / "log", kTrialPatience);
   if (!child) return tl::unexpected(child.error());
   trial.died = trial::how_it_died(*child);
   const auto result = nlohmann::json::parse(

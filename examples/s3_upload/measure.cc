@@ -14,7 +14,7 @@ using carrel::Code;
 using carrel::fail;
 
 constexpr std::uintmax_t kLargestFile = 64 << 10;
-constexpr std::chrono::minutes kPatience{11};  // over the trial's own, so that it can say
+constexpr std::chrono::minutes kTrialPatience{11};  // over the trial's own, so that it can say
 
 // Every object against its file.
 void read_back(const TrialWork& work, Trial& trial) {
@@ -93,7 +93,7 @@ carrel::Result<void> measure(const Plan& plan, std::size_t number, Trial& trial)
   }
   const std::string self = fs::read_symlink("/proc/self/exe").string();
   const auto child = trial::run_child({self, "--trial", folder.path().string()},
-                                      folder.path() / "log", kPatience);
+                                      folder.path() / "log", kTrialPatience);
   if (!child) return tl::unexpected(child.error());
   trial.died = trial::how_it_died(*child);
   const auto result = nlohmann::json::parse(

@@ -20,7 +20,7 @@ namespace fs = std::filesystem;
 using carrel::Code;
 using carrel::fail;
 
-constexpr std::chrono::minutes kPatience{4};  // over the trial's own, so that it can say
+constexpr std::chrono::minutes kTrialPatience{4};  // over the trial's own, so that it can say
 
 std::string content_of(const fs::path& file) {
   std::ifstream in(file, std::ios::binary);
@@ -38,7 +38,7 @@ carrel::Result<Run> run_in(const fs::path& folder, const Work& work, Gateway& ga
   std::ofstream(folder / "work.json") << nlohmann::json(work);
   const std::string self = fs::read_symlink("/proc/self/exe").string();
   const auto child =
-      trial::run_child({self, "--trial", folder.string()}, folder / "log", kPatience);
+      trial::run_child({self, "--trial", folder.string()}, folder / "log", kTrialPatience);
   if (!child) return tl::unexpected(child.error());
   Run run;
   const auto result =

@@ -21,8 +21,6 @@ namespace carrel::process {
 namespace {
 
 constexpr const char* kMarker = "--carrel-process-server";
-constexpr int kControl = 3;
-constexpr int kHost = 4;
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 constexpr int kShared = 0;  // see spawner.cc

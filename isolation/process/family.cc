@@ -21,11 +21,6 @@ UniqueFd child_signals() {
   return UniqueFd(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
 }
 
-std::uint64_t microseconds(const timeval& t) {
-  return static_cast<std::uint64_t>(t.tv_sec) * 1'000'000 +
-         static_cast<std::uint64_t>(t.tv_usec);
-}
-
 int ms_until(std::chrono::steady_clock::time_point time) {
   const auto left = std::chrono::ceil<std::chrono::milliseconds>(
       time - std::chrono::steady_clock::now());

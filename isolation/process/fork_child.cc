@@ -39,11 +39,6 @@ bool had_children() {
   return action.sa_handler != SIG_DFL || (action.sa_flags & SA_NOCLDWAIT) != 0;
 }
 
-std::uint64_t microseconds(const timeval& t) {
-  return static_cast<std::uint64_t>(t.tv_sec) * 1'000'000 +
-         static_cast<std::uint64_t>(t.tv_usec);
-}
-
 // Of this process and of the children that it waited for, since it was born.
 DoneNote used_so_far() {
   DoneNote note;

@@ -29,8 +29,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr int kControl = 3;
-constexpr int kHost = 4;
 // A server that dies this often within this time dies of itself.
 constexpr int kMaxDeaths = 10;
 constexpr auto kDeathWindow = std::chrono::seconds(10);

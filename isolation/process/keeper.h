@@ -15,6 +15,10 @@
 
 namespace carrel::process {
 
+// Where a keeper and its servers have their ends.
+inline constexpr int kControl = 3;
+inline constexpr int kHost = 4;
+
 // Becomes the keeper, in a process forked or executed for nothing else, with one thread.
 // `control`: the server's end; `host`: a pidfd of the host. Everything else is closed but
 // stdout and stderr; stdin becomes /dev/null. Each server runs `setup` first.

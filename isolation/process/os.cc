@@ -174,6 +174,11 @@ std::uint64_t memory_bytes(int field) {
 }
 }  // namespace
 
+std::uint64_t microseconds(const timeval& time) noexcept {
+  return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000 +
+         static_cast<std::uint64_t>(time.tv_usec);
+}
+
 std::uint64_t mapped_bytes() { return memory_bytes(0); }
 std::uint64_t resident_bytes() { return memory_bytes(1); }
 

@@ -3,6 +3,7 @@
 
 #include <carrel/result.h>
 #include <signal.h>
+#include <sys/time.h>
 
 #include <array>
 #include <cstddef>
@@ -96,6 +97,8 @@ void receive_message(int socket, std::span<char> buffer, Received& into,
 
 // The names of this process's threads, its own first. Empty: /proc is not there.
 std::vector<std::string> thread_names();
+// Microseconds.
+std::uint64_t microseconds(const timeval& time) noexcept;
 std::uint64_t resident_bytes();  // of this process; 0: not known
 std::uint64_t mapped_bytes();    // its address space; likewise
 

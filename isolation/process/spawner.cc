@@ -13,7 +13,7 @@ namespace carrel::process {
 namespace {
 
 // In memory that parent and child share, however the child was made.
-struct Launch {
+struct Start {
   const SpawnJob* job;
   int fds[4];
   pid_t parent;
@@ -21,7 +21,7 @@ struct Launch {
   Reply::Stage stage;
 };
 
-[[noreturn]] CARREL_BARE_STACK void give_up(Launch& launch, Reply::Stage stage) {
+[[noreturn]] CARREL_BARE_STACK void give_up(Start& launch, Reply::Stage stage) {
   launch.error = errno;
   launch.stage = stage;
   _exit(127);
@@ -29,7 +29,7 @@ struct Launch {
 
 // Runs in the child, on the parent's memory: nothing here may outlive the execve.
 CARREL_BARE_STACK int launch_child(void* argument) {
-  auto& launch = *static_cast<Launch*>(argument);
+  auto& launch = *static_cast<Start*>(argument);
   become_leader(launch.parent);
   for (int i = 0; i < 4; ++i) dup2(launch.fds[i], i);
   close_range(4, ~0U, 0);
@@ -45,16 +45,16 @@ CARREL_BARE_STACK int launch_child(void* argument) {
 
 struct Workspace {
   static constexpr std::size_t kStack = 64 * 1024;
-  Launch* launch = nullptr;
+  Start* launch = nullptr;
   char* stack_top = nullptr;
 
   Workspace() {
-    void* shared = mmap(nullptr, sizeof(Launch), PROT_READ | PROT_WRITE,
+    void* shared = mmap(nullptr, sizeof(Start), PROT_READ | PROT_WRITE,
                         MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     void* stack = mmap(nullptr, kStack, PROT_READ | PROT_WRITE,
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
     if (shared == MAP_FAILED || stack == MAP_FAILED) return;
-    launch = static_cast<Launch*>(shared);
+    launch = static_cast<Start*>(shared);
     stack_top = static_cast<char*>(stack) + kStack;
   }
 };
@@ -74,7 +74,7 @@ Spawned spawn(const SpawnJob& job, std::span<const int, 4> fds) {
     out.error = ENOMEM;
     return out;
   }
-  Launch& launch = *workspace.launch;
+  Start& launch = *workspace.launch;
   launch = {&job, {fds[0], fds[1], fds[2], fds[3]}, getpid(), 0, Reply::Stage::kNone};
   out.pid = clone(launch_child, workspace.stack_top, kLaunchFlags, &launch);
   if (out.pid < 0) {

@@ -34,7 +34,7 @@ constexpr std::uint64_t kWriting =
     LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_DIR |
     LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_SOCK |
     LANDLOCK_ACCESS_FS_MAKE_FIFO | LANDLOCK_ACCESS_FS_MAKE_SYM | kRefer | kTruncate;
-constexpr std::uint64_t kDevices =
+constexpr std::uint64_t kDeviceUse =
     LANDLOCK_ACCESS_FS_MAKE_CHAR | LANDLOCK_ACCESS_FS_MAKE_BLOCK | kIoctlDev;
 // The rights that make sense for what is no folder.
 constexpr std::uint64_t kOfFiles = LANDLOCK_ACCESS_FS_EXECUTE |
@@ -64,7 +64,7 @@ int landlock_version() noexcept {
 Ruleset::Ruleset(bool network) noexcept {
   const int version = landlock_version();
   if (version == 0) return;
-  handled_ = kReading | kWriting | kDevices;
+  handled_ = kReading | kWriting | kDeviceUse;
   if (version < 2) handled_ &= ~kRefer;
   if (version < 3) handled_ &= ~kTruncate;
   if (version < 5) handled_ &= ~kIoctlDev;

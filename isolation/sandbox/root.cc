@@ -23,7 +23,7 @@ using process::UniqueFd;
 using Stage = process::Reply::Stage;
 
 constexpr const char* kScaffold = "/tmp";  // where the new root is put together
-constexpr std::array kDevices = {"/dev/null", "/dev/zero", "/dev/full", "/dev/random",
+constexpr std::array kDeviceFiles = {"/dev/null", "/dev/zero", "/dev/full", "/dev/random",
                                  "/dev/urandom"};
 constexpr std::array kMaybeLinks = {"/bin",   "/sbin",  "/lib",
                                     "/lib32", "/lib64", "/libx32"};
@@ -89,7 +89,7 @@ class Builder {
           MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | (mount.ro ? MOUNT_ATTR_RDONLY : 0);
       if (!take(mount.src, mount.dst, attributes)) return false;
     }
-    for (const char* device : kDevices) {
+    for (const char* device : kDeviceFiles) {
       if (!take(device, device, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC)) return false;
     }
     // The kernel lets a namespace mount its own /proc only where it sees a whole one.

@@ -6,12 +6,6 @@
 #include "schema.h"
 
 namespace carrel::sql::sqlite {
-namespace {
-
-constexpr const char* kOrigin = "sqlite";
-
-}  // namespace
-
 Error current_error(const std::string& path) noexcept {
   try {
     throw;

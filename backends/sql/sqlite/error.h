@@ -8,6 +8,8 @@
 
 namespace carrel::sql::sqlite {
 
+inline constexpr const char* kOrigin = "sqlite";  // Error::origin
+
 // `result` is a code of SQLite, extended or not. A full disk, an I/O error, a lock that
 // did not come: kUnavailable, since trying again later helps. A file that is damaged or
 // is no database: kCorrupt. SOCI itself calls most of these "unknown".

@@ -2,14 +2,10 @@
 #include <algorithm>
 #include <array>
 
+#include "error.h"
 #include "writer_statements.h"
 
 namespace carrel::sql::sqlite {
-namespace {
-
-constexpr const char* kOrigin = "sqlite";
-
-}  // namespace
 
 std::vector<Cancelled> Writer::cancel(std::span<const JobId> ids) {
   const Time at = now();

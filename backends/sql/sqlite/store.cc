@@ -16,7 +16,6 @@
 namespace carrel::sql::sqlite {
 namespace {
 
-constexpr const char* kOrigin = "sqlite";
 // How soon the commits of other processes are noticed, while anybody waits for one.
 constexpr Duration kTick = std::chrono::milliseconds(100);
 

@@ -10,8 +10,6 @@
 namespace carrel::sql::transaction {
 namespace {
 
-constexpr const char* kOrigin = "transaction";
-
 template <class Function>
 Function* function(soci::session& session, const char* name) {
   const auto found = reinterpret_cast<Function*>(client_function(session, name));

@@ -10,6 +10,8 @@
 
 namespace carrel::sql::transaction {
 
+inline constexpr const char* kOrigin = "transaction";  // Error::origin
+
 // The function of that name of the library that `session` uses; null: it has none.
 void* client_function(soci::session& session, const char* name) noexcept;
 

@@ -4,14 +4,14 @@
 
 #include "check.h"
 #include "server/check_row.h"
+#include "transaction/client.h"
 #include "transaction/join.h"
 
 namespace carrel::sql {
 namespace {
 
 using transaction::Backend;
-
-constexpr const char* kOrigin = "transaction";
+using transaction::kOrigin;
 
 const char* scheme_of(Backend backend) {
   switch (backend) {

@@ -10,7 +10,7 @@
 namespace carrel::sql {
 namespace {
 
-constexpr const char* kOrigin = "enqueue_statements";
+constexpr const char* kStatements = "enqueue_statements";
 
 // The parameters of the texts below, by name. Each text is what its store's writer would
 // do, in one statement; the instants are the database's.
@@ -170,23 +170,23 @@ Result<EnqueueStatements> enqueue_statements(const Engine& engine, Dialect diale
   if (job->limit) {
     return fail(Code::kUnsupported,
                 "\"" + job->kind + "\" has a limit, which takes the session's enqueue",
-                kOrigin);
+                kStatements);
   }
   if (job->rate) {
     return fail(Code::kUnsupported,
                 "\"" + job->kind + "\" has a rate, which takes the session's enqueue",
-                kOrigin);
+                kStatements);
   }
   if (job->unique) {
     return fail(Code::kUnsupported,
                 "\"" + job->kind + "\" is unique, which takes the session's enqueue",
-                kOrigin);
+                kStatements);
   }
   constexpr std::uint64_t kMaxPayload = 64U << 20;
-  if (auto ok = server::check_row(*job, kMaxPayload, kOrigin); !ok) {
+  if (auto ok = server::check_row(*job, kMaxPayload, kStatements); !ok) {
     return tl::unexpected(std::move(ok.error()));
   }
-  if (auto ok = server::check_text("the request id", job->request_id, kOrigin); !ok) {
+  if (auto ok = server::check_text("the request id", job->request_id, kStatements); !ok) {
     return tl::unexpected(std::move(ok.error()));
   }
   const Texts& texts = texts_of(dialect);

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "group_commit.h"
+#include "transaction/client.h"
 #include "transaction/join.h"
 
 namespace carrel::sql::transaction {
@@ -45,7 +46,7 @@ class JoinedBy : public Joined {
       return fail(
           Code::kUnavailable,
           "another transaction holds the key of a limit: roll back, and try again",
-          "transaction");
+          kOrigin);
     } catch (...) {
       Error error = savepoint.current_error();
       savepoint.rollback();

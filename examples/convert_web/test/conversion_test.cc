@@ -11,7 +11,7 @@ namespace {
 
 const Surroundings kAlone{[](double, std::string_view) {}, [] { return false; }};
 
-class Conversion : public testing::Test {
+class Converting : public testing::Test {
  protected:
   ConversionJob job(std::string_view name, const std::string& to = "nuke") {
     ConversionJob out;
@@ -30,7 +30,7 @@ class Conversion : public testing::Test {
   trial::Folder folder_{"carrel-convert-test"};
 };
 
-TEST_F(Conversion, WritesTheWholeOutputAndSaysWhatIsInIt) {
+TEST_F(Converting, WritesTheWholeOutputAndSaysWhatIsInIt) {
   const auto result = run_conversion(job("pan.2dt"), kAlone);
   ASSERT_TRUE(result) << result.error().message;
   EXPECT_EQ(output(), *sample("pan.nk"));
@@ -42,7 +42,7 @@ TEST_F(Conversion, WritesTheWholeOutputAndSaysWhatIsInIt) {
   EXPECT_TRUE(empty_but(2));
 }
 
-TEST_F(Conversion, ABrokenFileIsDiscardedWithItsSentenceAndLeavesNothing) {
+TEST_F(Converting, ABrokenFileIsDiscardedWithItsSentenceAndLeavesNothing) {
   const auto result = run_conversion(job("broken_number.boujou.txt"), kAlone);
   ASSERT_FALSE(result);
   EXPECT_EQ(result.error().code, carrel::Code::kDiscarded);
@@ -50,7 +50,7 @@ TEST_F(Conversion, ABrokenFileIsDiscardedWithItsSentenceAndLeavesNothing) {
   EXPECT_TRUE(empty_but(1));
 }
 
-TEST_F(Conversion, StopsWhereItIsAndLeavesNothing) {
+TEST_F(Converting, StopsWhereItIsAndLeavesNothing) {
   std::size_t reports = 0;
   const auto result = run_conversion(
       job("pan.2dt"),
@@ -61,7 +61,7 @@ TEST_F(Conversion, StopsWhereItIsAndLeavesNothing) {
   EXPECT_TRUE(empty_but(1));
 }
 
-TEST_F(Conversion, WaitsHalfWayWhileItIsHeld) {
+TEST_F(Converting, WaitsHalfWayWhileItIsHeld) {
   ConversionJob held = job("pan.2dt");
   held.hold = (folder_.path() / "hold").string();
   trial::write_file(held.hold, "");
@@ -78,7 +78,7 @@ TEST_F(Conversion, WaitsHalfWayWhileItIsHeld) {
   EXPECT_GE(at_half, 5U);
 }
 
-TEST_F(Conversion, AFileThatIsGoneIsSaidSo) {
+TEST_F(Converting, AFileThatIsGoneIsSaidSo) {
   ConversionJob gone = job("pan.2dt");
   std::filesystem::remove(gone.input);
   EXPECT_EQ(run_conversion(gone, kAlone).error().message,

@@ -7,7 +7,7 @@
 namespace s3 {
 namespace {
 
-const Key kKey{"AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"};
+const Key kExampleKey{"AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"};
 constexpr const char* kOfNothing =
     "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
@@ -50,11 +50,11 @@ SignedRequest put_object() {
 }
 
 TEST(Signature, IsRightForTheExampleThatGetsAnObject) {
-  EXPECT_EQ(signature_error(get_object(), kKey), "");
+  EXPECT_EQ(signature_error(get_object(), kExampleKey), "");
 }
 
 TEST(Signature, IsRightForTheExampleThatPutsAnObject) {
-  EXPECT_EQ(signature_error(put_object(), kKey), "");
+  EXPECT_EQ(signature_error(put_object(), kExampleKey), "");
 }
 
 TEST(Signature, IsRightForTheExampleThatListsObjects) {
@@ -71,46 +71,46 @@ TEST(Signature, IsRightForTheExampleThatListsObjects) {
                  "host;x-amz-content-sha256;x-amz-date",
                  "34b48302e7b5fa45bde8084f4b7868a86f0a534bc59db6670ed5711ef69dc6f7")}},
            ""},
-          kKey),
+          kExampleKey),
       "");
 }
 
 TEST(Signature, ABodyThatIsNotTheSignedOneIsRefused) {
   SignedRequest request = put_object();
   request.body = "Welcome to Amazon S4.";
-  EXPECT_EQ(signature_error(request, kKey), "XAmzContentSHA256Mismatch");
+  EXPECT_EQ(signature_error(request, kExampleKey), "XAmzContentSHA256Mismatch");
 }
 
 TEST(Signature, AnythingElseThatWasChangedIsRefused) {
   for (const char* name : {"range", "x-amz-date", "host", "x-amz-content-sha256"}) {
     SignedRequest request = get_object();
     request.headers[name] += "0";
-    EXPECT_EQ(signature_error(request, kKey), "SignatureDoesNotMatch") << name;
+    EXPECT_EQ(signature_error(request, kExampleKey), "SignatureDoesNotMatch") << name;
   }
   SignedRequest request = get_object();
   request.path = "/test2.txt";
-  EXPECT_EQ(signature_error(request, kKey), "SignatureDoesNotMatch");
+  EXPECT_EQ(signature_error(request, kExampleKey), "SignatureDoesNotMatch");
   request = get_object();
   request.method = "PUT";
-  EXPECT_EQ(signature_error(request, kKey), "SignatureDoesNotMatch");
+  EXPECT_EQ(signature_error(request, kExampleKey), "SignatureDoesNotMatch");
 }
 
 TEST(Signature, AnotherKeyIsRefused) {
-  EXPECT_EQ(signature_error(get_object(), {"SOMEBODY", kKey.secret}),
+  EXPECT_EQ(signature_error(get_object(), {"SOMEBODY", kExampleKey.secret}),
             "InvalidAccessKeyId");
-  EXPECT_EQ(signature_error(get_object(), {kKey.access, "guess"}),
+  EXPECT_EQ(signature_error(get_object(), {kExampleKey.access, "guess"}),
             "SignatureDoesNotMatch");
 }
 
 TEST(Signature, NoneOrAMalformedOneIsRefused) {
   SignedRequest request = get_object();
   request.headers["authorization"] = "Basic abc";
-  EXPECT_EQ(signature_error(request, kKey), "AuthorizationHeaderMalformed");
+  EXPECT_EQ(signature_error(request, kExampleKey), "AuthorizationHeaderMalformed");
   request.headers.erase("authorization");
-  EXPECT_EQ(signature_error(request, kKey), "AccessDenied");
+  EXPECT_EQ(signature_error(request, kExampleKey), "AccessDenied");
   request = get_object();
   request.headers["authorization"] = authorization("host", "00");
-  EXPECT_EQ(signature_error(request, kKey), "AccessDenied") << "the body is not covered";
+  EXPECT_EQ(signature_error(request, kExampleKey), "AccessDenied") << "the body is not covered";
 }
 
 }  // namespace

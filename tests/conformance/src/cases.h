@@ -4,13 +4,19 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <functional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "printers.h"
 
 namespace carrel::conformance {
+
+// A wait that only what it waits for may end.
+inline constexpr auto kForever = std::chrono::hours(1);
+inline const std::vector<std::string> kWork = {"work"};  // the kinds of most cases
 
 // Fixture: a testing::Test made from a const Harness&. The cases may call its public
 // members.

@@ -16,7 +16,7 @@
 namespace carrel::conformance {
 namespace {
 
-constexpr std::array<std::string_view, 10> kNames = {
+constexpr std::array<std::string_view, 10> kEventNames = {
     "ask",   "ack",     "start",   "end",   "claim",
     "renew", "applied", "already", "stale", "beat_stale"};
 
@@ -28,8 +28,8 @@ bool parse(const std::string& line, Event& event) {
     return false;
   }
   in >> event.key;  // may be empty
-  for (std::size_t i = 0; i < kNames.size(); ++i) {
-    if (kNames[i] != kind) continue;
+  for (std::size_t i = 0; i < kEventNames.size(); ++i) {
+    if (kEventNames[i] != kind) continue;
     event.kind = static_cast<Event::Kind>(i);
     return true;
   }
@@ -77,7 +77,7 @@ void EventLog::append(const Event& event) noexcept {
   const int n = std::snprintf(
       line, sizeof line,
       "%s %" PRIu64 " %" PRIu64 " %" PRIu32 " %" PRIu64 " %" PRId64 " %" PRId64 " %s\n",
-      kNames.at(static_cast<std::size_t>(event.kind)).data(), event.id, event.fence,
+      kEventNames.at(static_cast<std::size_t>(event.kind)).data(), event.id, event.fence,
       event.attempt, event.hash, event.until, boot_time_us(), event.key.c_str());
   if (n <= 0 || n >= static_cast<int>(sizeof line) ||
       write(fd_, line, static_cast<std::size_t>(n)) != n) {

@@ -7,7 +7,7 @@
 namespace carrel::conformance {
 namespace {
 
-constexpr std::array<std::string_view, kFaultPointCount> kNames = {
+constexpr std::array<std::string_view, kFaultPointCount> kPointNames = {
     "before_insert_commit", "after_insert_commit",  "before_claim_commit",
     "after_claim_commit",   "before_finish_commit", "after_finish_commit_before_reply",
     "before_beat_commit"};
@@ -15,12 +15,12 @@ constexpr std::array<std::string_view, kFaultPointCount> kNames = {
 }  // namespace
 
 std::string_view to_string(FaultPoint point) noexcept {
-  return kNames.at(static_cast<std::size_t>(point));
+  return kPointNames.at(static_cast<std::size_t>(point));
 }
 
 std::optional<FaultPoint> parse_fault_point(std::string_view name) noexcept {
-  for (std::size_t i = 0; i < kNames.size(); ++i) {
-    if (kNames[i] == name) return static_cast<FaultPoint>(i);
+  for (std::size_t i = 0; i < kPointNames.size(); ++i) {
+    if (kPointNames[i] == name) return static_cast<FaultPoint>(i);
   }
   return std::nullopt;
 }

@@ -19,9 +19,6 @@ using testing::ElementsAre;
 using testing::IsEmpty;
 using testing::SizeIs;
 
-constexpr Duration kForever = 1h;  // a wait that only what it waits for may end
-const std::vector<std::string> kWork = {"work"};
-
 Ticket ticket(std::uint64_t id, std::string queue = "default", std::string kind = "work",
               std::int16_t priority = 0) {
   return {JobId{id}, std::move(queue), std::move(kind), priority};

@@ -11,8 +11,6 @@ using testing::ElementsAre;
 using testing::IsEmpty;
 using testing::UnorderedElementsAre;
 
-constexpr Duration kForever = 1h;  // a wait that only what it waits for may end
-
 std::vector<JobId> await(StoreCase& t, const std::vector<JobId>& ids, Duration wait) {
   return must(t.store().await_final(ids, wait));
 }

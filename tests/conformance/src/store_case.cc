@@ -1,5 +1,8 @@
 #include "store_case.h"
 
+#include <barrier>
+#include <thread>
+
 #include "store_queues.h"
 #include "store_rates.h"
 
@@ -181,6 +184,17 @@ void register_store_tests(StoreHarness harness) {
   add_monitor_cases(cases);
   add_durability_cases(cases);
   add_concurrency_cases(cases);
+}
+
+void together(int n, const std::function<void(int)>& body) {
+  std::barrier begin(n);
+  std::vector<std::jthread> threads;
+  for (int i = 0; i < n; ++i) {
+    threads.emplace_back([&, i] {
+      begin.arrive_and_wait();
+      body(i);
+    });
+  }
 }
 
 }  // namespace carrel::conformance

@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -115,5 +116,8 @@ void add_await_cases(StoreCases& cases);
 void add_monitor_cases(StoreCases& cases);
 void add_durability_cases(StoreCases& cases);
 void add_concurrency_cases(StoreCases& cases);
+
+// Runs body(i) on n threads that begin together.
+void together(int n, const std::function<void(int)>& body);
 
 }  // namespace carrel::conformance

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <barrier>
 #include <map>
 #include <random>
 #include <set>
@@ -16,19 +15,6 @@ namespace carrel::conformance {
 namespace {
 
 using testing::SizeIs;
-
-// Runs body(i) on n threads that begin together.
-void together(int n, const std::function<void(int)>& body) {
-  std::barrier begin(n);
-  std::vector<std::jthread> threads;
-  threads.reserve(static_cast<std::size_t>(n));
-  for (int i = 0; i < n; ++i) {
-    threads.emplace_back([&, i] {
-      begin.arrive_and_wait();
-      body(i);
-    });
-  }
-}
 
 // Every worker tries every ticket, each in an order of its own.
 void expect_each_granted_once(const std::vector<Store*>& stores,

@@ -21,7 +21,6 @@ using testing::SizeIs;
 using Names = std::vector<std::string>;
 using Bounds = std::vector<QueueBound>;
 
-const Names kWork = {"work"};
 const Names kPullsFirst = {"pull", "push"};
 
 JobId insert_in(StoreCase& t, std::string queue, std::int16_t priority = 0,

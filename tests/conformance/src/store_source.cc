@@ -12,8 +12,6 @@ using testing::ElementsAre;
 using testing::SizeIs;
 using testing::UnorderedElementsAre;
 
-constexpr Duration kForever = 1h;  // a wait that only what it waits for may end
-
 std::vector<JobId> jobs_of(const std::vector<Claimed>& runs) {
   std::vector<JobId> ids;
   for (const Claimed& run : runs) ids.push_back(run.lease.id);
@@ -33,8 +31,6 @@ void add(StoreCases& cases, const char* name,
       },
       file, line);
 }
-
-const std::vector<std::string> kWork = {"work"};
 
 void add_order_cases(StoreCases& cases) {
   add(cases, "Source_HandsOutBestFirstAndNoMoreThanAsked",

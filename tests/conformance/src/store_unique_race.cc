@@ -17,18 +17,6 @@ namespace {
 
 using testing::SizeIs;
 
-// Runs body(i) on n threads that begin together.
-void together(int n, const std::function<void(int)>& body) {
-  std::barrier begin(n);
-  std::vector<std::jthread> threads;
-  for (int i = 0; i < n; ++i) {
-    threads.emplace_back([&, i] {
-      begin.arrive_and_wait();
-      body(i);
-    });
-  }
-}
-
 // Every producer enqueues every key; one of them adds the job.
 void expect_one_a_key(const std::vector<Store*>& producers) {
   constexpr int kKeys = 12;

@@ -21,7 +21,7 @@ Registry registry() {
   return all;
 }
 
-std::string error_of(std::string_view toml) {
+std::string refusal_of(std::string_view toml) {
   const auto config = Config::parse(toml, "c.toml");
   if (!config) return "parse: " + config.error().message;
   const auto ok = check_against(*config, registry());
@@ -29,19 +29,19 @@ std::string error_of(std::string_view toml) {
 }
 
 TEST(Check, AnUnknownIsolationNamesThePlaceTheKindAndTheKnown) {
-  EXPECT_THAT(error_of("[jobs.a]\nisolation = \"treads\""),
+  EXPECT_THAT(refusal_of("[jobs.a]\nisolation = \"treads\""),
               AllOf(StartsWith("c.toml:2:1: jobs.a.isolation: "), HasSubstr("\"treads\""),
                     HasSubstr("exec, fork, jail, mutex, thread"),
                     HasSubstr("did you mean \"thread\"?")));
-  EXPECT_THAT(error_of("[defaults]\nisolation = \"cell\""),
+  EXPECT_THAT(refusal_of("[defaults]\nisolation = \"cell\""),
               StartsWith("c.toml:2:1: defaults.isolation: "));
 }
 
 TEST(Check, ProgramsNeedACommandAndHandlersHaveNone) {
-  EXPECT_THAT(error_of("[jobs.a]\nisolation = \"jail\""),
+  EXPECT_THAT(refusal_of("[jobs.a]\nisolation = \"jail\""),
               AllOf(StartsWith("c.toml:1:7: jobs.a: "), HasSubstr("needs a command")));
-  EXPECT_EQ(error_of("[jobs.a]\nisolation = \"jail\"\ncommand = [\"x\"]"), "no error");
-  EXPECT_EQ(error_of("[defaults]\nisolation = \"jail\""), "no error");
+  EXPECT_EQ(refusal_of("[jobs.a]\nisolation = \"jail\"\ncommand = [\"x\"]"), "no error");
+  EXPECT_EQ(refusal_of("[defaults]\nisolation = \"jail\""), "no error");
   Config config;
   config.jobs["a"].command = {"x"};
   const auto ok = check_against(config, registry());
@@ -51,7 +51,7 @@ TEST(Check, ProgramsNeedACommandAndHandlersHaveNone) {
 }
 
 TEST(Check, WhatTheDefaultsSaidIsNamedThere) {
-  EXPECT_THAT(error_of("[jobs.a]\n[defaults]\nisolation = \"cell\""),
+  EXPECT_THAT(refusal_of("[jobs.a]\n[defaults]\nisolation = \"cell\""),
               StartsWith("c.toml:3:1: defaults.isolation: "));
 }
 

@@ -3,17 +3,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "fixture.h"
+
 namespace carrel {
 namespace {
 
 using namespace std::chrono_literals;
 using testing::HasSubstr;
 using testing::StartsWith;
-
-std::string error_of(std::string_view toml) {
-  const auto config = Config::parse(toml, "c.toml");
-  return config ? "no error" : config.error().message;
-}
 
 TEST(Sandbox, ATierIsAProfileOfThatName) {
   const Config config;

@@ -4,6 +4,8 @@
 
 #include <limits>
 
+#include "fixture.h"
+
 namespace carrel {
 namespace {
 
@@ -12,16 +14,11 @@ using testing::AllOf;
 using testing::HasSubstr;
 using testing::StartsWith;
 
-std::string error_of(const Config& config) {
+std::string error_in(const Config& config) {
   const auto ok = config.validate();
   if (ok) return "no error";
   EXPECT_EQ(ok.error().code, Code::kInvalid);
   return ok.error().message;
-}
-
-std::string error_of(std::string_view toml) {
-  const auto config = Config::parse(toml, "c.toml");
-  return config ? "no error" : config.error().message;
 }
 
 TEST(Validate, TheDefaultsHold) { EXPECT_TRUE(Config{}.validate()); }
@@ -33,7 +30,7 @@ TEST(Validate, NamesThePlaceWhereTheFileSaidIt) {
               StartsWith("c.toml:1:7: jobs.x: isolation \"exec\" needs a command"));
   Config config;
   config.worker.lease = 1ms;
-  EXPECT_THAT(error_of(config), StartsWith("worker.lease: must be"));
+  EXPECT_THAT(error_in(config), StartsWith("worker.lease: must be"));
 }
 
 TEST(Validate, Urls) {
@@ -85,7 +82,7 @@ TEST(Validate, OrdersAndWeightsOfQueues) {
               StartsWith("c.toml:3:1: worker.order: role = \"producer\" takes no jobs"));
   Config config;
   config.queues["x"].weight = 0;
-  EXPECT_THAT(error_of(config), StartsWith("queues.x.weight: expected at least 1"));
+  EXPECT_THAT(error_in(config), StartsWith("queues.x.weight: expected at least 1"));
 }
 
 TEST(Validate, QueuesThatThisWorkerDoesNotTake) {
@@ -146,7 +143,7 @@ TEST(Validate, WhatCodeSetsOutOfBounds) {
   const auto with = [](auto change) {
     Config config;
     change(config);
-    return error_of(config);
+    return error_in(config);
   };
   EXPECT_THAT(with([](Config& c) { c.defaults.timeout = -1s; }),
               HasSubstr("defaults.timeout: expected at least 0s"));

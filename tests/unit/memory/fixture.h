@@ -12,6 +12,8 @@ namespace carrel::memory {
 
 using namespace std::chrono_literals;
 
+inline const std::vector<std::string> kWork = {"work"};  // the kinds of most cases
+
 class HandClock final : public Clock {
  public:
   Time now() const noexcept override { return now_; }

@@ -6,12 +6,12 @@
 #include <string>
 #include <vector>
 
+#include "fixture.h"
+
 namespace carrel::memory {
 namespace {
 
 using namespace std::chrono_literals;
-
-const std::vector<std::string> kWork = {"work"};
 
 Ticket ticket(std::uint64_t id, std::int16_t priority = 0, std::string kind = "work") {
   return {JobId{id}, "default", std::move(kind), priority};

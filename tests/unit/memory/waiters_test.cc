@@ -1,3 +1,4 @@
+#include "fixture.h"
 #include "waiters.h"
 
 #include <gtest/gtest.h>
@@ -5,7 +6,6 @@
 namespace carrel::memory {
 namespace {
 
-const std::vector<std::string> kWork = {"work"};
 const std::vector<std::string> kOther = {"other"};
 const std::vector<std::string> kImages = {"images"};
 

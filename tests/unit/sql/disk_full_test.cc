@@ -24,8 +24,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-const std::vector<std::string> kWork = {"work"};
-
 constexpr int kCannotMount = 77;
 
 #define REQUIRE(condition)                                              \

@@ -19,7 +19,6 @@ using namespace std::chrono_literals;
 using testing::IsEmpty;
 using testing::SizeIs;
 
-const std::vector<std::string> kWork = {"work"};
 constexpr Duration kLease = 30s;
 
 TEST(SqliteQueues, TheLimitHoldsOverTwoEngines) {

@@ -19,7 +19,6 @@ using namespace std::chrono_literals;
 using testing::ElementsAre;
 using testing::SizeIs;
 
-const std::vector<std::string> kWork = {"work"};
 constexpr Duration kForever = 1h;
 
 class SqliteShare : public testing::Test {

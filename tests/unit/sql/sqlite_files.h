@@ -10,6 +10,8 @@
 
 namespace carrel::test {
 
+inline const std::vector<std::string> kWork = {"work"};  // the kinds of most cases
+
 // Made by the constructor, removed with all that is in it by the destructor.
 class TemporaryDirectory {
  public:

@@ -20,8 +20,6 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::SizeIs;
 
-const std::vector<std::string> kWork = {"work"};
-
 class SqliteTrap : public testing::Test {
  protected:
   void SetUp() override { open(""); }

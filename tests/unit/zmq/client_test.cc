@@ -16,7 +16,7 @@ using namespace std::chrono_literals;
 using testing::HasSubstr;
 using testing::SizeIs;
 
-const std::vector<std::string> kWork = {"work"};
+using test::kWork;
 
 TEST(ZmqUrl, WrongOnesAreExplained) {
   const auto why = [](const std::string& url) {

@@ -17,7 +17,7 @@ namespace {
 using namespace std::chrono_literals;
 using testing::HasSubstr;
 
-const std::vector<std::string> kWork = {"work"};
+using test::kWork;
 
 class SecurityTest : public testing::Test {
  protected:
