@@ -125,21 +125,44 @@ bool ActiveRun::kill() noexcept {
   return run && run->kill();
 }
 
-void ActiveRun::take_news(Beat& beat) {
-  if (!has_news_.load()) return;
-  std::lock_guard lock(mutex_);
+void ActiveRun::take_news(Beat& news) {
   has_news_ = false;
-  beat.progress = std::exchange(progress_, std::nullopt);
-  beat.checkpoint = std::exchange(checkpoint_, std::nullopt);
-  beat.log = std::exchange(log_, {});
+  news.progress = std::exchange(progress_, std::nullopt);
+  news.checkpoint = std::exchange(checkpoint_, std::nullopt);
+  news.log = std::exchange(log_, {});
 }
 
-void ActiveRun::return_news(Beat&& beat) {
+void ActiveRun::send_news(Beat& beat) {
+  if (!has_news_.load()) return;
   std::lock_guard lock(mutex_);
-  has_news_ = true;
-  if (!progress_) progress_ = std::move(beat.progress);
-  if (!checkpoint_) checkpoint_ = std::move(beat.checkpoint);
-  log_.insert(0, beat.log);
+  if (ended()) return;
+  beating_ = true;  // before has_news_ says no: waits_for_beat() looks without the lock
+  take_news(beat);
+}
+
+bool ActiveRun::news_sent(Beat* failed) {
+  if (!beating_.load()) return false;
+  std::lock_guard lock(mutex_);
+  if (failed != nullptr) {
+    has_news_ = true;
+    if (!progress_) progress_ = std::move(failed->progress);
+    if (!checkpoint_) checkpoint_ = std::move(failed->checkpoint);
+    log_.insert(0, failed->log);
+  }
+  beating_ = false;
+  return std::exchange(end_waits_, false);
+}
+
+bool ActiveRun::waits_for_beat() {
+  if (!has_news_.load() && !beating_.load()) return false;  // in this order
+  std::lock_guard lock(mutex_);
+  return end_waits_ = beating_.load();
+}
+
+void ActiveRun::last_news(Beat& news) {
+  if (!has_news_.load()) return;
+  std::lock_guard lock(mutex_);
+  take_news(news);
 }
 
 }  // namespace carrel

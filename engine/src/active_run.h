@@ -87,13 +87,21 @@ class ActiveRun final : public RunSink, public std::enable_shared_from_this<Acti
   void abandon(Outcome end) noexcept;
   bool ended() const noexcept { return (marks_.load() & kEnded) != 0; }
 
-  // Moves into `beat` what it has not carried yet.
-  void take_news(Beat& beat);
-  // After a beat failed: what it carried counts as news again, unless something newer
-  // came.
-  void return_news(Beat&& beat);
+  // What it reported goes with a beat or, what no beat has carried, with its end; and the
+  // end waits for the beat that is under way, so that the store hears all in order.
+  //
+  // Moves what is new into `beat`; nothing of a run that has ended.
+  void send_news(Beat& beat);
+  // The beat is over. `failed`: it did, and what that carried counts as news again,
+  // unless something newer came. True: the end waited, and is the caller's to push.
+  bool news_sent(Beat* failed = nullptr);
+  // Of a run that has ended: a beat carries news of it, whose news_sent() will be true.
+  bool waits_for_beat();
+  // Then: what goes with the end.
+  void last_news(Beat& news);
 
  private:
+  void take_news(Beat& news);  // with the lock held
   // The handle, and that it is about to be told so; empty before it is attached and after
   // the end.
   std::shared_ptr<Run> climb(Rung step) noexcept;
@@ -113,11 +121,13 @@ class ActiveRun final : public RunSink, public std::enable_shared_from_this<Acti
   std::mutex telling_;
   std::atomic<std::uint8_t> marks_{0};
   std::atomic<bool> has_news_{false};  // without it there is nothing to lock for
+  std::atomic<bool> beating_{false};   // a beat carries some
   std::atomic<int> stop_{-1};          // a StopReason once asked
   mutable std::mutex mutex_;           // of what follows, of the last two once it is seen
   std::optional<Progress> progress_;
   std::optional<std::string> checkpoint_;
   std::string log_;
+  bool end_waits_ = false;  // for the beat
   std::shared_ptr<Run> run_;
   Rung climbed_ = Rung::kNone;  // changes no more after the end
 };

@@ -54,8 +54,14 @@ bool Completer::push_quietly(ActiveRun& run) noexcept {
 }
 
 void Completer::push(ActiveRun& run) noexcept {
-  const bool settles = at_once_ && !run.more_ends;  // the caller does, next
   pending_.fetch_add(1);
+  link(run, at_once_ && !run.more_ends);
+}
+
+void Completer::push_waited(ActiveRun& run) noexcept { link(run, at_once_); }
+
+// `settles`: the caller does, next.
+void Completer::link(ActiveRun& run, bool settles) noexcept {
   ActiveRun* newest = ends_.load();
   do {
     run.ended_before = newest == kAsleep ? nullptr : newest;
@@ -162,7 +168,7 @@ void Completer::describe(ActiveRun& run, Finish& finish) {
     fill_finish(finish, run.job, run.outcome, run.decision, run.climbed());
   }
   Beat news;
-  run.take_news(news);  // what no beat has carried goes with the end
+  run.last_news(news);
   if (news.progress) finish.progress = std::move(news.progress);
   if (news.checkpoint) finish.checkpoint = std::move(news.checkpoint);
   if (!news.log.empty()) finish.log += news.log;
@@ -176,7 +182,20 @@ void Completer::keep(ActiveRun& run, Finish&& finish) {
   run.unsent = std::make_unique<Finish>(std::move(finish));
 }
 
+// Those that wait for a beat are pushed again after it.
+void Completer::set_aside(Batch& batch) {
+  Batch waiting;
+  std::erase_if(batch, [&](ActiveRun* run) {
+    const bool waits = run->waits_for_beat();
+    if (waits) waiting.push_back(run);
+    return waits;
+  });
+  if (!waiting.empty()) runner_->put_off(waiting);
+}
+
 void Completer::commit(Batch& batch) {
+  set_aside(batch);
+  if (batch.empty()) return;
   finishes_.resize(batch.size());
   for (std::size_t i = 0; i < batch.size(); ++i) describe(*batch[i], finishes_[i]);
   auto answers = store_.finish(finishes_);

@@ -57,6 +57,8 @@ class Completer {
   bool push_quietly(ActiveRun& run) noexcept;
   // An end. The run lives until the runner is told to retire it, which may be at once.
   void push(ActiveRun& run) noexcept;
+  // An end that was pushed, and had to wait for a beat (ActiveRun::waits_for_beat).
+  void push_waited(ActiveRun& run) noexcept;
   // Commits what was pushed, here or, if somebody is just committing, there.
   void settle() noexcept;
   bool keeps_up() const noexcept { return pending_.load() < bound_; }
@@ -72,6 +74,7 @@ class Completer {
   // short jobs of a thread pool do not take one each. kAsleep in its place: there are
   // none, and the thread sleeps until some come.
   static ActiveRun* const kAsleep;
+  void link(ActiveRun& run, bool settles) noexcept;
   void wake_up() noexcept;
   // With the lock held: moves them to the end of queue_, the oldest first.
   void gather();
@@ -81,6 +84,7 @@ class Completer {
   void commit_queue(std::unique_lock<std::mutex>& lock);
   // Commits what it can; what is to be tried again stays in `batch`.
   void commit(Batch& batch);
+  void set_aside(Batch& batch);
   // From a run to what the store is told, and back where it could not be told.
   static void describe(ActiveRun& run, Finish& finish);
   static void keep(ActiveRun& run, Finish&& finish);

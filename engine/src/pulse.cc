@@ -51,14 +51,15 @@ void PulseLoop::tick() {
   std::vector<Beat> beats(runs.size());
   for (std::size_t i = 0; i < runs.size(); ++i) {
     beats[i].lease = runs[i]->job.lease;
-    if (!runs[i]->ended()) runs[i]->take_news(beats[i]);
+    runs[i]->send_news(beats[i]);
   }
   const bool renew = now - last_renewal_ >= setup_.lease / 3 - setup_.beat;
   const auto answers = store_.beat(setup_.worker, settled, beats, renew, setup_.lease);
   if (!answers) {
     status_.failed("beat", answers.error());
-    for (std::size_t i = 0; i < runs.size(); ++i)
-      runs[i]->return_news(std::move(beats[i]));
+    for (std::size_t i = 0; i < runs.size(); ++i) {
+      if (runs[i]->news_sent(&beats[i])) runner_.end_on(*runs[i]);
+    }
     if (!fenced(last_renewal_, setup_.lease)) return;
     for (const auto& run : runs) {
       if (!run->ended()) end_run(*run, "could not be renewed");
@@ -69,6 +70,7 @@ void PulseLoop::tick() {
   lost_claim_ = false;
   if (renew) last_renewal_ = now;
   for (std::size_t i = 0; i < runs.size(); ++i) {
+    if (runs[i]->news_sent()) runner_.end_on(*runs[i]);
     if (runs[i]->ended()) continue;
     if ((*answers)[i] == Pulse::kCancel) runner_.cancel(runs[i]->job.lease.id);
     if ((*answers)[i] == Pulse::kStale && end_run(*runs[i], "was lost")) {

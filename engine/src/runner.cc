@@ -162,6 +162,11 @@ void Runner::ended(ActiveRun& run) noexcept {
   reporting_.fetch_sub(1);  // the last touch of this object
 }
 
+void Runner::end_on(ActiveRun& run) noexcept {
+  completer_.push_waited(run);
+  completer_.settle();
+}
+
 void Runner::release(std::size_t slots) noexcept {
   const std::size_t left = busy_.fetch_sub(slots) - slots;
   if (waiters_.load() > 0 && left <= wake_at_busy_.load()) tell_waiters();
@@ -292,6 +297,7 @@ void Runner::put_off(const std::vector<ActiveRun*>& runs) {
   std::size_t slots = 0;
   for (ActiveRun* run : runs) slots += std::exchange(run->busy, false) ? 1 : 0;
   release(slots);
+  if (on_room_) on_room_();
 }
 
 }  // namespace carrel

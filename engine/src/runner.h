@@ -85,10 +85,13 @@ class Runner {
   // From a run.
   void began(ActiveRun& run);
   void ended(ActiveRun& run) noexcept;
+  // From the pulse: the beat that the end of `run` waited for is over.
+  void end_on(ActiveRun& run) noexcept;
   // From the completer, one call at a time: their finish is committed, or their lease is
   // lost. They may be gone after it.
   void retire(const std::vector<ActiveRun*>& runs);
-  // From the completer: the store is away, and they wait for it in no slot.
+  // From the completer: the store is away, or a beat under way, and they wait for it in
+  // no slot.
   void put_off(const std::vector<ActiveRun*>& runs);
 
  private:
