@@ -60,14 +60,15 @@ int ForkRun::send_to(WarmChild& child) {
   return 0;
 }
 
-void ForkRun::heard() {
-  if (over()) return;
-  const Rest rest = read_some(kRoundsAtOnce);
-  if (rest == Rest::kNow) {  // it is not told of again
-    boost::asio::post(context_, [self = shared_from_this(), this] { heard(); });
-  } else if (done_ && !verdict()) {
-    conclude_done();
+bool ForkRun::heard() {
+  if (over()) return false;
+  if (read_some(kRoundsAtOnce) == Rest::kNow) {  // it is not told of again
+    boost::asio::post(context_, [self = shared_from_this(), this] {
+      if (heard()) tell_end();
+    });
+    return false;
   }
+  return done_ && !verdict();
 }
 
 ForkRun::Rest ForkRun::read_some(int rounds) {
@@ -219,8 +220,7 @@ void ForkRun::begin_again(const Reply& reply) {
   if (asked_class()) signal(SIGKILL, true);
 }
 
-// Its child waits for the next job, or ends.
-void ForkRun::conclude_done() {
+void ForkRun::tell_end() {
   Reply reply;
   reply.cpu_us = done_->cpu_us;
   reply.max_rss_kib = done_->max_rss_kib;

@@ -31,7 +31,8 @@ class ForkRun final : public ChildRun {
   // No child or memory could be had for it.
   void refuse_resource(int error);
 
-  void heard() override;
+  bool heard() override;
+  void tell_end() override;  // its child waits for the next job, or ends
   void ended(const Reply& reply) override;
 
  private:
@@ -48,7 +49,6 @@ class ForkRun final : public ChildRun {
   bool take_frame(const FrameStep& frame);
   void refuse_stream(const char* why);
   Outcome conclude(const Reply& reply);
-  void conclude_done();
   bool never_began(const Reply& reply) const;
   void begin_again(const Reply& reply);
 
