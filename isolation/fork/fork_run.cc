@@ -159,10 +159,29 @@ void ForkRun::refuse_stream(const char* why) {
 
 void ForkRun::ask_to_stop() {
   told_to_stop_ = true;
+  if (end_in_line()) return;
   JobHead head;
   head.what = JobHead::What::kStop;
   head.run = value(job_->lease.fence);
   send(child_.socket.get(), &head, sizeof head, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+void ForkRun::signal(int number, bool group) noexcept {
+  if (number_ != 0) return ChildRun::signal(number, group);
+  boost::asio::post(context_, [self = shared_from_this(), this, number, group] {
+    if (!over() && !end_in_line()) ChildRun::signal(number, group);
+  });
+}
+
+void ForkRun::heed() noexcept {
+  if (asked_class()) signal(SIGKILL, true);
+}
+
+bool ForkRun::end_in_line() {
+  const auto pool = pool_.lock();
+  if (!pool || !pool->withdraw(*this)) return false;
+  refuse(*asked_class(), {Code::kCancelled, "it was stopped before it began", "fork"});
+  return true;
 }
 
 void ForkRun::refuse_resource(int error) {
@@ -216,8 +235,7 @@ void ForkRun::begin_again(const Reply& reply) {
   unread_ = false;
   const auto self = std::static_pointer_cast<ForkRun>(shared_from_this());
   pool->start({&self, 1});
-  // Whoever asked meanwhile found no process to signal.
-  if (asked_class()) signal(SIGKILL, true);
+  heed();
 }
 
 void ForkRun::tell_end() {

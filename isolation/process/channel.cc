@@ -278,6 +278,7 @@ void Channel::settle(const Reply& reply) {
     nursery = nursery_.lock();
   }
   if (!nursery) return;
+  if (reply.what == Reply::What::kBirths) return nursery->born();
   if (nursery->gone(reply)) return;
   // It was given a job while this was looked up.
   if (const auto run = take_run(reply)) run->ended(reply);

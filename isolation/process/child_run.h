@@ -94,7 +94,7 @@ class ChildRun : public Run, public std::enable_shared_from_this<ChildRun> {
   virtual void ask_to_stop() = 0;  // on the reactor
   virtual void release() = 0;      // closes descriptors and timers
 
-  void signal(int number, bool group) noexcept;
+  virtual void signal(int number, bool group) noexcept;
   // Ends the run: releases, and tells the sink. Nothing the second time.
   void finish(Outcome outcome);
   // An outcome that carries what the reply says, with no class yet.
