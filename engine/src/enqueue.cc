@@ -5,6 +5,7 @@
 #include <iterator>
 
 #include "engine_impl.h"
+#include "json_text.h"
 #include "key_template.h"
 #include "unique_key.h"
 
@@ -87,7 +88,7 @@ void Engine::Impl::add(NewJobs& jobs, std::string_view kind, const Json& args,
                        const EnqueueOptions& options) const {
   std::string payload;
   try {
-    if (!args.is_null()) payload = args.dump();
+    if (!args.is_null()) payload = json_text(args);
   } catch (const Json::exception& e) {
     jobs.refused.emplace_back(
         jobs.rows.size() + jobs.refused.size(),

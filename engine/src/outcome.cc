@@ -1,5 +1,7 @@
 #include "outcome.h"
 
+#include "json_text.h"
+
 namespace carrel {
 namespace {
 
@@ -44,7 +46,7 @@ Outcome outcome_of(Result<Json>&& answer, std::uint64_t result_bytes,
   if (answer->is_null()) return {};
   std::string result;
   try {
-    result = answer->dump();
+    result = json_text(*answer);
   } catch (const Json::exception& e) {
     return failed({Code::kDiscarded, std::string("the result is no JSON: ") + e.what()},
                   std::nullopt);

@@ -30,16 +30,25 @@ ChildPool::ChildPool(const std::shared_ptr<Channel>& channel, std::size_t warm,
       leaving_timer_(channel->context()) {}
 
 void ChildPool::start(std::span<const std::shared_ptr<ForkRun>> runs) {
-  std::vector<std::pair<std::shared_ptr<ForkRun>, int>> refused;
+  Refused refused;
   {
     std::lock_guard lock(mutex_);
     for (const auto& run : runs) {
-      if (const int error = closed_ ? ESRCH : assign(run))
+      int error = closed_ ? ESRCH : 0;
+      if (error == 0) error = waiting_.empty() ? assign(run) : kNoRoom;
+      if (error == kNoRoom) {
+        waiting_.push_back(run);
+      } else if (error != 0) {
         refused.emplace_back(run, error);
+      }
     }
     ask();
   }
-  for (const auto& [run, error] : refused) {
+  refuse(refused);
+}
+
+void ChildPool::refuse(const Refused& runs) {
+  for (const auto& [run, error] : runs) {
     if (error == ESRCH) {
       run->lost();
     } else {
@@ -48,20 +57,64 @@ void ChildPool::start(std::span<const std::shared_ptr<ForkRun>> runs) {
   }
 }
 
+bool ChildPool::withdraw(const ForkRun& run) {
+  std::lock_guard lock(mutex_);
+  const auto place = std::find_if(waiting_.begin(), waiting_.end(),
+                                  [&](const auto& each) { return each.get() == &run; });
+  if (place == waiting_.end()) return false;
+  waiting_.erase(place);
+  return true;
+}
+
+void ChildPool::born() {
+  {
+    std::lock_guard lock(mutex_);
+    unborn_ -= std::min(unborn_, kBirthsPerNote);
+  }
+  start_waiting();
+}
+
+void ChildPool::start_waiting() {
+  Refused refused;
+  std::vector<std::shared_ptr<ForkRun>> started;
+  {
+    std::lock_guard lock(mutex_);
+    for (; !waiting_.empty(); waiting_.pop_front()) {
+      const int error = assign(waiting_.front());
+      if (error == kNoRoom) break;
+      if (error == 0) {
+        started.push_back(waiting_.front());
+      } else {
+        refused.emplace_back(waiting_.front(), error);
+      }
+    }
+    ask();
+  }
+  refuse(refused);
+  for (const auto& run : started) run->heed();
+}
+
 // ESRCH: the server has died.
 int ChildPool::assign(const std::shared_ptr<ForkRun>& run) {
   for (;;) {
     WarmChild child;
     if (!pop_idle(run->kind(), child)) {
-      if (const int error = conceive(child)) return error;
+      if (unborn_ >= kMostUnborn) return kNoRoom;
+      if (const int error = conceive(child)) return wait_or(error);
     }
     const int error = run->send_to(child);
     // What is heard of the child before waits for this.
     if (error == 0) return channel().attach(run) ? 0 : ESRCH;
     if (error == EPIPE || error == ECONNRESET) continue;  // it has died meanwhile
     fresh_.push_front(std::move(child));
-    return error;
+    return wait_or(error);
   }
+}
+
+// Of each child that is under way the server has an end, or will have: once enough are
+// born to be told of, there are fewer.
+int ChildPool::wait_or(int error) const {
+  return error == EMFILE && unborn_ >= kBirthsPerNote ? kNoRoom : error;
 }
 
 int ChildPool::conceive(WarmChild& out) {
@@ -71,6 +124,7 @@ int ChildPool::conceive(WarmChild& out) {
   out = {.number = ++last, .socket = std::move(ends.first)};
   if (!channel().listen_to(out.number, out.socket.get())) return ENOMEM;
   births_.push_back({out.number, std::move(ends.second)});
+  ++unborn_;
   if (births_.size() >= kMostAtOnce) ask_for_births();
   return 0;
 }
@@ -96,10 +150,13 @@ void ChildPool::ask() {
   const std::size_t want = set_back_ ? 0 : warm_;
   const std::size_t more = want > fresh_.size() ? want - fresh_.size() : 0;
   if (more > warm_ / 2 || !births_.empty()) {
-    for (WarmChild child; fresh_.size() < want && conceive(child) == 0;) {
+    for (WarmChild child; fresh_.size() < want && unborn_ < kMostUnborn;) {
+      if (conceive(child) != 0) {
+        set_back();
+        break;
+      }
       fresh_.push_back(std::move(child));
     }
-    if (fresh_.size() < want) set_back();
   }
   ask_for_births();
 }
@@ -155,11 +212,16 @@ bool ChildPool::forget_idle(std::uint64_t number) {
 }
 
 void ChildPool::take_back(WarmChild child, const std::string& kind) {
-  std::lock_guard lock(mutex_);
-  if (closed_ || used_count_ >= most_used_) return;
-  used_[kind].push_front({std::move(child), Clock::now()});
-  ++used_count_;
-  expire_used_later();
+  bool wanted = false;
+  {
+    std::lock_guard lock(mutex_);
+    if (closed_ || used_count_ >= most_used_) return;
+    used_[kind].push_front({std::move(child), Clock::now()});
+    ++used_count_;
+    expire_used_later();
+    wanted = !waiting_.empty();
+  }
+  if (wanted) start_waiting();
 }
 
 void ChildPool::let_go(std::uint64_t child) {
@@ -212,8 +274,17 @@ void ChildPool::expire_used() {
 }
 
 void ChildPool::lost() {
-  std::lock_guard lock(mutex_);
-  closed_ = true;
+  decltype(waiting_) waiting;
+  {
+    std::lock_guard lock(mutex_);
+    closed_ = true;
+    waiting.swap(waiting_);
+    forget_all();
+  }
+  for (const auto& run : waiting) run->lost();
+}
+
+void ChildPool::forget_all() {
   fresh_.clear();
   used_.clear();
   used_count_ = 0;

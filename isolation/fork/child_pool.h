@@ -6,7 +6,7 @@
 // few jobs of that kind. A job is over when its child has said all; the child's own end
 // is not waited for, but seen to. Each job goes to one child that this side has chosen,
 // so it is known at any time who runs what, and a job whose child died before it read it
-// goes to another.
+// goes to another. Where many children are not born yet, jobs wait here until some are.
 //
 // Threads: start() from any; everything else on the reactor.
 #pragma once
@@ -43,8 +43,11 @@ class ChildPool final : public Nursery, public std::enable_shared_from_this<Chil
                                          std::size_t warm, std::size_t used);
   ChildPool(const std::shared_ptr<Channel>& channel, std::size_t warm, std::size_t used);
 
-  // Each goes to an idle child, or to a new one.
+  // Each goes to an idle child, or to a new one, as soon as one may be asked for.
   void start(std::span<const std::shared_ptr<ForkRun>> runs);
+
+  // False: it does not wait here. Else it never will again.
+  bool withdraw(const ForkRun& run);
 
   // The run is over, and its child waits for another of `kind`.
   void take_back(WarmChild child, const std::string& kind);
@@ -56,6 +59,7 @@ class ChildPool final : public Nursery, public std::enable_shared_from_this<Chil
   void close();
 
   void settle() override;
+  void born() override;
   bool gone(const Reply& reply) override;
   void lost() override;
 
@@ -74,11 +78,19 @@ class ChildPool final : public Nursery, public std::enable_shared_from_this<Chil
   // How long no child is asked for after one could not be had, if no job needs it.
   static constexpr auto kSetback = std::chrono::milliseconds(100);
 
+  // Of assign(): it is to wait until more children are born.
+  static constexpr int kNoRoom = -1;
+  using Refused = std::vector<std::pair<std::shared_ptr<ForkRun>, int>>;
+  static void refuse(const Refused& runs);
+  void start_waiting();  // on the reactor
+
   // With the mutex held.
-  int assign(const std::shared_ptr<ForkRun>& run);  // 0, or errno
-  int conceive(WarmChild& out);                     // likewise; it is asked for by ask()
+  int assign(const std::shared_ptr<ForkRun>& run);  // 0, kNoRoom, or errno
+  int wait_or(int error) const;
+  int conceive(WarmChild& out);  // likewise; it is asked for by ask()
   bool pop_idle(const std::string& kind, WarmChild& out);
   bool forget_idle(std::uint64_t child);
+  void forget_all();
   void ask();
   void ask_for_births();
   void set_back();
@@ -105,6 +117,8 @@ class ChildPool final : public Nursery, public std::enable_shared_from_this<Chil
   std::deque<WarmChild> fresh_;                        // the oldest first
   std::map<std::string, std::deque<UsedChild>> used_;  // by kind; the newest first
   std::vector<Birth> births_;                          // not asked for yet
+  std::size_t unborn_ = 0;  // at most: those that are not known to be born
+  std::deque<std::shared_ptr<ForkRun>> waiting_;  // for room, the oldest first
   std::unordered_map<std::uint64_t, Clock::time_point> leaving_;  // since when
 };
 

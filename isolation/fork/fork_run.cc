@@ -60,14 +60,15 @@ int ForkRun::send_to(WarmChild& child) {
   return 0;
 }
 
-void ForkRun::heard() {
-  if (over()) return;
-  const Rest rest = read_some(kRoundsAtOnce);
-  if (rest == Rest::kNow) {  // it is not told of again
-    boost::asio::post(context_, [self = shared_from_this(), this] { heard(); });
-  } else if (done_ && !verdict()) {
-    conclude_done();
+bool ForkRun::heard() {
+  if (over()) return false;
+  if (read_some(kRoundsAtOnce) == Rest::kNow) {  // it is not told of again
+    boost::asio::post(context_, [self = shared_from_this(), this] {
+      if (heard()) tell_end();
+    });
+    return false;
   }
+  return done_ && !verdict();
 }
 
 ForkRun::Rest ForkRun::read_some(int rounds) {
@@ -158,10 +159,29 @@ void ForkRun::refuse_stream(const char* why) {
 
 void ForkRun::ask_to_stop() {
   told_to_stop_ = true;
+  if (end_in_line()) return;
   JobHead head;
   head.what = JobHead::What::kStop;
   head.run = value(job_->lease.fence);
   send(child_.socket.get(), &head, sizeof head, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+void ForkRun::signal(int number, bool group) noexcept {
+  if (number_ != 0) return ChildRun::signal(number, group);
+  boost::asio::post(context_, [self = shared_from_this(), this, number, group] {
+    if (!over() && !end_in_line()) ChildRun::signal(number, group);
+  });
+}
+
+void ForkRun::heed() noexcept {
+  if (asked_class()) signal(SIGKILL, true);
+}
+
+bool ForkRun::end_in_line() {
+  const auto pool = pool_.lock();
+  if (!pool || !pool->withdraw(*this)) return false;
+  refuse(*asked_class(), {Code::kCancelled, "it was stopped before it began", "fork"});
+  return true;
 }
 
 void ForkRun::refuse_resource(int error) {
@@ -215,12 +235,10 @@ void ForkRun::begin_again(const Reply& reply) {
   unread_ = false;
   const auto self = std::static_pointer_cast<ForkRun>(shared_from_this());
   pool->start({&self, 1});
-  // Whoever asked meanwhile found no process to signal.
-  if (asked_class()) signal(SIGKILL, true);
+  heed();
 }
 
-// Its child waits for the next job, or ends.
-void ForkRun::conclude_done() {
+void ForkRun::tell_end() {
   Reply reply;
   reply.cpu_us = done_->cpu_us;
   reply.max_rss_kib = done_->max_rss_kib;

@@ -30,8 +30,12 @@ class ForkRun final : public ChildRun {
   int send_to(WarmChild& child);
   // No child or memory could be had for it.
   void refuse_resource(int error);
+  // On the reactor, after it was given to a child: whoever asked for its end meanwhile
+  // found no process to signal.
+  void heed() noexcept;
 
-  void heard() override;
+  bool heard() override;
+  void tell_end() override;  // its child waits for the next job, or ends
   void ended(const Reply& reply) override;
 
  private:
@@ -39,6 +43,7 @@ class ForkRun final : public ChildRun {
   static constexpr int kMaxChildren = 3;
 
   void ask_to_stop() override;
+  void signal(int number, bool group) noexcept override;
   void release() override;
 
   // Whether there is more to read.
@@ -48,7 +53,7 @@ class ForkRun final : public ChildRun {
   bool take_frame(const FrameStep& frame);
   void refuse_stream(const char* why);
   Outcome conclude(const Reply& reply);
-  void conclude_done();
+  bool end_in_line();  // true: it waited for a child, and is over
   bool never_began(const Reply& reply) const;
   void begin_again(const Reply& reply);
 

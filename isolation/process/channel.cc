@@ -241,6 +241,8 @@ void Channel::uncork() {
 
 void Channel::hear(std::span<const std::uint64_t> children) {
   cork();
+  // Their ends are told together: one commit, and one claim of the jobs that follow.
+  std::vector<std::shared_ptr<ChildRun>> ended;
   for (const std::uint64_t child : children) {
     auto run = find_run(child);
     if (!run) {
@@ -253,7 +255,11 @@ void Channel::hear(std::span<const std::uint64_t> children) {
       if (nursery) nursery->settle();
       run = find_run(child);
     }
-    if (run) run->heard();
+    if (run && run->heard()) ended.push_back(std::move(run));
+  }
+  for (std::size_t i = 0; i < ended.size(); ++i) {
+    if (i + 1 < ended.size()) ended[i]->expect_more_ends();
+    ended[i]->tell_end();
   }
   uncork();
 }
@@ -272,6 +278,7 @@ void Channel::settle(const Reply& reply) {
     nursery = nursery_.lock();
   }
   if (!nursery) return;
+  if (reply.what == Reply::What::kBirths) return nursery->born();
   if (nursery->gone(reply)) return;
   // It was given a job while this was looked up.
   if (const auto run = take_run(reply)) run->ended(reply);

@@ -44,6 +44,8 @@ class Nursery {
   virtual ~Nursery() = default;
   // Returns when every child that was given a job before this call is attached to it.
   virtual void settle() = 0;
+  // kBirths.
+  virtual void born() = 0;
   // kEnded or kNotForked. False: it has not this child, which may run a job by now.
   virtual bool gone(const Reply& reply) = 0;
   virtual void lost() = 0;  // the server died, and all of them with it

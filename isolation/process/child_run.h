@@ -73,8 +73,14 @@ class ChildRun : public Run, public std::enable_shared_from_this<ChildRun> {
 
   // It has run for a while: from now on its descriptors are waited for.
   virtual void watch() {}
-  // Of a forked one: it has said something, or has ended.
-  virtual void heard() {}
+  // Of a forked one: it has said something, or has ended. True: it has said all, and
+  // tell_end() is to follow.
+  virtual bool heard() { return false; }
+  // Others are told next, without a wait in between: they can be stored together.
+  void expect_more_ends() noexcept {
+    if (RunSink* const to = sink()) to->expect_more_ends();
+  }
+  virtual void tell_end() {}
   // The server's last word on it.
   virtual void ended(const Reply& reply) = 0;
   // The server died, and the child with it.
@@ -88,7 +94,7 @@ class ChildRun : public Run, public std::enable_shared_from_this<ChildRun> {
   virtual void ask_to_stop() = 0;  // on the reactor
   virtual void release() = 0;      // closes descriptors and timers
 
-  void signal(int number, bool group) noexcept;
+  virtual void signal(int number, bool group) noexcept;
   // Ends the run: releases, and tells the sink. Nothing the second time.
   void finish(Outcome outcome);
   // An outcome that carries what the reply says, with no class yet.

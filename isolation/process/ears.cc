@@ -5,6 +5,13 @@
 #include <array>
 
 namespace carrel::process {
+namespace {
+
+// While jobs are short, others have ended by the time that some were dealt with: asking
+// once more costs less than a turn of the reactor, which has other work too, though.
+constexpr int kRounds = 4;
+
+}  // namespace
 
 bool Ears::open() {
   UniqueFd set(epoll_create1(EPOLL_CLOEXEC));
@@ -35,11 +42,13 @@ void Ears::wait() {
                     if (error) return;
                     std::array<epoll_event, 64> events;
                     std::array<std::uint64_t, 64> children;
-                    const int count =
-                        epoll_wait(set_.native_handle(), events.data(), events.size(), 0);
-                    for (int i = 0; i < count; ++i) children[i] = events[i].data.u64;
-                    if (count > 0)
+                    for (int round = 0; round < kRounds && set_.is_open(); ++round) {
+                      const int count = epoll_wait(set_.native_handle(), events.data(),
+                                                   events.size(), 0);
+                      if (count <= 0) break;
+                      for (int i = 0; i < count; ++i) children[i] = events[i].data.u64;
                       heard_({children.data(), static_cast<std::size_t>(count)});
+                    }
                     if (set_.is_open()) wait();
                   });
 }

@@ -20,12 +20,11 @@ namespace {
 constexpr std::size_t kReceive = 64 * 1024;
 constexpr std::size_t kRepliesPerMessage = 64;
 constexpr int kHoldMs = 1;
-// Each is a descriptor of this process. A client that wants more is heard when they are
-// born.
-constexpr std::size_t kMostUnborn = 256;
 
-// A forked child that ended well has mostly said so itself before.
+// A forked child that ended well has mostly said so itself before. A host that waits to
+// be told of births has others that are not born yet.
 bool can_wait(const Reply& reply) {
+  if (reply.what == Reply::What::kBirths) return true;
   return reply.what == Reply::What::kEnded && reply.run >= kFirstForked &&
          reply.status == 0;
 }
@@ -54,9 +53,8 @@ void Server::run() {
               {control_.get(), POLLIN, 0},
               {host_.get(), POLLIN, 0}};
     for (const auto& client : clients_) {
-      const int hear = client.wanted.size() < kMostUnborn ? POLLIN : 0;
       const int tell = client.stuck ? POLLOUT : 0;
-      polled.push_back({client.socket.get(), static_cast<short>(hear | tell), 0});
+      polled.push_back({client.socket.get(), static_cast<short>(POLLIN | tell), 0});
     }
     if (poll(polled.data(), polled.size(), poll_timeout()) < 0) continue;
     if (polled[2].revents != 0) end_all();
@@ -65,7 +63,11 @@ void Server::run() {
     for (std::size_t i = 3; i < polled.size(); ++i) {
       Client& client = clients_[i - 3];
       if ((polled[i].revents & POLLOUT) != 0) client.stuck = false;
-      if ((polled[i].revents & (POLLIN | POLLHUP | POLLERR)) != 0) serve(client);
+      if ((polled[i].revents & (POLLHUP | POLLERR)) != 0) {
+        drop(client);  // nobody wants any more what it still asks for
+      } else if ((polled[i].revents & POLLIN) != 0) {
+        serve(client);
+      }
     }
     for (auto& client : clients_) flush(client);
     std::erase_if(clients_, [](const Client& client) { return client.gone; });
@@ -159,6 +161,7 @@ void Server::serve(Client& client) {
       fds.pop_back();
     }
     if (failed.error != 0) {
+      if (head.ask == Ask::kFork) note_birth(client);
       tell(client, failed);
     } else if (head.ask == Ask::kFork) {
       if (!fds.empty()) client.wanted.push_back({head.run, std::move(fds.front())});
@@ -179,6 +182,7 @@ void Server::breed() {
 void Server::fork_child(Client& client) {
   const Unborn next = std::move(client.wanted.front());
   client.wanted.pop_front();
+  note_birth(client);
   const pid_t pid = fork();
   if (pid == 0) {
     become_leader(pid_);
@@ -195,8 +199,15 @@ void Server::fork_child(Client& client) {
   const int error = errno;
   tell(client, {.run = next.number, .what = Reply::What::kNotForked, .error = error});
   for (const Unborn& other : std::exchange(client.wanted, {})) {
+    note_birth(client);
     tell(client, {.run = other.number, .what = Reply::What::kNotForked, .error = error});
   }
+}
+
+void Server::note_birth(Client& client) {
+  if (++client.untold_births < kBirthsPerNote) return;
+  client.untold_births = 0;
+  tell(client, {.what = Reply::What::kBirths});
 }
 
 void Server::spawn_job(Client& client, const RequestHead& head, std::string_view body,
@@ -228,6 +239,7 @@ void Server::signal_run(Client& client, const RequestHead& head) {
                    [&](const Unborn& child) { return child.number == head.run; });
   if (unborn == client.wanted.end()) return;  // it has ended
   client.wanted.erase(unborn);
+  note_birth(client);
   tell(client, {.run = head.run, .what = Reply::What::kEnded, .status = head.signal});
 }
 

@@ -39,6 +39,7 @@ class Server {
     std::uint32_t number = 0;
     std::vector<Reply> replies;      // not sent yet
     std::deque<Unborn> wanted;       // to be forked for it yet
+    std::size_t untold_births = 0;   // fewer than kBirthsPerNote
     Clock::time_point hold_until{};  // when those that it may hear of later are told of
     bool urgent = false;             // one of them it must hear of now
     bool stuck = false;              // its socket is full
@@ -53,6 +54,8 @@ class Server {
   // Forks one child, if a client wants one; each client in its turn.
   void breed();
   void fork_child(Client& client);
+  // One of those that the client asked for waits no more.
+  static void note_birth(Client& client);
   void spawn_job(Client& client, const RequestHead& head, std::string_view body,
                  std::vector<UniqueFd>& fds);
 

@@ -55,6 +55,7 @@ struct Reply {
     kEnded,       // status, cpu_us, max_rss_kib
     kNotForked,   // error: no process, memory or descriptor for it
     kNotSpawned,  // error, stage: the program could not be executed
+    kBirths,      // so many more children as kBirthsPerNote are born, or will never be
   };
   // Where a start failed. Those after kExecute belong to sandboxes (sandbox/stage.h).
   enum class Stage : std::uint8_t {
@@ -157,6 +158,12 @@ class Reader {
 
 // Forked children have numbers from here, what is spawned has lower ones.
 inline constexpr std::uint64_t kFirstForked = 1ULL << 63;
+
+// A host asks for no more than kMostUnborn children that it does not know to be born:
+// each is a descriptor that is under way, and what it says next, as a signal, is heard
+// of before they are.
+inline constexpr std::size_t kMostUnborn = 128;
+inline constexpr std::size_t kBirthsPerNote = 32;
 
 // Host → forked child.
 struct JobHead {

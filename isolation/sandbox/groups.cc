@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -20,6 +21,8 @@ namespace {
 
 using process::UniqueFd;
 using Stage = process::Reply::Stage;
+
+constexpr const char* kFolder = "carrel-";
 
 int write_at(int folder, const std::string& name, const std::string& text) {
   const UniqueFd file(openat(folder, name.c_str(), O_WRONLY | O_CLOEXEC));
@@ -85,6 +88,14 @@ void wait_until_empty(int folder) {
   }
 }
 
+// Of groups: not of those in which a process is.
+void remove_groups(int parent, const std::string& name, int folder) {
+  for (const auto& group : folders_in(folder)) {
+    unlinkat(folder, group.c_str(), AT_REMOVEDIR);
+  }
+  unlinkat(parent, name.c_str(), AT_REMOVEDIR);
+}
+
 // When the room has gone: ends what is left in the groups of `name` and removes them,
 // then it.
 [[noreturn]] void keep_clean(int parent, const std::string& name, int alive) {
@@ -99,11 +110,41 @@ void wait_until_empty(int folder) {
   const UniqueFd folder(openat(parent, name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   write_at(folder.get(), "cgroup.kill", "1");
   wait_until_empty(folder.get());
-  for (const auto& group : folders_in(folder.get())) {
-    unlinkat(folder.get(), group.c_str(), AT_REMOVEDIR);
-  }
-  unlinkat(parent, name.c_str(), AT_REMOVEDIR);
+  remove_groups(parent, name, folder.get());
   _exit(0);
+}
+
+// Removes what rooms have left that were killed together with what cleans up after them.
+// A room holds the lock of its folder for as long as it lives, in whatever namespace.
+void sweep(int parent) {
+  for (const auto& name : folders_in(parent)) {
+    if (!name.starts_with(kFolder)) continue;
+    const UniqueFd folder(
+        openat(parent, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    if (!folder || flock(folder.get(), LOCK_EX | LOCK_NB) != 0) continue;
+    remove_groups(parent, name, folder.get());
+  }
+}
+
+// A folder of its own in `parent`, locked; empty, with errno.
+UniqueFd make_folder(int parent, std::string& name) {
+  constexpr int kMostTries = 100;
+  for (int tries = 1; tries <= kMostTries; ++tries) {
+    name = kFolder + std::to_string(getpid());
+    // Another namespace has such a process, too.
+    if (tries > 1) name += "-" + std::to_string(tries);
+    if (mkdirat(parent, name.c_str(), 0755) != 0) {
+      if (errno == EEXIST) continue;
+      return {};
+    }
+    UniqueFd folder(openat(parent, name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    // One that sweeps may have been faster, and removed it.
+    if (folder && flock(folder.get(), LOCK_EX) == 0 &&
+        faccessat(folder.get(), "cgroup.procs", F_OK, 0) == 0) {
+      return folder;
+    }
+  }
+  return {};
 }
 
 }  // namespace
@@ -135,8 +176,10 @@ Setback Groups::open(Plan& plan, const std::string& configured, uid_t owner) {
       faccessat(parent.get(), "cgroup.procs", F_OK, 0) != 0) {
     return missing(ENOTSUP);  // a folder, but no group of version 2
   }
-  const std::string name = "carrel-" + std::to_string(getpid());
-  if (mkdirat(parent.get(), name.c_str(), 0755) != 0) return missing(errno);
+  sweep(parent.get());
+  std::string name;
+  folder_ = make_folder(parent.get(), name);
+  if (!folder_) return missing(errno);
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) return missing(errno);
   UniqueFd seen(ends[0]);
@@ -148,8 +191,6 @@ Setback Groups::open(Plan& plan, const std::string& configured, uid_t owner) {
     prctl(PR_SET_NAME, "carrel-janitor");
     keep_clean(parent.get(), name, seen.get());
   }
-  folder_.reset(openat(parent.get(), name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!folder_) return missing(errno);
   const struct {
     Want& want;
     const char* controller;

@@ -1,6 +1,7 @@
 // Apart from enqueue.cc, so that a handler's program needs no engine.
 #include <carrel/sql_transaction.h>
 
+#include "json_text.h"
 #include "transaction/join.h"
 
 namespace carrel::sql {
@@ -13,7 +14,7 @@ Result<void> complete(Context& job, soci::session& session, const Json& result) 
   Finish finish;
   finish.lease = job.job().lease;
   try {
-    if (!result.is_null()) finish.result = result.dump();
+    if (!result.is_null()) finish.result = json_text(result);
   } catch (const Json::exception& e) {
     return fail(Code::kInvalid, std::string("the result is no JSON: ") + e.what(),
                 "transaction");

@@ -141,6 +141,20 @@ TEST_F(ForkHostTest, ABurstOfMoreJobsThanTheServerHasDescriptors_AllRun) {
   }
 }
 
+// A job that finds no descriptor while others are being born waits for them.
+TEST_F(ForkHostTest, ABurstOfMoreJobsThanTheHostHasDescriptors_TheyWaitForOthers) {
+  fork_host(0).run("nothing");
+  const pid_t server = server_pid();
+  const DescriptorLimit limit(0, 150);
+  kill(server, SIGSTOP);
+  const auto jobs = fork_host().start_many("nothing", 400);
+  kill(server, SIGCONT);
+  for (const auto& job : jobs) {
+    const Outcome out = job.sink->wait();
+    EXPECT_EQ(out.klass, OutcomeClass::kOk) << out.error.message;
+  }
+}
+
 TEST_F(ForkHostTest, AnUnknownKindIsRefusedByName) {
   const Outcome out = fork_host().run("nobody_knows_it");
   EXPECT_EQ(out.klass, OutcomeClass::kFailed);

@@ -164,6 +164,40 @@ TEST_F(ForkWarmTest, AJobWhoseChildIsNotBornYetCanBeStoppedOrKilled) {
   EXPECT_EQ(killed.signal, SIGKILL);
 }
 
+// The server hears of no more than it can have forked soon; others wait in the host.
+TEST_F(ForkWarmTest, BehindManyUnbornChildrenAJobIsStoppedOrKilledAtOnce) {
+  Host host("fork", {}, 0);
+  const pid_t server = server_pid();
+  kill(server, SIGSTOP);
+  auto jobs = host.start_many("pid", 600);
+  jobs[598].run->request_stop(StopReason::kTimeout);
+  jobs[599].run->kill();
+  EXPECT_EQ(jobs[598].sink->wait().klass, OutcomeClass::kWallTimeout);
+  EXPECT_EQ(jobs[599].sink->wait().klass, OutcomeClass::kCancelled);
+  // These are asked for: the server is told, and hears of it before it has forked them.
+  jobs[126].run->kill();
+  host.settle();
+  kill(server, SIGCONT);
+  const Outcome killed = jobs[126].sink->wait();
+  EXPECT_EQ(killed.klass, OutcomeClass::kCancelled);
+  EXPECT_EQ(killed.signal, SIGKILL);
+  for (std::size_t i = 0; i < 598; ++i) {
+    if (i != 126) pid_of(jobs[i].sink->wait());
+  }
+}
+
+TEST_F(ForkWarmTest, WhatAHostThatIsGoneHadAskedForIsNotForked) {
+  const pid_t server = server_pid();
+  const auto before = std::stol(Host("fork", {}, 0).run("births").result);
+  kill(server, SIGSTOP);
+  { const Host gone("fork", {}, 100); }
+  // The server hears of this one later.
+  Host host("fork", {}, 0);
+  const auto counted = host.start("births");
+  kill(server, SIGCONT);
+  EXPECT_EQ(counted.sink->wait().result, std::to_string(before + 1));
+}
+
 TEST_F(ForkWarmTest, ALargeJobThatIsStoppedBeforeItsChildReadsItDoesNotBegin) {
   Host host("fork", {}, 0);
   const pid_t server = server_pid();

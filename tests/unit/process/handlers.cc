@@ -3,6 +3,8 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <pthread.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -24,6 +26,7 @@ namespace {
 int listener = -1;
 pid_t preloaded_by = -1;
 pid_t hooked_by = -1;
+std::atomic<std::int64_t>* births = nullptr;  // forks of the server, and of its jobs
 int port = 0;
 
 // The one descriptor beside stdio that a job's process has.
@@ -71,6 +74,7 @@ void add_plain(Handlers& h) {
   h.handle("hooks", [](Context&) {
     return Json{preloaded_by == getppid(), hooked_by == getpid()};
   });
+  h.handle("births", [](Context&) { return births->load(); });
   h.handle("pid", [](Context&) { return static_cast<std::int64_t>(getpid()); });
   h.handle("other_pid", [](Context&) { return static_cast<std::int64_t>(getpid()); });
   h.handle("print", [](Context&) { std::printf("from a job;"); });
@@ -236,7 +240,14 @@ void add_stubborn(Handlers& h) {
 }  // namespace
 
 void add_hooks(Handlers& handlers) {
-  handlers.preload([] { preloaded_by = getpid(); });
+  handlers.preload([] {
+    preloaded_by = getpid();
+    void* const shared = mmap(nullptr, sizeof *births, PROT_READ | PROT_WRITE,
+                              MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (shared == MAP_FAILED) throw std::runtime_error("no shared memory");
+    births = new (shared) std::atomic<std::int64_t>(0);
+    pthread_atfork([] { ++*births; }, nullptr, nullptr);
+  });
   handlers.after_fork_child([] { hooked_by = getpid(); });
 }
 

@@ -69,6 +69,18 @@ TEST_F(SandboxGroup, RoomKilled_ItsGroupsAreRemoved) {
   EXPECT_TRUE(eventually([&] { return groups() == 0; }));
 }
 
+// What cleans up after a room is killed with it then.
+TEST_F(SandboxGroup, ServerKilled_TheNextRoomRemovesTheGroupsOfTheLast) {
+  REQUIRE_SANDBOX(profile);
+  ASSERT_TRUE(eventually([&] { return groups() == 0; }));
+  const auto job = start({"/hostile/deaf", "1000000"});
+  ::kill(server_pid(), SIGKILL);
+  EXPECT_EQ(job.sink->wait().klass, OutcomeClass::kWorkerLost);
+  const Outcome out = run({"true"});
+  EXPECT_EQ(out.klass, OutcomeClass::kOk) << out.error.message;
+  EXPECT_EQ(groups(), 1U) << "the room's own";
+}
+
 TEST_F(SandboxGroup, HostEndsTogetherWithItsEngine_ItsGroupsAreRemoved) {
   REQUIRE_SANDBOX(profile);
   ASSERT_TRUE(eventually([&] { return groups() == 0; }));
