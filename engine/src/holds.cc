@@ -49,17 +49,53 @@ Holds::Holds(Store& store, Setup setup)
       tick_(std::max(setup_.beat * 9 / 10, Duration{1000})),
       source_(store.claim_source()) {}
 
+class Holds::Visit {
+ public:
+  explicit Visit(std::shared_ptr<Door> door) : door_(std::move(door)) { enter(); }
+  ~Visit() { leave(); }
+  Visit(const Visit&) = delete;
+  Visit& operator=(const Visit&) = delete;
+
+  // False: the door is closed, and the holds are gone or about to be.
+  bool enter() {
+    const std::lock_guard lock(door_->mutex);
+    if (door_->closed) return false;
+    ++door_->inside;
+    return inside_ = true;
+  }
+  void leave() {
+    const std::lock_guard lock(door_->mutex);
+    if (std::exchange(inside_, false) && --door_->inside == 0) door_->left.notify_all();
+  }
+  bool inside() const noexcept { return inside_; }
+
+ private:
+  const std::shared_ptr<Door> door_;
+  bool inside_ = false;
+};
+
 Holds::~Holds() {
+  {
+    const std::lock_guard lock(door_->mutex);
+    door_->closed = true;
+  }
   {
     const std::lock_guard lock(mutex_);
     closing_ = true;
     for (const auto& [number, place] : waiting_) place->changed.notify_all();
   }
   if (source_) source_->interrupt();
+  {
+    std::unique_lock lock(door_->mutex);
+    door_->left.wait(lock, [&] { return door_->inside == 0; });
+  }
   wake_.notify_all();
   guard_wake_.notify_all();
   if (thread_.joinable()) thread_.join();
   if (guard_.joinable()) guard_.join();
+  for (const auto& [number, place] : held_) {
+    if (!place->ended) place->lost.request_stop();
+  }
   if (rests_.empty()) return;
   std::unique_lock lock(mutex_);
   end_rests(lock);
@@ -80,10 +116,15 @@ Result<void> Holds::hold(const Limit& limit, const Run& run, Duration wait,
                          const std::stop_token& stop) {
   if (stop.stop_requested())
     return failure(Code::kCancelled, limit, "the caller gave up");
+  Visit visit(door_);
+  if (!visit.inside()) return failure(Code::kCancelled, limit, "the engine ends");
   const auto until = Steady::now() + std::clamp(wait, Duration{0}, kYear);
   const auto place = std::make_shared<Place>();
   {
     const std::lock_guard lock(mutex_);
+    if (auto ok = start_threads(); !ok) {
+      return failure(ok.error().code, limit, std::move(ok.error().message));
+    }
     place->interrupts = interrupts_;
   }
   {
@@ -94,11 +135,16 @@ Result<void> Holds::hold(const Limit& limit, const Run& run, Duration wait,
     });
     if (auto ok = enter(place, limit, until); !ok) return ok;
   }
+  visit.leave();
   try {
     run(place->lost.get_token());
   } catch (...) {
-    std::ignore = leave(place);
+    if (visit.enter()) std::ignore = leave(place);
     throw;
+  }
+  if (!visit.enter()) {
+    return failure(Code::kStale, limit,
+                   "the engine ended first: its place comes free when its lease ends");
   }
   if (auto ok = leave(place); !ok) {
     return failure(ok.error().code, limit, std::move(ok.error().message));
@@ -146,7 +192,6 @@ Result<void> Holds::enter(const PlacePtr& place, const Limit& limit,
     if (!place->granted) {
       place->queued = true;
       ++queued_;
-      start_threads();
       wake_thread();
       // Where the thread was quicker it is on its way, however short the wait is.
       const auto end = coming ? std::max(until, Steady::now() + tick_) : until;
@@ -161,7 +206,6 @@ Result<void> Holds::enter(const PlacePtr& place, const Limit& limit,
       return why;
     }
     if (!fenced(place->renewed, setup_.lease)) {
-      start_threads();
       wake_thread();
       guard_wake_.notify_one();
       return {};
@@ -169,7 +213,6 @@ Result<void> Holds::enter(const PlacePtr& place, const Limit& limit,
     // The answer took nearly as long as the lease.
     place->ended = true;
     rests_.push_back({finish_of(place->lease, Verdict::kCancelled), place});
-    start_threads();
     wake_thread();
     return failure(Code::kUnavailable, limit, "the store answered too late");
   }
@@ -237,7 +280,6 @@ Result<void> Holds::leave(const PlacePtr& place) {
     if (!answer && answer.error().code == Code::kUnavailable) {
       held_all_through = !fenced(place->renewed, setup_.lease);
       rests_.push_back({finish, place});
-      start_threads();
       wake_thread();
     } else {
       held_.erase(place->number);

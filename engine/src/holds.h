@@ -43,7 +43,9 @@ class Holds {
     LogFn log;
   };
   Holds(Store& store, Setup setup);
-  ~Holds();  // nobody is in hold() any more
+  // Waits for those that are in hold(), who give up, but for code that holds: that may be
+  // a handler's that was abandoned. It is told that its place is lost.
+  ~Holds();
 
   using Run = std::function<void(const std::stop_token&)>;
   // Engine::hold, without its value. What `run` throws comes through.
@@ -70,6 +72,15 @@ class Holds {
     std::stop_source lost;
   };
   using PlacePtr = std::shared_ptr<Place>;
+  // How many callers are in here, but for those whose code holds. They keep it: who comes
+  // back from such code may find that this object is gone.
+  struct Door {
+    std::mutex mutex;
+    std::condition_variable left;
+    std::size_t inside = 0;
+    bool closed = false;
+  };
+  class Visit;
   using Lock = std::unique_lock<std::mutex>;
   // A place that a hold has given up, or could not finish: the thread ends it.
   struct Rest {
@@ -90,7 +101,7 @@ class Holds {
   void end_claim(std::uint64_t number, bool answered);
   void grant(const Claimed& claimed, Duration renewed);
   void wake_thread();
-  void start_threads();
+  Result<void> start_threads();
   bool idle() const;
   void claim_for_all(Lock& lock, Steady::time_point until);
   void beat(Lock& lock);
@@ -110,6 +121,7 @@ class Holds {
   const Duration tick_;
   const std::unique_ptr<ClaimSource> source_;  // nullptr: the store has none
 
+  const std::shared_ptr<Door> door_ = std::make_shared<Door>();
   std::mutex mutex_;
   std::condition_variable wake_;        // the thread
   std::condition_variable guard_wake_;  // the fence

@@ -1,5 +1,6 @@
 // What holds need beside those who call: claims for who waits, beats, and the fence.
 #include <algorithm>
+#include <system_error>
 #include <utility>
 
 #include "boot_time.h"
@@ -25,7 +26,6 @@ void Holds::end_claim(std::uint64_t number, bool answered) {
   claiming_.erase(number);
   if (answered) return;
   lost_claim_ = std::max(lost_claim_, number);
-  start_threads();
   wake_thread();
 }
 
@@ -54,10 +54,15 @@ void Holds::grant(const Claimed& claimed, Duration renewed) {
   place->changed.notify_all();
 }
 
-void Holds::start_threads() {
-  if (thread_.joinable() || closing_) return;
-  thread_ = named_thread("carrel-hold", [this] { work(); });
-  guard_ = named_thread("carrel-fence", [this] { guard(); });
+Result<void> Holds::start_threads() {
+  if (closing_) return {};
+  try {
+    if (!thread_.joinable()) thread_ = named_thread("carrel-hold", [this] { work(); });
+    if (!guard_.joinable()) guard_ = named_thread("carrel-fence", [this] { guard(); });
+  } catch (const std::system_error& e) {
+    return fail(Code::kUnavailable, std::string("it cannot make a thread: ") + e.what());
+  }
+  return {};
 }
 
 void Holds::wake_thread() { wake_.notify_one(); }

@@ -10,15 +10,23 @@
 
 namespace carrel {
 
-// `name`: at most 15 bytes, shown by ps, top and /proc.
+// `name`: at most 15 bytes, shown by ps, top and /proc. Throws what std::thread does.
 template <class F>
 std::thread named_thread(const char* name, F f) {
-  sigset_t all;
-  sigset_t before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);  // the new thread inherits it
-  std::thread thread(std::move(f));
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  struct Blocked {
+    sigset_t before;
+    Blocked() {
+      sigset_t all;
+      sigfillset(&all);
+      pthread_sigmask(SIG_SETMASK, &all, &before);
+    }
+    ~Blocked() { pthread_sigmask(SIG_SETMASK, &before, nullptr); }
+  };
+  std::thread thread;
+  {
+    const Blocked inherited;
+    thread = std::thread(std::move(f));
+  }
   pthread_setname_np(thread.native_handle(), name);
   return thread;
 }

@@ -241,6 +241,31 @@ TEST(Hold, AProducerAndAnInlineEngineMayHold) {
   }));
 }
 
+TEST(Hold, AHandlerThatWasAbandonedWhileItHoldsOutlivesTheEngine) {
+  Gate gate;
+  std::promise<std::pair<Result<void>, bool>> answer;
+  {
+    Engine engine = open(memory_config());
+    engine.handle("deaf", [&](Context&) {
+      bool told = false;
+      auto held = engine.hold("k", 1, [&](std::stop_token lost) {
+        gate.pass();
+        told = lost.stop_requested();
+      });
+      answer.set_value({std::move(held), told});
+    });
+    ASSERT_TRUE(engine.enqueue("deaf"));
+    ASSERT_TRUE(engine.start());
+    gate.wait_for(1);
+    engine.stop(0s);
+  }
+  gate.open();
+  const auto [held, told] = answer.get_future().get();
+  EXPECT_TRUE(told) << "its place is not kept any more";
+  ASSERT_FALSE(held);
+  EXPECT_EQ(held.error().code, Code::kStale) << held.error().message;
+}
+
 TEST(Hold, BadArgumentsAreRefusedByName) {
   Engine engine = open(memory_config());
   const auto expect_bad = [](const Result<void>& answer, const char* what) {
