@@ -6,6 +6,7 @@
 
 #include "engine_impl.h"
 #include "held_key.h"
+#include "wording.h"
 
 namespace carrel {
 namespace {
@@ -24,7 +25,9 @@ Result<Json> result_of(const JobRecord& job) {
   if (job.state == State::kCancelled)
     return fail(Code::kCancelled, name + " was cancelled");
   Error error{Code::kFailed, name + " was discarded"};
-  if (!job.attempts.empty()) {
+  if (job.attempt == 0) {
+    error.message += ": " + why_discarded(job);
+  } else if (!job.attempts.empty()) {
     const Attempt& last = job.attempts.back();
     error.message = last.message;
     error.native = last.native;

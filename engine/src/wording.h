@@ -1,6 +1,8 @@
 // How error messages name things.
 #pragma once
 
+#include <carrel/job.h>
+
 #include <optional>
 #include <span>
 #include <string>
@@ -22,5 +24,8 @@ std::string quote(std::string_view name);
 
 // `a, b, c`; `none` for an empty list.
 std::string joined(std::span<const std::string> names);
+
+// Why a discarded job was: what its last attempt said, or that it never began.
+std::string why_discarded(const JobRecord& job);
 
 }  // namespace carrel

@@ -105,8 +105,9 @@ class Engine {
   ~Engine();  // stop(0s), if started
 
   // Registers what runs a kind of job. An error (registered twice, engine already
-  // ignited) also comes out of the next ignition, so it may be ignored here. Where the
-  // configuration gives the kind a command, that runs instead and the handler is dropped.
+  // ignited) also comes out of the next ignition, start, run or drain, so it may be
+  // ignored here. Where the configuration gives the kind a command, that runs instead and
+  // the handler is dropped.
   template <class F>
   Result<void> handle(std::string_view kind, F f) {
     return add_handler(kind, make_handler(std::move(f)));
