@@ -60,6 +60,17 @@ TEST(Engine, AJobThatDidNotStartInTimeSaysSo) {
             "job 1 was discarded: it did not start within its time (start_within)");
 }
 
+TEST(Engine, AWaitForAKindThatNothingHereRunsSaysSo) {
+  Engine engine = open(memory_config());
+  engine.handle("thumbnail", [](Context&) {});
+  const auto unknown = engine.enqueue("thumbnial").value();
+  const auto known = engine.enqueue("thumbnail").value();
+  EXPECT_EQ(
+      engine.wait(unknown, 0s).error().message,
+      "job 1 is still available; nothing here runs jobs of kind \"thumbnial\"");
+  EXPECT_EQ(engine.wait(known, 0s).error().message, "job 2 is still available");
+}
+
 TEST(Engine, AUrlThatCannotBeNamesItsPlace) {
   const auto error_of = [](const std::string& toml) {
     const auto ready = open(Config::parse(toml, "c.toml").value()).ignite();
