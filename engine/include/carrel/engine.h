@@ -82,8 +82,9 @@ struct Health {
   std::uint64_t failed = 0;
   std::uint64_t stale = 0;       // finishes and beats refused because the lease was lost
   Duration store_round_trip{0};  // of the counts above
-  std::optional<std::string>
-      store_error;  // why the last call of a worker loop failed, until one succeeds
+  // Why a call of a worker loop failed, until its next succeeds or the store takes a
+  // write.
+  std::optional<std::string> store_error;
 };
 void to_json(Json& j, const Health& h);
 
