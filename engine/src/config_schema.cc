@@ -189,7 +189,8 @@ const KindKey kKindKeys[] = {
      "Isolation `exec`: its working directory, relative to this file; empty: the "
      "host's. In a sandbox: a folder there; empty: its own."},
     {"output", &at<KindConfig, &KindConfig::output>,
-     "Isolation `exec`: what becomes of its standard output. `auto`: JSON is the result as "
+     "Isolation `exec`: what becomes of its standard output. `auto`: JSON is the result "
+     "as "
      "it stands, other text a string without its last newline; `text`: a string of it "
      "all."},
     {"sandbox", &at<KindConfig, &KindConfig::sandbox>,

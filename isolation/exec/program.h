@@ -28,8 +28,8 @@ class Program {
   std::string path() const;
 
   std::vector<std::string> argv_;
-  std::vector<std::string> env_;  // what is the same for every run
-  std::string search_;            // PATH, where the command has no slash
+  std::vector<std::string> env_;        // what is the same for every run
+  std::string search_;                  // PATH, where the command has no slash
   std::optional<SandboxProfile> root_;  // likewise: that it is looked for in
   std::string found_;                   // empty: not found when the kind was made
   std::string cwd_;
@@ -37,8 +37,8 @@ class Program {
 };
 
 // Where execvp would find `name` in `search` ("/bin:/usr/bin"); with `root`, in a sandbox
-// of that profile, which has a root of its own. A file that is there but cannot be executed
-// is the answer only if no other is found. Empty: none.
+// of that profile, which has a root of its own. A file that is there but cannot be
+// executed is the answer only if no other is found. Empty: none.
 std::string find_program(std::string_view name, std::string_view search,
                          const SandboxProfile* root = nullptr);
 

@@ -62,8 +62,10 @@ TEST_F(Jobs, MigrateLeavesAFileToWhoOpensIt) {
   const Said said = carrel({"migrate", "--json"});
   EXPECT_EQ(said.code, 0);
   ASSERT_EQ(said.lines().size(), 1u) << said.out;
-  EXPECT_EQ(said.json()[0], (Json{{"from", nullptr}, {"to", nullptr}, {"applied", false}}));
-  EXPECT_THAT(said.err, HasSubstr("is brought forward by the first program that opens it"));
+  EXPECT_EQ(said.json()[0],
+            (Json{{"from", nullptr}, {"to", nullptr}, {"applied", false}}));
+  EXPECT_THAT(said.err,
+              HasSubstr("is brought forward by the first program that opens it"));
 }
 
 TEST_F(Jobs, ListFiltersAndPages) {

@@ -48,8 +48,9 @@ TEST_F(Usage, ArgumentsThatMakeNoSense) {
   EXPECT_THAT(refused({"enqueue"}), HasSubstr("kind"));
   for (const char* command : {"show", "cancel", "retry"}) {
     for (const std::string id : {"abc", "0", "7x", "18446744073709551615"}) {
-      EXPECT_THAT(refused({command, id}),
-                  HasSubstr("id: expected the id of a job, such as 7, got \"" + id + "\""));
+      EXPECT_THAT(
+          refused({command, id}),
+          HasSubstr("id: expected the id of a job, such as 7, got \"" + id + "\""));
     }
   }
   EXPECT_THAT(refused({"list", "--state", "happy"}),

@@ -65,9 +65,8 @@ TEST(Engine, AWaitForAKindThatNothingHereRunsSaysSo) {
   engine.handle("thumbnail", [](Context&) {});
   const auto unknown = engine.enqueue("thumbnial").value();
   const auto known = engine.enqueue("thumbnail").value();
-  EXPECT_EQ(
-      engine.wait(unknown, 0s).error().message,
-      "job 1 is still available; nothing here runs jobs of kind \"thumbnial\"");
+  EXPECT_EQ(engine.wait(unknown, 0s).error().message,
+            "job 1 is still available; nothing here runs jobs of kind \"thumbnial\"");
   EXPECT_EQ(engine.wait(known, 0s).error().message, "job 2 is still available");
 }
 

@@ -38,9 +38,10 @@ TEST_F(SandboxBasics, AProgramIsLookedForInWhatItsSandboxSees) {
   EXPECT_EQ(text_of(run({"sh", "-c", "echo from /usr"})), "from /usr");
   const Outcome unseen = run({"tool"});
   EXPECT_EQ(unseen.klass, OutcomeClass::kSpawnError);
-  EXPECT_EQ(unseen.error.message,
-            "tool cannot be started: No such file or directory (errno 2); its sandbox sees "
-            "/usr and the mounts of its profile");
+  EXPECT_EQ(
+      unseen.error.message,
+      "tool cannot be started: No such file or directory (errno 2); its sandbox sees "
+      "/usr and the mounts of its profile");
   spec.env["PATH"] = "/tools:/usr/bin";
   profile.mounts.push_back({folder, "/tools", true});
   EXPECT_EQ(text_of(run({"tool"})), "from the host");
