@@ -1,6 +1,7 @@
 #include "arguments.h"
 
 #include <CLI/CLI.hpp>
+#include <charconv>
 
 #include "text.h"
 #include "wording.h"
@@ -36,6 +37,16 @@ CLI::Option* duration(CLI::App* app, const std::string& name, Duration& out,
       ->type_name("DURATION");
 }
 
+// What CLI11 shall say of a text that is the id of no job; empty: it may be one.
+std::string no_job_id(const std::string& text) {
+  constexpr std::uint64_t kLargest = std::uint64_t{1} << 62;
+  std::uint64_t id = 0;
+  const char* const end = text.data() + text.size();
+  const auto [at, error] = std::from_chars(text.data(), end, id);
+  if (error == std::errc() && at == end && id >= 1 && id <= kLargest) return {};
+  return "expected the id of a job, such as 7, got " + quote(text);
+}
+
 CLI::Option* job_ids(CLI::App* app, std::vector<JobId>& out) {
   return app
       ->add_option_function<std::vector<std::uint64_t>>(
@@ -45,7 +56,7 @@ CLI::Option* job_ids(CLI::App* app, std::vector<JobId>& out) {
           },
           "Ids of jobs")
       ->type_name("ID")
-      ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1} << 62));
+      ->check(no_job_id);
 }
 
 void states(CLI::App* app, std::vector<State>& out) {
@@ -151,7 +162,8 @@ void add_show(CLI::App& app, Arguments& out, ShowArgs& a) {
   c->add_option_function<std::uint64_t>(
        "id", [&a](std::uint64_t id) { a.id = JobId{id}; }, "Id of the job")
       ->required()
-      ->type_name("ID");
+      ->type_name("ID")
+      ->check(no_job_id);
   c->add_flag("--result", a.result, "Print only its result");
   c->callback([&] { out.command = a; });
 }

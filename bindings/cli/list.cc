@@ -1,6 +1,7 @@
 #include "commands.h"
 #include "session.h"
 #include "table.h"
+#include "wording.h"
 
 namespace carrel::cli {
 namespace {
@@ -26,9 +27,7 @@ std::string about(const JobRecord& job) {
     }
     return text;
   }
-  if (job.state == State::kDiscarded && !job.attempts.empty()) {
-    return job.attempts.back().message;
-  }
+  if (job.state == State::kDiscarded) return why_discarded(job);
   if (job.state == State::kCompleted) return job.result;
   return {};
 }

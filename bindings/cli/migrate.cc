@@ -21,8 +21,9 @@ int migrate(const Global& global, const MigrateArgs& args) {
   const auto schema = registry.schema(url->scheme);
   if (!schema) return failed(schema.error());
   if (*schema == nullptr) {
-    std::printf("%s: is brought forward by the first program that opens it\n",
-                url->redacted().c_str());
+    if (global.json) print_json({{"from", nullptr}, {"to", nullptr}, {"applied", false}});
+    std::fprintf(stderr, "%s: is brought forward by the first program that opens it\n",
+                 url->redacted().c_str());
     return kOk;
   }
   const bool apply = !args.dry_run && !args.sql;

@@ -28,7 +28,8 @@ Result<bool> confirmed(const RetryArgs& args, std::size_t n) {
   if (args.yes) return true;
   if (!is_terminal(stdin) || !is_terminal(stderr)) {
     return fail(Code::kInvalid,
-                jobs(n) + " match: say --yes to retry them, or --dry-run to see which");
+                jobs(n) + (n == 1 ? " matches" : " match") +
+                    ": say --yes to retry them, or --dry-run to see which");
   }
   std::fprintf(stderr, "Retry %s? [y/N] ", jobs(n).c_str());
   std::string answer;

@@ -1,6 +1,7 @@
 #include "commands.h"
 #include "session.h"
 #include "text.h"
+#include "wording.h"
 
 namespace carrel::cli {
 namespace {
@@ -66,6 +67,8 @@ void print(const JobRecord& job) {
   if (job.expires && !is_final(job.state)) field("expires", when(*job.expires));
   if (job.started) field("started", when(*job.started));
   if (job.ended) field("ended", when(*job.ended));
+  if (job.state == State::kDiscarded && job.attempt == 0)
+    field("why", why_discarded(job));
   field("worker", job.worker);
   field("request id", job.request_id);
   field("unique key", job.unique_key);

@@ -210,7 +210,7 @@ void Completer::commit(Batch& batch) {
     }
     keep(run, std::move(finishes_[i]));
     if (answers[i].error().code == Code::kUnavailable) {
-      status_.failed("finish", answers[i].error());
+      status_.failed(StoreCall::kFinish, answers[i].error());
       again.push_back(&run);
     } else if (run.unsent->verdict == Verdict::kDiscarded) {
       // Not even its failure can be stored: the lease gives the job back.
@@ -224,7 +224,7 @@ void Completer::commit(Batch& batch) {
     }
   }
   finishes_.clear();
-  if (again.size() < batch.size()) status_.answered();
+  if (again.size() < batch.size()) status_.answered(StoreCall::kFinish, true);
   count(sums);
   batch.swap(again);
   pending_.fetch_sub(done_.size());

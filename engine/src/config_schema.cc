@@ -18,7 +18,8 @@ constexpr Bounds kAnyInt16{-32'768, 32'767};
 const EngineKey kEngineKeys[] = {
     {"store", &at<Config, &Config::store>,
      "URL of the store, where the record of every job is kept: `memory:`, "
-     "`sqlite:jobs.db`."},
+     "`sqlite:jobs.db`, `postgresql://user@host/db`, `mysql://user@host/db`, "
+     "`zmq+tcp://host:port`."},
     {"queue", &at<Config, &Config::queue>,
      "URL of the queue, where jobs wait. Empty, or the same as `store`: the store is its "
      "own queue."},
@@ -178,7 +179,8 @@ const KindKey kKindKeys[] = {
      "arguments: `user:{user}`; empty: the kind. A handler that waits for a job of the "
      "key it holds is refused."},
     {"command", &at<KindConfig, &KindConfig::command>,
-     "Isolation `exec`: the program and its arguments."},
+     "Isolation `exec`: the program and its arguments, as they stand: a relative "
+     "path is one of `cwd`."},
     {"env", &at<KindConfig, &KindConfig::env>,
      "Isolation `exec`: variables added to the program's environment."},
     {"pass_env", &at<KindConfig, &KindConfig::pass_env>,
@@ -187,7 +189,8 @@ const KindKey kKindKeys[] = {
      "Isolation `exec`: its working directory, relative to this file; empty: the "
      "host's. In a sandbox: a folder there; empty: its own."},
     {"output", &at<KindConfig, &KindConfig::output>,
-     "Isolation `exec`: what becomes of its standard output. `auto`: JSON is the result as "
+     "Isolation `exec`: what becomes of its standard output. `auto`: JSON is the result "
+     "as "
      "it stands, other text a string without its last newline; `text`: a string of it "
      "all."},
     {"sandbox", &at<KindConfig, &KindConfig::sandbox>,

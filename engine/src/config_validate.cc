@@ -163,6 +163,11 @@ class Validator {
                "needs concurrency.limit: how many jobs of one key may run at once");
       }
     }
+    if (kind.isolation == "mutex" && !kind.key.empty()) {
+      if (auto key = KeyTemplate::parse(kind.key); !key) {
+        refuse(prefix + "key", key.error().message);
+      }
+    }
     rate(prefix, kind.rate);
     unique(prefix, kind.unique);
     isolation(table, kind);

@@ -46,7 +46,11 @@ void Dispatcher::work() {
     due_ = Clock::time_point::max();
     lock.unlock();
     const auto swept = sweep_all();
-    swept ? status_.answered() : status_.failed("sweep", swept.error());
+    if (swept) {
+      status_.answered(StoreCall::kSweep, *swept > 0);
+    } else {
+      status_.failed(StoreCall::kSweep, swept.error());
+    }
     lock.lock();
     const Duration pause = swept ? std::min(poll_, std::max(next_, Duration{0})) : poll_;
     const auto until = Clock::now() + pause;

@@ -73,7 +73,9 @@ class Engine::Impl {
   Result<void> ignite_server(const std::vector<KindSpec>& specs);
   Result<void> check_features() const;
   Result<void> open_backends();
+  Result<std::unique_ptr<Store>> open_store();
   Result<std::unique_ptr<Queue>> open_queue();
+  tl::unexpected<Error> refused(std::string_view key, Error error) const;
   void renew_queue();
   Result<void> make_isolations(std::vector<KindSpec> specs);
   std::string absolute(const std::string& url) const;

@@ -67,7 +67,7 @@ void Feed::work() {
   while (const std::size_t room = runner_.wait_for_room()) {
     const auto pulled = pull(room, setup_.wait);
     if (pulled) {
-      status_.answered();
+      status_.answered(StoreCall::kClaim, *pulled > 0);
       backoff_ = kFirstBackoff;
       continue;
     }
@@ -77,7 +77,7 @@ void Feed::work() {
 }
 
 bool Feed::back_off(std::unique_lock<std::mutex>& lock, const Error& error) {
-  status_.failed("claim", error);
+  status_.failed(StoreCall::kClaim, error);
   wake_.wait_for(lock, backoff_, [&] { return stopping_; });
   backoff_ = std::min(backoff_ * 2, kLastBackoff);
   return !stopping_;
@@ -137,7 +137,7 @@ void Feed::work_when_dry() {
       if (!back_off(lock, pulled.error())) return;
       continue;
     }
-    status_.answered();
+    status_.answered(StoreCall::kClaim, *pulled > 0);
     backoff_ = kFirstBackoff;
     lock.unlock();
     serve();

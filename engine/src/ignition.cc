@@ -167,19 +167,31 @@ BackendOptions Engine::Impl::backend_options() const {
 }
 
 Result<void> Engine::Impl::open_backends() {
+  auto opened = open_store();
+  if (!opened) return refused("store", std::move(opened.error()));
+  store = std::move(*opened);
+  if (auto ok = check_features(); !ok) return ok;
+  auto opened_queue = open_queue();
+  if (!opened_queue) return refused("queue", std::move(opened_queue.error()));
+  queue_ = std::move(*opened_queue);
+  has_queue_ = queue_ != nullptr;
+  return {};
+}
+
+// What is wrong with a URL is told with its place; what is wrong with the world is not.
+tl::unexpected<Error> Engine::Impl::refused(std::string_view key, Error error) const {
+  if (error.code == Code::kInvalid || error.code == Code::kUnsupported) {
+    error.message.insert(0, config.where(key));
+  }
+  return tl::unexpected<Error>(std::move(error));
+}
+
+Result<std::unique_ptr<Store>> Engine::Impl::open_store() {
   const auto url = Url::parse(absolute(config.store));
   if (!url) return unexpected(url.error());
   const auto make = registry.store(url->scheme);
   if (!make) return unexpected(make.error());
-  auto opened = (**make)(*url, backend_options());
-  if (!opened) return unexpected(std::move(opened.error()));
-  store = std::move(*opened);
-  if (auto ok = check_features(); !ok) return ok;
-  auto opened_queue = open_queue();
-  if (!opened_queue) return unexpected(std::move(opened_queue.error()));
-  queue_ = std::move(*opened_queue);
-  has_queue_ = queue_ != nullptr;
-  return {};
+  return (**make)(*url, backend_options());
 }
 
 // That the store has what the configuration asks for.

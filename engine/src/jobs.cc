@@ -6,6 +6,7 @@
 
 #include "engine_impl.h"
 #include "held_key.h"
+#include "wording.h"
 
 namespace carrel {
 namespace {
@@ -24,7 +25,9 @@ Result<Json> result_of(const JobRecord& job) {
   if (job.state == State::kCancelled)
     return fail(Code::kCancelled, name + " was cancelled");
   Error error{Code::kFailed, name + " was discarded"};
-  if (!job.attempts.empty()) {
+  if (job.attempt == 0) {
+    error.message += ": " + why_discarded(job);
+  } else if (!job.attempts.empty()) {
     const Attempt& last = job.attempts.back();
     error.message = last.message;
     error.native = last.native;
@@ -45,8 +48,13 @@ Result<Json> Engine::Impl::wait(JobId id, Duration timeout) {
     if (is_final(job->state)) return result_of(*job);
     const auto left = std::chrono::duration_cast<Duration>(until - Steady::now());
     if (left.count() <= 0) {
-      return fail(Code::kTimeout, "job " + std::to_string(value(id)) + " is still " +
-                                      std::string(to_string(job->state)));
+      std::string message = "job " + std::to_string(value(id)) + " is still " +
+                            std::string(to_string(job->state));
+      if (job->state == State::kAvailable && config.role == Role::kWorker &&
+          kinds_.find(job->kind) == nullptr) {
+        message += "; nothing here runs jobs of kind " + quote(job->kind);
+      }
+      return fail(Code::kTimeout, std::move(message));
     }
     if (waits_for_itself(*job)) {
       return fail(Code::kInvalid, "job " + std::to_string(value(id)) +

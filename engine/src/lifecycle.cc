@@ -34,6 +34,8 @@ std::shared_ptr<Queue> Engine::Impl::queue() const {
 
 Result<std::unique_ptr<Worker>> Engine::Impl::make_worker() {
   if (auto ok = ignite(); !ok) return tl::unexpected<Error>(std::move(ok.error()));
+  // Of a handler that came after ignition: its jobs would wait for ever, unexplained.
+  if (handler_error_) return tl::unexpected<Error>(*handler_error_);
   if (config.role == Role::kProducer) {
     return fail(Code::kInvalid, "an engine with role = \"producer\" runs no jobs",
                 "engine");

@@ -46,17 +46,21 @@ void PulseLoop::tick() {
   const Duration now = boot_time();
   if (runs.empty() && !lost_claim_) {
     last_renewal_ = now;
+    status_.answered(StoreCall::kBeat, false);  // nothing of it is left to complain of
     return;
   }
   std::vector<Beat> beats(runs.size());
-  for (std::size_t i = 0; i < runs.size(); ++i) {
-    beats[i].lease = runs[i]->job.lease;
-    runs[i]->send_news(beats[i]);
-  }
   const bool renew = now - last_renewal_ >= setup_.lease / 3 - setup_.beat;
+  bool writes = renew;
+  for (std::size_t i = 0; i < runs.size(); ++i) {
+    Beat& beat = beats[i];
+    beat.lease = runs[i]->job.lease;
+    runs[i]->send_news(beat);
+    writes = writes || beat.progress || beat.checkpoint || !beat.log.empty();
+  }
   const auto answers = store_.beat(setup_.worker, settled, beats, renew, setup_.lease);
   if (!answers) {
-    status_.failed("beat", answers.error());
+    status_.failed(StoreCall::kBeat, answers.error());
     for (std::size_t i = 0; i < runs.size(); ++i) {
       if (runs[i]->news_sent(&beats[i])) runner_.end_on(*runs[i]);
     }
@@ -66,7 +70,7 @@ void PulseLoop::tick() {
     }
     return;
   }
-  status_.answered();
+  if (writes) status_.answered(StoreCall::kBeat, true);
   lost_claim_ = false;
   if (renew) last_renewal_ = now;
   for (std::size_t i = 0; i < runs.size(); ++i) {

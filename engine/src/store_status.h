@@ -4,6 +4,7 @@
 
 #include <carrel/store.h>
 
+#include <array>
 #include <atomic>
 #include <mutex>
 #include <optional>
@@ -11,36 +12,50 @@
 
 namespace carrel {
 
+enum class StoreCall : std::uint8_t { kClaim, kSweep, kBeat, kFinish };
+
 class StoreStatus {
  public:
   explicit StoreStatus(LogFn log) : log_(std::move(log)) {}
 
-  void failed(const char* loop, const Error& error) {
+  void failed(StoreCall call, const Error& error) {
     std::lock_guard lock(mutex_);
-    if (!error_) {
+    const char* const name = kNames[static_cast<std::size_t>(call)];
+    if (!away_.exchange(true)) {
       log_(LogLevel::kError,
-           std::string(loop) + ": the store does not answer: " + error.message);
+           std::string(name) + ": the store does not answer: " + error.message);
     }
-    error_ = std::string(loop) + ": " + error.message;
-    away_ = true;
+    errors_[static_cast<std::size_t>(call)] = std::string(name) + ": " + error.message;
   }
-  void answered() {
+  // `wrote`: something was stored. A store whose disk is full still answers those who
+  // only look, such as a claim that finds nothing: they take back their own complaint and
+  // no other.
+  void answered(StoreCall call, bool wrote) {
     if (!away_.load()) return;
     std::lock_guard lock(mutex_);
-    if (!error_) return;
-    error_.reset();
-    away_ = false;
-    log_(LogLevel::kInfo, "the store answers again");
+    if (wrote) errors_ = {};
+    errors_[static_cast<std::size_t>(call)].reset();
+    if (first()) return;
+    if (away_.exchange(false)) log_(LogLevel::kInfo, "the store answers again");
   }
   std::optional<std::string> error() const {
     std::lock_guard lock(mutex_);
-    return error_;
+    return first();
   }
 
  private:
+  static constexpr std::array<const char*, 4> kNames{"claim", "sweep", "beat", "finish"};
+
+  std::optional<std::string> first() const {
+    for (const auto& error : errors_) {
+      if (error) return error;
+    }
+    return std::nullopt;
+  }
+
   LogFn log_;
   mutable std::mutex mutex_;
-  std::optional<std::string> error_;
+  std::array<std::optional<std::string>, 4> errors_;
   std::atomic<bool> away_{false};
 };
 

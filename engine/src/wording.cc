@@ -63,4 +63,9 @@ std::string joined(std::span<const std::string> names) {
   return text.empty() ? "none" : text;
 }
 
+std::string why_discarded(const JobRecord& job) {
+  if (job.attempt == 0) return "it did not start within its time (start_within)";
+  return job.attempts.empty() ? std::string() : job.attempts.back().message;
+}
+
 }  // namespace carrel

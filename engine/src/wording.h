@@ -1,6 +1,8 @@
 // How error messages name things, and what is read of texts.
 #pragma once
 
+#include <carrel/job.h>
+
 #include <optional>
 #include <span>
 #include <string>
@@ -25,5 +27,8 @@ std::string joined(std::span<const std::string> names);
 
 // Of ASCII, whatever the locale.
 constexpr bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
+
+// Why a discarded job was: what its last attempt said, or that it never began.
+std::string why_discarded(const JobRecord& job);
 
 }  // namespace carrel

@@ -27,15 +27,17 @@ std::string variable(std::string_view name, std::string_view value) {
 
 }  // namespace
 
-std::string find_program(std::string_view name, std::string_view search) {
+std::string find_program(std::string_view name, std::string_view search,
+                         const SandboxProfile* root) {
   std::string denied;
   for (;;) {
     const auto end = search.find(':');
     std::string path(search.substr(0, end));
     path = path.empty() ? std::string(name) : path + "/" + std::string(name);
+    const std::string here = root == nullptr ? path : sandbox::host_path(*root, path);
     struct stat info {};
-    if (stat(path.c_str(), &info) == 0 && S_ISREG(info.st_mode)) {
-      if (access(path.c_str(), X_OK) == 0) return path;
+    if (stat(here.c_str(), &info) == 0 && S_ISREG(info.st_mode)) {
+      if (access(here.c_str(), X_OK) == 0) return path;
       if (denied.empty()) denied = path;
     }
     if (end == std::string_view::npos) return denied;
@@ -59,6 +61,7 @@ Result<Program> Program::make(const KindSpec& kind) {
   program.output_ = kind.output;
   std::string search = kDefaultSearch;
   const bool sandboxed = kind.sandbox.has_value();
+  const bool rooted = sandboxed && kind.sandbox->tier != SandboxTier::kRestricted;
   for (const auto& name : kind.pass_env) {
     const char* value = std::getenv(name.c_str());
     if (value == nullptr || kind.env.contains(name)) continue;
@@ -77,7 +80,7 @@ Result<Program> Program::make(const KindSpec& kind) {
   }
   program.env_.push_back(variable("CARREL_JOB_KIND", kind.kind));
   program.env_.push_back("CARREL_JOB_PROGRESS_FD=3");
-  if (sandboxed && kind.sandbox->tier != SandboxTier::kRestricted) {
+  if (rooted) {
     for (const auto& [name, value] : {std::pair{"HOME", sandbox::kWorkFolder},
                                       std::pair{"TMPDIR", sandbox::kTemporary}}) {
       if (!kind.env.contains(name)) program.env_.push_back(variable(name, value));
@@ -85,16 +88,21 @@ Result<Program> Program::make(const KindSpec& kind) {
   }
   if (kind.command[0].find('/') == std::string::npos) {
     program.search_ = search;
-    program.found_ = find_program(kind.command[0], search);
+    if (rooted) program.root_ = kind.sandbox;
+    program.found_ = program.find();
   } else {
     program.found_ = kind.command[0];
   }
   return program;
 }
 
+std::string Program::find() const {
+  return find_program(argv_[0], search_, root_ ? &*root_ : nullptr);
+}
+
 std::string Program::path() const {
   if (!found_.empty()) return found_;
-  std::string path = find_program(argv_[0], search_);  // it may have come since
+  std::string path = find();  // it may have come since
   return path.empty() ? argv_[0] : path;
 }
 

@@ -5,6 +5,7 @@
 
 #include <carrel/isolation.h>
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,18 +24,22 @@ class Program {
   std::string request(const Claimed& job) const;
 
  private:
+  std::string find() const;
   std::string path() const;
 
   std::vector<std::string> argv_;
-  std::vector<std::string> env_;  // what is the same for every run
-  std::string search_;            // PATH, where the command has no slash
-  std::string found_;             // empty: not found when the kind was made
+  std::vector<std::string> env_;        // what is the same for every run
+  std::string search_;                  // PATH, where the command has no slash
+  std::optional<SandboxProfile> root_;  // likewise: that it is looked for in
+  std::string found_;                   // empty: not found when the kind was made
   std::string cwd_;
   Output output_ = Output::kAuto;
 };
 
-// Where execvp would find `name` in `search` ("/bin:/usr/bin"). A file that is there but
-// cannot be executed is the answer only if no other is found. Empty: none.
-std::string find_program(std::string_view name, std::string_view search);
+// Where execvp would find `name` in `search` ("/bin:/usr/bin"); with `root`, in a sandbox
+// of that profile, which has a root of its own. A file that is there but cannot be
+// executed is the answer only if no other is found. Empty: none.
+std::string find_program(std::string_view name, std::string_view search,
+                         const SandboxProfile* root = nullptr);
 
 }  // namespace carrel::process

@@ -94,6 +94,25 @@ Result<Blueprint> draw(const SandboxProfile& profile) {
   return blueprint;
 }
 
+std::string host_path(const SandboxProfile& profile, std::string_view path) {
+  std::string_view within;  // the innermost mount that has it
+  std::string_view source;
+  const auto look = [&](std::string_view dst, std::string_view src) {
+    const bool has = path.starts_with(dst) &&
+                     (path.size() == dst.size() || dst == "/" || path[dst.size()] == '/');
+    if (!has || dst.size() < within.size()) return;
+    within = dst;
+    source = src;
+  };
+  for (const char* folder : kSystem) look(folder, folder);
+  for (const char* folder : kMaybeFolders) look(folder, folder);
+  for (const auto& mount : profile.mounts) {
+    look(mount.dst.empty() ? mount.src : mount.dst, mount.src);
+  }
+  if (within.empty()) return {};
+  return std::string(source) + "/" + std::string(path.substr(within.size()));
+}
+
 std::string encode(const Blueprint& blueprint) {
   std::string out;
   Writer writer(out);

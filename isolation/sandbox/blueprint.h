@@ -66,6 +66,10 @@ struct Blueprint {
 // for this processor. The tier is not kNone.
 Result<Blueprint> draw(const SandboxProfile& profile);
 
+// What a program in a sandbox with a root of its own sees as `path` is this of the host;
+// empty: nothing is there. Links are not followed.
+std::string host_path(const SandboxProfile& profile, std::string_view path);
+
 std::string encode(const Blueprint& blueprint);
 std::optional<Blueprint> decode(std::string_view in);
 

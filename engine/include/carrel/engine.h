@@ -82,8 +82,9 @@ struct Health {
   std::uint64_t failed = 0;
   std::uint64_t stale = 0;       // finishes and beats refused because the lease was lost
   Duration store_round_trip{0};  // of the counts above
-  std::optional<std::string>
-      store_error;  // why the last call of a worker loop failed, until one succeeds
+  // Why a call of a worker loop failed, until its next succeeds or the store takes a
+  // write.
+  std::optional<std::string> store_error;
 };
 void to_json(Json& j, const Health& h);
 
@@ -105,8 +106,9 @@ class Engine {
   ~Engine();  // stop(0s), if started
 
   // Registers what runs a kind of job. An error (registered twice, engine already
-  // ignited) also comes out of the next ignition, so it may be ignored here. Where the
-  // configuration gives the kind a command, that runs instead and the handler is dropped.
+  // ignited) also comes out of the next ignition, start, run or drain, so it may be
+  // ignored here. Where the configuration gives the kind a command, that runs instead and
+  // the handler is dropped.
   template <class F>
   Result<void> handle(std::string_view kind, F f) {
     return add_handler(kind, make_handler(std::move(f)));

@@ -66,8 +66,9 @@ class Registry {
   void add_isolation(std::string name, IsolationEntry entry);
 
   // A scheme nobody added is looked for in the module that ships it (libcarrel_sql.so for
-  // sqlite, postgresql, mysql), in: CARREL_MODULE_PATH, the folder of the running
-  // program, and the installed module folder. kUnsupported names what was tried.
+  // sqlite, postgresql, mysql), in: CARREL_MODULE_PATH; the folder of the running
+  // program, and lib/carrel in it and beside it; the program's RUNPATH; and the installed
+  // module folder. kUnsupported names what was tried.
   Result<const StoreFactory*> store(std::string_view scheme);
   // kUnsupported also where the scheme is known but has no queue apart from its store.
   Result<const QueueFactory*> queue(std::string_view scheme);

@@ -48,6 +48,26 @@ TEST_F(Jobs, TheSameRequestIsTheSameJob) {
   EXPECT_EQ(carrel({"list", "--json"}).json().size(), 1u);
 }
 
+TEST_F(Jobs, AJobThatDidNotStartInTimeSaysSo) {
+  configure("[jobs.k]\nisolation = \"exec\"\ncommand = [\"true\"]\n");
+  ASSERT_EQ(carrel({"enqueue", "k", "--start-within", "0.01ms"}).code, 0);
+  ASSERT_EQ(carrel({"run", "--drain"}).code, 0);
+  const std::string why = "it did not start within its time (start_within)";
+  EXPECT_THAT(carrel({"list", "--state", "discarded"}).out, HasSubstr(why));
+  EXPECT_THAT(carrel({"show", "1"}).out, HasSubstr(why));
+  EXPECT_THAT(carrel({"show", "1", "--result"}).err, HasSubstr(why));
+}
+
+TEST_F(Jobs, MigrateLeavesAFileToWhoOpensIt) {
+  const Said said = carrel({"migrate", "--json"});
+  EXPECT_EQ(said.code, 0);
+  ASSERT_EQ(said.lines().size(), 1u) << said.out;
+  EXPECT_EQ(said.json()[0],
+            (Json{{"from", nullptr}, {"to", nullptr}, {"applied", false}}));
+  EXPECT_THAT(said.err,
+              HasSubstr("is brought forward by the first program that opens it"));
+}
+
 TEST_F(Jobs, ListFiltersAndPages) {
   carrel({"enqueue", "a", "--lines"}, "1\n2\n3\n");
   carrel({"enqueue", "b", "--queue", "q", "--delay", "1h"});

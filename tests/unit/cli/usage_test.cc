@@ -46,8 +46,13 @@ TEST_F(Usage, ArgumentsThatMakeNoSense) {
   EXPECT_THAT(refused({"lsit"}), HasSubstr("did you mean \"list\"?"));
   EXPECT_THAT(refused({"list", "--colour"}), HasSubstr("--colour"));
   EXPECT_THAT(refused({"enqueue"}), HasSubstr("kind"));
-  EXPECT_THAT(refused({"show", "abc"}), HasSubstr("abc"));
-  EXPECT_THAT(refused({"cancel", "0"}), HasSubstr("0"));
+  for (const char* command : {"show", "cancel", "retry"}) {
+    for (const std::string id : {"abc", "0", "7x", "18446744073709551615"}) {
+      EXPECT_THAT(
+          refused({command, id}),
+          HasSubstr("id: expected the id of a job, such as 7, got \"" + id + "\""));
+    }
+  }
   EXPECT_THAT(refused({"list", "--state", "happy"}),
               AllOf(HasSubstr("happy"), HasSubstr("discarded")));
   EXPECT_THAT(refused({"enqueue", "k", "--delay", "5"}),

@@ -56,6 +56,8 @@ TEST(Validate, CommandsAndIsolations) {
               HasSubstr("jobs.x.cwd: is for programs"));
   EXPECT_THAT(error_of("[jobs.x]\nisolation = \"\""),
               HasSubstr("jobs.x.isolation: is empty"));
+  EXPECT_THAT(error_of("[jobs.x]\nisolation = \"mutex\"\nkey = \"user:{user\""),
+              StartsWith("c.toml:3:1: jobs.x.key: key \"user:{user\": "));
   // Left to the registry, or to each kind.
   EXPECT_EQ(error_of("[jobs.x]\nisolation = \"cell\"\nkey = \"k\"\ncommand = [\"a\"]"),
             "no error");

@@ -48,6 +48,40 @@ TEST(Engine, TypedArgumentsAndResults) {
   EXPECT_EQ(engine.job(bad)->attempt, 1) << "no retry mends arguments of the wrong shape";
 }
 
+TEST(Engine, AJobThatDidNotStartInTimeSaysSo) {
+  Engine engine = open(memory_config());
+  engine.handle("late", [](Context&) {});
+  const auto id = engine.enqueue("late", {}, {.start_within = 1us}).value();
+  ASSERT_TRUE(engine.start());
+  const auto result = engine.wait(id, kLong);
+  ASSERT_FALSE(result);
+  EXPECT_EQ(result.error().code, Code::kFailed);
+  EXPECT_EQ(result.error().message,
+            "job 1 was discarded: it did not start within its time (start_within)");
+}
+
+TEST(Engine, AWaitForAKindThatNothingHereRunsSaysSo) {
+  Engine engine = open(memory_config());
+  engine.handle("thumbnail", [](Context&) {});
+  const auto unknown = engine.enqueue("thumbnial").value();
+  const auto known = engine.enqueue("thumbnail").value();
+  EXPECT_EQ(engine.wait(unknown, 0s).error().message,
+            "job 1 is still available; nothing here runs jobs of kind \"thumbnial\"");
+  EXPECT_EQ(engine.wait(known, 0s).error().message, "job 2 is still available");
+}
+
+TEST(Engine, AUrlThatCannotBeNamesItsPlace) {
+  const auto error_of = [](const std::string& toml) {
+    const auto ready = open(Config::parse(toml, "c.toml").value()).ignite();
+    return ready ? std::string("no error") : ready.error().message;
+  };
+  EXPECT_EQ(error_of("store = \"memroy:\""),
+            "c.toml:1:1: store: no backend knows \"memroy\"; known: memory, mysql, "
+            "postgresql, sqlite, zmq+ipc, zmq+tcp; did you mean \"memory\"?");
+  EXPECT_EQ(error_of("queue = \"memroy:\"\nstore = \"memory:\"").substr(0, 19),
+            "c.toml:1:1: queue: ");
+}
+
 TEST(Engine, AThrowFailsTheAttemptWithItsMessageAndIsRetried) {
   Engine engine = open(memory_config());
   engine.handle("flaky", [](Context& job) -> Result<Json> {

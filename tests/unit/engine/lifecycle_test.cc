@@ -15,6 +15,9 @@ TEST(Lifecycle, AHandlerAfterTheFirstEnqueueIsRefusedWithTheWayOut) {
   const auto late = engine.handle("a", [](Context&) {});
   ASSERT_FALSE(late);
   EXPECT_NE(late.error().message.find("before the first enqueue"), std::string::npos);
+  const auto started = engine.start();  // for hosts that look at no answer of handle()
+  ASSERT_FALSE(started);
+  EXPECT_EQ(started.error().message, late.error().message);
 }
 
 TEST(Lifecycle, ABadHandlerComesOutOfTheNextCall) {

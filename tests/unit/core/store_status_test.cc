@@ -1,0 +1,51 @@
+#include "store_status.h"
+
+#include <gtest/gtest.h>
+
+#include <vector>
+
+namespace carrel {
+namespace {
+
+const Error kFull{Code::kUnavailable, "the disk is full"};
+
+struct StoreStatusTest : testing::Test {
+  std::vector<std::string> lines;
+  StoreStatus status{
+      [this](LogLevel, std::string_view line) { lines.emplace_back(line); }};
+};
+
+TEST_F(StoreStatusTest, WhoOnlyLooksDoesNotSayThatAStoreTakesWritesAgain) {
+  status.failed(StoreCall::kFinish, kFull);
+  status.answered(StoreCall::kClaim, false);
+  status.answered(StoreCall::kSweep, false);
+  status.failed(StoreCall::kFinish, kFull);
+  EXPECT_EQ(status.error(), "finish: the disk is full");
+  status.answered(StoreCall::kFinish, true);
+  EXPECT_EQ(status.error(), std::nullopt);
+  EXPECT_EQ(lines, (std::vector<std::string>{
+                       "finish: the store does not answer: the disk is full",
+                       "the store answers again"}));
+}
+
+TEST_F(StoreStatusTest, EachTakesBackItsOwnComplaint) {
+  status.failed(StoreCall::kClaim, kFull);
+  status.failed(StoreCall::kSweep, kFull);
+  status.answered(StoreCall::kClaim, false);
+  EXPECT_EQ(status.error(), "sweep: the disk is full");
+  status.answered(StoreCall::kSweep, false);
+  EXPECT_EQ(status.error(), std::nullopt);
+  EXPECT_EQ(lines.size(), 2U);
+}
+
+TEST_F(StoreStatusTest, AWriteTakesBackAll) {
+  for (const StoreCall call : {StoreCall::kClaim, StoreCall::kBeat, StoreCall::kFinish}) {
+    status.failed(call, kFull);
+  }
+  status.answered(StoreCall::kBeat, true);
+  EXPECT_EQ(status.error(), std::nullopt);
+  EXPECT_EQ(lines.size(), 2U);
+}
+
+}  // namespace
+}  // namespace carrel
