@@ -22,16 +22,16 @@ SELECT STRAIGHT_JOIN j.id, j.state, j.queue, j.kind, j.priority, j.cancel_reques
 
 inline constexpr const char* kSaveJobs = R"sql(
 UPDATE JSON_TABLE(:rows, '$[*]' COLUMNS (
-         id BIGINT PATH '$.id',
-         state SMALLINT PATH '$.state',
-         cancel_requested SMALLINT PATH '$.cancel_requested',
-         attempt INT PATH '$.attempt',
-         max_attempts INT PATH '$.max_attempts',
-         crashes INT PATH '$.crashes',
-         finished_fence BIGINT PATH '$.finished_fence',
-         wake_at BIGINT PATH '$.wake_at',
-         expires_at BIGINT PATH '$.expires_at',
-         run_at BIGINT PATH '$.run_at')) AS r
+         id BIGINT PATH '$[0]',
+         state SMALLINT PATH '$[1]',
+         cancel_requested SMALLINT PATH '$[2]',
+         attempt INT PATH '$[3]',
+         max_attempts INT PATH '$[4]',
+         crashes INT PATH '$[5]',
+         finished_fence BIGINT PATH '$[6]',
+         wake_at BIGINT PATH '$[7]',
+         expires_at BIGINT PATH '$[8]',
+         run_at BIGINT PATH '$[9]')) AS r
   STRAIGHT_JOIN carrel_jobs AS j FORCE INDEX (PRIMARY) ON j.id = r.id
    SET j.state = r.state,
        j.cancel_requested = r.cancel_requested,
@@ -54,24 +54,24 @@ SELECT STRAIGHT_JOIN j.id, r.state, j.queue, j.kind, j.priority, r.attempt,
        r.wake_at, r.expires_at, j.enqueued_at, r.run_at, j.started_at, r.ended_at,
        j.timeout_us, j.claim_number, j.worker, j.request_id, j.payload, UNHEX(r.result)
   FROM JSON_TABLE(:rows, '$[*]' COLUMNS (
-         id BIGINT PATH '$.id',
-         state SMALLINT PATH '$.state',
-         cancel_requested SMALLINT PATH '$.cancel_requested',
-         attempt INT PATH '$.attempt',
-         max_attempts INT PATH '$.max_attempts',
-         crashes INT PATH '$.crashes',
-         finished_fence BIGINT PATH '$.finished_fence',
-         wake_at BIGINT PATH '$.wake_at',
-         expires_at BIGINT PATH '$.expires_at',
-         run_at BIGINT PATH '$.run_at',
-         ended_at BIGINT PATH '$.ended_at',
-         result LONGTEXT PATH '$.result')) AS r
+         id BIGINT PATH '$[0]',
+         state SMALLINT PATH '$[1]',
+         cancel_requested SMALLINT PATH '$[2]',
+         attempt INT PATH '$[3]',
+         max_attempts INT PATH '$[4]',
+         crashes INT PATH '$[5]',
+         finished_fence BIGINT PATH '$[6]',
+         wake_at BIGINT PATH '$[7]',
+         expires_at BIGINT PATH '$[8]',
+         run_at BIGINT PATH '$[9]',
+         ended_at BIGINT PATH '$[10]',
+         result LONGTEXT PATH '$[11]')) AS r
   JOIN carrel_jobs AS j FORCE INDEX (PRIMARY) ON j.id = r.id)sql";
 
 inline constexpr const char* kLeaveJobs = R"sql(
 DELETE j
   FROM JSON_TABLE(:rows, '$[*]' COLUMNS (
-         id BIGINT PATH '$.id')) AS r
+         id BIGINT PATH '$[0]')) AS r
   STRAIGHT_JOIN carrel_jobs AS j FORCE INDEX (PRIMARY) ON j.id = r.id)sql";
 
 inline constexpr const char* kToJobs = R"sql(
@@ -84,22 +84,22 @@ SELECT STRAIGHT_JOIN j.id, r.state, j.queue, j.kind, j.priority, r.attempt,
        r.wake_at, r.expires_at, j.enqueued_at, r.run_at, j.started_at, j.timeout_us,
        j.claim_number, j.worker, j.request_id, j.payload
   FROM JSON_TABLE(:rows, '$[*]' COLUMNS (
-         id BIGINT PATH '$.id',
-         state SMALLINT PATH '$.state',
-         cancel_requested SMALLINT PATH '$.cancel_requested',
-         attempt INT PATH '$.attempt',
-         max_attempts INT PATH '$.max_attempts',
-         crashes INT PATH '$.crashes',
-         finished_fence BIGINT PATH '$.finished_fence',
-         wake_at BIGINT PATH '$.wake_at',
-         expires_at BIGINT PATH '$.expires_at',
-         run_at BIGINT PATH '$.run_at')) AS r
+         id BIGINT PATH '$[0]',
+         state SMALLINT PATH '$[1]',
+         cancel_requested SMALLINT PATH '$[2]',
+         attempt INT PATH '$[3]',
+         max_attempts INT PATH '$[4]',
+         crashes INT PATH '$[5]',
+         finished_fence BIGINT PATH '$[6]',
+         wake_at BIGINT PATH '$[7]',
+         expires_at BIGINT PATH '$[8]',
+         run_at BIGINT PATH '$[9]')) AS r
   JOIN carrel_history AS j FORCE INDEX (PRIMARY) ON j.id = r.id)sql";
 
 inline constexpr const char* kLeaveHistory = R"sql(
 DELETE j
   FROM JSON_TABLE(:rows, '$[*]' COLUMNS (
-         id BIGINT PATH '$.id')) AS r
+         id BIGINT PATH '$[0]')) AS r
   STRAIGHT_JOIN carrel_history AS j FORCE INDEX (PRIMARY) ON j.id = r.id)sql";
 
 inline constexpr const char* kKeepHistory = R"sql(
@@ -117,22 +117,22 @@ SELECT r.job, r.fence, r.attempt, r.class, UNHEX(r.message), r.code, r.native,
        r.exit_code, r.`signal`, r.wall_us, r.cpu_us, r.max_rss, UNHEX(r.stderr_tail),
        UNHEX(r.ending), r.worker, r.started_at, :now
   FROM JSON_TABLE(:rows, '$[*]' COLUMNS (
-         job BIGINT PATH '$.job',
-         fence BIGINT PATH '$.fence',
-         attempt INT PATH '$.attempt',
-         class SMALLINT PATH '$.class',
-         message LONGTEXT PATH '$.message',
-         code SMALLINT PATH '$.code',
-         native INT PATH '$.native',
-         exit_code INT PATH '$.exit_code',
-         `signal` INT PATH '$.signal',
-         wall_us BIGINT PATH '$.wall_us',
-         cpu_us BIGINT PATH '$.cpu_us',
-         max_rss BIGINT PATH '$.max_rss',
-         stderr_tail LONGTEXT PATH '$.stderr_tail',
-         ending LONGTEXT PATH '$.ending',
-         worker VARCHAR(512) CHARACTER SET utf8mb4 PATH '$.worker',
-         started_at BIGINT PATH '$.started_at')) AS r)sql";
+         job BIGINT PATH '$[0]',
+         fence BIGINT PATH '$[1]',
+         attempt INT PATH '$[2]',
+         class SMALLINT PATH '$[3]',
+         message LONGTEXT PATH '$[4]',
+         code SMALLINT PATH '$[5]',
+         native INT PATH '$[6]',
+         exit_code INT PATH '$[7]',
+         `signal` INT PATH '$[8]',
+         wall_us BIGINT PATH '$[9]',
+         cpu_us BIGINT PATH '$[10]',
+         max_rss BIGINT PATH '$[11]',
+         stderr_tail LONGTEXT PATH '$[12]',
+         ending LONGTEXT PATH '$[13]',
+         worker VARCHAR(512) CHARACTER SET utf8mb4 PATH '$[14]',
+         started_at BIGINT PATH '$[15]')) AS r)sql";
 
 inline constexpr const char* kTrimAttempts = R"sql(
 DELETE FROM carrel_attempts

@@ -36,17 +36,16 @@ MYSQL* MariadbSession::native() {
   return static_cast<soci::mysql_session_backend*>(soci().get_backend())->conn_;
 }
 
-std::string MariadbSession::execute(std::string_view sql) {
+void MariadbSession::run_together(const std::string& statements, const EachRow& each) {
   const Call call(*this);
   MYSQL* connection = native();
-  std::string answer;
-  int status = mysql_real_query(connection, sql.data(), sql.size());
-  while (status == 0) {
+  int status = mysql_real_query(connection, statements.data(), statements.size());
+  for (std::size_t n = 0; status == 0; ++n) {
     const std::unique_ptr<MYSQL_RES, decltype(&mysql_free_result)> result(
         mysql_store_result(connection), &mysql_free_result);
     if (result) {
       while (MYSQL_ROW row = mysql_fetch_row(result.get())) {
-        answer = row[0] != nullptr ? row[0] : "";
+        each(n, {row, mysql_num_fields(result.get())});
       }
     } else if (mysql_field_count(connection) != 0) {
       status = 1;
@@ -58,6 +57,13 @@ std::string MariadbSession::execute(std::string_view sql) {
     throw soci::mysql_soci_error(mysql_error(connection),
                                  static_cast<int>(mysql_errno(connection)));
   }
+}
+
+std::string MariadbSession::execute(const std::string& sql) {
+  std::string answer;
+  run_together(sql, [&](std::size_t, std::span<const char* const> cells) {
+    answer = cells[0] != nullptr ? cells[0] : "";
+  });
   return answer;
 }
 

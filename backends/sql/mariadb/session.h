@@ -19,10 +19,11 @@ class MariadbSession final : public server::Session {
   void rollback() override;
   void begin_reading() override;
   Time now() override;
+  void run_together(const std::string& statements, const EachRow& each) override;
 
   // Runs one or more statements without parameters; the first column of the last row of
   // them all, if there is one. Throws soci::mysql_soci_error.
-  std::string execute(std::string_view sql);
+  std::string execute(const std::string& sql);
 
  private:
   MYSQL* native();

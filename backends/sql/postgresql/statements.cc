@@ -232,9 +232,11 @@ RETURNING id, fence, queue, kind, encode(payload, 'hex'), timeout_us, priority, 
 }  // namespace
 
 const server::Statements kStatements = {
+    .arrays = false,
     .claim_requests = kClaimRequests,
     .find_requests = kFindRequests,
     .insert_jobs = kInsertJobs,
+    .insert_job = nullptr,
     .insert_payloads = kInsertPayloads,
     .lock_keys = kLockKeys,
     .find_holders = kFindHolders,
@@ -250,6 +252,10 @@ const server::Statements kStatements = {
     .claim_lanes = kClaimLanes,
     .claim_ids = kClaimIds,
     .claim_lone = kClaimLone,
+    .find_lone = nullptr,
+    .name_lone = nullptr,
+    .pick_lone = nullptr,
+    .mark_and_commit = nullptr,
     .pick_lane = nullptr,
     .pick_ids = nullptr,
     .mark = nullptr,

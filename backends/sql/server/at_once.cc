@@ -1,8 +1,10 @@
-// Transactions of one statement, which are sent as that alone: one round trip.
+// Transactions of one statement, which are sent as that alone: one round trip. And claims
+// of one lane where such a claim is several statements: they are sent together.
 //
 // The server's clock is read where the statement runs: instants are counted from then.
 #include <algorithm>
 #include <iterator>
+#include <stdexcept>
 #include <utility>
 
 #include "server/writer_tables.h"
@@ -55,8 +57,12 @@ void Writer::write_gathered() {
     jobs.insert(jobs.end(), each.jobs.begin(), each.jobs.end());
   }
   std::vector<Inserted> all(jobs.size());
-  std::vector<std::optional<JobId>> no_ids(jobs.size());
-  insert_rows(jobs, all, no_ids, std::vector<bool>(jobs.size()));
+  if (jobs.size() == 1 && !begun_ && tables_->insert_job) {
+    all[0] = insert_alone(*jobs[0]);
+  } else {
+    std::vector<std::optional<JobId>> no_ids(jobs.size());
+    insert_rows(jobs, all, no_ids, std::vector<bool>(jobs.size()));
+  }
   auto next = std::make_move_iterator(all.begin());
   for (const Gathered& each : gathered) {
     const auto end = next + static_cast<std::ptrdiff_t>(each.jobs.size());
@@ -65,12 +71,38 @@ void Writer::write_gathered() {
   }
 }
 
+Inserted Writer::insert_alone(const NewJob& job) {
+  auto& t = *tables_;
+  const rules::Row row =
+      rules::admit(now_, job.delay, job.start_within, job.max_attempts);
+  const bool available = row.state == State::kAvailable;
+  t.state = static_cast<int>(row.state);
+  t.queue = job.queue;
+  t.kind = job.kind;
+  t.priority = job.priority;
+  t.max_attempts = row.max_attempts;
+  t.wake_at.set(wake_column(row));
+  t.expires_at.set(to_column(row.expires_at));
+  t.run_at = (available ? now_ : row.wake_at).time_since_epoch().count();
+  t.timeout = job.timeout.count();
+  t.bytes = to_hex(job.payload);
+  if (!t.insert_job.run()) throw std::runtime_error("a row without an id");
+  Inserted answer;
+  answer.id = to_id(t.id);
+  if (available) {
+    answer.ticket = {answer.id, job.queue, job.kind, job.priority};
+    add_work(job.queue, job.kind);
+  }
+  return answer;
+}
+
 std::optional<Writer::Taken> Writer::take_at_once(const Demand& demand,
                                                   std::string_view worker,
                                                   std::uint64_t claim_number,
                                                   Duration lease) {
   auto& t = *tables_;
-  if (!alone_ || !t.claim_lone || !connection_.session().commits_alone() ||
+  const bool in_two = driver_.statements().pick_lone != nullptr;
+  if (!alone_ || !(t.claim_lone || in_two) || !connection_.session().commits_alone() ||
       lease > kFar || demand.max == 0 || demand.kinds.empty() ||
       !options_.queue_limits.empty()) {
     return std::nullopt;
@@ -82,20 +114,24 @@ std::optional<Writer::Taken> Writer::take_at_once(const Demand& demand,
   if (most == 0) return std::nullopt;
   start(Time{});
   if (!t.limits.none()) return std::nullopt;
-  committing_ = true;
   const Claiming claiming{worker, claim_number, lease};
+  std::size_t lanes = 1;
   Taken taken;
-  if (named) {
-    const std::pair<Lane, std::size_t> share{{demand.queues[0], demand.kinds[0]}, most};
-    taken.jobs = claim_lanes(claiming, {&share, 1});
+  if (in_two) {
+    taken.jobs = pick_lone(claiming, demand, most, lanes);
   } else {
-    std::size_t lanes = 0;
-    taken.jobs = claim_lone(claiming, demand, most, lanes);
-    lone_lane_ = lanes <= 1;
-    if (!lone_lane_) {
-      committing_ = false;
-      return std::nullopt;
+    committing_ = true;
+    if (named) {
+      const std::pair<Lane, std::size_t> share{{demand.queues[0], demand.kinds[0]}, most};
+      taken.jobs = claim_lanes(claiming, {&share, 1}, true);
+    } else {
+      taken.jobs = claim_lone(claiming, demand, most, lanes);
     }
+  }
+  if (!named) lone_lane_ = lanes <= 1;
+  if (lanes > 1) {
+    committing_ = false;
+    return std::nullopt;
   }
   t.limits.claimed_plain(taken.jobs);
   if (taken.jobs.size() == most) {

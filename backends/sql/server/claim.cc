@@ -1,10 +1,17 @@
 #include <algorithm>
+#include <cstdlib>
 #include <tuple>
 #include <unordered_map>
 
+#include "server/script.h"
 #include "server/writer_tables.h"
 
 namespace carrel::sql::server {
+namespace {
+
+long long to_number(const char* cell) { return cell != nullptr ? std::atoll(cell) : 0; }
+
+}  // namespace
 
 void Writer::begin_claim(const Claiming& claiming) {
   auto& t = *tables_;
@@ -35,7 +42,7 @@ Claimed Writer::claimed_row() {
 }
 
 template <class Run>
-std::vector<Claimed> Writer::best_first(Run run) {
+std::vector<Claimed> Writer::best_first(bool whole, Run run) {
   auto& t = *tables_;
   std::vector<std::tuple<int, long long, long long, std::size_t>> order;
   std::vector<Claimed> claimed;
@@ -43,7 +50,7 @@ std::vector<Claimed> Writer::best_first(Run run) {
     order.emplace_back(t.priority, t.run_at, t.id, claimed.size());
     claimed.push_back(claimed_row());
   });
-  if (!t.claim_lanes) mark(claimed);
+  if (!t.claim_lanes) mark(claimed, whole && last_);
   complete_claim(claimed);
   std::sort(order.begin(), order.end());
   std::vector<Claimed> sorted;
@@ -55,7 +62,8 @@ std::vector<Claimed> Writer::best_first(Run run) {
 }
 
 std::vector<Claimed> Writer::claim_lanes(
-    const Claiming& claiming, std::span<const std::pair<Lane, std::size_t>> shares) {
+    const Claiming& claiming, std::span<const std::pair<Lane, std::size_t>> shares,
+    bool whole) {
   auto& t = *tables_;
   begin_claim(claiming);
   if (t.claim_lanes) {
@@ -67,9 +75,9 @@ std::vector<Claimed> Writer::claim_lanes(
           .add("most", static_cast<long long>(take));
     }
     t.rows = rows.take();
-    return best_first([&](const auto& add) { t.claim_lanes.rows(add); });
+    return best_first(whole, [&](const auto& add) { t.claim_lanes.rows(add); });
   }
-  return best_first([&](const auto& add) {
+  return best_first(whole, [&](const auto& add) {
     for (const auto& [lane, take] : shares) {
       t.queue = lane.queue;
       t.kind = lane.kind;
@@ -91,11 +99,56 @@ std::vector<Claimed> Writer::claim_lone(const Claiming& claiming, const Demand& 
   t.kinds = names(demand.kinds);
   t.queues_asked = names(demand.queues);
   t.most = static_cast<long long>(max);
-  return best_first([&](const auto& add) {
+  return best_first(true, [&](const auto& add) {
     t.claim_lone.rows([&] {
       lanes = static_cast<std::size_t>(t.number);
       if (t.id != 0) add();
     });
+  });
+}
+
+// In two round trips: this, which begins a transaction, and its commit. Where there are
+// several lanes, the transaction goes on.
+std::vector<Claimed> Writer::pick_lone(const Claiming& claiming, const Demand& demand,
+                                       std::size_t most, std::size_t& lanes) {
+  auto& t = *tables_;
+  const server::Statements& sql = driver_.statements();
+  const bool named = demand.queues.size() == 1 && demand.kinds.size() == 1;
+  const std::string find =
+      named ? with_values(sql.name_lone, {{"queue", literal(demand.queues[0])},
+                                          {"kind", literal(demand.kinds[0])}})
+            : with_values(sql.find_lone,
+                          {{"kinds", literals(demand.kinds)},
+                           {"queues", literals(demand.queues)},
+                           {"queues_named", literal(demand.queues.empty() ? 0 : 1)}});
+  const std::string pick =
+      with_values(sql.pick_lone, {{"most", literal(static_cast<long long>(most))}});
+  return best_first(true, [&](const auto& add) {
+    begun_ = true;  // or not: then there is nothing to take back
+    bool knows = false;
+    connection_.session().run_together(
+        find + pick, [&](std::size_t, std::span<const char* const> cells) {
+          if (!knows) {
+            knows = true;
+            lanes = static_cast<std::size_t>(to_number(cells[0]));
+            start(Time(Duration(to_number(cells[1]))));
+            begin_claim(claiming);
+            return;
+          }
+          t.id = to_number(cells[0]);
+          t.fence = to_number(cells[1]);
+          t.queue = cells[2];
+          t.kind = cells[3];
+          t.has_bytes = cells[4] != nullptr ? soci::i_ok : soci::i_null;
+          t.bytes = cells[4] != nullptr ? cells[4] : "";
+          t.timeout = to_number(cells[5]);
+          t.priority = static_cast<int>(to_number(cells[6]));
+          t.run_at = to_number(cells[7]);
+          t.attempt = static_cast<int>(to_number(cells[8]));
+          t.max_attempts = static_cast<int>(to_number(cells[9]));
+          t.crashes = static_cast<int>(to_number(cells[10]));
+          add();
+        });
   });
 }
 
@@ -114,21 +167,31 @@ std::vector<Claimed> Writer::claim_ids(const Claiming& claiming, std::vector<Job
     t.claim_ids.rows(add);
   } else {
     t.pick_ids.rows(add);
-    mark(claimed);
+    mark(claimed, false);
   }
   complete_claim(claimed);
   return claimed;
 }
 
 // Makes rows that were picked what they were said to be.
-void Writer::mark(const std::vector<Claimed>& picked) {
+void Writer::mark(const std::vector<Claimed>& picked, bool with_commit) {
   if (picked.empty()) return;
+  auto& t = *tables_;
   std::vector<JobId> ids;
   ids.reserve(picked.size());
   for (const Claimed& c : picked) ids.push_back(c.lease.id);
   std::sort(ids.begin(), ids.end());
-  tables_->ids = json_array(ids);
-  tables_->mark.run();
+  if (with_commit && connection_.session().commits_alone()) {
+    with_commit_ = with_values(driver_.statements().mark_and_commit,
+                               {{"lease_end", literal(t.lease_end)},
+                                {"claim_number", literal(t.claim_number)},
+                                {"worker", literal(t.worker)},
+                                {"now", literal(t.now)},
+                                {"ids", literals(ids)}});
+    return;
+  }
+  t.ids = json_array(ids);
+  t.mark.run();
 }
 
 // What most rows do not have: a payload beside the row, a checkpoint.
@@ -244,7 +307,7 @@ Writer::Taken Writer::take(const Demand& demand, std::string_view worker,
     }
   }
   if (shares.empty()) return taken;
-  taken.jobs = claim_lanes({worker, claim_number, lease}, shares);
+  taken.jobs = claim_lanes({worker, claim_number, lease}, shares, true);
   if (demand.in_order) put_in_order(taken.jobs, demand);
   tables_->limits.claimed_plain(taken.jobs);
   if (shares.size() == 1 && taken.jobs.size() == shares[0].second) {

@@ -102,7 +102,7 @@ Writer::Taken Writer::take_with_limits(const Claiming& claiming, const Demand& d
       again = claimed.size() < choice.limited.size();
     }
     if (!choice.shares.empty()) {
-      auto others = claim_lanes(claiming, choice.shares);
+      auto others = claim_lanes(claiming, choice.shares, false);
       std::move(others.begin(), others.end(), std::back_inserter(claimed));
     }
     const auto order = [&](const Claimed& c) {

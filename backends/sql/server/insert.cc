@@ -105,7 +105,7 @@ void Writer::insert_rows(std::span<const NewJob* const> jobs, std::span<Inserted
   const auto due_at = [&](const rules::Row& row) {
     return row.state == State::kScheduled ? row.wake_at : now_;
   };
-  JsonRows rows;
+  JsonRows rows(driver_.statements().arrays);
   std::vector<std::size_t> nameless;  // of `rows`: their ids come from the statement
   std::unordered_set<JobId> named;
   std::size_t count = 0;
@@ -139,6 +139,8 @@ void Writer::insert_rows(std::span<const NewJob* const> jobs, std::span<Inserted
         .add("expires_at", to_column(row.expires_at))
         .add("run_at", due_at(row).time_since_epoch().count())
         .add("timeout_us", job.timeout.count());
+    const bool inlined = job.payload.size() <= kInlinePayload;
+    rows.add_bytes("payload", inlined ? &job.payload : nullptr);
     if (ids[i]) {
       rows.add("id", to_column(*ids[i])).add_bytes("request_id", job.request_id);
       answers[i].id = *ids[i];
@@ -146,7 +148,6 @@ void Writer::insert_rows(std::span<const NewJob* const> jobs, std::span<Inserted
     } else {
       nameless.push_back(i);
     }
-    if (job.payload.size() <= kInlinePayload) rows.add_bytes("payload", job.payload);
     if (++count == kRowsAStatement || rows.full()) flush_rows();
   }
   flush_rows();

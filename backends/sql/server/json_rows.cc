@@ -23,10 +23,24 @@ constexpr std::array<std::uint8_t, 256> values_of_digits() {
 }
 constexpr auto kValues = values_of_digits();
 
+void append_hex(std::string& text, std::string_view bytes) {
+  std::size_t at = text.size();
+  text.resize(at + 2 * bytes.size());
+  for (const char c : bytes) {
+    const auto byte = static_cast<unsigned char>(c);
+    text[at++] = kDigits[byte >> 4];
+    text[at++] = kDigits[byte & 15];
+  }
+}
+
 }  // namespace
 
 JsonRows& JsonRows::row() {
-  text_ += text_.empty() ? "[{" : "},{";
+  if (arrays_) {
+    text_ += text_.empty() ? "[[" : "],[";
+  } else {
+    text_ += text_.empty() ? "[{" : "},{";
+  }
   first_ = true;
   return *this;
 }
@@ -34,9 +48,17 @@ JsonRows& JsonRows::row() {
 void JsonRows::name(std::string_view name) {
   if (!first_) text_ += ',';
   first_ = false;
+  if (arrays_) return;
   text_ += '"';
   text_ += name;
   text_ += "\":";
+}
+
+JsonRows& JsonRows::add_null() {
+  if (!arrays_) return *this;
+  name({});
+  text_ += "null";
+  return *this;
 }
 
 JsonRows& JsonRows::add(std::string_view key, long long number) {
@@ -48,7 +70,7 @@ JsonRows& JsonRows::add(std::string_view key, long long number) {
 }
 
 JsonRows& JsonRows::add(std::string_view key, std::optional<long long> number) {
-  return number ? add(key, *number) : *this;
+  return number ? add(key, *number) : add_null();
 }
 
 JsonRows& JsonRows::add_real(std::string_view key, double number) {
@@ -82,20 +104,18 @@ JsonRows& JsonRows::add_text(std::string_view key, std::string_view text) {
 JsonRows& JsonRows::add_bytes(std::string_view key, std::string_view bytes) {
   name(key);
   text_ += '"';
-  std::size_t at = text_.size();
-  text_.resize(at + 2 * bytes.size());
-  for (const char c : bytes) {
-    const auto byte = static_cast<unsigned char>(c);
-    text_[at++] = kDigits[byte >> 4];
-    text_[at++] = kDigits[byte & 15];
-  }
+  append_hex(text_, bytes);
   text_ += '"';
   return *this;
 }
 
+JsonRows& JsonRows::add_bytes(std::string_view key, const std::string* bytes) {
+  return bytes != nullptr ? add_bytes(key, *bytes) : add_null();
+}
+
 std::string JsonRows::take() {
   std::string text = std::move(text_);
-  text += text.empty() ? "[]" : "}]";
+  text += text.empty() ? "[]" : arrays_ ? "]]" : "}]";
   text_.clear();
   first_ = true;
   return text;
@@ -125,6 +145,12 @@ bool is_text(std::string_view bytes) noexcept {
     i += more + 1;
   }
   return true;
+}
+
+std::string to_hex(std::string_view bytes) {
+  std::string digits;
+  append_hex(digits, bytes);
+  return digits;
 }
 
 std::string from_hex(std::string_view digits) {

@@ -80,7 +80,10 @@ void Sequence::run() {
 }
 
 RowSaver::RowSaver(Session& session, const Statements& statements)
-    : save_(session, statements.save_jobs, use(rows_, "rows")),
+    : save_rows_(statements.arrays),
+      to_history_rows_(statements.arrays),
+      to_jobs_rows_(statements.arrays),
+      save_(session, statements.save_jobs, use(rows_, "rows")),
       to_history_(session, statements.to_history, rows_, "rows"),
       to_jobs_(session, statements.to_jobs, rows_, "rows"),
       keep_(session, statements.keep_history, use(rows_, "rows")) {}
@@ -107,8 +110,7 @@ void RowSaver::add(const StoredRow& row, State before, const std::string* result
       .add("expires_at", to_column(row.rule.expires_at))
       .add("run_at", row.run_at.time_since_epoch().count());
   if (!is_final_now) return;
-  if (row.ended) rows.add("ended_at", row.ended->time_since_epoch().count());
-  if (result != nullptr) rows.add_bytes("result", *result);
+  rows.add("ended_at", to_column(row.ended.value())).add_bytes("result", result);
   if (rows.full()) flush();
 }
 
@@ -139,7 +141,8 @@ void RowSaver::forget() {
 }
 
 AttemptSaver::AttemptSaver(Session& session, const Statements& statements)
-    : keep_(kKeptAttempts),
+    : adding_(statements.arrays),
+      keep_(kKeptAttempts),
       add_(session, statements.add_attempts, use(rows_, "rows"), use(now_, "now")),
       trim_(session, statements.trim_attempts, use(job_, "job"), use(keep_, "keep")) {}
 

@@ -4,7 +4,12 @@
 #include <carrel/types.h>
 #include <soci/soci.h>
 
+#include <cstddef>
+#include <functional>
 #include <memory>
+#include <span>
+#include <stdexcept>
+#include <string>
 
 #include "server/watchdog.h"
 
@@ -39,6 +44,12 @@ class Session {
   // Begins one that sees one snapshot and writes nothing.
   virtual void begin_reading() = 0;
   virtual Time now() = 0;
+
+  // Hears of the rows of the n-th statement; a cell that is null is NULL. Borrowed.
+  using EachRow = std::function<void(std::size_t n, std::span<const char* const> cells)>;
+  // Runs statements without parameters (script.h) one after the other, and none after one
+  // that fails: one round trip. Only where the dialect has such statements.
+  virtual void run_together(const std::string& statements, const EachRow& each);
 
   // Around every call that waits for the server.
   class Call {
@@ -78,5 +89,9 @@ class Session {
   const bool prepares_;
   std::unique_ptr<Watchdog::Watched> watched_;  // ends before the session closes
 };
+
+inline void Session::run_together(const std::string&, const EachRow&) {
+  throw std::logic_error("this session sends one statement at a time");
+}
 
 }  // namespace carrel::sql::server

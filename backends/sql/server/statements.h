@@ -9,9 +9,11 @@
 // it. It is 2 in carrel_rates if it has a rate, and then 18 in carrel_limits, too; else 2
 // there.
 //
-// Parameters: :ids is a JSON array of numbers, :rows one of objects (json_rows.h). What
-// is not text comes and goes as hexadecimal digits. Statements that lock rows do so in
-// the order of their ids, or pass over what is locked.
+// Parameters: :ids is a JSON array of numbers, :rows one of objects (json_rows.h), but
+// that of insert_jobs, save_jobs, to_history, to_jobs and add_attempts one of arrays
+// where `arrays` says so: their members are in the order of the columns of the statement.
+// What is not text comes and goes as hexadecimal digits. Statements that lock rows do so
+// in the order of their ids, or pass over what is locked.
 #pragma once
 
 namespace carrel::sql::server {
@@ -29,6 +31,8 @@ struct Steps {
 };
 
 struct Statements {
+  bool arrays;
+
   // Inserting. claim_requests gives those of :rows (request_id, digits) that are new
   // their ids; find_requests tells of those that are not.
   const char* claim_requests;
@@ -36,6 +40,9 @@ struct Statements {
   // Ids, rising in the order of the rows that name none. Where :now is 0, all instants
   // are counted from when it runs; so in claim_lanes and claim_lone, too.
   const char* insert_jobs;
+  // One that names no id, its instants counted from when it runs, payload in digits.
+  // Null: as the others.
+  const char* insert_job;
   const char* insert_payloads;
 
   // Unique keys: carrel_unique. lock_keys makes those of :rows (key, digits) that are
@@ -64,8 +71,17 @@ struct Statements {
   // one of :queues (none named: all) and :kinds. Answers with how many there are, up to
   // 2, and the lane and no id where it claimed nothing. Null: there is no such statement.
   const char* claim_lone;
-  const char* pick_lane;  // :queue, :kind, :now, :most; locks
-  const char* pick_ids;   // locks
+  // The same in statements that are sent together, with a BEGIN before them and without
+  // the marking: one of the first two, which answers with how many lanes there are and
+  // what time it is, then pick_lone, which answers as pick_lane. Of literals: of all
+  // lanes those of :kinds and (if :queues_named is 1) :queues; or :queue, :kind. Null:
+  // none.
+  const char* find_lone;
+  const char* name_lone;
+  const char* pick_lone;        // :most; locks
+  const char* mark_and_commit;  // as mark, of literals, and a COMMIT after it
+  const char* pick_lane;        // :queue, :kind, :now, :most; locks
+  const char* pick_ids;         // locks
   const char* mark;
 
   const char* running_by_queue;  // queue, how many

@@ -19,7 +19,7 @@ Writer::Writer(Driver& driver, const BackendOptions& options, Waiters& waiters,
 Writer::~Writer() = default;
 
 Result<void> Writer::begin() noexcept {
-  begun_ = alone_ = committing_ = false;
+  begun_ = last_ = alone_ = committing_ = false;
   if (may_have_died()) return open();
   tables_ = &connection_.tables();
   return {};
@@ -91,7 +91,12 @@ void Writer::commit() {
     ++tallied_;
   }
   committing_ = true;
-  connection_.session().commit();
+  if (with_commit_.empty()) {
+    connection_.session().commit();
+  } else {
+    connection_.session().run_together(std::exchange(with_commit_, {}),
+                                       [](std::size_t, std::span<const char* const>) {});
+  }
 }
 
 void Writer::committed() noexcept {
@@ -123,6 +128,7 @@ void Writer::rollback() noexcept {
   tally_.clear();
   doomed_.clear();
   gathered_.clear();
+  with_commit_.clear();
   if (!connection_.is_open()) {
     tables_ = nullptr;
     return;

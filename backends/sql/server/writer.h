@@ -57,8 +57,8 @@ class Writer final : public Transactor {
   };
   Taken take(const Demand& demand, std::string_view worker, std::uint64_t claim_number,
              Duration lease);
-  // The same, and the whole transaction, in one statement, instead of within perform().
-  // Nothing: it takes more than that, and nothing was done.
+  // The same, and the whole transaction, in one statement, or two round trips, instead of
+  // within perform(). Nothing: it takes more than that, and nothing was done.
   std::optional<Taken> take_at_once(const Demand& demand, std::string_view worker,
                                     std::uint64_t claim_number, Duration lease);
   std::vector<Pulse> beat(std::string_view worker, std::uint64_t settled_claim,
@@ -86,7 +86,10 @@ class Writer final : public Transactor {
   struct Claiming;
 
   Result<void> begin() noexcept override;
-  void last() noexcept override { alone_ = !begun_ && gathered_.empty(); }
+  void last() noexcept override {
+    last_ = true;
+    alone_ = !begun_ && gathered_.empty();
+  }
   void commit() override;
   void committed() noexcept override;
   void rollback() noexcept override;
@@ -102,6 +105,7 @@ class Writer final : public Transactor {
   void start(Time now);
   bool may_have_died();
   void write_gathered();
+  Inserted insert_alone(const NewJob& job);
   bool are_one_statement() const;
 
   void enter_operation();
@@ -140,12 +144,17 @@ class Writer final : public Transactor {
   void leave_keys(std::span<const std::pair<JobId, State>> jobs);
 
   // Claiming.
+  // `whole`: nothing that follows within the operation reads or changes these rows.
+  // run(add): add() for each row there is.
   template <class Run>
-  std::vector<Claimed> best_first(Run run);  // run(add): add() for each row there is
+  std::vector<Claimed> best_first(bool whole, Run run);
   std::vector<Claimed> claim_lone(const Claiming& claiming, const Demand& demand,
                                   std::size_t max, std::size_t& lanes);
+  std::vector<Claimed> pick_lone(const Claiming& claiming, const Demand& demand,
+                                 std::size_t most, std::size_t& lanes);
   std::vector<Claimed> claim_lanes(const Claiming& claiming,
-                                   std::span<const std::pair<Lane, std::size_t>> shares);
+                                   std::span<const std::pair<Lane, std::size_t>> shares,
+                                   bool whole);
   std::vector<Claimed> claim_ids(const Claiming& claiming, std::vector<JobId> ids,
                                  int state);
   std::vector<Claimed> claim_limited(const Claiming& claiming,
@@ -157,7 +166,7 @@ class Writer final : public Transactor {
                 const std::set<JobId>& passed_over);
   void begin_claim(const Claiming& claiming);
   Claimed claimed_row();
-  void mark(const std::vector<Claimed>& picked);
+  void mark(const std::vector<Claimed>& picked, bool with_commit);
   static void put_in_order(std::vector<Claimed>& jobs, const Demand& demand);
   void complete_claim(std::vector<Claimed>& claimed);
 
@@ -190,7 +199,8 @@ class Writer final : public Transactor {
   Tables* tables_ = nullptr;  // of the open transaction
   Time now_{};                // when it began, at the server
   bool begun_ = false;        // at the server
-  bool alone_ = false;        // the operation that comes now may be the whole transaction
+  bool last_ = false;         // the operation that comes now is the last
+  bool alone_ = false;        // and may be the whole transaction
   bool committing_ = false;
   std::chrono::steady_clock::time_point answered_{};  // the connection, at last
   // Of the open transaction: jobs that go together.
@@ -199,7 +209,8 @@ class Writer final : public Transactor {
     std::vector<Inserted>* answers;
   };
   std::vector<Gathered> gathered_;
-  bool lone_lane_ = true;  // the last claim of several kinds or queues found no more
+  std::string with_commit_;  // what is sent instead of the COMMIT, with one at its end
+  bool lone_lane_ = true;    // the last claim of several kinds or queues found no more
   Redo redo_ = Redo::kNothing;
   std::atomic<std::size_t> tallied_{0};
 

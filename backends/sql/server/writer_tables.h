@@ -26,6 +26,14 @@ struct Writer::Tables {
                       soci::into(kind), soci::into(priority)),
         insert_jobs(s, sql.insert_jobs, soci::use(rows, "rows"), soci::use(now, "now"),
                     soci::into(id)),
+        insert_job(s, sql.insert_job, soci::use(state, "state"),
+                   soci::use(queue, "queue"), soci::use(kind, "kind"),
+                   soci::use(priority, "priority"),
+                   soci::use(max_attempts, "max_attempts"),
+                   soci::use(wake_at.value, wake_at.indicator, "wake_at"),
+                   soci::use(expires_at.value, expires_at.indicator, "expires_at"),
+                   soci::use(run_at, "run_at"), soci::use(timeout, "timeout"),
+                   soci::use(bytes, "payload"), soci::into(id)),
         insert_payloads(s, sql.insert_payloads, soci::use(rows, "rows")),
         lock_keys(s, sql.lock_keys, soci::use(rows, "rows")),
         find_holders(s, sql.find_holders, soci::use(rows, "rows"), soci::into(bytes),
@@ -120,6 +128,7 @@ struct Writer::Tables {
   int max_attempts = 0;
   int crashes = 0;
   Nullable wake_at;
+  Nullable expires_at;
   long long now = 0;
   long long run_at = 0;
   long long timeout = 0;
@@ -139,6 +148,7 @@ struct Writer::Tables {
   Statement claim_requests;
   Statement find_requests;
   Statement insert_jobs;
+  Statement insert_job;
   Statement insert_payloads;
   Statement lock_keys;
   Statement find_holders;

@@ -232,13 +232,33 @@ TEST(Mariadb, RowsAreWrittenByTheirKeysAlone) {
 TEST(Mariadb, AClaimSortsNothing) {
   mariadb_kind().clean();
   ASSERT_TRUE(open_store(mariadb().url()));
+  const auto& sql = sql::mariadb::kStatements;
+  for (const char* statement : {sql.pick_lane, sql.pick_lone}) {
+    std::string plan;
+    for (const auto& line :
+         mariadb().run("SET @carrel_lanes = 1, @carrel_now = 1, @carrel_queue = X'61',"
+                       " @carrel_kind = X'61'; EXPLAIN FORMAT=JSON " +
+                       with_values(statement))) {
+      plan += line + "\n";
+    }
+    EXPECT_THAT(plan, HasSubstr("carrel_jobs_available"));
+    EXPECT_THAT(plan, HasSubstr("\"used_key_parts\": [\"state\", \"queue\", \"kind\"]"));
+    EXPECT_THAT(plan, Not(HasSubstr("filesort"))) << "it would lock every candidate";
+  }
+}
+
+TEST(Mariadb, AClaimMarksByTheKeyAlone) {
+  mariadb_kind().clean();
+  ASSERT_TRUE(open_store(mariadb().url()));
+  std::string mark = with_values(sql::mariadb::kStatements.mark_and_commit);
+  mark.replace(mark.find("'[1]'"), 5, "1, 2");
+  mark.resize(mark.find(';'));
   std::string plan;
-  for (const auto& line : mariadb().run(
-           "EXPLAIN FORMAT=JSON " + with_values(sql::mariadb::kStatements.pick_lane))) {
+  for (const auto& line : mariadb().run("EXPLAIN FORMAT=JSON " + mark)) {
     plan += line + "\n";
   }
-  EXPECT_THAT(plan, HasSubstr("carrel_jobs_available"));
-  EXPECT_THAT(plan, Not(HasSubstr("filesort"))) << "it would lock every candidate";
+  EXPECT_THAT(plan, HasSubstr("\"access_type\": \"range\"")) << plan;
+  EXPECT_THAT(plan, HasSubstr("PRIMARY")) << plan;
 }
 
 }  // namespace
