@@ -76,7 +76,6 @@ class Engine::Impl {
   Result<std::unique_ptr<Queue>> open_queue();
   void renew_queue();
   Result<void> make_isolations(std::vector<KindSpec> specs);
-  std::string absolute(const std::string& url) const;
   BackendOptions backend_options() const;
 
   void refuse_too_large(NewJobs& jobs) const;
