@@ -10,6 +10,9 @@ void register_sql(Registry& registry) {
   registry.add_store("sqlite", sql::sqlite::open_store);
   registry.add_store("postgresql", sql::postgresql::open_store);
   registry.add_store("mysql", sql::mariadb::open_store);
+  registry.add_reindex("sqlite", sql::sqlite::reindex);
+  registry.add_reindex("postgresql", sql::postgresql::reindex);
+  registry.add_reindex("mysql", sql::mariadb::reindex);
   registry.add_schema("postgresql", sql::postgresql::change_schema);
   registry.add_schema("mysql", sql::mariadb::change_schema);
 }

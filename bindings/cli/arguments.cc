@@ -327,6 +327,9 @@ std::variant<Arguments, int> parse(int argc, char** argv) {
   add_spin(app, out, commands.spin);
   add_sandbox(app, out, commands.sandbox);
   add_migrate(app, out, commands.migrate);
+  app.add_subcommand("reindex",
+                     "Rebuild the store's tables that claims read, or their indexes")
+      ->callback([&] { out.command = ReindexArgs{}; });
   app.add_subcommand("doctor",
                      "Try every backend and isolation here, and say what fails and why")
       ->callback([&] { out.command = DoctorArgs{}; });

@@ -108,6 +108,8 @@ struct MigrateArgs {
   bool sql = false;  // only print it
 };
 
+struct ReindexArgs {};
+
 struct DoctorArgs {};
 
 struct BrokerArgs {};
@@ -121,7 +123,8 @@ struct Arguments {
   Global global;
   std::variant<std::monostate, RunArgs, EnqueueArgs, ListArgs, ExportArgs, ShowArgs,
                RetryArgs, CancelArgs, PauseArgs, ResumeArgs, StatusArgs, CompareArgs,
-               SpinArgs, SandboxArgs, MigrateArgs, DoctorArgs, BrokerArgs, KeysArgs>
+               SpinArgs, SandboxArgs, MigrateArgs, ReindexArgs, DoctorArgs, BrokerArgs,
+               KeysArgs>
       command;
 };
 

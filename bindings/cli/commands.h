@@ -20,6 +20,7 @@ int compare(const Global& global, const CompareArgs& args);
 int spin(const SpinArgs& args);
 int sandbox(const Global& global, const SandboxArgs& args);
 int migrate(const Global& global, const MigrateArgs& args);
+int reindex(const Global& global);
 int doctor(const Global& global);
 // These become the program carrel-broker, and return only where there is none.
 int broker(const Global& global);

@@ -28,6 +28,7 @@ int dispatch(const Arguments& arguments) {
         if constexpr (std::is_same_v<T, SpinArgs>) return spin(args);
         if constexpr (std::is_same_v<T, SandboxArgs>) return sandbox(global, args);
         if constexpr (std::is_same_v<T, MigrateArgs>) return migrate(global, args);
+        if constexpr (std::is_same_v<T, ReindexArgs>) return reindex(global);
         if constexpr (std::is_same_v<T, DoctorArgs>) return doctor(global);
         if constexpr (std::is_same_v<T, BrokerArgs>) return broker(global);
         if constexpr (std::is_same_v<T, KeysArgs>) return keys(args);

@@ -12,13 +12,9 @@ int migrate(const Global& global, const MigrateArgs& args) {
   if (!config) return failed(config.error());
   const auto url = Url::parse(config->store);
   if (!url) return failed(url.error());
-  Registry registry = Registry::with_builtins();
-  for (const std::string& plugin : config->plugins) {
-    if (auto ok = registry.load(config->directory / plugin); !ok) {
-      return failed(ok.error());
-    }
-  }
-  const auto schema = registry.schema(url->scheme);
+  auto registry = registry_of(*config);
+  if (!registry) return failed(registry.error());
+  const auto schema = registry->schema(url->scheme);
   if (!schema) return failed(schema.error());
   if (*schema == nullptr) {
     if (global.json) print_json({{"from", nullptr}, {"to", nullptr}, {"applied", false}});

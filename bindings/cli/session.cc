@@ -58,6 +58,16 @@ Result<Config> load_config(const Global& global) {
   return config;
 }
 
+Result<Registry> registry_of(const Config& config) {
+  Registry registry = Registry::with_builtins();
+  for (const std::string& plugin : config.plugins) {
+    if (auto ok = registry.load(config.directory / plugin); !ok) {
+      return tl::unexpected<Error>(ok.error());
+    }
+  }
+  return registry;
+}
+
 Result<void> ignite(Engine& engine) {
   auto ok = engine.ignite();
   if (!ok && ok.error().code == Code::kNotFound) ok.error().code = Code::kUnavailable;

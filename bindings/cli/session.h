@@ -12,6 +12,9 @@ inline constexpr std::size_t kBatch = 500;  // rows of one transaction
 // The file, then the environment, then --store. Any error is one of the configuration.
 Result<Config> load_config(const Global& global);
 
+// With the plugins that the configuration names.
+Result<Registry> registry_of(const Config& config);
+
 // An engine that only looks, asks and enqueues; ignited. Refuses a store that lives in
 // one process: this one would end before anybody saw what it did.
 Result<Engine> connect(const Global& global);

@@ -11,6 +11,13 @@ namespace {
 
 using Row = std::array<std::uint64_t, kStateCount>;
 
+// "2 of 3", of those that run; empty: there is no bound.
+Cell bound(std::uint64_t running, std::uint32_t most) {
+  if (most == 0) return {};
+  return {grouped(running) + " of " + grouped(most),
+          running >= most ? Colour::kBusy : Colour::kNone};
+}
+
 std::vector<Cell> row(const std::string& name, const Row& counts, bool paused) {
   std::vector<Cell> cells{{name, Colour::kNone}};
   for (std::size_t i = 0; i < kStateCount; ++i) {
@@ -20,6 +27,20 @@ std::vector<Cell> row(const std::string& name, const Row& counts, bool paused) {
   }
   cells.push_back({paused ? "paused" : "", Colour::kBad});
   return cells;
+}
+
+// Only what somebody might have to do something about.
+void tell(const Footprint& footprint) {
+  std::printf("\nWhat claims read takes %s bytes", grouped(footprint.jobs_bytes).c_str());
+  if (footprint.dead_rows) {
+    std::printf(", with %s changes not cleared away yet",
+                grouped(*footprint.dead_rows).c_str());
+  }
+  if (footprint.oldest_transaction >= std::chrono::minutes(1)) {
+    std::printf("; a transaction is open for %s, so that none can be cleared away",
+                rough(*footprint.oldest_transaction).c_str());
+  }
+  std::printf(".\n");
 }
 
 }  // namespace
@@ -33,10 +54,16 @@ int status(const Global& global) {
     // Only what is about the store: this process runs nothing.
     Json all = *health;
     Json document = Json::object();
-    for (const char* key :
-         {"jobs", "queues", "paused", "oldest_available_s", "store_round_trip_us"}) {
+    for (const char* key : {"jobs", "queues", "paused", "oldest_available_s",
+                            "store_round_trip_us", "footprint"}) {
       document[key] = all.at(key);
     }
+    for (const auto& [name, bounds] : all.at("queue_bounds").items()) {
+      for (const char* key : {"weight", "concurrency", "limit", "running"}) {
+        document["queue_bounds"][name][key] = bounds.at(key);
+      }
+    }
+    if (!document.contains("queue_bounds")) document["queue_bounds"] = Json::object();
     print_json(document);
     return kOk;
   }
@@ -49,20 +76,38 @@ int status(const Global& global) {
     columns.push_back({head, Table::Align::kRight});
   }
   columns.push_back({""});
+  const bool limited = !health->queues.empty();
+  if (limited) {
+    columns.push_back({"LIMIT", Table::Align::kRight});
+    columns.push_back({"IN A PROCESS", Table::Align::kRight});
+  }
   Table table(columns);
   auto queues = health->counts.by_queue;
   for (const std::string& name : health->paused) queues.try_emplace(name);
+  for (const auto& [name, bounds] : health->queues) queues.try_emplace(name);
   for (const auto& [name, counts] : queues) {
     const auto& paused = health->paused;
-    table.add(
-        row(name, counts, std::find(paused.begin(), paused.end(), name) != paused.end()));
+    auto cells =
+        row(name, counts, std::find(paused.begin(), paused.end(), name) != paused.end());
+    if (limited) {
+      const auto found = health->queues.find(name);
+      const QueueHealth q = found == health->queues.end() ? QueueHealth{} : found->second;
+      cells.push_back(bound(q.running, q.limit));
+      cells.push_back({q.concurrency == 0 ? "" : grouped(q.concurrency)});
+    }
+    table.add(std::move(cells));
   }
-  if (queues.size() != 1) table.add(row("all", health->counts.total, false));
+  if (queues.size() != 1) {
+    auto cells = row("all", health->counts.total, false);
+    if (limited) cells.insert(cells.end(), 2, {});
+    table.add(std::move(cells));
+  }
   table.print();
   if (health->counts.oldest_available) {
     std::printf("\nThe oldest job that may run has waited for %s.\n",
                 rough(*health->counts.oldest_available).c_str());
   }
+  if (health->footprint) tell(*health->footprint);
   return kOk;
 }
 

@@ -126,8 +126,10 @@ class Validator {
     }
     bounds(config::queue_keys(), queue, prefix);
     const WorkerConfig& worker = config_.worker;
-    // One file may serve several kinds of worker, by CARREL_WORKER_ORDER.
-    if (queue.weight != 1 && worker.order != QueueOrder::kWeighted &&
+    // One file may serve several kinds of worker, by CARREL_WORKER_ORDER, and who looks
+    // at a worker's queues with a role of its own.
+    if (queue.weight != 1 && config_.role == Role::kWorker &&
+        worker.order != QueueOrder::kWeighted &&
         !config_.where("worker.order").starts_with("CARREL_")) {
       refuse(prefix + "weight", "needs worker.order = \"weighted\"");
     }

@@ -78,7 +78,6 @@ class Engine::Impl {
   tl::unexpected<Error> refused(std::string_view key, Error error) const;
   void renew_queue();
   Result<void> make_isolations(std::vector<KindSpec> specs);
-  std::string absolute(const std::string& url) const;
   BackendOptions backend_options() const;
 
   void refuse_too_large(NewJobs& jobs) const;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "absolute_url.h"
 #include "config_check.h"
 #include "engine_impl.h"
 #include "log.h"
@@ -143,16 +144,6 @@ Result<void> Engine::Impl::ignite_server(const std::vector<KindSpec>& specs) {
   return process::ignite(forked, forked.all().empty(), log);
 }
 
-std::string Engine::Impl::absolute(const std::string& url) const {
-  const auto parsed = Url::parse(url);
-  if (!parsed || parsed->scheme != "sqlite" || config.directory.empty()) return url;
-  const std::filesystem::path file(parsed->rest);
-  if (file.is_absolute() || parsed->rest.empty() || parsed->rest.front() == ':')
-    return url;
-  return "sqlite:" + (config.directory / file).string() +
-         url.substr(url.find(parsed->rest) + parsed->rest.size());
-}
-
 BackendOptions Engine::Impl::backend_options() const {
   BackendOptions options;
   options.retention = config.retention;
@@ -187,7 +178,7 @@ tl::unexpected<Error> Engine::Impl::refused(std::string_view key, Error error) c
 }
 
 Result<std::unique_ptr<Store>> Engine::Impl::open_store() {
-  const auto url = Url::parse(absolute(config.store));
+  const auto url = Url::parse(absolute_url(config, config.store));
   if (!url) return unexpected(url.error());
   const auto make = registry.store(url->scheme);
   if (!make) return unexpected(make.error());
@@ -237,7 +228,7 @@ Result<std::unique_ptr<Queue>> Engine::Impl::open_queue() {
         "this store is no queue by itself: set `queue`, for example to \"memory:\"",
         "engine");
   }
-  const auto url = Url::parse(absolute(config.queue));
+  const auto url = Url::parse(absolute_url(config, config.queue));
   if (!url) return unexpected(url.error());
   const auto make = registry.queue(url->scheme);
   if (!make) return unexpected(make.error());

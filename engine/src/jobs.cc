@@ -124,6 +124,21 @@ Result<Health> Engine::Impl::health() {
   if (!paused) return tl::unexpected<Error>(std::move(paused.error()));
   health.counts = std::move(*counts);
   health.paused = std::move(*paused);
+  if (auto footprint = store->monitor().footprint()) {
+    health.footprint = *footprint;
+  } else if (footprint.error().code != Code::kUnsupported) {
+    return tl::unexpected<Error>(std::move(footprint.error()));
+  }
+  for (const auto& [name, queue] : config.queues) {
+    QueueHealth& it = health.queues[name];
+    it.weight = queue.weight;
+    it.concurrency = queue.concurrency;
+    it.limit = queue.limit;
+    if (const auto found = health.counts.by_queue.find(name);
+        found != health.counts.by_queue.end()) {
+      it.running = found->second[static_cast<std::size_t>(State::kRunning)];
+    }
+  }
   if (config.role == Role::kWorker) {
     health.slots = concurrency();
     for (const auto& [kind, waiting] : health.counts.available_by_kind) {
@@ -144,10 +159,40 @@ Result<Health> Engine::Impl::health() {
     health.running = true;
     health.busy = worker->busy();
     health.unflushed = worker->unflushed();
+    for (auto& [name, queue] : health.queues) queue.busy = worker->busy_in(name);
     health.store_error = worker->store_error();
   }
   return health;
 }
+
+namespace {
+
+Json seconds(const std::optional<Duration>& time) {
+  return time ? Json(std::chrono::duration<double>(*time).count()) : Json();
+}
+
+Json json_of(const Footprint& f) {
+  const auto number = [](const std::optional<std::uint64_t>& n) {
+    return n ? Json(*n) : Json();
+  };
+  return {{"jobs_bytes", f.jobs_bytes},
+          {"free_bytes", number(f.free_bytes)},
+          {"log_bytes", number(f.log_bytes)},
+          {"dead_rows", number(f.dead_rows)},
+          {"oldest_transaction_s", seconds(f.oldest_transaction)}};
+}
+
+// No bound is null, so that nobody takes it for none that may run.
+Json json_of(const QueueHealth& q) {
+  const auto bound = [](std::uint32_t n) { return n == 0 ? Json() : Json(n); };
+  return {{"weight", q.weight},
+          {"concurrency", bound(q.concurrency)},
+          {"busy", q.concurrency == 0 ? Json() : Json(q.busy)},
+          {"limit", bound(q.limit)},
+          {"running", q.running}};
+}
+
+}  // namespace
 
 void to_json(Json& j, const Health& h) {
   const auto states = [](const std::array<std::uint64_t, kStateCount>& counts) {
@@ -172,10 +217,10 @@ void to_json(Json& j, const Health& h) {
            {"store_round_trip_us", h.store_round_trip.count()}};
   for (const auto& [queue, counts] : h.counts.by_queue)
     j["queues"][queue] = states(counts);
-  j["oldest_available_s"] =
-      h.counts.oldest_available
-          ? Json(std::chrono::duration<double>(*h.counts.oldest_available).count())
-          : Json();
+  j["queue_bounds"] = Json::object();
+  for (const auto& [queue, bounds] : h.queues) j["queue_bounds"][queue] = json_of(bounds);
+  j["footprint"] = h.footprint ? json_of(*h.footprint) : Json();
+  j["oldest_available_s"] = seconds(h.counts.oldest_available);
   j["store_error"] = h.store_error ? Json(*h.store_error) : Json();
 }
 

@@ -46,6 +46,14 @@ class QueueSlots {
     return nullptr;
   }
 
+  // 0 also where the queue has no bound.
+  std::size_t taken(std::string_view queue) const noexcept {
+    for (const Slot& slot : slots_) {
+      if (slot.queue == queue) return slot.taken.load();
+    }
+    return 0;
+  }
+
   // What a claim may take now.
   std::vector<QueueBound> left() const {
     std::vector<QueueBound> bounds;

@@ -35,6 +35,10 @@ void Registry::add_schema(std::string scheme, SchemaFactory change) {
   schemas_.insert_or_assign(std::move(scheme), std::move(change));
 }
 
+void Registry::add_reindex(std::string scheme, ReindexFactory reindex) {
+  reindexes_.insert_or_assign(std::move(scheme), std::move(reindex));
+}
+
 void Registry::add_isolation(std::string name, IsolationEntry entry) {
   isolations_.insert_or_assign(std::move(name), std::move(entry));
 }
@@ -73,6 +77,12 @@ Result<const SchemaFactory*> Registry::schema(std::string_view scheme) {
   if (auto known = store(scheme); !known) return tl::unexpected<Error>(known.error());
   const auto it = schemas_.find(scheme);
   return it == schemas_.end() ? nullptr : &it->second;
+}
+
+Result<const ReindexFactory*> Registry::reindex(std::string_view scheme) {
+  if (auto known = store(scheme); !known) return tl::unexpected<Error>(known.error());
+  const auto it = reindexes_.find(scheme);
+  return it == reindexes_.end() ? nullptr : &it->second;
 }
 
 Result<const IsolationEntry*> Registry::isolation(std::string_view name) const {

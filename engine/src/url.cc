@@ -1,6 +1,9 @@
 #include <carrel/registry.h>
 
 #include <algorithm>
+#include <filesystem>
+
+#include "absolute_url.h"
 
 #include "wording.h"
 
@@ -148,6 +151,16 @@ Result<Url> Url::parse(std::string_view text) {
     }
   }
   return url;
+}
+
+std::string absolute_url(const Config& config, const std::string& url) {
+  const auto parsed = Url::parse(url);
+  if (!parsed || parsed->scheme != "sqlite" || config.directory.empty()) return url;
+  const std::filesystem::path file(parsed->rest);
+  if (file.is_absolute() || parsed->rest.empty() || parsed->rest.front() == ':')
+    return url;
+  return "sqlite:" + (config.directory / file).string() +
+         url.substr(url.find(parsed->rest) + parsed->rest.size());
 }
 
 std::string Url::redacted() const { return redact(text); }

@@ -8,6 +8,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "completer.h"
 #include "dispatcher.h"
@@ -50,6 +51,9 @@ class Worker {
   void due_in(Duration delay) { dispatcher_.due_in(delay); }
   const std::string& id() const noexcept { return id_; }
   std::size_t busy() const noexcept { return runner_.busy(); }
+  std::size_t busy_in(std::string_view queue) const noexcept {
+    return runner_.slots().taken(queue);
+  }
   std::size_t unflushed() const noexcept { return completer_.pending(); }
   std::optional<std::string> store_error() const { return status_.error(); }
 

@@ -1,6 +1,8 @@
-// claim_probe STORE.p50|STORE.rate [options]: prints one number: the median time of a
-// claim in microseconds, or jobs claimed a second, on a store that holds what the options
-// say. STORE: sqlite, postgresql or mariadb, durable; the servers are its own.
+// claim_probe STORE.p50|STORE.rate|STORE.ratio [options]: prints one number: the median
+// time of a claim in microseconds, or jobs claimed a second, on a store that holds what
+// the options say; or how much longer a claim takes there than in an empty one, the two
+// asked in turns and neither waiting for the disk, so that a few percent can be told.
+// STORE: sqlite, postgresql or mariadb, durable; the servers are its own.
 //
 // Claims are made one after the other through the store's own source, as a worker's feed
 // does; what they took is finished between them, and not counted.
@@ -8,6 +10,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <array>
 #include <cstdio>
 #include <filesystem>
 #include <functional>
@@ -30,6 +33,7 @@ struct Sizes {
   std::size_t waiting = 0;   // jobs that wait beside those that are claimed
   std::size_t held = 0;      // jobs that wait for one key
   std::size_t keys = 0;      // the claimed jobs have limits, by so many keys
+  std::size_t past = 0;      // jobs with a limit and a rate that have ended before
 };
 
 // What is left of a database's difference: how it is filled fast. The jobs look as the
@@ -55,12 +59,13 @@ void run_sqlite(const std::string& file, const std::string& sql) {
   if (!ok) throw std::runtime_error(file + ": " + message);
 }
 
-Database sqlite(const std::string& scratch) {
-  const auto folder = std::filesystem::path(scratch) / "claim";
+Database sqlite(const std::string& scratch, const std::string& name = "claim",
+                const std::string& options = "") {
+  const auto folder = std::filesystem::path(scratch) / name;
   std::filesystem::remove_all(folder);
   std::filesystem::create_directories(folder);
   const std::string file = (folder / "jobs.db").string();
-  return {"sqlite:" + file,
+  return {"sqlite:" + file + options,
           [file](const std::string& sql) { run_sqlite(file, sql); },
           [](std::size_t n) {
             return "(WITH RECURSIVE r(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM r"
@@ -167,12 +172,60 @@ class Claims {
   std::vector<double> took_;
 };
 
-double measure(const Database& db, const Sizes& sizes, bool rate) {
+carrel::Engine open_producer(const Database& db) {
   carrel::Config config;
   config.store = db.url;
   config.role = carrel::Role::kProducer;
   carrel::Engine engine = open(std::move(config));
   must(engine.ignite());
+  return engine;
+}
+
+// Nothing of them waits or runs, but what rates are counted by is there for the hour.
+void live_through(const Database& db, std::size_t jobs) {
+  carrel::Engine engine = open_producer(db);
+  Claims claims(engine.store());
+  insert(engine.store(), jobs, [](std::size_t i, carrel::NewJob& job) {
+    job.limit = carrel::Limit{"key-" + std::to_string(i % 100), 100};
+    job.rate =
+        carrel::Rate{"key-" + std::to_string(i % 100), 10'000, std::chrono::hours(1)};
+  });
+  while (claims.claim(100) > 0) claims.finish();
+}
+
+double median(std::vector<double> took) {
+  std::nth_element(took.begin(), took.begin() + took.size() / 2, took.end());
+  return took[took.size() / 2];
+}
+
+double compare(const Database& ours, const Database& empty, const Sizes& sizes) {
+  struct Side {
+    explicit Side(const Database& db)
+        : engine(open_producer(db)), claims(engine.store()) {}
+    carrel::Engine engine;
+    Claims claims;
+  };
+  live_through(ours, sizes.past);
+  Side a(ours), b(empty);
+  constexpr std::size_t kWarm = 100;
+  for (Side* side : {&a, &b}) {
+    insert(side->engine.store(), sizes.claims + kWarm, [](std::size_t, auto&) {});
+  }
+  for (std::size_t i = 0; i < sizes.claims + kWarm; ++i) {
+    if (i == kWarm) {
+      a.claims.took();
+      b.claims.took();
+    }
+    for (Side* side : i % 2 == 0 ? std::array{&a, &b} : std::array{&b, &a}) {
+      if (side->claims.claim(1) == 0) throw std::runtime_error("nothing to claim");
+      side->claims.finish();
+    }
+  }
+  return median(a.claims.took()) / median(b.claims.took());
+}
+
+double measure(const Database& db, const Sizes& sizes, bool rate) {
+  carrel::Engine engine = open_producer(db);
   carrel::Store& store = engine.store();
   Claims claims(store);
   if (sizes.held > 0) {  // the first of them runs all the time
@@ -205,26 +258,42 @@ double measure(const Database& db, const Sizes& sizes, bool rate) {
     for (const double one : took) all += one;
     return static_cast<double>(claimed) / all;
   }
-  std::nth_element(took.begin(), took.begin() + took.size() / 2, took.end());
-  return took[took.size() / 2] * 1e6;
+  return median(std::move(took)) * 1e6;
 }
 
 double measure(const std::string& name, const std::string& scratch, const Sizes& sizes) {
   const std::size_t dot = name.find('.');
   const std::string store = name.substr(0, dot);
   const std::string what = dot == std::string::npos ? "" : name.substr(dot + 1);
-  if (what != "p50" && what != "rate") throw std::runtime_error("there is no such probe");
+  if (what != "p50" && what != "rate" && what != "ratio")
+    throw std::runtime_error("there is no such probe");
   const auto there = [](const std::string& missing) {
     if (!missing.empty()) throw std::runtime_error("there is no " + missing);
   };
-  if (store == "sqlite") return measure(sqlite(scratch), sizes, what == "rate");
+  if (store == "sqlite") {
+    if (what == "ratio") {
+      const std::string off = "?synchronous=OFF";
+      return compare(sqlite(scratch, "ours", off), sqlite(scratch, "empty", off), sizes);
+    }
+    return measure(sqlite(scratch), sizes, what == "rate");
+  }
   if (store == "postgresql") {
     there(PostgresServer::missing());
+    if (what == "ratio") {
+      const PostgresServer ours(PostgresServer::Disk::kCareless);
+      const PostgresServer empty(PostgresServer::Disk::kCareless);
+      return compare(postgresql(ours), postgresql(empty), sizes);
+    }
     const PostgresServer server(PostgresServer::Disk::kDurable);
     return measure(postgresql(server), sizes, what == "rate");
   }
   if (store == "mariadb") {
     there(MariadbServer::missing());
+    if (what == "ratio") {
+      const MariadbServer ours(MariadbServer::Disk::kCareless);
+      const MariadbServer empty(MariadbServer::Disk::kCareless);
+      return compare(mariadb(ours), mariadb(empty), sizes);
+    }
     const MariadbServer server(MariadbServer::Disk::kDurable);
     return measure(mariadb(server), sizes, what == "rate");
   }
@@ -239,7 +308,7 @@ int main(int argc, char** argv) {
   bench::Sizes sizes;
   std::string name;
   std::string scratch;
-  app.add_option("name", name, "sqlite., postgresql. or mariadb.; p50 or rate")
+  app.add_option("name", name, "sqlite., postgresql. or mariadb.; p50, rate or ratio")
       ->required();
   app.add_option("--claims", sizes.claims);
   app.add_option("--batch", sizes.batch)->check(CLI::PositiveNumber);
@@ -247,6 +316,7 @@ int main(int argc, char** argv) {
   app.add_option("--waiting", sizes.waiting);
   app.add_option("--held", sizes.held);
   app.add_option("--keys", sizes.keys);
+  app.add_option("--past", sizes.past);
   app.add_option("--scratch", scratch)->required();
   CLI11_PARSE(app, argc, argv);
   try {

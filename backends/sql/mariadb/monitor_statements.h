@@ -13,6 +13,15 @@ DELETE FROM carrel_paused WHERE queue = :queue)sql";
 inline constexpr const char* kPaused = R"sql(
 SELECT queue FROM carrel_paused ORDER BY queue)sql";
 
+inline constexpr const char* kFootprint = R"sql(
+SELECT CAST(t.data_length + t.index_length AS SIGNED) AS bytes,
+       CAST(t.data_free AS SIGNED) AS spare,
+       (SELECT CAST(s.variable_value AS SIGNED) FROM information_schema.global_status AS s
+         WHERE s.variable_name = 'INNODB_HISTORY_LIST_LENGTH') AS dead,
+       CAST(NULL AS SIGNED) AS oldest
+  FROM information_schema.tables AS t
+ WHERE t.table_schema = DATABASE() AND t.table_name = 'carrel_jobs')sql";
+
 inline constexpr const char* kNotFinal = R"sql(
 SELECT STRAIGHT_JOIN j.id
   FROM JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS r

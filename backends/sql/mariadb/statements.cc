@@ -267,6 +267,7 @@ const server::Statements kStatements = {
     .pause = kPause,
     .resume = kResume,
     .paused = kPaused,
+    .footprint = kFootprint,
     .not_final = kNotFinal,
     .read_jobs = kReadJobs,
     .read_attempts = kReadAttempts,

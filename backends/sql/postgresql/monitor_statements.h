@@ -11,6 +11,20 @@ inline constexpr const char* kResume = "DELETE FROM carrel_paused WHERE queue = 
 
 inline constexpr const char* kPaused = "SELECT queue FROM carrel_paused ORDER BY queue";
 
+// Of sessions of others only what the server lets this user see.
+inline constexpr const char* kFootprint = R"sql(
+SELECT pg_total_relation_size(c.oid) AS bytes, CAST(NULL AS bigint) AS spare,
+       s.n_dead_tup AS dead,
+       (SELECT CAST(extract(epoch FROM clock_timestamp() - min(a.xact_start)) * 1000000
+                    AS bigint)
+          FROM pg_catalog.pg_stat_activity AS a
+         WHERE a.datname = current_database() AND a.pid <> pg_backend_pid()
+           AND a.backend_type = 'client backend'
+           AND a.backend_xmin IS NOT NULL) AS oldest
+  FROM pg_catalog.pg_class AS c
+  LEFT JOIN pg_catalog.pg_stat_user_tables AS s ON s.relid = c.oid
+ WHERE c.relname = 'carrel_jobs' AND pg_table_is_visible(c.oid))sql";
+
 inline constexpr const char* kNotFinal = R"sql(
 SELECT id
   FROM carrel_jobs

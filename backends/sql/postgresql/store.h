@@ -15,4 +15,7 @@ Result<std::unique_ptr<Store>> open_store(const Url& url, const BackendOptions& 
 // What the tables there lack; `apply`: gives it to them.
 Result<SchemaChange> change_schema(const Url& url, bool apply);
 
+// Rebuilds the indexes of the tables whose rows come and go; holds up nobody.
+Result<Reindexed> reindex(const Url& url);
+
 }  // namespace carrel::sql::postgresql

@@ -42,7 +42,10 @@ struct ServerMonitor::Tables {
                     into(limit_running)),
         count_waiting(s, sql.count_waiting, into(queue), into(state), into(jobs)),
         count_final(s, sql.count_final, into(queue), into(state), into(jobs)),
-        paused(s, sql.paused, into(queue)) {}
+        paused(s, sql.paused, into(queue)),
+        footprint(s, sql.footprint, into(jobs), into(spare.value, spare.indicator),
+                  into(dead.value, dead.indicator),
+                  into(oldest.value, oldest.indicator)) {}
 
   std::vector<JobRecord> records(std::span<const JobId> of);
 
@@ -94,6 +97,9 @@ struct ServerMonitor::Tables {
   std::string rate_key;
   long long rate_starts = 0;
   long long rate_period = 0;
+  Nullable spare;
+  Nullable dead;
+  Nullable oldest;
 
   Statement read_jobs;
   Statement read_keys;
@@ -105,6 +111,7 @@ struct ServerMonitor::Tables {
   Statement count_waiting;
   Statement count_final;
   Statement paused;
+  Statement footprint;
 };
 
 // Newest first.
@@ -266,6 +273,25 @@ Result<std::vector<std::string>> ServerMonitor::paused() {
     std::vector<std::string> queues;
     t.paused.rows([&] { queues.push_back(t.queue); });
     return queues;
+  });
+}
+
+Result<Footprint> ServerMonitor::footprint() {
+  return snapshot([&](Tables& t, Session&) {
+    const auto number = [](const Nullable& n) -> std::optional<std::uint64_t> {
+      if (const auto value = n.get()) return static_cast<std::uint64_t>(*value);
+      return std::nullopt;
+    };
+    Footprint footprint;
+    t.footprint.rows([&] {
+      footprint.jobs_bytes = static_cast<std::uint64_t>(t.jobs);
+      footprint.free_bytes = number(t.spare);
+      footprint.dead_rows = number(t.dead);
+      if (const auto age = t.oldest.get()) {
+        footprint.oldest_transaction = std::max(Duration(*age), Duration::zero());
+      }
+    });
+    return footprint;
   });
 }
 

@@ -23,6 +23,7 @@ class ServerMonitor final : public Monitor {
                                       std::size_t limit) override;
   Result<Counts> counts() override;
   Result<std::vector<std::string>> paused() override;
+  Result<Footprint> footprint() override;
 
  private:
   struct Tables;

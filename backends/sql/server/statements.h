@@ -165,6 +165,7 @@ struct Statements {
   const char* pause;
   const char* resume;
   const char* paused;
+  const char* footprint;  // bytes, of which free; dead rows; oldest transaction, us
 
   // Reading.
   const char* not_final;

@@ -1,6 +1,7 @@
 #include "monitor.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <limits>
 
 #include "error.h"
@@ -44,7 +45,8 @@ struct SqliteMonitor::Statements {
                         into(jobs), into(when)),
         count_waiting(s, statements::kCountWaiting, into(queue), into(state), into(jobs)),
         count_final(s, statements::kCountFinal, into(queue), into(state), into(jobs)),
-        paused(s, statements::kPaused, into(queue)) {}
+        paused(s, statements::kPaused, into(queue)),
+        footprint(s, statements::kFootprint, into(jobs), into(spare)) {}
 
   long long id = 0;
   long long before = 0;
@@ -91,6 +93,7 @@ struct SqliteMonitor::Statements {
   long long rate_starts = 0;
   long long rate_period = 0;
   std::string unique_key;
+  long long spare = 0;
 
   NotesTable notes;
   Statement read_job;
@@ -105,6 +108,7 @@ struct SqliteMonitor::Statements {
   Statement count_waiting;
   Statement count_final;
   Statement paused;
+  Statement footprint;
 };
 
 SqliteMonitor::SqliteMonitor(const Settings& settings, BackendOptions options,
@@ -282,6 +286,21 @@ Result<std::vector<std::string>> SqliteMonitor::paused() {
     std::vector<std::string> queues;
     s.paused.rows([&] { queues.push_back(s.queue); });
     return queues;
+  });
+}
+
+Result<Footprint> SqliteMonitor::footprint() {
+  return snapshot([&] {
+    auto& s = *statements_;
+    Footprint footprint;
+    s.footprint.rows([&] {
+      footprint.jobs_bytes = static_cast<std::uint64_t>(s.jobs);
+      footprint.free_bytes = static_cast<std::uint64_t>(s.spare);
+    });
+    std::error_code none;
+    const auto log = std::filesystem::file_size(path_ + "-wal", none);
+    footprint.log_bytes = none ? 0 : log;
+    return footprint;
   });
 }
 

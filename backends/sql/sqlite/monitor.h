@@ -25,6 +25,7 @@ class SqliteMonitor final : public Monitor {
                                       std::size_t limit) override;
   Result<Counts> counts() override;
   Result<std::vector<std::string>> paused() override;
+  Result<Footprint> footprint() override;
 
   Session& session() { return *session_; }
 

@@ -333,6 +333,10 @@ DELETE FROM carrel_paused WHERE queue = :queue)sql";
 const char* const kPaused = R"sql(
 SELECT queue FROM carrel_paused ORDER BY queue)sql";
 
+const char* const kFootprint = R"sql(
+SELECT page_count * page_size, freelist_count * page_size
+  FROM pragma_page_count(), pragma_freelist_count(), pragma_page_size())sql";
+
 const char* const kNotFinal = R"sql(
 SELECT id
   FROM carrel_jobs

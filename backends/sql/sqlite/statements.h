@@ -118,6 +118,7 @@ extern const char* const kFinalRows;
 extern const char* const kPause;
 extern const char* const kResume;
 extern const char* const kPaused;
+extern const char* const kFootprint;
 
 // Reading.
 extern const char* const kNotFinal;

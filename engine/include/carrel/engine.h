@@ -18,6 +18,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -68,10 +69,22 @@ struct DrainReport {
   std::size_t cancelled = 0;
 };
 
+// What [queues.NAME] says of a queue, and what of it is used. What other processes may
+// take of it is in the configuration of theirs.
+struct QueueHealth {
+  std::uint32_t weight = 1;
+  std::uint32_t concurrency = 0;  // at once in this process; 0: no bound
+  std::size_t busy = 0;           // of these, where there is a bound
+  std::uint32_t limit = 0;        // in all workers of the store together; 0: no bound
+  std::uint64_t running = 0;      // of these
+};
+
 struct Health {
   bool running = false;  // start() was called and stop() was not
   Counts counts;         // of the store
   std::vector<std::string> paused;
+  std::map<std::string, QueueHealth> queues;  // those that the configuration names
+  std::optional<Footprint> footprint;         // empty: the store does not say
   std::vector<std::string>
       unhandled;                // kinds that wait while nobody here knows them, sorted
   std::size_t slots = 0;        // worker.concurrency

@@ -5,6 +5,7 @@
 #include <carrel/queue.h>
 #include <carrel/store.h>
 
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <map>
@@ -42,6 +43,14 @@ struct SchemaChange {
 // `apply`: does it, too. For stores whose tables a person may want to change when they
 // say so: opening such a store makes tables, but changes none.
 using SchemaFactory = std::function<Result<SchemaChange>(const Url&, bool apply)>;
+// Rebuilds the tables that claims read, or their indexes, where much has died in them;
+// answers with what they took before and take now, and how it was done, in a sentence.
+struct Reindexed {
+  std::uint64_t bytes_before = 0;
+  std::uint64_t bytes_after = 0;
+  std::string how;
+};
+using ReindexFactory = std::function<Result<Reindexed>(const Url&)>;
 // Called once an engine and name, with all kinds that named it.
 using IsolationFactory =
     std::function<Result<std::unique_ptr<Isolation>>(const IsolationSetup&)>;
@@ -62,7 +71,8 @@ class Registry {
 
   void add_store(std::string scheme, StoreFactory make);
   void add_queue(std::string scheme, QueueFactory make);
-  void add_schema(std::string scheme, SchemaFactory change);  // beside its add_store
+  void add_schema(std::string scheme, SchemaFactory change);     // beside its add_store
+  void add_reindex(std::string scheme, ReindexFactory reindex);  // likewise
   void add_isolation(std::string name, IsolationEntry entry);
 
   // A scheme nobody added is looked for in the module that ships it (libcarrel_sql.so for
@@ -74,6 +84,8 @@ class Registry {
   Result<const QueueFactory*> queue(std::string_view scheme);
   // nullptr: opening the store sees to its tables.
   Result<const SchemaFactory*> schema(std::string_view scheme);
+  // nullptr: the store has nothing to rebuild.
+  Result<const ReindexFactory*> reindex(std::string_view scheme);
   Result<const IsolationEntry*> isolation(std::string_view name) const;
 
   // Loads a shared library and calls its carrel_plugin (carrel/plugin.h).
@@ -87,6 +99,7 @@ class Registry {
   std::map<std::string, StoreFactory, std::less<>> stores_;
   std::map<std::string, QueueFactory, std::less<>> queues_;
   std::map<std::string, SchemaFactory, std::less<>> schemas_;
+  std::map<std::string, ReindexFactory, std::less<>> reindexes_;
   std::map<std::string, IsolationEntry, std::less<>> isolations_;
 };
 

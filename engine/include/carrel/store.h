@@ -85,6 +85,21 @@ struct Counts {
       oldest_available;  // how long the longest-waiting due job has waited
 };
 
+// What a store takes, for who watches that it does not grow: as the database knows it
+// without counting, so not to the byte. Empty: it does not know, or tells not everybody.
+struct Footprint {
+  // The table that claims read, with its indexes; SQLite: the file.
+  std::uint64_t jobs_bytes = 0;
+  std::optional<std::uint64_t> free_bytes;  // of these, kept for what comes
+  std::optional<std::uint64_t> log_bytes;   // SQLite: written, and not yet in the file
+  // What was changed or deleted, and is still there. PostgreSQL: rows of that table,
+  // since its last vacuum; MariaDB: transactions of the server that are not purged.
+  std::optional<std::uint64_t> dead_rows;
+  // How long the oldest transaction is open: what died since then cannot be cleared away.
+  // PostgreSQL tells it of sessions of the same user, or to a member of pg_monitor.
+  std::optional<Duration> oldest_transaction;
+};
+
 // Reads for people and dashboards; never on a job's path.
 class Monitor {
  public:
@@ -95,6 +110,10 @@ class Monitor {
                                               std::size_t limit) = 0;
   virtual Result<Counts> counts() = 0;
   virtual Result<std::vector<std::string>> paused() = 0;  // queues, sorted
+  // kUnsupported: it is on no disk, or not where it is seen from here.
+  virtual Result<Footprint> footprint() {
+    return fail(Code::kUnsupported, "the store does not say what it takes", "store");
+  }
 };
 
 class Store {

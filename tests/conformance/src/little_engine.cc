@@ -58,11 +58,14 @@ bool LittleEngine::run_until(const std::function<bool()>& done) {
 Result<std::vector<Claimed>> LittleEngine::claim(ClaimSource* source,
                                                  const std::string& worker,
                                                  std::uint64_t number) {
-  const Demand demand{{}, options_.kinds, options_.at_once};
+  const bool in_order = options_.turn != nullptr;
+  const auto queues = in_order ? options_.turn(number) : std::vector<std::string>{};
+  const Demand demand{queues, options_.kinds, options_.at_once, in_order,
+                      options_.bounds};
   if (source != nullptr)
     return source->claim(demand, worker, number, options_.lease, 2ms);
   if (queue_->backlog(demand) < options_.at_once) {
-    if (const auto tickets = store_.peek({{}, options_.kinds, 64})) publish(*tickets);
+    if (const auto tickets = store_.peek({queues, options_.kinds, 64})) publish(*tickets);
   }
   const auto deliveries = must(queue_->receive(demand, 2ms));
   if (deliveries.empty()) return std::vector<Claimed>{};
@@ -117,6 +120,7 @@ void LittleEngine::work(int number) {
   std::uint64_t claims = 0;
   while (!stopping_) {
     auto runs = claim(source.get(), worker, ++claims);
+    if (runs) options_.on_claimed(runs->size());
     if (!runs) {
       EXPECT_EQ(runs.error().code, Code::kUnavailable) << runs.error().message;
       ++unavailable_;

@@ -27,6 +27,11 @@ class LittleEngine {
     int workers = 4;
     std::size_t at_once = 4;  // claimed by one worker at a time
     std::vector<std::string> kinds = {"work"};
+    // The queues of a worker's claim of that number, the first first; null: any.
+    std::function<std::vector<std::string>(std::uint64_t claim)> turn = nullptr;
+    std::vector<QueueBound> bounds = {};  // of each claim
+    // How many jobs a claim has brought.
+    std::function<void(std::size_t)> on_claimed = [](std::size_t) {};
     Duration lease = std::chrono::hours(1'000);
     // Called by a worker between rounds, to move a clock on.
     std::function<void()> between = [] {};

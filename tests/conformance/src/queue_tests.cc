@@ -1,5 +1,3 @@
-#include <carrel/conformance/manual_clock.h>
-#include <carrel/conformance/queue.h>
 #include <gmock/gmock.h>
 
 #include <chrono>
@@ -9,7 +7,7 @@
 #include <set>
 #include <thread>
 
-#include "cases.h"
+#include "queue_case.h"
 
 namespace carrel::conformance {
 namespace {
@@ -18,68 +16,6 @@ using namespace std::chrono_literals;
 using testing::ElementsAre;
 using testing::IsEmpty;
 using testing::SizeIs;
-
-Ticket ticket(std::uint64_t id, std::string queue = "default", std::string kind = "work",
-              std::int16_t priority = 0) {
-  return {JobId{id}, std::move(queue), std::move(kind), priority};
-}
-
-class QueueCase : public testing::Test {
- public:
-  explicit QueueCase(QueueHarness harness) : harness_(std::move(harness)) {}
-
-  void SetUp() override {
-    options_.clock = &clock_;
-    options_.poll = 20ms;
-    queue_ = must(harness_.create(options_));
-    ASSERT_NE(queue_, nullptr) << harness_.name << " made no queue";
-  }
-
-  Queue& queue() { return *queue_; }
-  bool local() { return queue_->traits().reach == Reach::kProcess; }
-
-  void publish(const std::vector<Ticket>& tickets) {
-    EXPECT_EQ(queue_->publish(tickets), tickets.size());
-  }
-  // What arrives, settled.
-  std::vector<Ticket> take(const Demand& demand, Duration wait = 0us) {
-    std::vector<Ticket> taken;
-    std::vector<std::uint64_t> receipts;
-    for (Queue::Delivery& d : must(queue_->receive(demand, wait))) {
-      taken.push_back(std::move(d.ticket));
-      receipts.push_back(d.receipt);
-    }
-    EXPECT_LE(taken.size(), demand.max);
-    queue_->settle(receipts);
-    return taken;
-  }
-  std::vector<std::uint64_t> take_ids(const Demand& demand, Duration wait = 0us) {
-    std::vector<std::uint64_t> ids;
-    for (const Ticket& t : take(demand, wait)) ids.push_back(value(t.id));
-    return ids;
-  }
-  // Publishes until one of `demand` arrives: a ticket may be lost.
-  Ticket take_one(const Ticket& ticket, const Demand& demand) {
-    for (int i = 0; i < 100; ++i) {
-      queue_->publish({&ticket, 1});
-      auto taken = take(demand, 100ms);
-      if (!taken.empty()) return std::move(taken.front());
-    }
-    ADD_FAILURE() << "a ticket that was published 100 times never arrived";
-    return {};
-  }
-
- protected:
-  void TestBody() override {}
-
- private:
-  QueueHarness harness_;
-  ManualClock clock_;
-  BackendOptions options_;
-  std::unique_ptr<Queue> queue_;
-};
-
-using QueueCases = Cases<QueueCase, QueueHarness>;
 
 void add_delivery_cases(QueueCases& cases) {
   cases.add("Receive_GivesATicketAsItWasPublished", [](QueueCase& t) {
@@ -322,6 +258,7 @@ void register_queue_tests(QueueHarness harness) {
   add_delivery_cases(cases);
   add_wait_cases(cases);
   add_bound_cases(cases);
+  add_demand_cases(cases);
 }
 
 }  // namespace carrel::conformance

@@ -157,6 +157,51 @@ TEST_F(Jobs, StatusCountsByQueueAndShowsPauses) {
   EXPECT_EQ(carrel({"status", "--json"}).json()[0]["paused"], Json::array());
 }
 
+TEST_F(Jobs, StatusShowsTheBoundsOfQueues) {
+  configure(
+      "[worker]\norder = \"weighted\"\nqueues = [\"narrow\", \"heavy\"]\n"
+      "[queues.narrow]\nconcurrency = 2\nlimit = 3\n[queues.heavy]\nweight = 5\n");
+  carrel({"enqueue", "k", "--queue", "narrow"});
+  const Json status = carrel({"status", "--json"}).json()[0];
+  EXPECT_EQ(status["queue_bounds"]["narrow"],
+            (Json{{"weight", 1}, {"concurrency", 2}, {"limit", 3}, {"running", 0}}));
+  EXPECT_EQ(
+      status["queue_bounds"]["heavy"],
+      (Json{
+          {"weight", 5}, {"concurrency", nullptr}, {"limit", nullptr}, {"running", 0}}));
+  EXPECT_THAT(carrel({"status"}).out,
+              AllOf(HasSubstr("LIMIT"), HasSubstr("0 of 3"), HasSubstr("heavy")));
+}
+
+TEST_F(Jobs, StatusSaysWhatTheStoreTakes) {
+  carrel({"enqueue", "k"});
+  const Json footprint = carrel({"status", "--json"}).json()[0]["footprint"];
+  EXPECT_GT(footprint["jobs_bytes"], 4096);
+  EXPECT_TRUE(footprint["free_bytes"].is_number());
+  EXPECT_TRUE(footprint["dead_rows"].is_null()) << "SQLite has none";
+  EXPECT_THAT(carrel({"status"}).out, HasSubstr("What claims read takes"));
+}
+
+TEST_F(Jobs, ReindexGivesBackWhatIsFree) {
+  std::string lines;
+  for (int i = 0; i < 200; ++i) lines += "\"" + std::string(5'000, 'x') + "\"\n";
+  const Said ids = carrel({"enqueue", "k", "--lines"}, lines);
+  ASSERT_EQ(ids.code, 0) << ids.err;
+  configure("[retention]\ncancelled = \"0s\"\n");
+  std::vector<std::string> cancel = ids.lines();
+  cancel.insert(cancel.begin(), "cancel");
+  ASSERT_EQ(carrel(cancel).code, 0);
+  const Said said = carrel({"reindex", "--json"});
+  ASSERT_EQ(said.code, 0) << said.err;
+  EXPECT_LT(said.json()[0]["bytes_after"], said.json()[0]["bytes_before"]);
+  EXPECT_LT(said.json()[0]["bytes_after"], 500'000);
+  EXPECT_EQ(carrel({"enqueue", "k"}).code, 0);
+  EXPECT_EQ(carrel({"list", "--json"}).json().size(), 1u);
+  const Said none = carrel({"reindex", "--store", "sqlite:none.db"});
+  EXPECT_EQ(none.code, 3) << "it makes no file";
+  EXPECT_THAT(none.err, HasSubstr("none.db"));
+}
+
 TEST_F(Jobs, WaitingForWhatNobodyRunsTimesOut) {
   const Said said = carrel({"enqueue", "k", "--wait-at-most", "10ms"});
   EXPECT_EQ(said.code, 5) << said.err;

@@ -54,6 +54,44 @@ class Seen {
   std::vector<std::string> queues_;
 };
 
+TEST_P(Queues, HealthShowsTheBoundsAndWhatIsUsedOfThem) {
+  Config bounded = config(4);
+  bounded.queues["pull"].concurrency = 2;
+  bounded.queues["push"].limit = 3;
+  Engine engine = open(bounded);
+  Gate begun;
+  Gate gate;
+  std::atomic<int> running{0};
+  engine.handle("n", [&](Context&) {
+    if (++running == 3) begun.open();
+    gate.pass();
+  });
+  std::vector<JobId> ids;
+  for (const char* queue : {"pull", "pull", "pull", "push"}) {
+    ids.push_back(engine.enqueue("n", {}, {.queue = queue}).value());
+  }
+  EXPECT_EQ(engine.health()->queues.at("pull").busy, 0U);
+  ASSERT_TRUE(engine.start());
+  begun.pass();
+  const Health health = engine.health().value();
+  const QueueHealth& pull = health.queues.at("pull");
+  EXPECT_EQ(pull.concurrency, 2U);
+  EXPECT_EQ(pull.busy, 2U);
+  EXPECT_EQ(pull.running, 2U);
+  EXPECT_EQ(pull.limit, 0U);
+  const QueueHealth& push = health.queues.at("push");
+  EXPECT_EQ(push.limit, 3U);
+  EXPECT_EQ(push.running, 1U);
+  const Json json = Json(health).at("queue_bounds");
+  EXPECT_EQ(json.at("pull").at("busy"), 2);
+  EXPECT_TRUE(json.at("pull").at("limit").is_null());
+  EXPECT_TRUE(json.at("push").at("busy").is_null()) << "no bound of this process";
+  EXPECT_FALSE(health.footprint) << "memory is no disk";
+  EXPECT_TRUE(Json(health).at("footprint").is_null());
+  gate.open();
+  for (const JobId id : ids) EXPECT_TRUE(engine.wait(id, kLong));
+}
+
 TEST_P(Queues, StrictNeverStartsAPushWhileAPullWaits) {
   Config strict = config(1);
   strict.worker.order = QueueOrder::kStrict;

@@ -178,6 +178,8 @@ TEST_P(Server, TheCommandWorksOnIt) {
   expect("--json show 1", R"("user":7)");
   expect("pause default", "");
   expect("status", "default");
+  expect("status --json", R"("footprint":{"dead_rows":)");
+  expect("reindex", "bytes before");
   expect("cancel 1", "");
   expect("doctor", "seen by the network");
 }

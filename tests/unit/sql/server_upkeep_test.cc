@@ -1,0 +1,95 @@
+// What has died in the tables: that it is shown, and rebuilt without holding anybody up.
+#include <atomic>
+#include <thread>
+
+#include "server_case.h"
+
+namespace carrel::test {
+namespace {
+
+class ServerUpkeep : public Server {
+ protected:
+  // Jobs that were enqueued, run and finished, so that a table holds what has died.
+  void do_jobs(Store& store, std::size_t jobs) {
+    const std::vector<NewJob> some(jobs, job(std::string(500, 'x')));
+    for (auto& in : store.insert(some, 60s)) ASSERT_TRUE(in.has_value());
+    for (auto runs = claim(store, 500); !runs.empty(); runs = claim(store, 500)) {
+      for (auto& end : store.finish(finishes(runs))) ASSERT_TRUE(end.has_value());
+    }
+  }
+  Result<Reindexed> reindex() {
+    Registry registry = Registry::with_builtins();
+    register_sql(registry);
+    const auto place = Url::parse(url());
+    const auto rebuild = registry.reindex(place->scheme);
+    if (!rebuild || *rebuild == nullptr) {
+      return fail(Code::kUnsupported, "none", "test");
+    }
+    return (**rebuild)(*place);
+  }
+  bool is_postgresql() const { return std::string(kind().name) == "postgresql"; }
+};
+INSTANTIATE_TEST_SUITE_P(Of, ServerUpkeep,
+                         testing::Values(postgres_kind(), mariadb_kind()),
+                         [](const auto& of) { return of.param.name; });
+
+TEST_P(ServerUpkeep, TheFootprintTellsWhatDiedAndWhoHoldsIt) {
+  const auto store = open(url());
+  do_jobs(*store, 1'000);
+  const auto holder = kind().session();
+  *holder << (is_postgresql() ? "BEGIN ISOLATION LEVEL REPEATABLE READ"
+                              : "START TRANSACTION WITH CONSISTENT SNAPSHOT");
+  long long jobs = -1;
+  *holder << "SELECT COUNT(*) FROM carrel_jobs", soci::into(jobs);
+  ASSERT_EQ(jobs, 0);
+  const auto footprint = store->monitor().footprint();
+  ASSERT_TRUE(footprint.has_value()) << footprint.error().message;
+  EXPECT_GT(footprint->jobs_bytes, 16U << 10);
+  ASSERT_TRUE(footprint->dead_rows.has_value());
+  // MariaDB tells it only to who may see the transactions of all.
+  EXPECT_EQ(footprint->oldest_transaction.has_value(), is_postgresql());
+  *holder << "ROLLBACK";
+}
+
+TEST_P(ServerUpkeep, AReindexGivesBackAndHoldsNobodyUp) {
+  const auto store = open(url());
+  do_jobs(*store, 5'000);
+  NewJob waits = job();
+  ASSERT_TRUE(insert(*store, waits));
+  std::atomic<bool> over{false};
+  std::atomic<int> done{0};
+  std::thread works([&] {
+    while (!over) {
+      do_jobs(*store, 1);
+      ++done;
+    }
+  });
+  const auto rebuilt = reindex();
+  over = true;
+  works.join();
+  ASSERT_TRUE(rebuilt.has_value()) << rebuilt.error().message;
+  EXPECT_LE(rebuilt->bytes_after, rebuilt->bytes_before);
+  EXPECT_GT(done, 0);
+  do_jobs(*store, 10);
+}
+
+TEST_P(ServerUpkeep, AReindexOfNoTablesSaysWhatToDo) {
+  const auto refused = reindex();
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().message, testing::HasSubstr("carrel migrate"));
+}
+
+TEST_P(ServerUpkeep, WhatACutOffRebuildLeftIsCleared) {
+  if (!is_postgresql()) GTEST_SKIP() << "the other undoes it by itself";
+  const auto store = open(url());
+  kind().run("CREATE INDEX carrel_jobs_wake_ccnew ON carrel_jobs (wake_at)");
+  kind().run(
+      "UPDATE pg_index SET indisvalid = false"
+      " WHERE indexrelid = 'carrel_jobs_wake_ccnew'::regclass");
+  ASSERT_TRUE(reindex().has_value());
+  EXPECT_THAT(kind().run("SELECT relname FROM pg_class WHERE relname LIKE '%ccnew%'"),
+              testing::IsEmpty());
+}
+
+}  // namespace
+}  // namespace carrel::test
