@@ -113,7 +113,7 @@ UPDATE JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS r
 
 inline constexpr const char* kLimitedLanes = R"sql(
 SELECT lane
-  FROM (SELECT lane FROM carrel_limits WHERE state = 2 GROUP BY lane) AS found
+  FROM (SELECT lane FROM carrel_limits WHERE state = 2 GROUP BY state, lane) AS found
  WHERE SUBSTRING_INDEX(lane, CHAR(31), 1) NOT IN (SELECT queue FROM carrel_paused))sql";
 
 inline constexpr const char* kBestOfLimited = R"sql(

@@ -113,7 +113,7 @@ SELECT CASE WHEN EXISTS (SELECT 1 FROM carrel_starts AS s WHERE s.rate_key = k.r
 
 inline constexpr const char* kRatedLanes = R"sql(
 SELECT lane
-  FROM (SELECT lane FROM carrel_rates WHERE state = 2 GROUP BY lane) AS found
+  FROM (SELECT lane FROM carrel_rates WHERE state = 2 GROUP BY state, lane) AS found
  WHERE SUBSTRING_INDEX(lane, CHAR(31), 1) NOT IN (SELECT queue FROM carrel_paused))sql";
 
 inline constexpr const char* kBestOfRated = R"sql(

@@ -47,7 +47,7 @@ Names run_alone(PairCase& t, LittleEngine::Options options,
   return ran;
 }
 
-void add_order_cases(PairCases& cases) {
+void add_turn_cases(PairCases& cases) {
   cases.add("Order_StrictNoneOfALaterQueueWhileAnEarlierHasAny", [](PairCase& t) {
     LittleEngine::Options strict;
     strict.turn = [](std::uint64_t) { return Names{"pull", "push"}; };
@@ -120,7 +120,7 @@ void add_bound_cases(PairCases& cases) {
 }  // namespace
 
 void add_queue_cases(PairCases& cases) {
-  add_order_cases(cases);
+  add_turn_cases(cases);
   add_bound_cases(cases);
 }
 

@@ -120,6 +120,31 @@ TEST(Mariadb, WhatRunsIsCountedWithoutWhatWaits) {
   EXPECT_THAT(plan, HasSubstr("\"using_index\": true")) << plan;
 }
 
+// However many jobs wait in a lane.
+TEST(Mariadb, APollSkipsFromLaneToLane) {
+  mariadb_kind().clean();
+  ASSERT_TRUE(open_store(mariadb().url()));
+  mariadb().run(
+      "INSERT INTO carrel_jobs (id, state, queue, kind, priority, enqueued_at, run_at, "
+      "timeout_us, max_attempts) SELECT seq, 2, 'default', 'work', 0, seq, seq, 0, 1 "
+      "FROM seq_1_to_20000; "
+      "INSERT INTO carrel_limits (job, run_at, running, state, limit_key, lane) "
+      "SELECT id, run_at, 1, 2, 'k', 'a' FROM carrel_jobs; "
+      "INSERT INTO carrel_rates (job, run_at, period_us, starts, state, rate_key, lane) "
+      "SELECT id, run_at, 1, 1, 2, 'k', 'a' FROM carrel_jobs; "
+      "ANALYZE TABLE carrel_jobs, carrel_limits, carrel_rates");
+  const auto& sql = sql::mariadb::kStatements;
+  for (const char* statement :
+       {sql.lanes, sql.all_lanes, sql.limited_lanes, sql.rated_lanes}) {
+    std::string plan;
+    for (const auto& line : mariadb().run(std::string("EXPLAIN ") + statement)) {
+      plan += line + "\n";
+    }
+    EXPECT_THAT(plan, HasSubstr("Using index for group-by")) << statement << plan;
+    EXPECT_THAT(plan, Not(HasSubstr("Using temporary"))) << statement << plan;
+  }
+}
+
 // However many jobs wait for the windows of theirs, and however many began.
 TEST(Postgres, RatesSeekInTheLineOfTheirKey) {
   postgres_kind().clean();
