@@ -58,7 +58,7 @@ void Completer::push(ActiveRun& run) noexcept {
   link(run, at_once_ && !run.more_ends);
 }
 
-void Completer::push_waited(ActiveRun& run) noexcept { link(run, at_once_); }
+void Completer::push_waited(ActiveRun& run) noexcept { link(run, false); }
 
 // `settles`: the caller does, next.
 void Completer::link(ActiveRun& run, bool settles) noexcept {

@@ -57,7 +57,8 @@ class Completer {
   bool push_quietly(ActiveRun& run) noexcept;
   // An end. The run lives until the runner is told to retire it, which may be at once.
   void push(ActiveRun& run) noexcept;
-  // An end that was pushed, and had to wait for a beat (ActiveRun::waits_for_beat).
+  // An end that was pushed, and had to wait for a beat (ActiveRun::waits_for_beat). The
+  // thread commits it: the caller has beats to send.
   void push_waited(ActiveRun& run) noexcept;
   // Commits what was pushed, here or, if somebody is just committing, there.
   void settle() noexcept;

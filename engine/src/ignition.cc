@@ -52,6 +52,12 @@ Result<void> Engine::Impl::add_handler(std::string_view kind, Handler handler) {
     if (!handler_error_) handler_error_ = error;
     return unexpected(std::move(error));
   };
+  if (!config.kind(kind).command.empty() && handlers_.find(kind) == nullptr) {
+    // So a host can be moved to a program by its configuration alone.
+    log(LogLevel::kInfo, "jobs of kind \"" + std::string(kind) +
+                             "\" run the configured command, not their handler");
+    return {};
+  }
   if (ignited_.load()) {
     return refuse(
         Code::kInvalid,
@@ -62,12 +68,6 @@ Result<void> Engine::Impl::add_handler(std::string_view kind, Handler handler) {
   if (kind.empty()) return refuse(Code::kInvalid, "a kind needs a name");
   if (handlers_.find(kind) != nullptr)
     return refuse(Code::kExists, "it has a handler already");
-  if (!config.kind(kind).command.empty()) {
-    // So a host can be moved to a program by its configuration alone.
-    log(LogLevel::kInfo, "jobs of kind \"" + std::string(kind) +
-                             "\" run the configured command, not their handler");
-    return {};
-  }
   handlers_.handle(kind, std::move(handler));
   return {};
 }

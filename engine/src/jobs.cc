@@ -124,11 +124,7 @@ Result<Health> Engine::Impl::health() {
   if (!paused) return tl::unexpected<Error>(std::move(paused.error()));
   health.counts = std::move(*counts);
   health.paused = std::move(*paused);
-  if (auto footprint = store->monitor().footprint()) {
-    health.footprint = *footprint;
-  } else if (footprint.error().code != Code::kUnsupported) {
-    return tl::unexpected<Error>(std::move(footprint.error()));
-  }
+  if (const auto footprint = store->monitor().footprint()) health.footprint = *footprint;
   for (const auto& [name, queue] : config.queues) {
     QueueHealth& it = health.queues[name];
     it.weight = queue.weight;

@@ -70,7 +70,7 @@ void PulseLoop::tick() {
     }
     return;
   }
-  if (writes) status_.answered(StoreCall::kBeat, true);
+  status_.answered(StoreCall::kBeat, writes);
   lost_claim_ = false;
   if (renew) last_renewal_ = now;
   for (std::size_t i = 0; i < runs.size(); ++i) {

@@ -162,10 +162,7 @@ void Runner::ended(ActiveRun& run) noexcept {
   reporting_.fetch_sub(1);  // the last touch of this object
 }
 
-void Runner::end_on(ActiveRun& run) noexcept {
-  completer_.push_waited(run);
-  completer_.settle();
-}
+void Runner::end_on(ActiveRun& run) noexcept { completer_.push_waited(run); }
 
 void Runner::release(std::size_t slots) noexcept {
   const std::size_t left = busy_.fetch_sub(slots) - slots;
@@ -297,7 +294,7 @@ void Runner::put_off(const std::vector<ActiveRun*>& runs) {
   std::size_t slots = 0;
   for (ActiveRun* run : runs) slots += std::exchange(run->busy, false) ? 1 : 0;
   release(slots);
-  if (on_room_) on_room_();
+  if (slots > 0 && on_room_) on_room_();
 }
 
 }  // namespace carrel

@@ -4,7 +4,6 @@
 #include <filesystem>
 
 #include "absolute_url.h"
-
 #include "wording.h"
 
 namespace carrel {
@@ -124,8 +123,8 @@ Result<Url> Url::parse(std::string_view text) {
   }
   const std::size_t colon = text.find(':');
   if (colon == std::string_view::npos || !valid_scheme(text.substr(0, colon))) {
-    return no_url(text,
-               "expected a scheme and a ':', such as \"sqlite:jobs.db\" or \"memory:\"");
+    return no_url(
+        text, "expected a scheme and a ':', such as \"sqlite:jobs.db\" or \"memory:\"");
   }
   Url url;
   url.text = text;
@@ -160,7 +159,7 @@ std::string absolute_url(const Config& config, const std::string& url) {
   if (file.is_absolute() || parsed->rest.empty() || parsed->rest.front() == ':')
     return url;
   return "sqlite:" + (config.directory / file).string() +
-         url.substr(url.find(parsed->rest) + parsed->rest.size());
+         url.substr(url.find(':') + 1 + parsed->rest.size());
 }
 
 std::string Url::redacted() const { return redact(text); }

@@ -14,6 +14,8 @@ namespace {
 using Steady = std::chrono::steady_clock;
 // How long a kill may take to be heard of, and a last finish to be stored, when stopping.
 constexpr auto kLastWords = std::chrono::seconds(10);
+// And for one that a beat held up until then.
+constexpr auto kLastTry = std::chrono::seconds(1);
 constexpr std::size_t kMinUnflushed = 1024;
 }  // namespace
 
@@ -133,18 +135,20 @@ void Worker::stop(Duration grace) {
       log_(LogLevel::kError, "children did not end after SIGKILL");
     }
     runner_.abandon_all();
-    // An end that was being reported just then was not abandoned, and is busy until it is.
+    // An end that was being reported just then was not abandoned, and is busy until it
+    // is.
     if (!runner_.wait_idle(Steady::now() + kLastWords)) {
       log_(LogLevel::kError, "runs did not report their end while stopping");
     }
   }
   runner_.wait_reported();
-  if (!completer_.flush(Steady::now() + kLastWords)) {
+  const bool flushed = completer_.flush(Steady::now() + kLastWords);
+  dispatcher_.stop();
+  pulse_.stop();  // joins a last beat: what has waited for it is with the completer now
+  if (!flushed && !completer_.flush(Steady::now() + kLastTry)) {
     log_(LogLevel::kError, "the store was away while stopping");
   }
-  dispatcher_.stop();
   completer_.stop();
-  pulse_.stop();
 }
 
 }  // namespace carrel

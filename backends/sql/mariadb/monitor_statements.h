@@ -14,8 +14,8 @@ inline constexpr const char* kPaused = R"sql(
 SELECT queue FROM carrel_paused ORDER BY queue)sql";
 
 inline constexpr const char* kFootprint = R"sql(
-SELECT CAST(t.data_length + t.index_length AS SIGNED) AS bytes,
-       CAST(t.data_free AS SIGNED) AS spare,
+SELECT CAST(COALESCE(t.data_length + t.index_length, 0) AS SIGNED) AS bytes,
+       CAST(COALESCE(t.data_free, 0) AS SIGNED) AS spare,
        (SELECT CAST(s.variable_value AS SIGNED) FROM information_schema.global_status AS s
          WHERE s.variable_name = 'INNODB_HISTORY_LIST_LENGTH') AS dead,
        CAST(NULL AS SIGNED) AS oldest

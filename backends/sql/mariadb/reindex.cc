@@ -34,7 +34,7 @@ Result<Reindexed> reindex(const Url& url) {
     Reindexed done;
     done.bytes_before = size_of(*session);
     // While it waits for a transaction that is open, all others wait behind it: briefly.
-    session->execute("SET SESSION lock_wait_timeout = 3");
+    session->execute("SET SESSION lock_wait_timeout = 1");
     for (const std::string table : server::kHotTables) {
       // What OPTIMIZE TABLE does, but for that it says where others would have to wait.
       session->execute("ALTER TABLE " + table +

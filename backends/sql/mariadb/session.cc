@@ -39,7 +39,15 @@ MYSQL* MariadbSession::native() {
 void MariadbSession::run_together(const std::string& statements, const EachRow& each) {
   const Call call(*this);
   MYSQL* connection = native();
-  int status = mysql_real_query(connection, statements.data(), statements.size());
+  const auto failed = [&] {
+    return soci::mysql_soci_error(mysql_error(connection),
+                                  static_cast<int>(mysql_errno(connection)));
+  };
+  // Where it could not be sent that is -1, which of the next result means that there is
+  // none.
+  if (mysql_real_query(connection, statements.data(), statements.size()) != 0)
+    throw failed();
+  int status = 0;
   for (std::size_t n = 0; status == 0; ++n) {
     const std::unique_ptr<MYSQL_RES, decltype(&mysql_free_result)> result(
         mysql_store_result(connection), &mysql_free_result);
@@ -53,10 +61,7 @@ void MariadbSession::run_together(const std::string& statements, const EachRow& 
     }
     status = mysql_next_result(connection);
   }
-  if (status > 0) {
-    throw soci::mysql_soci_error(mysql_error(connection),
-                                 static_cast<int>(mysql_errno(connection)));
-  }
+  if (status > 0) throw failed();
 }
 
 std::string MariadbSession::execute(const std::string& sql) {

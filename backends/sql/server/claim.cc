@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cstdlib>
+#include <stdexcept>
 #include <tuple>
 #include <unordered_map>
 
@@ -149,6 +150,7 @@ std::vector<Claimed> Writer::pick_lone(const Claiming& claiming, const Demand& d
           t.crashes = static_cast<int>(to_number(cells[10]));
           add();
         });
+    if (!knows) throw std::logic_error("a claim without an answer");
   });
 }
 

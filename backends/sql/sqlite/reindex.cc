@@ -3,6 +3,7 @@
 #include "error.h"
 #include "gate.h"
 #include "session.h"
+#include "statement.h"
 #include "store.h"
 
 namespace carrel::sql::sqlite {
@@ -20,6 +21,24 @@ std::uint64_t size_of(const std::string& path) {
   return bytes;
 }
 
+// Before anything is written or changed: the file may be somebody else's.
+Result<void> check_tables(const Settings& settings) {
+  auto session = Session::open(settings, Session::Role::kReader);
+  if (!session) return tl::unexpected(std::move(session.error()));
+  try {
+    int tables = 0;
+    Statement((*session)->soci(),
+              "SELECT count(*) FROM sqlite_master WHERE name = 'carrel_schema'",
+              soci::into(tables))
+        .run();
+    if (tables > 0) return {};
+  } catch (...) {
+    return tl::unexpected(current_error(settings.path));
+  }
+  return fail(Code::kInvalid, settings.path + ": there are no tables of jobs in it",
+              kOrigin);
+}
+
 }  // namespace
 
 Result<Reindexed> reindex(const Url& url) {
@@ -28,8 +47,9 @@ Result<Reindexed> reindex(const Url& url) {
   if (auto ok = check_place(settings->path); !ok) return tl::unexpected(ok.error());
   std::error_code ignored;
   if (!fs::exists(settings->path, ignored)) {
-    return fail(Code::kNotFound, settings->path + ": there is no such file", "sqlite");
+    return fail(Code::kNotFound, settings->path + ": there is no such file", kOrigin);
   }
+  if (auto ok = check_tables(*settings); !ok) return tl::unexpected(ok.error());
   auto gate = Gate::open(settings->path + "-gate");
   if (!gate) return tl::unexpected(std::move(gate.error()));
   if (auto turn = gate->lock(settings->busy_timeout); !turn) {
@@ -49,7 +69,8 @@ Result<Reindexed> reindex(const Url& url) {
   }
   session->reset();  // with the gate held
   done.bytes_after = size_of(settings->path);
-  done.how = "VACUUM; who wrote meanwhile has waited, or was told \"unavailable\"";
+  done.how =
+      "VACUUM; who wrote or beat meanwhile has waited, or was told \"unavailable\"";
   return done;
 }
 

@@ -1,6 +1,9 @@
 // enqueue, list, show, cancel, pause, resume, status
 #include <gmock/gmock.h>
 
+#include <filesystem>
+#include <fstream>
+
 #include "command.h"
 
 namespace carrel::cli_test {
@@ -200,6 +203,12 @@ TEST_F(Jobs, ReindexGivesBackWhatIsFree) {
   const Said none = carrel({"reindex", "--store", "sqlite:none.db"});
   EXPECT_EQ(none.code, 3) << "it makes no file";
   EXPECT_THAT(none.err, HasSubstr("none.db"));
+  std::ofstream(folder_ / "others.db").close();
+  const Said others = carrel({"reindex", "--store", "sqlite:others.db"});
+  EXPECT_EQ(others.code, 2);
+  EXPECT_THAT(others.err, HasSubstr("no tables of jobs"));
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "others.db-gate"));
+  EXPECT_EQ(std::filesystem::file_size(folder_ / "others.db"), 0U);
 }
 
 TEST_F(Jobs, WaitingForWhatNobodyRunsTimesOut) {

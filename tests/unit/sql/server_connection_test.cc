@@ -11,6 +11,9 @@
 #include <thread>
 #include <vector>
 
+#include "mariadb/driver.h"
+#include "mariadb/session.h"
+#include "mariadb/url.h"
 #include "postgresql/session.h"
 #include "server_case.h"
 #include "servers/pgbouncer.h"
@@ -357,6 +360,20 @@ TEST(Postgres, WorksBehindAPoolerOfTransactions) {
   const auto listed = stores[1]->monitor().list({}, JobId{}, 1000);
   ASSERT_TRUE(listed.has_value()) << listed.error().message;
   EXPECT_THAT(*listed, SizeIs(kJobs));
+}
+
+// To whom it cannot even be sent: the client library answers as where there is no more to
+// read.
+TEST(Mariadb, ACommitThatCannotBeSentIsAnError) {
+  mariadb_kind().clean();
+  auto settings = sql::mariadb::settings_of(Url::parse(mariadb().url()).value());
+  ASSERT_TRUE(settings) << settings.error().message;
+  sql::mariadb::MariadbDriver driver(*settings);
+  const auto session = driver.connect_plainly();
+  session->execute("START TRANSACTION; SELECT 1");
+  session->cut();
+  EXPECT_THROW(session->commit(), soci::mysql_soci_error);
+  EXPECT_THROW(session->execute("SELECT 1"), soci::mysql_soci_error);
 }
 
 // libpq says COMMIT was done where a failed transaction was rolled back by it.
