@@ -106,7 +106,12 @@ int ChildPool::assign(const std::shared_ptr<ForkRun>& run) {
     // What is heard of the child before waits for this.
     if (error == 0) return channel().attach(run) ? 0 : ESRCH;
     if (error == EPIPE || error == ECONNRESET) continue;  // it has died meanwhile
-    fresh_.push_front(std::move(child));
+    if (child.jobs == 0) {
+      fresh_.push_front(std::move(child));
+    } else {  // it is its kind's
+      used_[run->kind()].push_front({std::move(child), Clock::now()});
+      ++used_count_;
+    }
     return wait_or(error);
   }
 }

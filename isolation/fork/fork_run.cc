@@ -174,7 +174,7 @@ void ForkRun::signal(int number, bool group) noexcept {
 }
 
 void ForkRun::heed() noexcept {
-  if (asked_class()) signal(SIGKILL, true);
+  if (forced()) signal(SIGKILL, true);  // a request to stop is on its way by itself
 }
 
 bool ForkRun::end_in_line() {

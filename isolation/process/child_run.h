@@ -102,6 +102,7 @@ class ChildRun : public Run, public std::enable_shared_from_this<ChildRun> {
   // The class of an end that was asked for; empty: nobody asked.
   std::optional<OutcomeClass> asked_class() const noexcept;
   std::optional<StopReason> stop_reason() const noexcept;
+  bool forced() const noexcept { return forced_; }  // terminate() or kill() was called
   std::string asked_text() const;  // why it ended, when asked_class() is set
   void kill_for(OutcomeClass klass,
                 Error error);  // this side's own verdict; the first stays
@@ -123,7 +124,7 @@ class ChildRun : public Run, public std::enable_shared_from_this<ChildRun> {
   std::shared_ptr<RunSink> sink_;
   std::optional<Outcome> verdict_;
   std::atomic<int> stop_reason_{-1};
-  std::atomic<bool> forced_{false};  // terminate() or kill() was called
+  std::atomic<bool> forced_{false};
   std::atomic<bool> abandoned_{false};
   std::atomic<bool> over_{false};
 };

@@ -110,7 +110,7 @@ std::string host_path(const SandboxProfile& profile, std::string_view path) {
     look(mount.dst.empty() ? mount.src : mount.dst, mount.src);
   }
   if (within.empty()) return {};
-  return std::string(source) + "/" + std::string(path.substr(within.size()));
+  return std::string(source) + std::string(path.substr(within.size()));
 }
 
 std::string encode(const Blueprint& blueprint) {

@@ -93,6 +93,12 @@ void remove_groups(int parent, const std::string& name, int folder) {
   for (const auto& group : folders_in(folder)) {
     unlinkat(folder, group.c_str(), AT_REMOVEDIR);
   }
+  struct stat named {};
+  struct stat ours {};
+  if (fstatat(parent, name.c_str(), &named, AT_SYMLINK_NOFOLLOW) != 0 ||
+      fstat(folder, &ours) != 0 || named.st_ino != ours.st_ino) {
+    return;
+  }
   unlinkat(parent, name.c_str(), AT_REMOVEDIR);
 }
 
@@ -104,21 +110,29 @@ void remove_groups(int parent, const std::string& name, int folder) {
   close_range(3, first - 1, 0);
   close_range(first + 1, last - 1, 0);
   close_range(last + 1, ~0U, 0);
+  // Before the room goes: after it another may sweep this folder away and take its name.
+  const UniqueFd folder(openat(parent, name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   char byte = 0;
   while (read(alive, &byte, 1) < 0 && errno == EINTR) {
   }
-  const UniqueFd folder(openat(parent, name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   write_at(folder.get(), "cgroup.kill", "1");
   wait_until_empty(folder.get());
   remove_groups(parent, name, folder.get());
   _exit(0);
 }
 
+// Of a room: the prefix, then numbers.
+bool is_room(const std::string& name) {
+  const std::string_view prefix = kFolder;
+  return name.size() > prefix.size() && name.starts_with(prefix) &&
+         name.find_first_not_of("0123456789-", prefix.size()) == std::string::npos;
+}
+
 // Removes what rooms have left that were killed together with what cleans up after them.
 // A room holds the lock of its folder for as long as it lives, in whatever namespace.
 void sweep(int parent) {
   for (const auto& name : folders_in(parent)) {
-    if (!name.starts_with(kFolder)) continue;
+    if (!is_room(name)) continue;
     const UniqueFd folder(
         openat(parent, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     if (!folder || flock(folder.get(), LOCK_EX | LOCK_NB) != 0) continue;

@@ -45,6 +45,9 @@ TEST_F(SandboxBasics, AProgramIsLookedForInWhatItsSandboxSees) {
   spec.env["PATH"] = "/tools:/usr/bin";
   profile.mounts.push_back({folder, "/tools", true});
   EXPECT_EQ(text_of(run({"tool"})), "from the host");
+  spec.env["PATH"] = "/alone:/usr/bin";
+  profile.mounts.back() = {folder / "tool", "/alone/tool", true};
+  EXPECT_EQ(text_of(run({"tool"})), "from the host") << "a file is a mount, too";
   std::filesystem::remove_all(folder);
 }
 
