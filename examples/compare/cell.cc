@@ -59,6 +59,8 @@ struct Enqueued {
   SteadyTime at;
 };
 
+constexpr const char* kFile = "engine.toml";
+
 class Cell {
  public:
   Cell(CellWork work, carrel::Engine engine)
@@ -121,7 +123,11 @@ class Cell {
   static CellResult refusal(const carrel::Error& error) {
     const bool refused =
         error.code == carrel::Code::kInvalid || error.code == carrel::Code::kUnsupported;
-    return {refused ? Status::kRefused : Status::kFailed, error.message, {}};
+    std::string reason = error.message;
+    if (const auto at = reason.find(kFile); at != std::string::npos) {
+      reason.erase(0, reason.find(": ", at) + 2);  // the place is in a file of one cell's
+    }
+    return {refused ? Status::kRefused : Status::kFailed, std::move(reason), {}};
   }
 
   std::size_t word_index(std::size_t job, std::size_t word) const {
@@ -207,7 +213,7 @@ class Cell {
 CellResult open_and_run(const std::filesystem::path& folder, const CellWork& work) {
   // Without the environment: a CARREL_STORE of the user's must not change what is
   // compared.
-  auto config = carrel::Config::load(folder / "engine.toml");
+  auto config = carrel::Config::load(folder / kFile);
   if (!config) return {Status::kRefused, config.error().message, {}};
   auto engine = carrel::Engine::open(std::move(*config));
   if (!engine) return {Status::kRefused, engine.error().message, {}};
