@@ -106,6 +106,12 @@ TEST_F(Usage, TheStoreOfTheCommandLineIsRelativeToWhereOneStands) {
   EXPECT_TRUE(std::filesystem::exists(folder_ / "here.db"));
 }
 
+TEST_F(Usage, AFileMayBeCalledAsAPartOfItsScheme) {
+  std::ofstream(folder_ / "carrel.toml") << "store = \"sqlite:lite\"\n";
+  ASSERT_EQ(carrel({"enqueue", "k"}).code, 0);
+  EXPECT_TRUE(std::filesystem::exists(folder_ / "lite"));
+}
+
 TEST_F(Usage, RunNeedsAProgram) {
   EXPECT_THAT(refused({"run"}), HasSubstr("no program to run"));
   configure(
