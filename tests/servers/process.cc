@@ -21,9 +21,11 @@ namespace {
 namespace fs = std::filesystem;
 
 const passwd& ordinary_user() {
+  // Not "nobody": a root's sandboxed programs run as that, and the kernel counts a user's
+  // processes together.
   static const passwd* user = [] {
     const passwd* found =
-        ::geteuid() == 0 ? ::getpwnam("nobody") : ::getpwuid(::geteuid());
+        ::geteuid() == 0 ? ::getpwnam("daemon") : ::getpwuid(::geteuid());
     if (found == nullptr) throw std::runtime_error("no user to run servers as");
     static passwd copy;
     copy = *found;

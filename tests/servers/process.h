@@ -19,7 +19,7 @@ struct ServerOptions {
 };
 
 // A folder of a server's own, which belongs to whom the servers run as: this user, or
-// "nobody" where this user is root, whom most servers refuse. Its Guarded removes it.
+// "daemon" where this user is root, whom most servers refuse. Its Guarded removes it.
 std::filesystem::path make_server_folder(
     const std::string& name,
     const std::filesystem::path& within = std::filesystem::temp_directory_path());

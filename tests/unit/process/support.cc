@@ -191,11 +191,10 @@ std::string text_of_file(const std::string& name) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
-bool become_ordinary() {
-  constexpr unsigned kOrdinary = 65533;
+bool become_ordinary(unsigned user) {
   if (geteuid() != 0) return true;
-  return setgroups(0, nullptr) == 0 && setresgid(kOrdinary, kOrdinary, kOrdinary) == 0 &&
-         setresuid(kOrdinary, kOrdinary, kOrdinary) == 0;
+  return setgroups(0, nullptr) == 0 && setresgid(user, user, user) == 0 &&
+         setresuid(user, user, user) == 0;
 }
 
 std::uint64_t resident_bytes_of(pid_t pid) {

@@ -86,7 +86,13 @@ std::uint64_t resident_bytes_of(pid_t pid);
 std::uint64_t memory_in_use();
 std::string text_of_file(const std::string& name);  // empty: it cannot be read
 
+// The kernel counts a user's processes together, and a sandbox bounds that count: programs
+// whose tests run side by side are users of their own. None of them is in the machine's list.
+inline constexpr unsigned kOrdinaryOfProcess = 65533;
+inline constexpr unsigned kOrdinaryOfSandbox = 65532;
+inline constexpr unsigned kSandboxed = 65531;  // what a root's sandboxed programs are here
+
 // Gives up being root, for good. False: it cannot.
-bool become_ordinary();
+bool become_ordinary(unsigned user);
 
 }  // namespace carrel::test

@@ -20,7 +20,7 @@ int main(int argc, char** argv) {
   testing::InitGoogleTest(&argc, argv);
   if (GTEST_FLAG_GET(list_tests)) return RUN_ALL_TESTS();
   const bool as_user = argc > 1 && std::strcmp(argv[1], "--as-user") == 0;
-  if (as_user && !carrel::test::become_ordinary()) {
+  if (as_user && !carrel::test::become_ordinary(carrel::test::kOrdinaryOfSandbox)) {
     std::perror("--as-user");
     return 1;
   }

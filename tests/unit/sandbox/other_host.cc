@@ -24,7 +24,7 @@ void write_to(const char* file, const std::string& text) { std::ofstream(file) <
 
 // As a container of an ordinary user would be: root of a user namespace.
 bool own_user_namespace(int more) {
-  if (!become_ordinary()) return false;
+  if (!become_ordinary(kOrdinaryOfSandbox)) return false;
   prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);  // or its maps were root's to write
   const auto uid = std::to_string(geteuid());
   const auto gid = std::to_string(getegid());

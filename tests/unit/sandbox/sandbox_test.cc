@@ -8,6 +8,7 @@ void SandboxTest::SetUp() {
   ProcessTest::SetUp();
   profile.mounts = {{HOSTILE_DIR, "/hostile", true}};
   profile.warm = 1;
+  profile.user = kSandboxed;
   spec = program("program", {});
   spec.pass_env = {"PATH", "HOME", "LANG", "TMPDIR"};
 }
