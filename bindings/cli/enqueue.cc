@@ -49,6 +49,11 @@ int enqueue(const Global& global, const EnqueueArgs& args) {
   auto engine = connect(global);
   if (!engine) return failed(engine.error());
 
+  if (const auto& kinds = engine->config().jobs;
+      !kinds.empty() && !kinds.contains(args.kind)) {
+    complain("kind \"" + printable(args.kind) +
+             "\" is not in the configuration: its jobs wait for a worker that knows it");
+  }
   std::vector<JobId> ids;
   for (std::size_t at = 0; at < all->size(); at += kBatch) {
     const auto batch = std::span(*all).subspan(at, std::min(kBatch, all->size() - at));

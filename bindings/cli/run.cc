@@ -117,6 +117,9 @@ int drain(const Global& global, Engine& engine, const std::function<void()>& cle
                 grouped(report->completed).c_str(), grouped(report->failed).c_str(),
                 grouped(report->cancelled).c_str());
   }
+  if (const auto health = engine.health()) {
+    if (const auto line = unhandled(*health); !line.empty()) complain(line);
+  }
   if (interrupt.came()) return kInterrupted;
   return report->failed > 0 ? kJobFailed : kOk;
 }

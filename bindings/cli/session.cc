@@ -93,6 +93,20 @@ Result<Engine> connect(const Global& global) {
   return engine;
 }
 
+std::string unhandled(const Health& health) {
+  std::uint64_t jobs = 0;
+  std::string kinds;
+  for (const std::string& kind : health.unhandled) {
+    jobs += health.counts.available_by_kind.at(kind);
+    kinds += (kinds.empty() ? ": " : ", ") + printable(kind);
+  }
+  if (jobs == 0) return {};
+  return grouped(jobs) +
+         (jobs == 1 ? " job waits for a worker that knows its kind"
+                    : " jobs wait for a worker that knows their kind") +
+         kinds;
+}
+
 int exit_code(Code code) noexcept {
   switch (code) {
     case Code::kInvalid:

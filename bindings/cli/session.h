@@ -23,6 +23,9 @@ Result<Engine> connect(const Global& global);
 // and no job that is not found.
 Result<void> ignite(Engine& engine);
 
+// "2 jobs wait for a worker that knows their kind: a, b"; empty: none does.
+std::string unhandled(const Health& health);
+
 // Complains, and answers with the exit code that the error means.
 int failed(const Error& error);
 int exit_code(Code code) noexcept;

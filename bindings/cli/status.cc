@@ -50,12 +50,13 @@ int status(const Global& global) {
   if (!engine) return failed(engine.error());
   const auto health = engine->health();
   if (!health) return failed(health.error());
+  const bool names_kinds = !engine->config().jobs.empty();
   if (global.json) {
     // Only what is about the store: this process runs nothing.
     Json all = *health;
     Json document = Json::object();
-    for (const char* key : {"jobs", "queues", "paused", "oldest_available_s",
-                            "store_round_trip_us", "footprint"}) {
+    for (const char* key : {"jobs", "queues", "paused", "unhandled_kinds",
+                            "oldest_available_s", "store_round_trip_us", "footprint"}) {
       document[key] = all.at(key);
     }
     for (const auto& [name, bounds] : all.at("queue_bounds").items()) {
@@ -106,6 +107,10 @@ int status(const Global& global) {
   if (health->counts.oldest_available) {
     std::printf("\nThe oldest job that may run has waited for %s.\n",
                 rough(*health->counts.oldest_available).c_str());
+  }
+  // A configuration that names no kind says nothing of who knows which.
+  if (const auto line = unhandled(*health); !line.empty() && names_kinds) {
+    std::printf("%s.\n", line.c_str());
   }
   if (health->footprint) tell(*health->footprint);
   return kOk;

@@ -1,5 +1,6 @@
 #include "waiting.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 
@@ -64,6 +65,9 @@ class Waiting {
     const bool moved = job->progress.has_value();
     const double fraction = moved ? job->progress->fraction : 0;
     std::string text(to_string(job->state));
+    if (job->state == State::kAvailable && paused(job->queue)) {
+      text += ", and its queue " + printable(job->queue) + " is paused";
+    }
     if (moved && !job->progress->message.empty()) text = job->progress->message;
     if (line_.on_terminal()) {
       std::string drawn =
@@ -82,6 +86,11 @@ class Waiting {
     const std::string said = name + ": " + percent + printable(text);
     if (said != said_) line_.note(said);
     said_ = said;
+  }
+
+  bool paused(const std::string& queue) const {
+    const auto names = engine_.store().monitor().paused();
+    return names && std::find(names->begin(), names->end(), queue) != names->end();
   }
 
   Engine& engine_;

@@ -214,6 +214,14 @@ class Validator {
       refuse(prefix + "command",
              named + " runs a handler, no program: did you mean isolation = \"exec\"?");
     }
+    if (builtin && kind.isolation != "fork" && table != "defaults") {
+      for (const char* key : {"recycle", "recycle_memory"}) {
+        if (said(prefix + key)) {
+          refuse(prefix + key,
+                 "is about the children of isolation \"fork\"; this is " + named);
+        }
+      }
+    }
     // The defaults may leave the command to each kind.
     if (kind.isolation == "exec" && kind.command.empty() && table != "defaults") {
       refuse(table,

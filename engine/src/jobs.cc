@@ -137,9 +137,12 @@ Result<Health> Engine::Impl::health() {
   }
   if (config.role == Role::kWorker) {
     health.slots = concurrency();
-    for (const auto& [kind, waiting] : health.counts.available_by_kind) {
-      if (kinds_.find(kind) == nullptr && !is_hold(kind))
-        health.unhandled.push_back(kind);
+  }
+  for (const auto& [kind, waiting] : health.counts.available_by_kind) {
+    // A producer's kinds have their handlers elsewhere.
+    const bool named = config.role == Role::kProducer && config.jobs.contains(kind);
+    if (kinds_.find(kind) == nullptr && !named && !is_hold(kind)) {
+      health.unhandled.push_back(kind);
     }
   }
   health.stuck = kinds_.stuck();

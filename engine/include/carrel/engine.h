@@ -85,8 +85,9 @@ struct Health {
   std::vector<std::string> paused;
   std::map<std::string, QueueHealth> queues;  // those that the configuration names
   std::optional<Footprint> footprint;         // empty: the store does not say
-  std::vector<std::string>
-      unhandled;                // kinds that wait while nobody here knows them, sorted
+  // Kinds that wait while nobody here knows them, sorted: in a worker those without a
+  // handler or program, in a producer those that its configuration does not name.
+  std::vector<std::string> unhandled;
   std::size_t slots = 0;        // worker.concurrency
   std::size_t busy = 0;         // runs that have not ended
   std::size_t stuck = 0;        // abandoned threads that are still busy

@@ -121,6 +121,29 @@ TEST_F(Run, APausedQueueIsLeftAlone) {
   EXPECT_EQ(show("1")["state"], "completed");
 }
 
+// A name that was mistyped is said at once, and wherever somebody looks for the job.
+TEST_F(Run, AKindThatNobodyHereKnowsIsSeenToWait) {
+  const Said enqueued = carrel({"enqueue", "ecko"});
+  EXPECT_EQ(enqueued.code, 0);
+  EXPECT_THAT(enqueued.err, HasSubstr("kind \"ecko\" is not in the configuration"));
+  const Said echo = carrel({"enqueue", "echo"});
+  EXPECT_EQ(echo.err, "");
+  const char* const line = "1 job waits for a worker that knows its kind: ecko";
+  EXPECT_THAT(carrel({"status"}).out, HasSubstr(line));
+  EXPECT_EQ(carrel({"status", "--json"}).json()[0]["unhandled_kinds"], Json({"ecko"}));
+  const Said said = carrel({"run", "--drain"});
+  EXPECT_EQ(said.code, 0);
+  EXPECT_THAT(said.out, HasSubstr("1 completed"));
+  EXPECT_THAT(said.err, HasSubstr(line));
+}
+
+TEST_F(Run, WhoWaitsForAJobOfAPausedQueueIsTold) {
+  carrel({"pause", "default"});
+  const Said said = carrel({"enqueue", "echo", "--wait-at-most", "300ms"});
+  EXPECT_EQ(said.code, 5);
+  EXPECT_THAT(said.err, HasSubstr("available, and its queue default is paused"));
+}
+
 TEST_F(Run, OnlyTheQueuesAskedForAreServed) {
   carrel({"enqueue", "echo", "--queue", "a"});
   carrel({"enqueue", "echo", "--queue", "b"});

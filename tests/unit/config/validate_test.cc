@@ -54,6 +54,10 @@ TEST(Validate, CommandsAndIsolations) {
               HasSubstr("jobs.x.env: is for programs"));
   EXPECT_THAT(error_of("[jobs.x]\ncwd = \"/\""),
               HasSubstr("jobs.x.cwd: is for programs"));
+  EXPECT_THAT(
+      error_of("[jobs.x]\nrecycle = 5"),
+      HasSubstr("jobs.x.recycle: is about the children of isolation \"fork\"; this "
+                "is isolation \"thread\""));
   EXPECT_THAT(error_of("[jobs.x]\nisolation = \"\""),
               HasSubstr("jobs.x.isolation: is empty"));
   EXPECT_THAT(error_of("[jobs.x]\nisolation = \"mutex\"\nkey = \"user:{user\""),
@@ -62,6 +66,8 @@ TEST(Validate, CommandsAndIsolations) {
   EXPECT_EQ(error_of("[jobs.x]\nisolation = \"cell\"\nkey = \"k\"\ncommand = [\"a\"]"),
             "no error");
   EXPECT_EQ(error_of("[defaults]\nisolation = \"exec\"\nenv = { A = \"1\" }"),
+            "no error");
+  EXPECT_EQ(error_of("[defaults]\nrecycle = 5\n[jobs.x]\nisolation = \"thread\""),
             "no error");
 }
 
