@@ -226,12 +226,13 @@ void Completer::commit(Batch& batch) {
   finishes_.clear();
   if (again.size() < batch.size()) status_.answered(StoreCall::kFinish, true);
   count(sums);
+  // Before it counts as done: who drains would look for them too early.
+  if (!sums.freed.empty() && hooks_.freed) hooks_.freed(std::move(sums.freed));
   batch.swap(again);
   pending_.fetch_sub(done_.size());
   if (!batch.empty()) runner_->put_off(batch);
   runner_->retire(done_);
   done_.clear();
-  if (!sums.freed.empty() && hooks_.freed) hooks_.freed(std::move(sums.freed));
 }
 
 void Completer::applied(ActiveRun& run, Finish& finish, Finished&& finished, Sums& sums) {
