@@ -47,6 +47,11 @@ std::string no_job_id(const std::string& text) {
   return "expected the id of a job, such as 7, got " + quote(text);
 }
 
+// Of a text that a script left empty, most likely by a variable that was not set.
+std::string empty_text(const std::string& text) {
+  return text.empty() ? "it is empty: leave it out if it shall not be said" : "";
+}
+
 CLI::Option* job_ids(CLI::App* app, std::vector<JobId>& out) {
   return app
       ->add_option_function<std::vector<std::uint64_t>>(
@@ -104,7 +109,8 @@ void add_enqueue(CLI::App& app, Arguments& out, EnqueueArgs& a) {
   auto* c = app.add_subcommand("enqueue", "Enqueue a job; prints its id");
   c->add_option("kind", a.kind, "The kind of job")->required();
   c->add_option("args", a.args, "Arguments as JSON; - reads them from standard input")
-      ->type_name("JSON");
+      ->type_name("JSON")
+      ->check(empty_text);
   c->add_flag("--lines", a.lines, "One job for each line of JSON on standard input");
   c->add_option("--queue", a.options.queue, "Instead of the kind's")->type_name("QUEUE");
   duration(c, "--delay", a.options.delay, "Not before this long from now");
@@ -304,9 +310,11 @@ std::variant<Arguments, int> parse(int argc, char** argv) {
   app.require_subcommand(1);
   app.fallthrough();
   app.add_option("-c,--config", out.global.config, "The configuration")
-      ->type_name("FILE");
+      ->type_name("FILE")
+      ->check(empty_text);
   app.add_option("--store", out.global.store, "Instead of the configuration's")
-      ->type_name("URL");
+      ->type_name("URL")
+      ->check(empty_text);
   app.add_flag("--json", out.global.json, "Print JSON: one document, or one a line");
 
   add_run(app, out, commands.run);

@@ -8,6 +8,7 @@
 
 #include "commands.h"
 #include "config_check.h"
+#include "json_text.h"
 #include "modules.h"
 #include "probe.h"
 #include "sandboxed.h"
@@ -223,7 +224,7 @@ class Doctor {
       if (!outcome) {
         finding.text = outcome.error().message;
       } else if (outcome->klass != OutcomeClass::kOk ||
-                 Json::parse(outcome->result, nullptr, false) != args) {
+                 json_from_text(outcome->result) != args) {
         finding.text =
             "a job that should echo did not: " + std::string(to_string(outcome->klass)) +
             " " + outcome->error.message;

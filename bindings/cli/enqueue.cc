@@ -9,8 +9,13 @@
 namespace carrel::cli {
 namespace {
 
-Result<std::vector<Request>> requests(const EnqueueArgs& args) {
-  std::vector<Request> all;
+struct Input {
+  std::vector<Request> requests;
+  std::vector<std::size_t> lines;  // of each; empty: there are no lines
+};
+
+Result<Input> read(const EnqueueArgs& args) {
+  Input all;
   std::string text = args.args;
   if (args.lines || args.args == "-") {
     auto input = read_input();
@@ -24,7 +29,7 @@ Result<std::vector<Request>> requests(const EnqueueArgs& args) {
       if (!json) return tl::unexpected<Error>(json.error());
       request.args = std::move(*json);
     }
-    all.push_back(std::move(request));
+    all.requests.push_back(std::move(request));
     return all;
   }
   std::string_view rest = text;
@@ -35,43 +40,69 @@ Result<std::vector<Request>> requests(const EnqueueArgs& args) {
     if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
     auto json = parse_json(line, "the arguments of line " + std::to_string(number));
     if (!json) return tl::unexpected<Error>(json.error());
-    all.push_back({args.kind, std::move(*json), args.options});
+    all.requests.push_back({args.kind, std::move(*json), args.options});
+    all.lines.push_back(number);
   }
   return all;
+}
+
+void print(const Inserted& job, bool json) {
+  if (json) {
+    print_json(
+        {{"id", value(job.id)}, {"existed", job.existed}, {"replaced", job.replaced}});
+  } else {
+    std::printf("%llu\n", static_cast<unsigned long long>(value(job.id)));
+  }
+}
+
+void note_unknown(const Engine& engine, const std::string& kind) {
+  const auto& kinds = engine.config().jobs;
+  if (kinds.empty() || kinds.contains(kind)) return;
+  complain("kind \"" + printable(kind) +
+           "\" is not in the configuration: its jobs wait for a worker that knows it");
 }
 
 }  // namespace
 
 int enqueue(const Global& global, const EnqueueArgs& args) {
   // All of the input is read and checked before the first job is enqueued.
-  const auto all = requests(args);
-  if (!all) return failed(all.error());
+  const auto input = read(args);
+  if (!input) return failed(input.error());
   auto engine = connect(global);
   if (!engine) return failed(engine.error());
 
-  if (const auto& kinds = engine->config().jobs;
-      !kinds.empty() && !kinds.contains(args.kind)) {
-    complain("kind \"" + printable(args.kind) +
-             "\" is not in the configuration: its jobs wait for a worker that knows it");
-  }
+  const std::span all(input->requests);
   std::vector<JobId> ids;
-  for (std::size_t at = 0; at < all->size(); at += kBatch) {
-    const auto batch = std::span(*all).subspan(at, std::min(kBatch, all->size() - at));
-    for (const auto& job : engine->insert(batch)) {
-      if (!job) {
-        if (!ids.empty()) complain(grouped(ids.size()) + " jobs were enqueued before:");
-        return failed(job.error());
-      }
-      ids.push_back(job->id);
-      if (args.wait) continue;
-      if (global.json) {
-        print_json({{"id", value(job->id)},
-                    {"existed", job->existed},
-                    {"replaced", job->replaced}});
+  int code = kOk;
+  std::size_t at = 0;
+  while (at < all.size() && code == kOk) {
+    // One that is refused keeps no other of its batch from being stored.
+    for (const auto& job :
+         engine->insert(all.subspan(at, std::min(kBatch, all.size() - at)))) {
+      if (job) {
+        ids.push_back(job->id);
+        if (!args.wait) print(*job, global.json);
       } else {
-        std::printf("%llu\n", static_cast<unsigned long long>(value(job->id)));
+        complain(input->lines.empty() ? job.error().message
+                                      : "line " + std::to_string(input->lines[at]) +
+                                            ": " + job.error().message);
+        if (code == kOk) code = exit_code(job.error().code);
       }
+      ++at;
     }
+  }
+  if (!ids.empty()) note_unknown(*engine, args.kind);
+  if (code != kOk) {
+    if (input->lines.empty()) return code;
+    if (args.wait) {
+      for (const JobId id : ids)
+        std::printf("%llu\n", static_cast<unsigned long long>(value(id)));
+    }
+    complain(grouped(ids.size()) + " of " + grouped(all.size()) + " jobs were enqueued" +
+             (at < all.size() ? "; those from line " + std::to_string(input->lines[at]) +
+                                    " on were not tried"
+                              : ""));
+    return code;
   }
   if (!args.wait) return kOk;
   return wait_for(*engine, ids, args.wait_at_most, global.json);

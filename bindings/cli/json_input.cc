@@ -6,11 +6,16 @@
 #include <cerrno>
 #include <cstring>
 
+#include "json_text.h"
 #include "text.h"
 
 namespace carrel::cli {
 
 Result<Json> parse_json(std::string_view text, std::string_view what) {
+  if (nests_too_deep(text)) {
+    return fail(Code::kInvalid,
+                std::string(what) + " nest deeper than " + std::to_string(kMaxJsonDepth));
+  }
   try {
     return Json::parse(text);
   } catch (const Json::parse_error& e) {

@@ -2,6 +2,8 @@
 
 #include <future>
 
+#include "json_text.h"
+
 namespace carrel::cli {
 
 Result<Outcome> run_sandboxed(const Config& from, const SandboxedRun& run) {
@@ -45,7 +47,7 @@ Json to_json(const Outcome& outcome) {
     if (outcome.error.native != 0) j["errno"] = outcome.error.native;
     return j;
   }
-  Json result = Json::parse(outcome.result, nullptr, false);
+  Json result = json_from_text(outcome.result);
   j["result"] = result.is_discarded() ? Json(outcome.result) : std::move(result);
   if (outcome.result.empty()) j["result"] = nullptr;
   return j;

@@ -53,15 +53,18 @@ class ActiveRun final : public RunSink, public std::enable_shared_from_this<Acti
   std::atomic<bool> more_ends{false};
   // What the store was told of the end and could not take yet.
   std::unique_ptr<Finish> unsent;
+  bool bare = false;  // it was refused once, and holds only what any store takes
 
   QueueSlots::Slot* slot = nullptr;  // that it has, until it ends; null: none
 
   // Places in tables of others, guarded by them.
   std::size_t index = 0;              // the Runner's
   bool busy = true;                   // counted among its busy ones
+  bool has_place = true;              // in its lane, where it runs; else it waits there
   ActiveRun* ended_before = nullptr;  // the Completer's
   std::atomic<bool> on_ladder{false};
   std::pair<std::chrono::steady_clock::time_point, std::uint64_t> rung;  // the Ladder's
+  std::optional<std::chrono::steady_clock::time_point> deadline;         // likewise
 
   // RunSink
   void on_start() noexcept override;

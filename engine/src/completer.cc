@@ -212,7 +212,7 @@ void Completer::commit(Batch& batch) {
     if (answers[i].error().code == Code::kUnavailable) {
       status_.failed(StoreCall::kFinish, answers[i].error());
       again.push_back(&run);
-    } else if (run.unsent->verdict == Verdict::kDiscarded) {
+    } else if (run.bare) {
       // Not even its failure can be stored: the lease gives the job back.
       log_(LogLevel::kError,
            "job " + std::to_string(value(run.job.lease.id)) +
@@ -268,6 +268,10 @@ void Completer::count(Sums& sums) {
 // it.
 void Completer::cannot_store(ActiveRun& run, const Error& error) {
   Finish& finish = *run.unsent;
+  const std::string first = finish.verdict == Verdict::kCompleted
+                                ? "the result"
+                                : run.outcome.error.message + "; its end";
+  run.bare = true;
   finish.verdict = Verdict::kDiscarded;
   finish.retry_in = Duration{0};
   finish.result.clear();
@@ -276,7 +280,7 @@ void Completer::cannot_store(ActiveRun& run, const Error& error) {
   finish.log.clear();
   run.outcome.klass = OutcomeClass::kDiscarded;
   run.outcome.result.clear();
-  run.outcome.error = {error.code, "the result cannot be stored: " + error.message};
+  run.outcome.error = {error.code, first + " cannot be stored: " + error.message};
   Attempt attempt;
   attempt.attempt = run.job.attempt;
   attempt.fence = run.job.lease.fence;

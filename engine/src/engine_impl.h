@@ -122,7 +122,8 @@ class Engine::Impl {
   std::unique_ptr<Holds> holds_;  // made by the first hold
 
   std::mutex wake_mutex_;
-  int wake_fd_ = -1;  // an eventfd that run() waits on, while it does
+  int wake_fd_ = -1;                   // an eventfd that run() waits on, while it does
+  std::optional<Duration> run_grace_;  // of the stop() that ends run()
 };
 
 }  // namespace carrel

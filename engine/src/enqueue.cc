@@ -71,7 +71,7 @@ Result<std::string> shared_key(std::string_view what, std::string_view kind,
   auto key = KeyTemplate::parse(text);
   if (!key) return bad(key.error().message);
   Json args;
-  if (!key->constant()) args = Json::parse(payload, nullptr, false);
+  if (!key->constant()) args = json_from_text(payload);
   if (args.is_discarded()) return bad("it needs arguments in JSON, and these are none");
   auto rendered = key->render(args);
   if (!rendered) return bad(rendered.error().message);
@@ -89,7 +89,7 @@ void Engine::Impl::add(NewJobs& jobs, std::string_view kind, const Json& args,
   std::string payload;
   try {
     if (!args.is_null()) payload = json_text(args);
-  } catch (const Json::exception& e) {
+  } catch (const std::exception& e) {
     jobs.refused.emplace_back(
         jobs.rows.size() + jobs.refused.size(),
         Error{Code::kInvalid, std::string("the arguments: ") + e.what(), "enqueue"});

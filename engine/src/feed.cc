@@ -44,8 +44,8 @@ Result<std::size_t> Feed::pull(std::size_t max, Duration wait) {
                       bounds};
   auto jobs = source_.claim(demand, setup_.worker, number, setup_.lease, wait);
   if (!jobs) {
-    lost_ = true;
     settled_ = number;
+    lost_ = true;  // after it: the beat that hears of it names this number
     return tl::unexpected<Error>(std::move(jobs.error()));
   }
   const std::size_t count = jobs->size();

@@ -3,6 +3,8 @@
 
 #include <ctime>
 
+#include "json_text.h"
+
 namespace carrel {
 namespace {
 
@@ -29,7 +31,7 @@ double seconds(Duration d) { return std::chrono::duration<double>(d).count(); }
 // Shows bytes as JSON where they are JSON, else as text with what is not UTF-8 replaced.
 Json shown(const std::string& bytes) {
   if (bytes.empty()) return {};
-  Json parsed = Json::parse(bytes, nullptr, false);
+  Json parsed = json_from_text(bytes);
   if (!parsed.is_discarded()) return parsed;
   return Json::parse(Json(bytes).dump(-1, ' ', false, Json::error_handler_t::replace));
 }

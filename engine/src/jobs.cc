@@ -6,6 +6,7 @@
 
 #include "engine_impl.h"
 #include "held_key.h"
+#include "json_text.h"
 #include "wording.h"
 
 namespace carrel {
@@ -16,7 +17,7 @@ using Steady = std::chrono::steady_clock;
 Result<Json> result_of(const JobRecord& job) {
   if (job.state == State::kCompleted) {
     if (job.result.empty()) return Json();
-    Json result = Json::parse(job.result, nullptr, false);
+    Json result = json_from_text(job.result);
     // A program may print anything, and a host may store bytes of its own.
     if (result.is_discarded()) return Json(job.result);
     return result;

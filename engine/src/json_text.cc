@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cstdint>
 #include <cstring>
+#include <stdexcept>
 #include <string_view>
 
 namespace carrel {
@@ -47,7 +48,10 @@ void append_number(std::string& out, Number number) {
   out.append(digits.begin(), end);
 }
 
-void append(std::string& out, const Json& value) {
+void append(std::string& out, const Json& value, std::size_t depth) {
+  if (value.is_structured() && depth >= kMaxJsonDepth) {
+    throw std::length_error("nests deeper than " + std::to_string(kMaxJsonDepth));
+  }
   switch (value.type()) {
     case Json::value_t::object: {
       char before = '{';
@@ -59,7 +63,7 @@ void append(std::string& out, const Json& value) {
           out += Json(name).dump();
         }
         out += ':';
-        append(out, member);
+        append(out, member, depth + 1);
         before = ',';
       }
       if (before == '{') out += before;
@@ -70,7 +74,7 @@ void append(std::string& out, const Json& value) {
       char before = '[';
       for (const auto& element : value.get_ref<const Json::array_t&>()) {
         out += before;
-        append(out, element);
+        append(out, element, depth + 1);
         before = ',';
       }
       if (before == '[') out += before;
@@ -100,8 +104,33 @@ void append(std::string& out, const Json& value) {
 std::string json_text(const Json& value) {
   std::string out;
   if (value.is_string()) out.reserve(value.get_ref<const Json::string_t&>().size() + 2);
-  append(out, value);
+  append(out, value, 0);
   return out;
+}
+
+bool nests_too_deep(std::string_view text) noexcept {
+  if (text.size() <= kMaxJsonDepth) return false;
+  std::size_t depth = 0;
+  bool in_string = false;
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    const char c = text[at];
+    if (in_string) {
+      if (c == '\\') ++at;
+      if (c == '"') in_string = false;
+    } else if (c == '"') {
+      in_string = true;
+    } else if (c == '[' || c == '{') {
+      if (++depth > kMaxJsonDepth) return true;
+    } else if ((c == ']' || c == '}') && depth > 0) {
+      --depth;
+    }
+  }
+  return false;
+}
+
+Json json_from_text(std::string_view text) {
+  if (nests_too_deep(text)) return Json(Json::value_t::discarded);
+  return Json::parse(text, nullptr, false);
 }
 
 }  // namespace carrel

@@ -43,6 +43,7 @@ void Ladder::put(const std::shared_ptr<ActiveRun>& run, Clock::time_point at, St
   {
     std::lock_guard lock(mutex_);
     run->rung = {at, ++last_};
+    if (step == Step::kStop) run->deadline = at;
     run->on_ladder = true;
     const auto place = rungs_.emplace(run->rung, Rung{run, step}).first;
     first = place == rungs_.begin();
@@ -103,12 +104,26 @@ void Ladder::climb(const std::shared_ptr<ActiveRun>& run, Step step) {
       put(run, Clock::now() + limits.term_grace, Step::kKill);
       break;
     case Step::kKill:
-      if (run->kill() || run->stop_reason() != StopReason::kTimeout) break;
-      run->abandon(failure(
-          OutcomeClass::kTimeoutAbandoned,
-          {Code::kTimeout, "out of time, and its thread did not heed the stop request"}));
+      if (!run->kill()) give_up(run);
       break;
   }
+}
+
+// Whatever it was asked to stop for: its time is its own until it is over.
+void Ladder::give_up(const std::shared_ptr<ActiveRun>& run) {
+  std::optional<Clock::time_point> deadline;
+  {
+    std::lock_guard lock(mutex_);
+    deadline = run->deadline;
+  }
+  if (!deadline) return;
+  if (Clock::now() < *deadline) {
+    put(run, *deadline, Step::kKill);
+    return;
+  }
+  run->abandon(failure(
+      OutcomeClass::kTimeoutAbandoned,
+      {Code::kTimeout, "out of time, and its thread did not heed the stop request"}));
 }
 
 }  // namespace carrel

@@ -2,7 +2,7 @@
 // each step after its grace, on one timer of the reactor for all runs.
 //
 // A run that cannot be killed is abandoned at the last rung if it is out of time; one
-// that was only cancelled may go on until it hears.
+// that was only cancelled may go on until it hears, or until then.
 #pragma once
 
 #include <chrono>
@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 
 #include "active_run.h"
 
@@ -42,6 +43,7 @@ class Ladder {
 
   void put(const std::shared_ptr<ActiveRun>& run, Clock::time_point at, Step step);
   void climb(const std::shared_ptr<ActiveRun>& run, Step step);
+  void give_up(const std::shared_ptr<ActiveRun>& run);
   void expired();   // on the reactor
   void schedule();  // on the reactor
 

@@ -68,6 +68,7 @@ void Engine::Impl::stop(Duration grace) {
   {
     std::lock_guard lock(wake_mutex_);
     const std::uint64_t one = 1;
+    run_grace_ = grace;  // run() may be the first to stop the worker
     if (wake_fd_ >= 0) (void)!write(wake_fd_, &one, sizeof one);
   }
   interrupt_holds();  // of handlers, too, which would be waited for
@@ -133,6 +134,7 @@ Result<void> Engine::Impl::run() {
       return fail(Code::kInvalid, "the engine is running already", "engine");
     }
     wake_fd_ = fd;
+    run_grace_.reset();
   }
   Result<void> started;
   {
@@ -142,8 +144,13 @@ Result<void> Engine::Impl::run() {
       pollfd waiting{fd, POLLIN, 0};
       while (poll(&waiting, 1, -1) < 0 && errno == EINTR) {
       }
+      Duration grace = config.worker.grace;
+      {
+        std::lock_guard lock(wake_mutex_);
+        if (run_grace_) grace = *run_grace_;
+      }
       // Still inside: a second signal while jobs get their grace changes nothing.
-      stop(config.worker.grace);
+      stop(grace);
     }
   }
   {

@@ -47,9 +47,10 @@ Outcome outcome_of(Result<Json>&& answer, std::uint64_t result_bytes,
   std::string result;
   try {
     result = json_text(*answer);
-  } catch (const Json::exception& e) {
-    return failed({Code::kDiscarded, std::string("the result is no JSON: ") + e.what()},
-                  std::nullopt);
+  } catch (const std::exception& e) {
+    return failed(
+        {Code::kDiscarded, std::string("the result cannot be JSON: ") + e.what()},
+        std::nullopt);
   }
   if (result.size() > result_bytes) {
     return failed(

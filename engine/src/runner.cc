@@ -90,8 +90,20 @@ bool Runner::enter_lane(RunPtr& run) {
     ++lane.running;
     return true;
   }
+  run->has_place = false;
   lane.waiting.push_back(std::move(run));
   return false;
+}
+
+// True: it waited in its lane, and has left it.
+bool Runner::leave_lane(const RunPtr& run) {
+  if (run->kind.traits.queues) return false;
+  std::lock_guard lock(lanes_mutex_);
+  auto& waiting = lanes_[run->kind.isolation].waiting;
+  const auto place = std::find(waiting.begin(), waiting.end(), run);
+  if (place == waiting.end()) return false;
+  waiting.erase(place);
+  return true;
 }
 
 // Starts runs of any kinds, each stretch of one isolation in one call.
@@ -143,6 +155,7 @@ void Runner::ended(ActiveRun& run) noexcept {
   run.decision = decide(run.kind.retry, run.job, run.outcome, run.stop_reason(), chance);
   const Kind& kind = run.kind;
   const bool more = run.more_ends;
+  const bool frees_a_place = !kind.traits.queues && run.has_place;
   const bool at_once = completer_.at_once();
   // It counts as busy until it is committed: nothing here ends before, and the push is
   // the last touch.
@@ -151,7 +164,7 @@ void Runner::ended(ActiveRun& run) noexcept {
   reporting_.fetch_add(1);
   QueueSlots::Slot* const slot = run.slot;
   completer_.push(run);  // from here on it may be gone
-  if (!kind.traits.queues) refill(kind);
+  if (frees_a_place) refill(kind);
   const bool queue_was_full = slot != nullptr && slot->give_back();
   if (!at_once) release(1);
   if (!more) {
@@ -181,6 +194,7 @@ void Runner::refill(const Kind& kind) {
     }
     next = std::move(lane.waiting.front());
     lane.waiting.pop_front();
+    next->has_place = true;
   }
   start({&next, 1});
 }
@@ -196,7 +210,13 @@ bool Runner::cancel(JobId id) {
     if (run->job.lease.id != id || run->ended()) continue;
     found = true;
     // Every beat says it again until the run has ended: the ladder is climbed once.
-    if (run->stop(StopReason::kCancel)) ladder_.escalate(run);
+    if (!run->stop(StopReason::kCancel)) continue;
+    if (leave_lane(run)) {
+      run->on_end(failure(OutcomeClass::kCancelled,
+                          {Code::kCancelled, "cancelled before it began"}));
+    } else {
+      ladder_.escalate(run);
+    }
   }
   return found;
 }
@@ -207,7 +227,6 @@ void Runner::stop_all(StopReason reason) {
     std::lock_guard lock(lanes_mutex_);
     for (auto& [isolation, lane] : lanes_) {
       for (auto& run : lane.waiting) never_started.push_back(std::move(run));
-      lane.running += lane.waiting.size();  // their end gives the places back
       lane.waiting.clear();
     }
   }

@@ -97,6 +97,7 @@ class Runner {
  private:
   void start(std::span<const RunPtr> runs);
   bool enter_lane(RunPtr& run);
+  bool leave_lane(const RunPtr& run);
   void refuse(ActiveRun& run, Error error);
   void arm(ActiveRun& run);
   void refill(const Kind& kind);

@@ -34,6 +34,11 @@ bool take(int signal) {
 }
 
 void give_back(int signal) {
+  struct sigaction now {};
+  if (sigaction(signal, nullptr, &now) != 0 || (now.sa_flags & SA_SIGINFO) != 0 ||
+      now.sa_handler != on_signal) {
+    return;  // the host has put up one of its own meanwhile
+  }
   struct sigaction defaults {};
   defaults.sa_handler = SIG_DFL;
   sigaction(signal, &defaults, nullptr);

@@ -6,6 +6,7 @@
 #include <optional>
 #include <utility>
 
+#include "json_text.h"
 #include "wording.h"
 
 namespace carrel {
@@ -79,7 +80,7 @@ Result<Unique> make_unique(const UniqueConfig& config, std::string_view kind,
   const bool some = std::any_of(config.fields.begin(), config.fields.end(),
                                 [](const auto& f) { return f.starts_with(kArgs); });
   Json args;
-  if ((all || some) && !payload.empty()) args = Json::parse(payload, nullptr, false);
+  if ((all || some) && !payload.empty()) args = json_from_text(payload);
   std::string_view bytes;
   if (args.is_discarded()) {
     if (!all) return bad("it needs arguments in JSON, and these are none");

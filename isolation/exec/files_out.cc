@@ -10,6 +10,7 @@
 #include <array>
 #include <cerrno>
 
+#include "json_text.h"
 #include "os.h"
 
 namespace carrel::process {
@@ -128,7 +129,7 @@ Result<std::string> collect_files(int socket, const std::vector<std::string>& na
 Result<std::vector<std::pair<std::string, std::string>>> files_of_arguments(
     std::string_view payload, const std::string& member) {
   std::vector<std::pair<std::string, std::string>> out;
-  const Json arguments = Json::parse(payload, nullptr, false);
+  const Json arguments = json_from_text(payload);
   if (!arguments.is_object()) return out;
   const auto files = arguments.find(member);
   if (files == arguments.end() || files->is_null()) return out;

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include "json_text.h"
+
 namespace carrel::process {
 namespace {
 
@@ -83,7 +85,7 @@ std::string result_of_output(std::string_view output, Output as) {
   if (as == Output::kText) return text(output);
   const std::string_view body = trimmed(output);
   if (body.empty() || body == "null") return {};
-  if (Json::accept(body)) return std::string(body);
+  if (Json::accept(body) && !nests_too_deep(body)) return std::string(body);
   if (output.ends_with('\n')) output.remove_suffix(1);
   if (output.ends_with('\r')) output.remove_suffix(1);
   return text(output);

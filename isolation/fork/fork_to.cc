@@ -20,6 +20,7 @@
 
 #include "child_run.h"
 #include "frame.h"
+#include "json_text.h"
 #include "os.h"
 #include "process_server.h"
 #include "spawner.h"
@@ -168,7 +169,7 @@ Result<Json> conclude(const std::string& words, const std::optional<siginfo_t>& 
   const FrameStep frame = parse_frame(words, kBounds);
   if (frame.kind == FrameStep::Kind::kFrame && frame.used == words.size()) {
     if (frame.type == FrameType::kResult) {
-      Json value = Json::parse(frame.body, nullptr, false);
+      Json value = json_from_text(frame.body);
       if (!value.is_discarded()) return value;
     }
     if (frame.type == FrameType::kError) {

@@ -5,6 +5,7 @@
 #include <unordered_map>
 
 #include "held_key.h"
+#include "json_text.h"
 
 namespace carrel {
 
@@ -17,7 +18,7 @@ class MutexIsolation::Templates final : public Keys {
   Result<std::string> key_of(std::string_view kind, std::string_view payload) const {
     const KeyTemplate& key = keys_.find(kind)->second;
     if (key.constant()) return key.render(Json());
-    const Json args = Json::parse(payload, nullptr, false);
+    const Json args = json_from_text(payload);
     if (args.is_discarded()) {
       return fail(Code::kInvalid, "the key of the kind \"" + std::string(kind) +
                                       "\" needs arguments in JSON, and these are none");

@@ -50,6 +50,9 @@ Result<void> check_place(const std::string& path) {
   if (fs::is_directory(file, error)) {
     return cannot_open(path, Code::kInvalid, "it is a directory", EISDIR);
   }
+  if (fs::exists(file, error) && !fs::is_regular_file(file, error)) {
+    return cannot_open(path, Code::kInvalid, "it is no regular file", EINVAL);
+  }
   return {};
 }
 

@@ -15,8 +15,8 @@ Result<void> complete(Context& job, soci::session& session, const Json& result) 
   finish.lease = job.job().lease;
   try {
     if (!result.is_null()) finish.result = json_text(result);
-  } catch (const Json::exception& e) {
-    return fail(Code::kInvalid, std::string("the result is no JSON: ") + e.what(),
+  } catch (const std::exception& e) {
+    return fail(Code::kInvalid, std::string("the result cannot be JSON: ") + e.what(),
                 "transaction");
   }
   // From here on the handler's own success is not enough, also where this call fails.

@@ -1,5 +1,5 @@
 /* The limit of sqlite.cycle_batch100: the whole life of jobs on bare sqlite3, one
-   connection, so many jobs a transaction: enqueue, claim, finish with its history. The
+   connection, so many jobs a transaction: enqueue, claim, finish; ended jobs are kept. The
    pragmas, tables and statements have the shape of the SQLite store's. Prints jobs a
    second. */
 #include <sqlite3.h>
@@ -24,12 +24,7 @@ static const char kSchema[] =
     "CREATE INDEX job_available ON job (state, queue, kind, priority, run_at)"
     "  WHERE state = 2;"
     "CREATE INDEX job_wake ON job (state, wake_at) WHERE wake_at IS NOT NULL;"
-    "CREATE UNIQUE INDEX job_request ON job (request_id) WHERE request_id IS NOT NULL;"
-    "CREATE TABLE attempt ("
-    "  job BIGINT NOT NULL, fence BIGINT NOT NULL, attempt BIGINT NOT NULL,"
-    "  class BIGINT NOT NULL, message TEXT, wall_us BIGINT NOT NULL,"
-    "  worker TEXT NOT NULL, started_at BIGINT, ended_at BIGINT NOT NULL,"
-    "  PRIMARY KEY (job, fence)) WITHOUT ROWID;";
+    "CREATE UNIQUE INDEX job_request ON job (request_id) WHERE request_id IS NOT NULL;";
 
 static const char kInsert[] =
     "INSERT INTO job (state, queue, kind, priority, max_attempts, enqueued_at, run_at,"
@@ -44,19 +39,16 @@ static const char kClaim[] =
 static const char kFinish[] =
     "UPDATE job SET state = 5, finished_fence = ?2, wake_at = ?3, ended_at = ?4"
     " WHERE id = ?1 AND fence = ?2 AND state = 3";
-static const char kHistory[] =
-    "INSERT INTO attempt (job, fence, attempt, class, wall_us, worker, started_at,"
-    "  ended_at) VALUES (?1, ?2, 1, 0, ?3, ?4, ?5, ?6)";
 
 static const char kKind[] = "noop";
 static const char kWorker[] = "host:1234:1";
 
 struct claimed {
-  long long id, fence, at;
+  long long id, fence;
 };
 
 static sqlite3* db;
-static sqlite3_stmt *begin, *commit, *insert, *claim, *finish, *history;
+static sqlite3_stmt *begin, *commit, *insert, *claim, *finish;
 
 static void check(int code, const char* what) {
   if (code == SQLITE_OK || code == SQLITE_DONE || code == SQLITE_ROW) return;
@@ -110,8 +102,7 @@ static void take(struct claimed* jobs, int count, long long number) {
   int code;
   while ((code = sqlite3_step(claim)) == SQLITE_ROW && got < count) {
     jobs[got].id = sqlite3_column_int64(claim, 0);
-    jobs[got].fence = sqlite3_column_int64(claim, 1);
-    jobs[got++].at = now;
+    jobs[got++].fence = sqlite3_column_int64(claim, 1);
   }
   check(code, "claim");
   check(sqlite3_reset(claim), "claim");
@@ -135,13 +126,6 @@ static void complete(const struct claimed* jobs, int count) {
       fprintf(stderr, "job %lld was not finished\n", job->id);
       exit(1);
     }
-    sqlite3_bind_int64(history, 1, job->id);
-    sqlite3_bind_int64(history, 2, job->fence);
-    sqlite3_bind_int64(history, 3, now - job->at);
-    bind_text(history, 4, kWorker);
-    sqlite3_bind_int64(history, 5, job->at);
-    sqlite3_bind_int64(history, 6, now);
-    step_once(history);
   }
   step_once(commit);
 }
@@ -163,7 +147,6 @@ int main(int argc, char** argv) {
   insert = prepare(kInsert);
   claim = prepare(kClaim);
   finish = prepare(kFinish);
-  history = prepare(kHistory);
 
   struct claimed* claimed = calloc((size_t)batch, sizeof *claimed);
   const long long started = now_us(CLOCK_MONOTONIC);

@@ -134,6 +134,24 @@ TEST_F(Jobs, AJobThatIsNotThereIsCodeThree) {
   }
 }
 
+// Whoever mends its input and repeats it enqueues none twice.
+TEST_F(Jobs, LinesThatAreRefusedAreNamedAndTheOthersPrinted) {
+  const std::string large = "\"" + std::string(65 << 20, 'x') + "\"";
+  const Said said = carrel({"enqueue", "k", "--lines"}, "1\n\n" + large + "\n3\n");
+  EXPECT_EQ(said.code, 2);
+  EXPECT_EQ(said.out, "1\n2\n");
+  EXPECT_THAT(said.err,
+              AllOf(HasSubstr("line 3: "), HasSubstr("2 of 3 jobs were enqueued")));
+  EXPECT_EQ(show("2")["args"], 3);
+}
+
+TEST_F(Jobs, WhatNestsTooDeepIsRefused) {
+  const std::string deep(100'000, '[');
+  const Said said = carrel({"enqueue", "k", "-"}, deep + std::string(deep.size(), ']'));
+  EXPECT_EQ(said.code, 2);
+  EXPECT_THAT(said.err, HasSubstr("nest deeper than 512"));
+}
+
 TEST_F(Jobs, CancelEndsWhatHasNotStarted) {
   carrel({"enqueue", "k"});
   const Said said = carrel({"cancel", "1", "--json"});

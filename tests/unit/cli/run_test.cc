@@ -111,6 +111,22 @@ command = ["/bin/sh", "-c", "exit 3"]
   EXPECT_THAT(carrel({"show", "1"}).out, HasSubstr("seccomp, "));
 }
 
+// It is text: whoever reads it back would call itself once a level.
+TEST_F(Run, AProgramThatPrintsNestedJsonHarmsNobodyWhoLooksAtIt) {
+  configure(R"(
+[jobs.nests]
+isolation = "exec"
+command = ["/bin/sh", "-c", "head -c 300000 /dev/zero | tr '\\0' '['; head -c 300000 /dev/zero | tr '\\0' ']'"]
+)");
+  carrel({"enqueue", "nests"});
+  EXPECT_EQ(carrel({"run", "--drain"}).code, 0);
+  for (const std::vector<std::string>& look : std::vector<std::vector<std::string>>{
+           {"show", "1"}, {"show", "1", "--json"}, {"list", "--json"}, {"export"}}) {
+    EXPECT_EQ(carrel(look).code, 0) << look.front();
+  }
+  EXPECT_TRUE(show("1")["result"].is_string());
+}
+
 TEST_F(Run, APausedQueueIsLeftAlone) {
   carrel({"enqueue", "echo"});
   carrel({"pause", "default"});

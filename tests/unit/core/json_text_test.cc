@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <limits>
+#include <stdexcept>
 
 namespace carrel {
 namespace {
@@ -50,6 +51,22 @@ TEST(JsonText, InvalidUtf8IsRefusedAsDumpDoes) {
   EXPECT_THROW(json_text("\xff"), Json::type_error);
   EXPECT_THROW(json_text({{"name", {1, "cut \xc3"}}}), Json::type_error);
   EXPECT_THROW(json_text({{"\x80", 1}}), Json::type_error);
+}
+
+TEST(JsonText, WhatNestsTooDeepIsNoJson) {
+  const auto nested = [](std::size_t depth) {
+    return std::string(depth, '[') + std::string(depth, ']');
+  };
+  const Json deepest = json_from_text(nested(kMaxJsonDepth));
+  ASSERT_TRUE(deepest.is_array());
+  EXPECT_EQ(json_text(deepest), nested(kMaxJsonDepth));
+  EXPECT_TRUE(json_from_text(nested(kMaxJsonDepth + 1)).is_discarded());
+  EXPECT_THROW(json_text(Json::parse(nested(kMaxJsonDepth + 1))), std::length_error);
+  EXPECT_TRUE(json_from_text(nested(1'000'000)).is_discarded());
+  // Brackets within a string are text, also behind an escaped quote.
+  const std::string text = R"(["\"\\)" + std::string(2 * kMaxJsonDepth, '[') + "\"]";
+  EXPECT_FALSE(json_from_text(text).is_discarded());
+  EXPECT_TRUE(json_from_text("{").is_discarded());
 }
 
 }  // namespace

@@ -119,6 +119,26 @@ TEST_F(LadderTest, ACancelThatEveryBeatRepeatsClimbsOnce) {
   EXPECT_EQ(steps(), all);
 }
 
+// It is given to no isolation, and its place in the line to nobody.
+TEST_F(LadderTest, ACancelEndsAtOnceWhatWaitsForAPlace) {
+  Config config = memory_config(1);
+  config.worker.prefetch = 2;
+  config.defaults.stop_grace = 1h;
+  Engine engine = make(config);
+  const auto first = engine.enqueue("deaf").value();
+  const auto second = engine.enqueue("deaf").value();
+  const auto third = engine.enqueue("deaf").value();
+  ASSERT_TRUE(engine.start());
+  wait_for("start");
+  while (engine.job(third)->state != State::kRunning) std::this_thread::yield();
+  ASSERT_TRUE(engine.cancel(second));
+  EXPECT_EQ(engine.wait(second, kLong).error().code, Code::kCancelled);
+  EXPECT_EQ(steps(), std::vector<std::string>{"start"});
+  ASSERT_TRUE(engine.cancel(first));
+  engine.stop(1ms);
+  EXPECT_EQ(engine.job(third)->state, State::kAvailable);
+}
+
 TEST_F(LadderTest, AStopKillsWhatDoesNotEndInItsGraceAndReleasesIt) {
   Engine engine = make(memory_config());
   const auto id = engine.enqueue("deaf").value();

@@ -71,6 +71,25 @@ TEST(ThreadCases, WhatAThreadHasTakenForLaterDoesNotWaitForWhatItRuns) {
   EXPECT_TRUE(others_ended);
 }
 
+// A cancel that it does not heed takes nothing away from its deadline.
+TEST(ThreadCases, Case02_CancelledAndDeaf_AbandonedAtItsDeadline) {
+  Config config = memory_config(1);
+  config.defaults.stop_grace = 1ms;
+  config.defaults.term_grace = 1ms;
+  Engine engine = open(config);
+  Gate gate;
+  engine.handle("deaf", [&](Context&) { gate.pass(); });
+  engine.handle("other", [](Context&) { return 1; });
+  const auto deaf = engine.enqueue("deaf", {}, {.timeout = 200ms}).value();
+  ASSERT_TRUE(engine.start());
+  gate.wait_for(1);
+  ASSERT_TRUE(engine.cancel(deaf));
+  EXPECT_EQ(engine.wait(deaf, kLong).error().code, Code::kCancelled);
+  EXPECT_EQ(engine.health()->stuck, 1U);
+  EXPECT_EQ(engine.wait(engine.enqueue("other").value(), kLong).value(), 1);
+  gate.open();
+}
+
 TEST(ThreadCases, Case02_IgnoresStop_TimeoutAbandonedAndReplaced) {
   Engine engine = open(memory_config(1));
   Gate gate;
