@@ -30,7 +30,9 @@ bool Throttle::pass() {
   return true;
 }
 
-ChildPipe::~ChildPipe() {
+ChildPipe::~ChildPipe() { stop_listening(); }
+
+void ChildPipe::stop_listening() {
   if (!listener_.joinable()) return;
   const std::uint64_t one = 1;
   [[maybe_unused]] const ssize_t n = write(wake_.get(), &one, sizeof one);
@@ -82,6 +84,8 @@ std::stop_token ChildPipe::stop() {
 }
 
 void ChildPipe::finish(const Outcome& outcome, const std::optional<DoneNote>& done) {
+  // Once the host has heard the end, the next thing on the socket may be a job.
+  stop_listening();
   if (held_) send(FrameType::kProgress, encode_progress(held_fraction_, held_message_));
   std::array<char, kFrameHeader + sizeof(DoneNote)> last;
   std::string_view end;

@@ -59,6 +59,7 @@ class ChildPipe final : public ContextSink {
  private:
   bool hear(int flags);  // false: nothing came, or nothing will
   void listen();
+  void stop_listening();
   void send(FrameType type, std::string_view body, std::string_view then = {});
 
   const int socket_;

@@ -269,6 +269,19 @@ TEST_F(ForkWarmTest, ProgressTokensAndErrorsWorkInAUsedChild) {
   }
 }
 
+// Who listened for the one job's stop takes nothing of what comes for the next.
+TEST_F(ForkWarmTest, AJobThatTookATokenLeavesTheNextJobWhole) {
+  Host host("fork", {recycled("take_token", 1000)}, 1);
+  const std::string payload = Json(std::string(2000, 'x')).dump();
+  std::vector<Started> jobs;  // most of them wait in the line for a used child
+  for (int i = 0; i < 2000; ++i) jobs.push_back(host.start("take_token", payload));
+  for (const auto& job : jobs) {
+    const Outcome out = job.sink->wait();
+    ASSERT_EQ(out.klass, OutcomeClass::kOk) << out.error.message;
+    ASSERT_EQ(out.result, payload);
+  }
+}
+
 TEST_F(ForkWarmTest, AUsedChildThatCrashesCostsItsOwnJobOnly) {
   Host host("fork", {recycled("abort", 100), recycled("pid", 100)}, 1);
   const pid_t pid = pid_of(host.run("pid"));

@@ -170,6 +170,10 @@ void add_stubborn(Handlers& h) {
     while (!job.stopping()) std::this_thread::yield();
     return Json("stopped");
   });
+  h.handle("take_token", [](Context& job) -> Result<Json> {
+    if (job.stop().stop_requested()) return job.error("told to stop");
+    return job.args();
+  });
   h.handle("wait_token", [](Context& job) -> Result<Json> {
     std::mutex m;
     std::condition_variable_any told;
