@@ -40,9 +40,10 @@ int broker(const Global& global) {
   return become_broker({"serve", "--config", global.config});
 }
 
-int keys(const KeysArgs& args) {
+int keys(const Global& global, const KeysArgs& args) {
   std::vector<std::string> arguments{"keys", args.name};
   if (!args.role.empty()) arguments.insert(arguments.end(), {"--role", args.role});
+  if (global.json) arguments.emplace_back("--json");
   return become_broker(arguments);
 }
 

@@ -24,6 +24,6 @@ int reindex(const Global& global);
 int doctor(const Global& global);
 // These become the program carrel-broker, and return only where there is none.
 int broker(const Global& global);
-int keys(const KeysArgs& args);
+int keys(const Global& global, const KeysArgs& args);
 
 }  // namespace carrel::cli

@@ -31,7 +31,7 @@ int dispatch(const Arguments& arguments) {
         if constexpr (std::is_same_v<T, ReindexArgs>) return reindex(global);
         if constexpr (std::is_same_v<T, DoctorArgs>) return doctor(global);
         if constexpr (std::is_same_v<T, BrokerArgs>) return broker(global);
-        if constexpr (std::is_same_v<T, KeysArgs>) return keys(args);
+        if constexpr (std::is_same_v<T, KeysArgs>) return keys(global, args);
         return kUsage;
       },
       arguments.command);

@@ -154,7 +154,7 @@ int serve(const std::string& file) {
 }
 
 // Writes NAME.key, and prints what the broker's list of keys is to hold.
-int make_keys(const std::string& name, const std::string& role) {
+int make_keys(const std::string& name, const std::string& role, bool json) {
   const auto keys = new_keys();
   if (!keys) return complain(keys.error());
   const std::string file = name + ".key";
@@ -169,7 +169,12 @@ int make_keys(const std::string& name, const std::string& role) {
   if (!written) {
     return complain({Code::kInvalid, file + ": " + error.message(), "keys"});
   }
-  if (role == "broker") {
+  if (json) {
+    // None of these has a character that JSON escapes.
+    std::printf(
+        "{\"key\":\"%s\",\"name\":\"%s\",\"role\":\"%s\",\"secret_file\":\"%s\"}\n",
+        keys->public_key.c_str(), name.c_str(), role.c_str(), file.c_str());
+  } else if (role == "broker") {
     std::printf("# The broker: secret_file = \"%s\". Its clients: server_key=%s\n",
                 file.c_str(), keys->public_key.c_str());
   } else {
@@ -185,6 +190,7 @@ int run(int argc, char** argv) {
   std::string config;
   std::string name;
   std::string role = "worker";
+  bool json = false;
   auto* serving = app.add_subcommand("serve", "Serve until SIGTERM; SIGHUP reloads keys");
   serving->add_option("-c,--config", config, "The broker's file")->required();
   auto* keys = app.add_subcommand("keys", "Make a key");
@@ -199,6 +205,7 @@ int run(int argc, char** argv) {
       });
   keys->add_option("--role", role, "producer, worker, admin; or broker: its own key")
       ->check(CLI::IsMember({"producer", "worker", "admin", "broker"}));
+  keys->add_flag("--json", json, "Print JSON, not an entry of the broker's list");
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp& e) {
@@ -207,7 +214,7 @@ int run(int argc, char** argv) {
     std::fprintf(stderr, "carrel-broker: %s\n", e.what());
     return kUsage;
   }
-  return *serving ? serve(config) : make_keys(name, role);
+  return *serving ? serve(config) : make_keys(name, role, json);
 }
 
 }  // namespace

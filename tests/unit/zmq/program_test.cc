@@ -114,7 +114,14 @@ TEST_F(ProgramTest, KeysNewWritesASecretThatOnlyItsOwnerReads) {
   EXPECT_EQ(code_of(keys), 0);
   Child again({CARREL_PROGRAM, "keys", "new", "me"});
   EXPECT_EQ(code_of(again), 2) << "a key is not overwritten";
+  Child other({CARREL_PROGRAM, "keys", "new", "you", "--json"});
+  const Json as_json = Json::parse(other.wait_line());
+  EXPECT_EQ(code_of(other), 0);
   std::filesystem::current_path(here);
+  EXPECT_EQ(as_json.at("name"), "you");
+  EXPECT_EQ(as_json.at("role"), "worker");
+  EXPECT_EQ(as_json.at("secret_file"), "you.key");
+  EXPECT_EQ(as_json.at("key"), read_secret(file("you.key"))->public_key);
   EXPECT_EQ(table, "[me]");
   EXPECT_EQ(role, "role = \"producer\"");
   const auto secret = read_secret(file("me.key"));
