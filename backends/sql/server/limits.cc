@@ -13,10 +13,13 @@ using soci::into;
 using soci::use;
 
 Limits::Limits(Session& session, const Statements& sql)
-    : rates_(session, sql),
+    : counts_(!sql.old_snapshots),
+      rates_(session, sql),
       any_(session, sql.any_limits, into(is_limit_), into(is_rate_)),
       find_keys_(session, sql.limit_keys, use(ids_, "ids"), into(id_), into(key_),
                  into(is_rate_)),
+      find_keys_now_(session, sql.limit_keys_now, use(ids_, "ids"), into(id_), into(key_),
+                     into(is_rate_)),
       lock_(session, sql.lock_slots, use(ids_, "ids"), into(slot_)),
       try_(session, sql.try_slots, use(ids_, "ids"), into(slot_)),
       now_(session, sql.limits_now, use(ids_, "ids"), into(id_), into(key_), into(limit_),
@@ -167,11 +170,11 @@ bool Limits::Keys::touches(JobId id, const std::set<int>& slots) const {
          (rate != rates.end() && slots.contains(rate_slot_of(rate->second)));
 }
 
-Limits::Keys Limits::keys_of(std::span<const JobId> ids) {
+Limits::Keys Limits::keys_of(std::span<const JobId> ids, Statement& find) {
   Keys keys;
   if (ids.empty()) return keys;
   ids_ = json_array(ids);
-  find_keys_.rows(
+  find.rows(
       [&] { (is_rate_ != 0 ? keys.rates : keys.limits).emplace(to_id(id_), key_); });
   return keys;
 }
@@ -188,7 +191,7 @@ void Limits::know(std::span<const JobId> ids) {
 }
 
 bool Limits::try_know(std::span<const JobId> ids) {
-  Keys keys = keys_of(ids);
+  Keys keys = keys_of(ids, find_keys_now_ ? find_keys_now_ : find_keys_);
   if (!try_lock(keys.slots()).empty()) return false;
   merge(std::move(keys));
   return true;
@@ -196,7 +199,8 @@ bool Limits::try_know(std::span<const JobId> ids) {
 
 std::vector<Limits::Count> Limits::count(std::span<const Line> lines) {
   std::vector<Count> counts(lines.size());
-  if (lines.empty()) return counts;
+  // Not counted: the claim finds what is too many.
+  if (lines.empty() || !counts_) return counts;
   JsonRows rows;
   for (std::size_t i = 0; i < lines.size(); ++i) {
     rows.row()

@@ -81,7 +81,8 @@ class Limits {
   // locked or written anything.
   void know(std::span<const JobId> ids);
   bool knows(JobId id) const { return keys_.contains(id) || rates_of_.contains(id); }
-  // Likewise, where something is written already. False: another holds one of the keys.
+  // Likewise, of jobs of others, where something is written already. False: another holds
+  // one of the keys.
   bool try_know(std::span<const JobId> ids);
   // A known job, not running, goes to another limit and rate, whose keys are locked, or
   // to none. moved() is to follow.
@@ -151,7 +152,8 @@ class Limits {
   bool try_slot(int slot);
   void lock(std::set<int> slots);
   std::set<int> try_lock(const std::set<int>& slots);
-  Keys keys_of(std::span<const JobId> ids);
+  Keys keys_of(std::span<const JobId> ids) { return keys_of(ids, find_keys_); }
+  Keys keys_of(std::span<const JobId> ids, Statement& find);
   void merge(Keys keys);
   void note(JobId id, std::optional<State> state, std::optional<Time> run_at);
   std::vector<Count> count(std::span<const Line> lines);
@@ -163,6 +165,7 @@ class Limits {
   void note_limit(JobId id, std::optional<State> state, std::optional<Time> run_at);
   bool is_rated(JobId id) const { return rates_of_.contains(id); }
 
+  const bool counts_;  // else what it would count is of an old snapshot
   LimitsUse* use_ = nullptr;
   Time at_{};
   std::chrono::steady_clock::time_point looked_at_{};  // as the transaction began
@@ -200,6 +203,7 @@ class Limits {
   long long most_ = 0;
   Statement any_;
   Statement find_keys_;
+  Statement find_keys_now_;
   Statement lock_;
   Statement try_;
   Statement now_;

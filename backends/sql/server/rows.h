@@ -27,8 +27,12 @@ class RowLocker {
   RowLocker(Session& session, const Statements& statements);
   // Those of `ids` that there are; nobody else changes them before the transaction ends.
   std::unordered_map<JobId, StoredRow> lock(std::span<const JobId> ids);
+  // The same of jobs that are likely to be final.
+  std::unordered_map<JobId, StoredRow> lock_ended(std::span<const JobId> ids);
 
  private:
+  std::unordered_map<JobId, StoredRow> lock_in(std::initializer_list<Statement*> tables,
+                                               std::span<const JobId> ids);
   StoredRow current() const;
 
   std::string ids_;

@@ -132,7 +132,10 @@ class Writer final : public Transactor {
   // The jobs that these would replace, as it looks before anything is locked.
   std::vector<JobId> replaceable(std::span<const NewJob* const> jobs);
   void lock_keys(std::span<const NewJob* const> jobs, const Places& places);
-  Holders find_holders(std::span<const NewJob* const> jobs, const Places& places);
+  // `locked`: that they are; without that it may be otherwise in a moment.
+  Holders find_holders(std::span<const NewJob* const> jobs, const Places& places,
+                       bool locked);
+  Holders find_holders_now();
   void replace(std::span<const NewJob* const> jobs, std::span<Inserted> answers,
                const Places& places);
   void hold_keys(std::span<const NewJob* const> jobs, std::span<const Inserted> answers,

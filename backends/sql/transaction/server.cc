@@ -36,6 +36,10 @@ class LentSession final : public server::Session {
   const char* const clock_;
 };
 
+// Not carrel_clock, which is right in a session that has UTC.
+constexpr const char* kMariadbClock =
+    "SELECT TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))";
+
 // What a kind of server has of its own.
 struct Kind {
   const char* origin;
@@ -43,20 +47,26 @@ struct Kind {
   const server::Statements& statements;
 };
 
-const Kind& kind_of(Backend backend) {
+// MariaDB's default is REPEATABLE READ.
+bool sees_old_snapshots(soci::session& session) {
+  std::string level;
+  session << "SELECT @@tx_isolation", soci::into(level);
+  return level != "READ-COMMITTED" && level != "READ-UNCOMMITTED";
+}
+
+const Kind& kind_of(soci::session& session, Backend backend) {
   static const Kind kPostgresql{"postgresql", "SELECT now_us FROM carrel_clock",
                                 postgresql::kStatements};
-  // Not carrel_clock, which is right in a session that has UTC.
-  static const Kind kMariadb{
-      "mariadb", "SELECT TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))",
-      mariadb::kStatements};
-  return backend == Backend::kPostgresql ? kPostgresql : kMariadb;
+  static const Kind kMariadb{"mariadb", kMariadbClock, mariadb::kStatements};
+  static const Kind kSnapshot{"mariadb", kMariadbClock, mariadb::kSnapshotStatements};
+  if (backend == Backend::kPostgresql) return kPostgresql;
+  return sees_old_snapshots(session) ? kSnapshot : kMariadb;
 }
 
 class LentDriver final : public server::Driver {
  public:
   LentDriver(soci::session& session, Backend backend)
-      : session_(session), kind_(kind_of(backend)) {}
+      : session_(session), kind_(kind_of(session, backend)) {}
 
   const server::Statements& statements() const noexcept override {
     return kind_.statements;

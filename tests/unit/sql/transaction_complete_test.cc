@@ -185,6 +185,32 @@ TEST_P(Transaction, WhoLostTheLeaseCompletesNothing) {
   EXPECT_EQ(charged(), 1);
 }
 
+// One that the host's transaction, which has looked before, does not know of; and nothing
+// is reported, as where the worker is killed after the commit.
+TEST_P(Transaction, WhoCameMeanwhileIsSetFreeToo) {
+  Engine engine = ignited(config());
+  Db db(kind());
+  if (db.is("sqlite3")) GTEST_SKIP() << "there nobody else writes meanwhile";
+  EnqueueOptions limited;
+  limited.limit = Limit{"key", 1};
+  ASSERT_TRUE(engine.enqueue("charge", {}, limited));
+  const std::vector<std::string> kinds = {"charge"};
+  const auto runs =
+      engine.store().claim_source()->claim({{}, kinds, 1}, "w", 1, Duration(1h), 0us);
+  ASSERT_TRUE(runs);
+  ASSERT_THAT(*runs, SizeIs(1));
+  db.begin();
+  EXPECT_EQ(db.number("SELECT COUNT(*) FROM carrel_limits"), 1) << "its snapshot";
+  const auto next = engine.enqueue("charge", {}, limited).value();
+  EXPECT_EQ(engine.job(next)->state, State::kPending);
+  NoSink sink;
+  Context job(runs->front(), sink);
+  const auto done = sql::complete(job, *db);
+  ASSERT_TRUE(done) << done.error().message;
+  db.commit();
+  EXPECT_EQ(engine.job(next)->state, State::kAvailable);
+}
+
 TEST_P(Transaction, ARateHoldsFromTheHostsCommitOn) {
   Engine engine = open(config());
   ASSERT_TRUE(engine.ignite());
@@ -228,7 +254,9 @@ TEST_P(Transaction, TheNextOfALimitIsSetFree) {
     ASSERT_TRUE(sql::enqueue(engine, *db, "charge", {}, {.limit = Limit{"key", 1}}));
   }
   db.commit();
-  EXPECT_EQ(jobs(engine, State::kPending), 4U) << "behind the first";
+  // What MariaDB's REPEATABLE READ counts is of the past: there the claim finds them.
+  EXPECT_EQ(jobs(engine, State::kPending), db.is("mysql") ? 0U : 4U)
+      << "behind the first";
   EXPECT_EQ(worker.drain().value().completed, 5U);
   EXPECT_EQ(charged(), 5);
 }
