@@ -27,7 +27,9 @@ class RowLocker {
   RowLocker(Session& session, const Statements& statements);
   // Those of `ids` that there are; nobody else changes them before the transaction ends.
   std::unordered_map<JobId, StoredRow> lock(std::span<const JobId> ids);
-  // The same of jobs that are likely to be final.
+  // Those that are not final, and that nobody else has locked.
+  std::unordered_map<JobId, StoredRow> try_lock(std::span<const JobId> ids);
+  // The same as lock(), of jobs that are likely to be final.
   std::unordered_map<JobId, StoredRow> lock_ended(std::span<const JobId> ids);
 
  private:
@@ -55,6 +57,7 @@ class RowLocker {
   long long claim_number_ = 0;
   std::string worker_;
   Statement lock_jobs_;
+  Statement try_jobs_;
   Statement lock_history_;
 };
 

@@ -138,6 +138,7 @@ struct Statements {
 
   // Rows as the rules see them, locked.
   const char* lock_jobs;
+  const char* try_jobs;  // likewise; passes over what is locked
   const char* lock_history;
   const char* save_jobs;
   Steps to_history;

@@ -106,6 +106,14 @@ void Writer::committed() noexcept {
   work_.clear();
   ended_.clear();
   tables_ = nullptr;
+  for (auto& [id, late] : late_now_) {
+    if (late.empty()) {
+      late_.erase(id);
+    } else {
+      late_.insert_or_assign(id, std::move(late));
+    }
+  }
+  late_now_.clear();
   answered_ = std::chrono::steady_clock::now();
 }
 
@@ -128,6 +136,7 @@ void Writer::rollback() noexcept {
   tally_.clear();
   doomed_.clear();
   gathered_.clear();
+  late_now_.clear();
   with_commit_.clear();
   if (!connection_.is_open()) {
     tables_ = nullptr;

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <csignal>
+#include <future>
 #include <mutex>
 #include <stdexcept>
 #include <string>
@@ -127,6 +128,51 @@ TEST_P(Transaction, ACompletedJobIsKeptAsLongAsTheStoreSays) {
   EXPECT_EQ(engine.job(id).error().code, Code::kNotFound);
   EXPECT_EQ(jobs(engine, State::kCompleted), 0U) << "the count goes with it";
   EXPECT_EQ(engine.health()->stale, 0U);
+}
+
+// Its row is locked until the handler commits: the worker's other jobs go on, and its own
+// lease, which nobody can renew, takes nothing from it.
+TEST_P(Transaction, AnOpenCompletionHoldsUpNoOtherJob) {
+  Config brief = config();
+  brief.worker.concurrency = 2;
+  brief.worker.beat = 20ms;
+  brief.worker.lease = 600ms;
+  Engine engine = open(brief);
+  std::promise<void> completed;
+  std::promise<void> commit;
+  std::atomic<int> runs{0};
+  engine.handle("charge", [&](Context& job) -> Result<Json> {
+    ++runs;
+    Db db(kind());
+    db.begin();
+    db.charge(1);
+    job.log("charging");
+    if (auto ok = sql::complete(job, *db); !ok) return tl::unexpected(ok.error());
+    completed.set_value();
+    commit.get_future().wait();
+    db.commit();
+    return Json();
+  });
+  engine.handle("work", [](Context&) {});
+  ASSERT_TRUE(engine.ignite());
+  if (Db(kind()).is("sqlite3")) GTEST_SKIP() << "there nobody else writes meanwhile";
+  ASSERT_TRUE(engine.start());
+  const auto charge = engine.enqueue("charge").value();
+  completed.get_future().wait();
+  const auto start = std::chrono::steady_clock::now();
+  while (std::chrono::steady_clock::now() - start < 2 * brief.worker.lease) {
+    const auto id = engine.enqueue("work").value();
+    const auto ended = engine.wait(id, 2s);
+    EXPECT_TRUE(ended) << ended.error().message;
+    if (!ended) break;
+  }
+  commit.set_value();
+  EXPECT_TRUE(engine.wait(charge, kLong));
+  engine.stop(10s);
+  EXPECT_EQ(runs, 1);
+  EXPECT_EQ(charged(), 1);
+  EXPECT_EQ(engine.health()->stale, 0U);
+  EXPECT_THAT(engine.job(charge)->log, HasSubstr("charging"));
 }
 
 // A context apart from an engine, for runs that a test claims itself.
