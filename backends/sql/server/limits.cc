@@ -36,11 +36,11 @@ Limits::Limits(Session& session, const Statements& sql)
       free_(session, sql.free_jobs, use(ids_, "ids")),
       hold_(session, sql.hold_jobs, use(ids_, "ids")) {}
 
-void Limits::begin(Time now, LimitsUse& limits_use) {
+void Limits::begin(Time now, LimitsUse& limits_use, bool untouched) {
   use_ = &limits_use;
   at_ = now;
   looked_at_ = std::chrono::steady_clock::now();
-  untouched_ = true;
+  untouched_ = untouched;
   held_.clear();
   busy_.clear();
   keys_.clear();

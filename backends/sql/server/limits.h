@@ -63,7 +63,8 @@ class Limits {
  public:
   Limits(Session& session, const Statements& statements);
 
-  void begin(Time now, LimitsUse& use);  // of a transaction; borrows `use` for it
+  // Of a transaction; borrows `use` for it. `untouched`: it holds no lock.
+  void begin(Time now, LimitsUse& use, bool untouched);
   void enter_operation();                // may wait
   void leave_operation();
   void locked_something();  // within an operation, before it has asked for slots

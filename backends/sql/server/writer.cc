@@ -35,7 +35,8 @@ bool Writer::may_have_died() {
 
 void Writer::start(Time now) {
   now_ = now;
-  tables_->limits.begin(now, limits_use_);
+  // What a host has locked before, nobody here knows.
+  tables_->limits.begin(now, limits_use_, !connection_.session().is_lent());
   tables_->queues.begin(options_.queue_limits);
   tables_->now = now.time_since_epoch().count();
 }

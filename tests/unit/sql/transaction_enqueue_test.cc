@@ -271,6 +271,39 @@ TEST_P(Transaction, AUniqueJobHoldsUpNoOtherEnqueue) {
   EXPECT_EQ(jobs(engine, State::kAvailable), 2U);
 }
 
+// The first holds one and asks for the other's: neither waits for ever, or for a database
+// to find out.
+TEST_P(Transaction, TwoThatWantEachOthersKeysAreToldToRollBack) {
+  Engine engine = ignited(config());
+  Db one(kind());
+  if (one.is("sqlite3")) GTEST_SKIP() << "there nobody else writes meanwhile";
+  Db other(kind());
+  const auto enqueue = [&](Db& db, const char* key) {
+    return sql::enqueue(engine, *db, "work", {}, {.limit = Limit{key, 1}});
+  };
+  one.begin();
+  other.begin();
+  ASSERT_TRUE(enqueue(one, "a"));
+  ASSERT_TRUE(enqueue(other, "b"));
+  const auto end = [&](Db& db, const char* key) {
+    const auto answer = enqueue(db, key);
+    if (answer) {
+      db.commit();
+      return true;
+    }
+    EXPECT_EQ(answer.error().code, Code::kUnavailable);
+    EXPECT_THAT(answer.error().message, HasSubstr("roll back, and try again"));
+    db.rollback();
+    return false;
+  };
+  auto second = std::async(std::launch::async, [&] { return end(other, "a"); });
+  const bool first = end(one, "b");
+  const bool both = second.get() && first;
+  EXPECT_FALSE(both);
+  other.begin();
+  EXPECT_TRUE(end(other, "a"));
+}
+
 TEST(PostgresTransaction, ATransactionThatHasFailedIsRefused) {
   kPostgres.clean();
   Config config;
