@@ -190,6 +190,21 @@ void Limits::know(std::span<const JobId> ids) {
   merge(std::move(keys));
 }
 
+void Limits::know_locked(std::span<const JobId> ids) {
+  Keys keys = keys_of(ids);
+  std::set<int> slots = keys.slots();
+  if (!try_lock(slots).empty()) {
+    wanted_ = std::move(slots);
+    wanted_.insert(held_.begin(), held_.end());
+    throw NextTransaction{};
+  }
+  for (const JobId id : ids) {
+    keys_.erase(id);
+    rates_of_.erase(id);
+  }
+  merge(std::move(keys));
+}
+
 bool Limits::try_know(std::span<const JobId> ids) {
   Keys keys = keys_of(ids, find_keys_now_ ? find_keys_now_ : find_keys_);
   if (!try_lock(keys.slots()).empty()) return false;
@@ -395,10 +410,31 @@ Limits::Admission Limits::admit(std::span<const JobId> ids) {
   for (Rates::Now& now : rates_.now(asked_rates)) rated.emplace(now.id, std::move(now));
   std::unordered_map<std::string, long long> starting;
   merge(std::move(keys));
+  // One that went to another key in between: what runs of that may change any moment.
+  const auto went_elsewhere = [&](JobId id) {
+    std::set<int> slots;
+    if (const auto limit = limited.find(id); limit != limited.end()) {
+      slots.insert(slot_of(limit->second.key));
+      keys_.insert_or_assign(id, limit->second.key);
+    }
+    if (const auto rate = rated.find(id); rate != rated.end()) {
+      slots.insert(rate_slot_of(rate->second.rate.key));
+      rates_of_.insert_or_assign(id, rate->second.rate.key);
+    }
+    if (std::includes(held_.begin(), held_.end(), slots.begin(), slots.end())) {
+      return false;
+    }
+    busy_.insert(slots.begin(), slots.end());
+    return true;
+  };
   std::vector<JobId> refused;
   for (const JobId id : asked) {
     const auto limit = limited.find(id);
     const auto rate = rated.find(id);
+    if (went_elsewhere(id)) {
+      answer.busy.push_back(id);
+      continue;
+    }
     const bool has_limit = keys_.contains(id);
     if ((has_limit && limit == limited.end()) || (is_rated(id) && rate == rated.end())) {
       continue;  // it is not available any more

@@ -81,6 +81,9 @@ class Limits {
   // Finds which of these jobs have limits, and locks their keys. Before the operation has
   // locked or written anything.
   void know(std::span<const JobId> ids);
+  // Likewise, once more, of rows that are locked by now, where nothing is written yet: one
+  // that waited when know() looked may have come by another key since.
+  void know_locked(std::span<const JobId> ids);
   bool knows(JobId id) const { return keys_.contains(id) || rates_of_.contains(id); }
   // Likewise, of jobs of others, where something is written already. False: another holds
   // one of the keys.
