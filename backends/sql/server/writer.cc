@@ -106,7 +106,6 @@ void Writer::committed() noexcept {
   if (!work_.empty() || !ended_.empty()) news_.tell(work_, !ended_.empty());
   work_.clear();
   ended_.clear();
-  tables_ = nullptr;
   for (auto& [id, late] : late_now_) {
     if (late.empty()) {
       late_.erase(id);
@@ -115,6 +114,7 @@ void Writer::committed() noexcept {
     }
   }
   late_now_.clear();
+  tables_ = nullptr;
   answered_ = std::chrono::steady_clock::now();
 }
 
@@ -136,8 +136,8 @@ void Writer::rollback() noexcept {
   ended_.clear();
   tally_.clear();
   doomed_.clear();
-  gathered_.clear();
   late_now_.clear();
+  gathered_.clear();
   with_commit_.clear();
   if (!connection_.is_open()) {
     tables_ = nullptr;
