@@ -304,6 +304,28 @@ TEST_P(Transaction, TwoThatWantEachOthersKeysAreToldToRollBack) {
   EXPECT_TRUE(end(other, "a"));
 }
 
+TEST_P(Transaction, ASessionOfAnotherCharacterSetIsRefused) {
+  Engine engine = ignited(config());
+  Db db(kind());
+  if (!db.is("mysql")) GTEST_SKIP() << "the others' clients speak UTF-8, or are told to";
+  const auto enqueue = [&] {
+    return sql::enqueue(engine, *db, "work", {}, {.queue = "schön"});
+  };
+  *db << "SET NAMES latin1";
+  db.begin();
+  const auto refused = enqueue();
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::kInvalid);
+  EXPECT_THAT(refused.error().message, HasSubstr("latin1"));
+  db.rollback();
+  *db << "SET NAMES utf8mb4";
+  db.begin();
+  const auto job = enqueue();
+  ASSERT_TRUE(job) << job.error().message;
+  db.commit();
+  EXPECT_EQ(engine.job(job->id)->queue, "schön");
+}
+
 TEST(PostgresTransaction, ATransactionThatHasFailedIsRefused) {
   kPostgres.clean();
   Config config;
