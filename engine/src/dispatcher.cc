@@ -35,9 +35,17 @@ Result<std::size_t> Dispatcher::sweep_all() {
     const std::size_t moved = swept->due.size() + swept->discarded + swept->purged;
     due += swept->due.size();
     next_ = swept->next;
+    if (moved == 0 && next_ <= Duration::zero()) next_ = rest();
     if (!swept->due.empty() && publish_) publish_(std::move(swept->due));
     if (moved < kMaxSweep) return due;
   }
+}
+
+// What is due and does not move is held by somebody: it is looked for again, but not at
+// once, nor by all at the same time.
+Duration Dispatcher::rest() {
+  return std::uniform_int_distribution<Duration::rep>(5'000, 15'000)(random_) *
+         std::chrono::microseconds(1);
 }
 
 void Dispatcher::work() {

@@ -8,6 +8,7 @@
 #include <condition_variable>
 #include <functional>
 #include <mutex>
+#include <random>
 #include <thread>
 #include <vector>
 
@@ -34,6 +35,7 @@ class Dispatcher {
  private:
   using Clock = std::chrono::steady_clock;
   void work();
+  Duration rest();
 
   Store& store_;
   Publish publish_;
@@ -41,6 +43,7 @@ class Dispatcher {
   StoreStatus& status_;
   LogFn log_;
   Duration next_{0};  // what the last sweep said
+  std::minstd_rand random_{std::random_device{}()};
   std::mutex mutex_;
   std::condition_variable wake_;
   Clock::time_point due_ = Clock::time_point::max();

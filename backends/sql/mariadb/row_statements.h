@@ -2,6 +2,8 @@
 // that ended. Only for statements.cc, whose head says what to mind.
 #pragma once
 
+#include <string>
+
 namespace carrel::sql::mariadb {
 
 inline constexpr const char* kLockJobs = R"sql(
@@ -11,6 +13,8 @@ SELECT STRAIGHT_JOIN j.id, j.state, j.queue, j.kind, j.priority, j.cancel_reques
   FROM JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS r
   JOIN carrel_jobs AS j FORCE INDEX (PRIMARY) ON j.id = r.id
    FOR UPDATE)sql";
+
+inline const std::string kTryJobs = std::string(kLockJobs) + " SKIP LOCKED";
 
 inline constexpr const char* kLockHistory = R"sql(
 SELECT STRAIGHT_JOIN j.id, j.state, j.queue, j.kind, j.priority, j.cancel_requested, j.attempt,

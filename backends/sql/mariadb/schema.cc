@@ -266,11 +266,13 @@ std::string steps_from(int version) {
          ";\n";
 }
 
-void prepare_schema(MariadbSession& session, server::Migrate migrate) {
+void prepare_schema(MariadbSession& session, server::Migrate migrate,
+                    std::chrono::seconds patience) {
   if (!server::needs_steps(version_of(session), kSchemaVersion, migrate)) return;
   // One at a time; the others then find it done. The lock ends with the session at last.
   const std::string lock = "CONCAT('carrel_', DATABASE())";
-  if (session.execute("SELECT GET_LOCK(" + lock + ", 6)") != "1") {
+  if (session.execute("SELECT GET_LOCK(" + lock + ", " +
+                      std::to_string(patience.count()) + ")") != "1") {
     throw server::SchemaProblem{Code::kUnavailable,
                                 "somebody else has been making its tables for seconds"};
   }

@@ -4,6 +4,7 @@
 #include "mariadb/monitor_statements.h"
 #include "mariadb/rate_statements.h"
 #include "mariadb/row_statements.h"
+#include "mariadb/snapshot_statements.h"
 #include "mariadb/unique_statements.h"
 
 namespace carrel::sql::mariadb {
@@ -242,6 +243,7 @@ const server::Statements kStatements = {
     .best_of_rated = kBestOfRated,
     .read_rates = kReadRates,
     .lock_jobs = kLockJobs,
+    .try_jobs = kTryJobs.c_str(),
     .lock_history = kLockHistory,
     .save_jobs = kSaveJobs,
     .to_history = {kToHistory, kLeaveJobs},
@@ -278,5 +280,16 @@ const server::Statements kStatements = {
     .count_waiting = kCountWaiting,
     .count_final = kCountFinal,
 };
+
+const server::Statements kSnapshotStatements = [] {
+  server::Statements sql = kStatements;
+  sql.old_snapshots = true;
+  sql.find_requests = kFindRequestsNow;
+  sql.find_holders_now = kFindHoldersNow;
+  sql.limit_keys_now = kLimitKeysNow;
+  sql.next_line = kNextLineNow;
+  sql.pending_of_line = kPendingOfLineNow;
+  return sql;
+}();
 
 }  // namespace carrel::sql::mariadb

@@ -6,5 +6,7 @@
 namespace carrel::sql::mariadb {
 
 extern const server::Statements kStatements;
+// For a host's transaction that is not READ COMMITTED.
+extern const server::Statements kSnapshotStatements;
 
 }  // namespace carrel::sql::mariadb

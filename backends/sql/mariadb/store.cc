@@ -4,6 +4,7 @@
 
 #include "mariadb/driver.h"
 #include "mariadb/schema.h"
+#include "server/hot_tables.h"
 #include "server/poller.h"
 #include "server/store.h"
 
@@ -32,6 +33,7 @@ Result<std::unique_ptr<Store>> open_store(const Url& url, const BackendOptions& 
 Result<SchemaChange> change_schema(const Url& url, bool apply) {
   auto settings = settings_of(url);
   if (!settings) return tl::unexpected(std::move(settings.error()));
+  if (apply) settings->call_timeout = server::kPatience;
   MariadbDriver driver(std::move(*settings));
   std::unique_ptr<MariadbSession> session;
   try {
@@ -39,7 +41,9 @@ Result<SchemaChange> change_schema(const Url& url, bool apply) {
     const server::SchemaVersion found = version_of(*session);
     SchemaChange change{found.version, std::max(found.version, kSchemaVersion),
                         steps_from(found.version)};
-    if (apply) prepare_schema(*session, server::Migrate::kOn);
+    // While a step waits for who uses a table, all others wait behind it: briefly.
+    if (apply) session->execute("SET SESSION lock_wait_timeout = 2");
+    if (apply) prepare_schema(*session, server::Migrate::kOn, server::kPatience);
     return change;
   } catch (...) {
     return tl::unexpected(driver.failure(session.get()).error);

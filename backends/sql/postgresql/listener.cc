@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <charconv>
 #include <string_view>
+#include <utility>
 
 #include "server/connection.h"
 #include "threads.h"
@@ -30,7 +31,8 @@ Listener::Listener(std::shared_ptr<PostgresDriver> driver, const BackendOptions&
       options_(options),
       waiters_(waiters),
       look_(std::move(look)),
-      event_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+      event_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      poller_(options, waiters, look_) {
   if (event_ < 0) throw std::system_error(errno, std::generic_category(), "eventfd");
 }
 
@@ -72,7 +74,8 @@ void Listener::tell(std::span<const Lane> lanes, bool ended) noexcept {
 }
 
 void Listener::listen() noexcept {
-  if (started_) return;
+  poller_.listen();
+  if (started_ || driver_->settings().listen.empty()) return;
   try {
     const std::lock_guard lock(mutex_);
     start();
@@ -90,11 +93,11 @@ bool Listener::stopping() {
 void Listener::loop() noexcept {
   while (!stopping()) {
     try {
-      if (!session_ && !driver_->settings().listen.empty() && backoff_.over()) connect();
+      if (!session_ && backoff_.over()) connect();
       wait();
       if (session_) hear();
       if (session_) send();
-      if (Clock::now() >= next_look_) look_around();
+      if (std::exchange(looks_, false)) server::look_around(waiters_, look_);
     } catch (...) {
       drop("listening for news");
     }
@@ -116,7 +119,7 @@ void Listener::connect() {
   backoff_.succeeded();
   warned_ = false;
   // What was told while nobody listened here.
-  next_look_ = {};
+  looks_ = true;
 }
 
 void Listener::drop(const char* what) noexcept {
@@ -130,8 +133,8 @@ void Listener::drop(const char* what) noexcept {
 }
 
 void Listener::wait() {
-  auto until = next_look_;
-  if (!session_) until = std::min(until, Clock::now() + milliseconds(100));
+  if (looks_) return;
+  auto until = Clock::now() + (session_ ? milliseconds(60'000) : milliseconds(100));
   {
     const std::lock_guard lock(mutex_);
     if (stopping_) return;
@@ -168,7 +171,7 @@ void Listener::heard(const std::string& payload) {
     std::string_view line = rest.substr(0, rest.find('\n'));
     rest.remove_prefix(std::min(line.size() + 1, rest.size()));
     if (line == "e") waiters_.look_again();
-    if (line == "*") next_look_ = {};
+    if (line == "*") looks_ = true;
     if (!line.starts_with('w')) continue;
     line.remove_prefix(1);
     const std::size_t tab = line.find('\t');
@@ -203,11 +206,6 @@ void Listener::send() {
   if (!literal) throw soci::postgresql_soci_error("a message is no text", "22021");
   session_->execute((sql + literal.get() + ")").c_str());
   next_send_ = Clock::now() + kGather;
-}
-
-void Listener::look_around() {
-  next_look_ = Clock::now() + std::max<Duration>(options_.poll, milliseconds(1));
-  server::look_around(waiters_, look_);
 }
 
 }  // namespace carrel::sql::postgresql

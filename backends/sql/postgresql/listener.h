@@ -1,7 +1,7 @@
 // News between the processes of one database, by LISTEN and NOTIFY on a connection of
 // their own; and the poll that is always on, as news may be lost.
 //
-// One thread, started when somebody first waits or has something to tell. What is told
+// A thread for each; that for news is started when somebody first waits or has something to tell. What is told
 // within a few milliseconds goes out together: NOTIFY takes a lock of the whole server at
 // commit, which is why it is not part of the transactions that it tells of.
 #pragma once
@@ -47,7 +47,6 @@ class Listener final : public server::News {
   void hear();
   void heard(const std::string& payload);
   void send();
-  void look_around();
   bool stopping();
 
   const std::shared_ptr<PostgresDriver> driver_;
@@ -55,6 +54,8 @@ class Listener final : public server::News {
   Waiters& waiters_;
   const server::LookForLanes look_;
   const int event_;  // wakes the thread
+  // On a thread of its own: connecting may take as long as a call may.
+  server::Poller poller_;
 
   std::mutex mutex_;
   std::map<std::pair<std::string, std::string>, std::size_t> lanes_;  // to tell of
@@ -67,7 +68,7 @@ class Listener final : public server::News {
   std::unique_ptr<PostgresSession> session_;
   server::Backoff backoff_;
   Clock::time_point next_send_{};
-  Clock::time_point next_look_{};
+  bool looks_ = false;  // something was missed
   bool warned_ = false;
 };
 

@@ -2,6 +2,8 @@
 // that ended. Only for statements.cc, whose head says what to mind.
 #pragma once
 
+#include <string>
+
 namespace carrel::sql::postgresql {
 
 inline constexpr const char* kLockJobs = R"sql(
@@ -12,6 +14,8 @@ SELECT id, state, queue, kind, priority, cancel_requested, attempt, max_attempts
  WHERE id = ANY(ARRAY(SELECT json_array_elements_text(:ids::json)::bigint))
  ORDER BY id
    FOR UPDATE)sql";
+
+inline const std::string kTryJobs = std::string(kLockJobs) + " SKIP LOCKED";
 
 inline constexpr const char* kLockHistory = R"sql(
 SELECT id, state, queue, kind, priority, cancel_requested, attempt, max_attempts,

@@ -266,6 +266,8 @@ void prepare_schema(PostgresSession& session, server::Migrate migrate) {
   if (!server::needs_steps(version_of(session), kSchemaVersion, migrate)) return;
   // One at a time, until the end of the transaction; the others then find it done.
   session.execute("BEGIN; SELECT pg_advisory_xact_lock(7161674165118018668)");
+  // While a step waits for who uses a table, all others wait behind it: briefly.
+  session.execute("SET LOCAL lock_timeout = '2s'");
   server::SchemaVersion found = version_of(session);
   if (server::needs_steps(found, kSchemaVersion, migrate)) {
     while (found.version < kSchemaVersion) {

@@ -299,6 +299,7 @@ const server::Statements kStatements = {
     .best_of_rated = kBestOfRated,
     .read_rates = kReadRates,
     .lock_jobs = kLockJobs,
+    .try_jobs = kTryJobs.c_str(),
     .lock_history = kLockHistory,
     .save_jobs = kSaveJobs,
     .to_history = {kToHistory},

@@ -5,6 +5,7 @@
 #include "postgresql/driver.h"
 #include "postgresql/listener.h"
 #include "postgresql/schema.h"
+#include "server/hot_tables.h"
 #include "server/store.h"
 
 namespace carrel::sql::postgresql {
@@ -31,6 +32,7 @@ Result<std::unique_ptr<Store>> open_store(const Url& url, const BackendOptions& 
 Result<SchemaChange> change_schema(const Url& url, bool apply) {
   auto settings = settings_of(url);
   if (!settings) return tl::unexpected(std::move(settings.error()));
+  if (apply) settings->call_timeout = server::kPatience;
   PostgresDriver driver(std::move(*settings));
   std::unique_ptr<PostgresSession> session;
   try {

@@ -1,6 +1,8 @@
 // What a worker says about its runs: beats and finishes. Both check (id, fence, running)
 // first.
 #include <algorithm>
+#include <limits>
+#include <list>
 #include <set>
 #include <unordered_map>
 #include <utility>
@@ -11,6 +13,8 @@
 namespace carrel::sql::server {
 namespace {
 
+constexpr long long kEveryClaim = std::numeric_limits<long long>::max();
+
 bool is_plain(const Finish& run) {
   return run.verdict == Verdict::kCompleted && !run.crashed &&
          (!run.attempt || sql::is_plain(*run.attempt)) &&
@@ -19,6 +23,15 @@ bool is_plain(const Finish& run) {
 }
 
 }  // namespace
+
+// What is left to be done of a run, which the caller does.
+Writer::Late Writer::take_late(JobId id) {
+  if (late_.empty() && late_now_.empty()) return {};
+  const auto [now, first] = late_now_.try_emplace(id);
+  if (!first) return std::exchange(now->second, {});
+  const auto before = late_.find(id);
+  return before == late_.end() ? Late{} : before->second;
+}
 
 // Most finishes: what they write does not depend on what the row says beside its fence.
 void Writer::complete(std::span<const Finish* const> runs, std::span<Finished> answers,
@@ -49,7 +62,8 @@ void Writer::complete(std::span<const Finish* const> runs, std::span<Finished> a
   for (std::size_t i = 0; i < runs.size(); ++i) {
     const Finish& run = *runs[i];
     // What is forgotten at once is not looked for beside its row.
-    const bool plain = is_plain(run) && (keep || !t.limits.knows(run.lease.id));
+    const bool plain = is_plain(run) && (keep || !t.limits.knows(run.lease.id)) &&
+                       !late_.contains(run.lease.id) && !late_now_.contains(run.lease.id);
     if (!t.complete || !plain || !asked.emplace(run.lease.id, i).second) {
       others.push_back(i);
       continue;
@@ -93,8 +107,17 @@ void Writer::finish_others(std::span<const Finish* const> runs,
   for (const std::size_t i : others) ids.push_back(runs[i]->lease.id);
   auto rows = t.rows_of.lock(ids);
   std::vector<NotesTable::News> news;
+  std::list<Late> late;  // has what `news` borrows
+  const auto add_news = [&](const Finish& run) {
+    for (const Beat& beat : late.back().news) {
+      if (beat.lease.fence != run.lease.fence) continue;
+      news.push_back({run.lease.id, beat.progress, beat.checkpoint, beat.log});
+    }
+    news.push_back({run.lease.id, run.progress, run.checkpoint, run.log});
+  };
   for (const std::size_t i : others) {
     const Finish& run = *runs[i];
+    late.push_back(take_late(run.lease.id));
     const auto found = rows.find(run.lease.id);
     if (found == rows.end()) {
       answers[i].kind = Finished::Kind::kStale;
@@ -107,12 +130,12 @@ void Writer::finish_others(std::span<const Finish* const> runs,
     if (is_confirmed_by(answers[i], run)) {
       t.queues.ended(row.queue);  // in the host's transaction, which tells nobody
       row.rule.wake_at = kept_until(options_.retention, now_);
-      news.push_back({row.id, run.progress, run.checkpoint, run.log});
+      add_news(run);
       moved(row, State::kCompleted);
     }
     if (answers[i].kind != Finished::Kind::kApplied) continue;
     if (run.attempt) t.attempts.add(row, run.lease.fence, *run.attempt, now_);
-    news.push_back({row.id, run.progress, run.checkpoint, run.log});
+    add_news(run);
     moved(row, State::kRunning,
           run.verdict == Verdict::kCompleted ? &run.result : nullptr);
   }
@@ -126,23 +149,22 @@ std::vector<Pulse> Writer::beat(std::string_view worker, std::uint64_t settled_c
   std::vector<JobId> ids;
   ids.reserve(beats.size());
   for (const Beat& beat : beats) ids.push_back(beat.lease.id);
-  auto rows = t.rows_of.lock(ids);
+  // A host's transaction that completes a job holds its row for as long as it likes: what
+  // all others hang on does not wait for it.
+  auto rows = t.rows_of.try_lock(ids);
+  std::set<std::pair<long long, long long>> running;
+  if (rows.size() < ids.size()) running = running_of(worker, kEveryClaim);
   std::vector<Pulse> pulses;
   pulses.reserve(beats.size());
   std::vector<JobId> renewed;
   std::vector<NotesTable::News> news;
+  std::list<Late> late;  // has what `news` borrows
   static const std::optional<std::string> kNoCheckpoint;
   for (const Beat& beat : beats) {
     const auto found = rows.find(beat.lease.id);
-    if (found == rows.end()) {
-      pulses.push_back(Pulse::kStale);
-      continue;
-    }
-    rules::Row& rule = found->second.rule;
-    pulses.push_back(rules::beat(rule, beat.lease.fence, renew, lease, now_));
-    if (pulses.back() == Pulse::kStale) continue;
-    t.lease_end = rule.wake_at.time_since_epoch().count();
-    renewed.push_back(beat.lease.id);
+    late.push_back(take_late(beat.lease.id));
+    std::erase_if(late.back().news,
+                  [&](const Beat& of) { return of.lease.fence != beat.lease.fence; });
     const bool fits =
         !beat.checkpoint || beat.checkpoint->size() <= driver_.max_payload();
     if (!fits) {
@@ -151,15 +173,48 @@ std::vector<Pulse> Writer::beat(std::string_view worker, std::uint64_t settled_c
                                         std::to_string(value(beat.lease.id)) +
                                         " is too large and was not stored");
     }
+    if (found == rows.end()) {
+      const bool runs =
+          running.contains({to_column(beat.lease.id), to_column(beat.lease.fence)});
+      pulses.push_back(runs ? Pulse::kAlive : Pulse::kStale);
+      if (!runs) continue;
+      Late left = std::move(late.back());
+      left.renew = left.renew || renew;
+      if (is_news(beat.progress, beat.checkpoint, beat.log)) left.news.push_back(beat);
+      if (!fits) left.news.back().checkpoint.reset();
+      late_now_.insert_or_assign(beat.lease.id, std::move(left));
+      continue;
+    }
+    rules::Row& rule = found->second.rule;
+    const bool renews = renew || late.back().renew;
+    pulses.push_back(rules::beat(rule, beat.lease.fence, renews, lease, now_));
+    if (pulses.back() == Pulse::kStale) continue;
+    if (renews) {
+      t.lease_end = rule.wake_at.time_since_epoch().count();
+      renewed.push_back(beat.lease.id);
+    }
+    for (const Beat& of : late.back().news) {
+      news.push_back({of.lease.id, of.progress, of.checkpoint, of.log});
+    }
     news.push_back(
         {beat.lease.id, beat.progress, fits ? beat.checkpoint : kNoCheckpoint, beat.log});
   }
   t.notes.add(news);
-  if (renew && !renewed.empty()) {
+  if (!renewed.empty()) {
     t.ids = json_array(renewed);
     t.renew.run();
   }
   return pulses;
+}
+
+std::set<std::pair<long long, long long>> Writer::running_of(std::string_view worker,
+                                                             long long claim_number) {
+  auto& t = *tables_;
+  t.worker = worker;
+  t.claim_number = claim_number;
+  std::set<std::pair<long long, long long>> runs;
+  t.running.rows([&] { runs.emplace(t.id, t.fence); });
+  return runs;
 }
 
 void Writer::free_unnamed(std::string_view worker, std::uint64_t settled_claim,
@@ -170,15 +225,13 @@ void Writer::free_unnamed(std::string_view worker, std::uint64_t settled_claim,
   for (const Beat& beat : beats) {
     named.emplace(to_column(beat.lease.id), to_column(beat.lease.fence));
   }
-  t.worker = worker;
-  t.claim_number = static_cast<long long>(settled_claim);
   std::vector<JobId> lost;
-  t.running.rows([&] {
-    if (!named.contains({t.id, t.fence})) lost.push_back(to_id(t.id));
-  });
+  for (const auto& run : running_of(worker, static_cast<long long>(settled_claim))) {
+    if (!named.contains(run)) lost.push_back(to_id(run.first));
+  }
   if (lost.empty()) return;
   t.limits.know(lost);
-  for (auto& [id, row] : t.rows_of.lock(lost)) {
+  for (auto& [id, row] : t.rows_of.try_lock(lost)) {
     // As it is now, under the lock: it may have moved on.
     if (named.contains({to_column(id), to_column(row.rule.fence)})) continue;
     if (rules::release_unnamed(row.rule, worker, settled_claim, options_.retention,

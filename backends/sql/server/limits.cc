@@ -13,10 +13,13 @@ using soci::into;
 using soci::use;
 
 Limits::Limits(Session& session, const Statements& sql)
-    : rates_(session, sql),
+    : counts_(!sql.old_snapshots),
+      rates_(session, sql),
       any_(session, sql.any_limits, into(is_limit_), into(is_rate_)),
       find_keys_(session, sql.limit_keys, use(ids_, "ids"), into(id_), into(key_),
                  into(is_rate_)),
+      find_keys_now_(session, sql.limit_keys_now, use(ids_, "ids"), into(id_), into(key_),
+                     into(is_rate_)),
       lock_(session, sql.lock_slots, use(ids_, "ids"), into(slot_)),
       try_(session, sql.try_slots, use(ids_, "ids"), into(slot_)),
       now_(session, sql.limits_now, use(ids_, "ids"), into(id_), into(key_), into(limit_),
@@ -33,11 +36,11 @@ Limits::Limits(Session& session, const Statements& sql)
       free_(session, sql.free_jobs, use(ids_, "ids")),
       hold_(session, sql.hold_jobs, use(ids_, "ids")) {}
 
-void Limits::begin(Time now, LimitsUse& limits_use) {
+void Limits::begin(Time now, LimitsUse& limits_use, bool untouched) {
   use_ = &limits_use;
   at_ = now;
   looked_at_ = std::chrono::steady_clock::now();
-  untouched_ = true;
+  untouched_ = untouched;
   held_.clear();
   busy_.clear();
   keys_.clear();
@@ -167,11 +170,11 @@ bool Limits::Keys::touches(JobId id, const std::set<int>& slots) const {
          (rate != rates.end() && slots.contains(rate_slot_of(rate->second)));
 }
 
-Limits::Keys Limits::keys_of(std::span<const JobId> ids) {
+Limits::Keys Limits::keys_of(std::span<const JobId> ids, Statement& find) {
   Keys keys;
   if (ids.empty()) return keys;
   ids_ = json_array(ids);
-  find_keys_.rows(
+  find.rows(
       [&] { (is_rate_ != 0 ? keys.rates : keys.limits).emplace(to_id(id_), key_); });
   return keys;
 }
@@ -187,8 +190,23 @@ void Limits::know(std::span<const JobId> ids) {
   merge(std::move(keys));
 }
 
-bool Limits::try_know(std::span<const JobId> ids) {
+void Limits::know_locked(std::span<const JobId> ids) {
   Keys keys = keys_of(ids);
+  std::set<int> slots = keys.slots();
+  if (!try_lock(slots).empty()) {
+    wanted_ = std::move(slots);
+    wanted_.insert(held_.begin(), held_.end());
+    throw NextTransaction{};
+  }
+  for (const JobId id : ids) {
+    keys_.erase(id);
+    rates_of_.erase(id);
+  }
+  merge(std::move(keys));
+}
+
+bool Limits::try_know(std::span<const JobId> ids) {
+  Keys keys = keys_of(ids, find_keys_now_ ? find_keys_now_ : find_keys_);
   if (!try_lock(keys.slots()).empty()) return false;
   merge(std::move(keys));
   return true;
@@ -196,7 +214,8 @@ bool Limits::try_know(std::span<const JobId> ids) {
 
 std::vector<Limits::Count> Limits::count(std::span<const Line> lines) {
   std::vector<Count> counts(lines.size());
-  if (lines.empty()) return counts;
+  // Not counted: the claim finds what is too many.
+  if (lines.empty() || !counts_) return counts;
   JsonRows rows;
   for (std::size_t i = 0; i < lines.size(); ++i) {
     rows.row()
@@ -391,10 +410,31 @@ Limits::Admission Limits::admit(std::span<const JobId> ids) {
   for (Rates::Now& now : rates_.now(asked_rates)) rated.emplace(now.id, std::move(now));
   std::unordered_map<std::string, long long> starting;
   merge(std::move(keys));
+  // One that went to another key in between: what runs of that may change any moment.
+  const auto went_elsewhere = [&](JobId id) {
+    std::set<int> slots;
+    if (const auto limit = limited.find(id); limit != limited.end()) {
+      slots.insert(slot_of(limit->second.key));
+      keys_.insert_or_assign(id, limit->second.key);
+    }
+    if (const auto rate = rated.find(id); rate != rated.end()) {
+      slots.insert(rate_slot_of(rate->second.rate.key));
+      rates_of_.insert_or_assign(id, rate->second.rate.key);
+    }
+    if (std::includes(held_.begin(), held_.end(), slots.begin(), slots.end())) {
+      return false;
+    }
+    busy_.insert(slots.begin(), slots.end());
+    return true;
+  };
   std::vector<JobId> refused;
   for (const JobId id : asked) {
     const auto limit = limited.find(id);
     const auto rate = rated.find(id);
+    if (went_elsewhere(id)) {
+      answer.busy.push_back(id);
+      continue;
+    }
     const bool has_limit = keys_.contains(id);
     if ((has_limit && limit == limited.end()) || (is_rated(id) && rate == rated.end())) {
       continue;  // it is not available any more

@@ -63,7 +63,8 @@ class Limits {
  public:
   Limits(Session& session, const Statements& statements);
 
-  void begin(Time now, LimitsUse& use);  // of a transaction; borrows `use` for it
+  // Of a transaction; borrows `use` for it. `untouched`: it holds no lock.
+  void begin(Time now, LimitsUse& use, bool untouched);
   void enter_operation();                // may wait
   void leave_operation();
   void locked_something();  // within an operation, before it has asked for slots
@@ -80,8 +81,12 @@ class Limits {
   // Finds which of these jobs have limits, and locks their keys. Before the operation has
   // locked or written anything.
   void know(std::span<const JobId> ids);
+  // Likewise, once more, of rows that are locked by now, where nothing is written yet: one
+  // that waited when know() looked may have come by another key since.
+  void know_locked(std::span<const JobId> ids);
   bool knows(JobId id) const { return keys_.contains(id) || rates_of_.contains(id); }
-  // Likewise, where something is written already. False: another holds one of the keys.
+  // Likewise, of jobs of others, where something is written already. False: another holds
+  // one of the keys.
   bool try_know(std::span<const JobId> ids);
   // A known job, not running, goes to another limit and rate, whose keys are locked, or
   // to none. moved() is to follow.
@@ -151,7 +156,8 @@ class Limits {
   bool try_slot(int slot);
   void lock(std::set<int> slots);
   std::set<int> try_lock(const std::set<int>& slots);
-  Keys keys_of(std::span<const JobId> ids);
+  Keys keys_of(std::span<const JobId> ids) { return keys_of(ids, find_keys_); }
+  Keys keys_of(std::span<const JobId> ids, Statement& find);
   void merge(Keys keys);
   void note(JobId id, std::optional<State> state, std::optional<Time> run_at);
   std::vector<Count> count(std::span<const Line> lines);
@@ -163,6 +169,7 @@ class Limits {
   void note_limit(JobId id, std::optional<State> state, std::optional<Time> run_at);
   bool is_rated(JobId id) const { return rates_of_.contains(id); }
 
+  const bool counts_;  // else what it would count is of an old snapshot
   LimitsUse* use_ = nullptr;
   Time at_{};
   std::chrono::steady_clock::time_point looked_at_{};  // as the transaction began
@@ -200,6 +207,7 @@ class Limits {
   long long most_ = 0;
   Statement any_;
   Statement find_keys_;
+  Statement find_keys_now_;
   Statement lock_;
   Statement try_;
   Statement now_;

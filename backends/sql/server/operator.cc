@@ -8,6 +8,7 @@ namespace carrel::sql::server {
 std::vector<Cancelled> Writer::cancel(std::span<const JobId> ids) {
   tables_->limits.know(ids);
   auto rows = tables_->rows_of.lock(ids);
+  tables_->limits.know_locked(ids);
   std::vector<Cancelled> answers;
   answers.reserve(ids.size());
   for (const JobId id : ids) {
@@ -33,6 +34,7 @@ std::vector<Cancelled> Writer::cancel(std::span<const JobId> ids) {
 std::vector<Result<Ticket>> Writer::retry(std::span<const JobId> ids) {
   tables_->limits.know(ids);
   auto rows = tables_->rows_of.lock(ids);
+  tables_->limits.know_locked(ids);
   std::vector<Result<Ticket>> answers;
   answers.reserve(ids.size());
   for (const JobId id : ids) {

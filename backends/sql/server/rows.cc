@@ -18,6 +18,14 @@ RowLocker::RowLocker(Session& session, const Statements& statements)
                  into(started_at_.value, started_at_.indicator),
                  into(ended_at_.value, ended_at_.indicator), into(claim_number_),
                  into(worker_)),
+      try_jobs_(session, statements.try_jobs, use(ids_, "ids"), into(id_), into(state_),
+                 into(queue_), into(kind_), into(priority_), into(cancel_requested_),
+                 into(attempt_), into(max_attempts_), into(crashes_), into(fence_),
+                 into(finished_fence_), into(wake_at_.value, wake_at_.indicator),
+                 into(expires_at_.value, expires_at_.indicator), into(run_at_),
+                 into(started_at_.value, started_at_.indicator),
+                 into(ended_at_.value, ended_at_.indicator), into(claim_number_),
+                 into(worker_)),
       lock_history_(session, statements.lock_history, use(ids_, "ids"), into(id_),
                     into(state_), into(queue_), into(kind_), into(priority_),
                     into(cancel_requested_), into(attempt_), into(max_attempts_),
@@ -29,13 +37,26 @@ RowLocker::RowLocker(Session& session, const Statements& statements)
                     into(worker_)) {}
 
 std::unordered_map<JobId, StoredRow> RowLocker::lock(std::span<const JobId> ids) {
+  // What ends while this looks goes from jobs to history, and is found there; what is
+  // retried while this looks goes the other way, and is found by looking once more.
+  return lock_in({&lock_jobs_, &lock_history_, &lock_jobs_}, ids);
+}
+
+std::unordered_map<JobId, StoredRow> RowLocker::try_lock(std::span<const JobId> ids) {
+  return lock_in({&try_jobs_}, ids);
+}
+
+std::unordered_map<JobId, StoredRow> RowLocker::lock_ended(std::span<const JobId> ids) {
+  return lock_in({&lock_history_, &lock_jobs_, &lock_history_}, ids);
+}
+
+std::unordered_map<JobId, StoredRow> RowLocker::lock_in(
+    std::initializer_list<Statement*> tables, std::span<const JobId> ids) {
   std::unordered_map<JobId, StoredRow> rows;
   const auto add = [&] { rows.emplace(to_id(id_), current()); };
   std::vector<JobId> missing(ids.begin(), ids.end());
   std::sort(missing.begin(), missing.end());
-  // What ends while this looks goes from jobs to history, and is found there; what is
-  // retried while this looks goes the other way, and is found by looking once more.
-  for (Statement* table : {&lock_jobs_, &lock_history_, &lock_jobs_}) {
+  for (Statement* table : tables) {
     std::erase_if(missing, [&](JobId id) { return rows.contains(id); });
     if (missing.empty()) break;
     ids_ = json_array(missing);

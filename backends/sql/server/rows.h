@@ -27,8 +27,14 @@ class RowLocker {
   RowLocker(Session& session, const Statements& statements);
   // Those of `ids` that there are; nobody else changes them before the transaction ends.
   std::unordered_map<JobId, StoredRow> lock(std::span<const JobId> ids);
+  // Those that are not final, and that nobody else has locked.
+  std::unordered_map<JobId, StoredRow> try_lock(std::span<const JobId> ids);
+  // The same as lock(), of jobs that are likely to be final.
+  std::unordered_map<JobId, StoredRow> lock_ended(std::span<const JobId> ids);
 
  private:
+  std::unordered_map<JobId, StoredRow> lock_in(std::initializer_list<Statement*> tables,
+                                               std::span<const JobId> ids);
   StoredRow current() const;
 
   std::string ids_;
@@ -51,6 +57,7 @@ class RowLocker {
   long long claim_number_ = 0;
   std::string worker_;
   Statement lock_jobs_;
+  Statement try_jobs_;
   Statement lock_history_;
 };
 

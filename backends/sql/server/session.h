@@ -27,6 +27,8 @@ class Session {
   Session& operator=(const Session&) = delete;
 
   soci::session& soci() { return session_; }
+  // A host's, within its transaction.
+  bool is_lent() const noexcept { return own_ == nullptr; }
   // Statements are prepared on the server, once a session; if not (a pooler may hand the
   // next transaction to another connection), every run carries its text.
   bool prepares() const noexcept { return prepares_; }

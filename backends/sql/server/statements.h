@@ -32,6 +32,9 @@ struct Steps {
 
 struct Statements {
   bool arrays;
+  // What does not lock may read a snapshot that is older than what is locked: in a host's
+  // transaction.
+  bool old_snapshots = false;
 
   // Inserting. claim_requests gives those of :rows (request_id, digits) that are new
   // their ids; find_requests tells of those that are not.
@@ -49,6 +52,9 @@ struct Statements {
   // new, with job 0, and locks the others; find_holders tells of their jobs.
   const char* lock_keys;
   const char* find_holders;
+  // Where old_snapshots: key, job, when it was enqueued, the state that it has left behind
+  // (8: none), 1 if it was in carrel_history as the snapshot was made. Locks.
+  const char* find_holders_now = nullptr;
   const char* hold_keys;    // :rows of key, job, until
   Steps leave_keys;         // :rows of id, state, now: final jobs that are to be purged
   const char* forget_keys;  // that were left behind, :most whose period is over
@@ -89,6 +95,7 @@ struct Statements {
   // Limits; what they mean is in limits.h.
   const char* any_limits;  // a row, if there is any
   const char* limit_keys;  // of :ids: job, key, 1 if it is a rate's, else 0
+  const char* limit_keys_now = nullptr;  // likewise, where old_snapshots; locks
   const char* lock_slots;  // :ids
   const char* try_slots;   // those of :ids that nobody else holds
   const char* limits_now;  // of :ids, if available: job, key, limit, how many run of it
@@ -131,6 +138,7 @@ struct Statements {
 
   // Rows as the rules see them, locked.
   const char* lock_jobs;
+  const char* try_jobs;  // likewise; passes over what is locked
   const char* lock_history;
   const char* save_jobs;
   Steps to_history;

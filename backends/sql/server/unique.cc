@@ -34,7 +34,7 @@ void Writer::insert_unique(std::span<const NewJob* const> jobs,
   Places met;
   // A key that is there twice is done in its turn: the second meets the first.
   while (!places.empty()) {
-    const Holders holders = find_holders(jobs, places);
+    const Holders holders = find_holders(jobs, places, true);
     std::set<std::string> changed;
     Places later;
     Places replacing;
@@ -82,7 +82,7 @@ std::vector<JobId> Writer::replaceable(std::span<const NewJob* const> jobs) {
   }
   std::vector<JobId> ids;
   if (places.empty()) return ids;
-  for (const auto& [key, holder] : find_holders(jobs, places)) ids.push_back(holder.job);
+  for (const auto& [key, holder] : find_holders(jobs, places, false)) ids.push_back(holder.job);
   return ids;
 }
 
@@ -96,13 +96,14 @@ void Writer::lock_keys(std::span<const NewJob* const> jobs, const Places& places
 }
 
 Writer::Holders Writer::find_holders(std::span<const NewJob* const> jobs,
-                                     const Places& places) {
+                                     const Places& places, bool locked) {
   auto& t = *tables_;
   std::set<std::string> keys;
   for (const std::size_t i : places) keys.insert(jobs[i]->unique->key);
   JsonRows rows;
   for (const std::string& key : keys) rows.row().add_bytes("key", key);
   t.rows = rows.take();
+  if (locked && t.find_holders_now) return find_holders_now();
   Holders holders;
   t.find_holders.rows([&] {
     const auto state = to_state(t.state);
@@ -113,6 +114,32 @@ Writer::Holders Writer::find_holders(std::span<const NewJob* const> jobs,
         Holder{job, to_time(t.run_at), state,
                Ticket{job, t.queue, t.kind, static_cast<std::int16_t>(t.priority)}});
   });
+  return holders;
+}
+
+// In a host's transaction whose plain reads are of the past: what their jobs do now is
+// asked of their rows, which are locked for that. Each is looked for where it was seen:
+// where a row is missing its gap is locked, and all who insert there wait.
+Writer::Holders Writer::find_holders_now() {
+  auto& t = *tables_;
+  Holders holders;
+  std::vector<JobId> active;
+  std::vector<JobId> ended;
+  t.find_holders_now.rows([&] {
+    const JobId job = to_id(t.id);
+    const auto state = static_cast<State>(t.state);
+    holders.emplace(from_hex(t.bytes), Holder{job, to_time(t.run_at), state, {}});
+    if (state == kNoState && t.id != 0) (t.number != 0 ? ended : active).push_back(job);
+  });
+  auto rows = t.rows_of.lock(active);
+  rows.merge(t.rows_of.lock_ended(ended));
+  for (auto& [key, holder] : holders) {
+    const auto row = rows.find(holder.job);
+    if (row == rows.end()) continue;
+    holder.state = row->second.rule.state;
+    holder.ticket = row->second.ticket();
+  }
+  std::erase_if(holders, [](const auto& one) { return one.second.state == kNoState; });
   return holders;
 }
 

@@ -35,7 +35,8 @@ bool Writer::may_have_died() {
 
 void Writer::start(Time now) {
   now_ = now;
-  tables_->limits.begin(now, limits_use_);
+  // What a host has locked before, nobody here knows.
+  tables_->limits.begin(now, limits_use_, !connection_.session().is_lent());
   tables_->queues.begin(options_.queue_limits);
   tables_->now = now.time_since_epoch().count();
 }
@@ -105,6 +106,14 @@ void Writer::committed() noexcept {
   if (!work_.empty() || !ended_.empty()) news_.tell(work_, !ended_.empty());
   work_.clear();
   ended_.clear();
+  for (auto& [id, late] : late_now_) {
+    if (late.empty()) {
+      late_.erase(id);
+    } else {
+      late_.insert_or_assign(id, std::move(late));
+    }
+  }
+  late_now_.clear();
   tables_ = nullptr;
   answered_ = std::chrono::steady_clock::now();
 }
@@ -127,6 +136,7 @@ void Writer::rollback() noexcept {
   ended_.clear();
   tally_.clear();
   doomed_.clear();
+  late_now_.clear();
   gathered_.clear();
   with_commit_.clear();
   if (!connection_.is_open()) {

@@ -21,6 +21,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -132,7 +133,10 @@ class Writer final : public Transactor {
   // The jobs that these would replace, as it looks before anything is locked.
   std::vector<JobId> replaceable(std::span<const NewJob* const> jobs);
   void lock_keys(std::span<const NewJob* const> jobs, const Places& places);
-  Holders find_holders(std::span<const NewJob* const> jobs, const Places& places);
+  // `locked`: that they are; without that it may be otherwise in a moment.
+  Holders find_holders(std::span<const NewJob* const> jobs, const Places& places,
+                       bool locked);
+  Holders find_holders_now();
   void replace(std::span<const NewJob* const> jobs, std::span<Inserted> answers,
                const Places& places);
   void hold_keys(std::span<const NewJob* const> jobs, std::span<const Inserted> answers,
@@ -175,6 +179,16 @@ class Writer final : public Transactor {
                 std::vector<std::size_t>& others);
   void finish_others(std::span<const Finish* const> runs, std::span<Finished> answers,
                      std::vector<std::size_t> others);
+  // Runs whose rows others held as they beat: what is left to be done when they do not.
+  struct Late {
+    bool renew = false;
+    std::vector<Beat> news;
+    bool empty() const { return !renew && news.empty(); }
+  };
+  Late take_late(JobId id);
+  // (id, fence) of what runs of its claims up to that number.
+  std::set<std::pair<long long, long long>> running_of(std::string_view worker,
+                                                       long long claim_number);
   void free_unnamed(std::string_view worker, std::uint64_t settled_claim,
                     std::span<const Beat> beats);
   bool advance(StoredRow& row, Swept& swept);
@@ -213,6 +227,9 @@ class Writer final : public Transactor {
   bool lone_lane_ = true;    // the last claim of several kinds or queues found no more
   Redo redo_ = Redo::kNothing;
   std::atomic<std::size_t> tallied_{0};
+
+  std::unordered_map<JobId, Late> late_;
+  std::unordered_map<JobId, Late> late_now_;  // as the open transaction leaves it
 
   // Of the open transaction: what its commit makes known, or writes at its end.
   std::vector<Lane> work_;

@@ -39,6 +39,9 @@ struct Writer::Tables {
         find_holders(s, sql.find_holders, soci::use(rows, "rows"), soci::into(bytes),
                      soci::into(id), soci::into(run_at), soci::into(state),
                      soci::into(queue), soci::into(kind), soci::into(priority)),
+        find_holders_now(s, sql.find_holders_now, soci::use(rows, "rows"),
+                         soci::into(bytes), soci::into(id), soci::into(run_at),
+                         soci::into(state), soci::into(number)),
         hold_keys(s, sql.hold_keys, soci::use(now, "now"), soci::use(rows, "rows")),
         leave_keys(s, sql.leave_keys, rows, "rows"),
         forget_keys(s, sql.forget_keys, soci::use(now, "now"), soci::use(most, "most")),
@@ -152,6 +155,7 @@ struct Writer::Tables {
   Statement insert_payloads;
   Statement lock_keys;
   Statement find_holders;
+  Statement find_holders_now;
   Statement hold_keys;
   Sequence leave_keys;
   Statement forget_keys;

@@ -3,18 +3,14 @@
 #include <soci/soci.h>
 #include <soci/sqlite3/soci-sqlite3.h>
 
-#include "schema.h"
+#include "schema_version.h"
 
 namespace carrel::sql::sqlite {
 Error current_error(const std::string& path) noexcept {
   try {
     throw;
   } catch (const SchemaTooNew& e) {
-    return {Code::kUnsupported,
-            path + ": its schema has version " + std::to_string(e.version) +
-                ", this program knows versions up to " + std::to_string(kSchemaVersion) +
-                ": use a newer carrel",
-            kOrigin, 0, Duration{0}};
+    return error_of(path, e);
   } catch (const soci::sqlite3_soci_error& e) {
     return error_of(path, e.result(), e.get_error_message());
   } catch (const soci::soci_error& e) {

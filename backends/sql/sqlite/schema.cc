@@ -14,8 +14,6 @@ CREATE TABLE IF NOT EXISTS carrel_schema (
   applied_at BIGINT NOT NULL  -- seconds since 1970 UTC
 ))sql";
 
-const char* const kReadVersion = "SELECT coalesce(max(version), 0) FROM carrel_schema";
-
 const char* const kWriteVersion = R"sql(
 INSERT INTO carrel_schema (version, applied_at)
 VALUES (:version, CAST(strftime('%s', 'now') AS BIGINT)))sql";
@@ -192,9 +190,7 @@ constexpr std::array<const char* const*, kSchemaVersion> kSteps{
 
 void migrate(Session& session) {
   session.execute(kVersionTable);
-  int version = 0;
-  Statement(session.soci(), kReadVersion, soci::into(version)).run();
-  if (version > kSchemaVersion) throw SchemaTooNew{version};
+  int version = read_version(session.soci());
   while (version < kSchemaVersion) {
     session.execute(*kSteps[static_cast<std::size_t>(version)]);
     ++version;

@@ -401,5 +401,6 @@ const char* const kCountFinal = R"sql(
 SELECT queue, state, jobs FROM carrel_tally WHERE jobs > 0)sql";
 
 const char* const kDataVersion = "PRAGMA data_version";
+const char* const kSchemaCookie = "PRAGMA schema_version";
 
 }  // namespace carrel::sql::sqlite::statements

@@ -131,5 +131,6 @@ extern const char* const kCountAvailable;
 extern const char* const kCountWaiting;
 extern const char* const kCountFinal;
 extern const char* const kDataVersion;
+extern const char* const kSchemaCookie;
 
 }  // namespace carrel::sql::sqlite::statements

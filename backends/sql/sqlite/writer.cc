@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "schema_version.h"
 #include "writer_statements.h"
 
 namespace carrel::sql::sqlite {
@@ -33,12 +34,25 @@ Result<void> Writer::begin() noexcept {
   }
   try {
     statements_->begin.run();
+    check_schema();
     limits_.begin();
     return {};
   } catch (...) {
+    Error error = current_error();
+    rollback();
     end();
-    return tl::unexpected(current_error());
+    return tl::unexpected(std::move(error));
   }
+}
+
+// A newer program may have brought the file forward since it was opened. Whatever changes
+// a schema changes SQLite's cookie of it, which costs nothing to read.
+void Writer::check_schema() {
+  statements_->schema_cookie.run();
+  const long long cookie = statements_->number;
+  if (cookie == seen_cookie_) return;
+  read_version(place_.soci());
+  seen_cookie_ = cookie;
 }
 
 void Writer::commit() {

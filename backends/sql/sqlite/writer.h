@@ -102,6 +102,7 @@ class Writer final : public Transactor {
   void moved(StoredRow& row, State before, Time at, const std::string* result = nullptr);
   void became_final(JobId id, const std::string& queue, const rules::Row& row, Time at);
   void add_work(const std::string& queue, const std::string& kind);
+  void check_schema();
   void tally(const std::string& queue, State state, long long change);
   void remove_doomed();
   // Those that others of their key or queue no longer hold back.
@@ -115,6 +116,7 @@ class Writer final : public Transactor {
   Place& place_;
   bool gate_held_ = false;
   long long seen_version_ = 0;
+  long long seen_cookie_ = -1;  // of a schema that is known not to be too new
   std::atomic<bool> too_many_{false};
 
   // Of the open transaction: what its commit makes known, or writes at its end.

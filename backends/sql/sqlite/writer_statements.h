@@ -13,6 +13,7 @@ struct Writer::Statements {
         commit(s, frame.commit),
         rollback(s, frame.rollback),
         data_version(s, statements::kDataVersion, soci::into(number)),
+        schema_cookie(s, statements::kSchemaCookie, soci::into(number)),
         find_request(s, statements::kFindRequest, soci::use(request_id, "request_id"),
                      soci::into(id), soci::into(state), soci::into(queue),
                      soci::into(kind), soci::into(priority)),
@@ -106,6 +107,7 @@ struct Writer::Statements {
   Statement commit;
   Statement rollback;
   Statement data_version;
+  Statement schema_cookie;
   Statement find_request;
   Statement insert_job;
   Statement insert_payload;

@@ -7,8 +7,8 @@ Result<std::unique_ptr<Joined>> join(soci::session& session, Backend backend) {
     return tl::unexpected(std::move(ok.error()));
   }
   try {
-    return backend == Backend::kSqlite ? join_sqlite(session)
-                                       : join_server(session, backend);
+    if (backend == Backend::kSqlite) return join_sqlite(session);
+    return join_server(session, backend);
   } catch (const std::exception& e) {
     return fail(Code::kInternal, e.what(), "transaction");
   }

@@ -22,11 +22,11 @@ class Joined {
   virtual Result<Finished> finish(const Finish& run) = 0;
 };
 
-// Checks that a transaction is open. The session is borrowed.
+// Checks that a transaction is open, and that text comes through. The session is borrowed.
 Result<std::unique_ptr<Joined>> join(soci::session& session, Backend backend);
 
 // Behind join().
 std::unique_ptr<Joined> join_sqlite(soci::session& session);
-std::unique_ptr<Joined> join_server(soci::session& session, Backend backend);
+Result<std::unique_ptr<Joined>> join_server(soci::session& session, Backend backend);
 
 }  // namespace carrel::sql::transaction

@@ -36,6 +36,10 @@ class LentSession final : public server::Session {
   const char* const clock_;
 };
 
+// Not carrel_clock, which is right in a session that has UTC.
+constexpr const char* kMariadbClock =
+    "SELECT TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))";
+
 // What a kind of server has of its own.
 struct Kind {
   const char* origin;
@@ -43,20 +47,33 @@ struct Kind {
   const server::Statements& statements;
 };
 
-const Kind& kind_of(Backend backend) {
+Result<const Kind*> kind_of(soci::session& session, Backend backend) {
   static const Kind kPostgresql{"postgresql", "SELECT now_us FROM carrel_clock",
                                 postgresql::kStatements};
-  // Not carrel_clock, which is right in a session that has UTC.
-  static const Kind kMariadb{
-      "mariadb", "SELECT TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))",
-      mariadb::kStatements};
-  return backend == Backend::kPostgresql ? kPostgresql : kMariadb;
+  static const Kind kMariadb{"mariadb", kMariadbClock, mariadb::kStatements};
+  static const Kind kSnapshot{"mariadb", kMariadbClock, mariadb::kSnapshotStatements};
+  if (backend == Backend::kPostgresql) return &kPostgresql;
+  std::string level;
+  std::string client;
+  std::string connection;
+  session << "SELECT @@tx_isolation, @@character_set_client, @@character_set_connection",
+      soci::into(level), soci::into(client), soci::into(connection);
+  for (const std::string& set : {client, connection}) {
+    if (set.starts_with("utf8")) continue;
+    return fail(Code::kInvalid,
+                "the character set of this session is " + set +
+                    ", and names are UTF-8: SET NAMES utf8mb4, or connect with "
+                    "charset=utf8mb4",
+                kOrigin);
+  }
+  // Its default is REPEATABLE READ.
+  const bool fresh = level == "READ-COMMITTED" || level == "READ-UNCOMMITTED";
+  return fresh ? &kMariadb : &kSnapshot;
 }
 
 class LentDriver final : public server::Driver {
  public:
-  LentDriver(soci::session& session, Backend backend)
-      : session_(session), kind_(kind_of(backend)) {}
+  LentDriver(soci::session& session, const Kind& kind) : session_(session), kind_(kind) {}
 
   const server::Statements& statements() const noexcept override {
     return kind_.statements;
@@ -116,8 +133,8 @@ class NoNews final : public server::News {
 
 class JoinedServer final : public JoinedBy<server::Writer> {
  public:
-  JoinedServer(soci::session& session, Backend backend)
-      : driver_(session, backend),
+  JoinedServer(soci::session& session, const Kind& kind)
+      : driver_(session, kind),
         waiters_([] {}),
         writer_(driver_, {}, waiters_, news_, limits_used_) {}
 
@@ -133,8 +150,10 @@ class JoinedServer final : public JoinedBy<server::Writer> {
 
 }  // namespace
 
-std::unique_ptr<Joined> join_server(soci::session& session, Backend backend) {
-  return std::make_unique<JoinedServer>(session, backend);
+Result<std::unique_ptr<Joined>> join_server(soci::session& session, Backend backend) {
+  const auto kind = kind_of(session, backend);
+  if (!kind) return tl::unexpected(kind.error());
+  return std::make_unique<JoinedServer>(session, **kind);
 }
 
 }  // namespace carrel::sql::transaction

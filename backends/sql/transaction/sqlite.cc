@@ -1,4 +1,5 @@
 #include "sqlite/error.h"
+#include "sqlite/schema_version.h"
 #include "sqlite/statements.h"
 #include "sqlite/writer.h"
 #include "transaction/within.h"
@@ -20,6 +21,8 @@ class LentPlace final : public sqlite::Place {
       throw;
     } catch (const soci::soci_error& e) {
       return sqlite::error_of(path_, sqlite_error(session_), e.get_error_message());
+    } catch (const sqlite::SchemaTooNew& e) {
+      return sqlite::error_of(path_, e);
     } catch (const std::exception& e) {
       return {Code::kInternal, path_ + ": " + e.what(), "sqlite", 0, Duration{0}};
     } catch (...) {

@@ -152,6 +152,68 @@ TEST(SqliteOpen, ANewerSchemaNamesBothVersions) {
   EXPECT_TRUE(open_url(file).has_value()) << "nothing was changed by the refusal";
 }
 
+// A newer program brought it forward while this one goes on.
+TEST(SqliteOpen, ASchemaThatBecomesNewerIsNotWrittenTo) {
+  const TemporaryDirectory place;
+  const std::string file = place.file("jobs.db");
+  auto store = open_url(file).value();
+  insert_jobs(*store, 1);
+  run_sql(file, "CREATE TABLE other (n); INSERT INTO carrel_schema VALUES (4711, 0)");
+  const NewJob job = work();
+  const auto refused = std::move(store->insert({&job, 1}, std::chrono::seconds(60))[0]);
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().code, Code::kUnsupported);
+  EXPECT_THAT(refused.error().message,
+              AllOf(HasSubstr(file), HasSubstr("version 4711"), HasSubstr("up to 5")));
+  run_sql(file, "DELETE FROM carrel_schema WHERE version = 4711; DROP TABLE other");
+  insert_jobs(*store, 1);
+  EXPECT_THAT(run_sql(file, "SELECT COUNT(*) FROM carrel_jobs"),
+              testing::ElementsAre("2"));
+}
+
+// As the program of version 1 left it: one that waits, one that ran, one that is done.
+TEST(SqliteOpen, TheJobsOfAnOlderFileAreThere) {
+  const TemporaryDirectory place;
+  const std::string file = place.file("jobs.db");
+  const std::vector<std::string> kinds = {"work"};
+  std::vector<JobId> ids;
+  const auto claim = [&](Store& store, std::size_t most) {
+    return store.claim_source()
+        ->claim({{}, kinds, most}, "w", 1, std::chrono::hours(1), Duration{0})
+        .value();
+  };
+  {
+    auto store = open_url(file).value();
+    ids = insert_jobs(*store, 3, std::string(5000, 'x'));
+    const auto runs = claim(*store, 2);
+    ASSERT_EQ(runs.size(), 2U);
+    Finish done;
+    done.lease = runs[0].lease;
+    done.result = "7";
+    done.attempt = Attempt{};
+    ASSERT_TRUE(store->finish({&done, 1})[0].has_value());
+  }
+  run_sql(file,
+          "DROP TABLE carrel_limits; DROP TABLE carrel_unique; DROP TABLE carrel_rates;"
+          "DROP TABLE carrel_starts; DROP TABLE carrel_rate_keys;"
+          "ALTER TABLE carrel_attempts DROP COLUMN ending;"
+          "DELETE FROM carrel_schema WHERE version > 1");
+  auto store = open_url(file).value();
+  EXPECT_THAT(run_sql(file, "SELECT MAX(version) FROM carrel_schema"),
+              testing::ElementsAre("5"));
+  const JobRecord done = store->monitor().job(ids[0]).value();
+  EXPECT_EQ(done.state, State::kCompleted);
+  EXPECT_EQ(done.result, "7");
+  EXPECT_EQ(done.payload, std::string(5000, 'x'));
+  EXPECT_EQ(store->monitor().job(ids[1])->state, State::kRunning);
+  EXPECT_EQ(store->monitor().counts()->total[static_cast<std::size_t>(State::kCompleted)],
+            1U);
+  NewJob limited = work();
+  limited.limit = Limit{"key", 1};
+  ASSERT_TRUE(store->insert({&limited, 1}, std::chrono::seconds(60))[0].has_value());
+  EXPECT_EQ(claim(*store, 9).size(), 2U) << "the one that waits, and the new one";
+}
+
 TEST(SqliteOpen, AHostsOwnTablesAreLeftAlone) {
   const TemporaryDirectory place;
   const std::string file = place.file("host.db");

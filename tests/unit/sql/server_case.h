@@ -102,6 +102,17 @@ class Server : public testing::TestWithParam<Kind> {
     }
     return SteadyClock::now() - start;
   }
+  // Until a statement of somebody's about that table waits for a lock.
+  void until_it_waits_for(const std::string& table) const {
+    for (const auto until = SteadyClock::now() + 60s; SteadyClock::now() < until;) {
+      for (const std::string& statement : kind().run(kind().waiting_for_lock)) {
+        if (statement.find(table) != std::string::npos) return;
+      }
+      // MariaDB looks again when nobody has asked for 100 ms.
+      std::this_thread::sleep_for(150ms);
+    }
+    ADD_FAILURE() << "nobody waits for " << table;
+  }
   static SteadyClock::duration until_it_works(Store& store) {
     return until_works([&] { return insert(store); });
   }

@@ -46,6 +46,39 @@ TEST_P(Server, ACallInABlackHoleIsFreedAndTheStoreComesBack) {
   EXPECT_LT(until_it_works(*store), 15s);
 }
 
+// Where news come by is a black hole: the poll is kept, as if there were no news.
+TEST(Postgres, ThePollIsKeptWhileTheListenersLineIsDead) {
+  const Kind kind = postgres_kind();
+  kind.clean();
+  Proxy hole(kind.port());
+  hole.swallow();
+  std::string line = kind.url(hole.port());
+  for (const auto& [from, to] : {std::pair(":", "%3A"), std::pair("/", "%2F")}) {
+    for (std::size_t at = 0; (at = line.find(from, at)) != std::string::npos;) {
+      line.replace(at, 1, to);
+    }
+  }
+  BackendOptions options;
+  options.poll = 100ms;
+  auto store =
+      open_store(kind.url(kind.port()) + "?call_timeout=20s&listen=" + line, options)
+          .value();
+  static const std::vector<std::string> kWork = {"work"};
+  auto claim = std::async(std::launch::async, [&] {
+    return store->claim_source()->claim({{}, kWork, 1}, "w", 1, 30s, 60s);
+  });
+  while (hole.sent() == 0) std::this_thread::yield();  // it is about to connect
+  auto other = open_store(kind.url(kind.port()) + "?listen=off").value();
+  NewJob job;
+  job.kind = "work";
+  job.payload = "{}";
+  ASSERT_TRUE(other->insert({&job, 1}, 60s)[0]);
+  EXPECT_EQ(claim.wait_for(10s), std::future_status::ready);
+  store->interrupt();
+  ASSERT_TRUE(claim.get());
+  hole.pass();
+}
+
 TEST_P(Server, AConnectionThatWasCutWhileIdleIsNoticedByNobody) {
   Proxy proxy(kind().port());
   auto store = open(url(proxy.port()));

@@ -30,6 +30,28 @@ TEST_P(Server, ManyThatOpenAtOnceMakeTheTablesOnce) {
   EXPECT_EQ(kind().run("SELECT COUNT(*) - MAX(version) FROM carrel_schema").at(0), "0");
 }
 
+// It takes as long as tables are large, or as somebody else is at it: longer than a call.
+TEST_P(Server, AMigrationTakesItsTime) {
+  Registry registry;
+  register_sql(registry);
+  const Url place = *Url::parse(url("?call_timeout=500ms"));
+  const auto migrate = **registry.schema(place.scheme);
+  const auto others = kind().session();
+  std::string held;
+  const bool postgres = kind().name == std::string("postgresql");
+  *others << (postgres ? "SELECT pg_advisory_lock(7161674165118018668)::text"
+                       : "SELECT CAST(GET_LOCK('carrel_carrel', 0) AS CHAR)"),
+      soci::into(held);
+  auto migrated = std::async(std::launch::async, [&] { return migrate(place, true); });
+  EXPECT_EQ(migrated.wait_for(1500ms), std::future_status::timeout);
+  *others << (postgres ? "SELECT pg_advisory_unlock(7161674165118018668)::text"
+                       : "SELECT CAST(RELEASE_LOCK('carrel_carrel') AS CHAR)"),
+      soci::into(held);
+  const auto done = migrated.get();
+  ASSERT_TRUE(done.has_value()) << done.error().message;
+  EXPECT_TRUE(open_store(url()).has_value());
+}
+
 // Who comes while they are being made never takes what is there for an older schema.
 TEST_P(Server, TheTablesAreNewUntilTheyAreWhole) {
   Registry registry;

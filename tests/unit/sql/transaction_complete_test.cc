@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <csignal>
+#include <future>
 #include <mutex>
 #include <stdexcept>
 #include <string>
@@ -129,6 +130,51 @@ TEST_P(Transaction, ACompletedJobIsKeptAsLongAsTheStoreSays) {
   EXPECT_EQ(engine.health()->stale, 0U);
 }
 
+// Its row is locked until the handler commits: the worker's other jobs go on, and its own
+// lease, which nobody can renew, takes nothing from it.
+TEST_P(Transaction, AnOpenCompletionHoldsUpNoOtherJob) {
+  Config brief = config();
+  brief.worker.concurrency = 2;
+  brief.worker.beat = 20ms;
+  brief.worker.lease = 600ms;
+  Engine engine = open(brief);
+  std::promise<void> completed;
+  std::promise<void> commit;
+  std::atomic<int> runs{0};
+  engine.handle("charge", [&](Context& job) -> Result<Json> {
+    ++runs;
+    Db db(kind());
+    db.begin();
+    db.charge(1);
+    job.log("charging");
+    if (auto ok = sql::complete(job, *db); !ok) return tl::unexpected(ok.error());
+    completed.set_value();
+    commit.get_future().wait();
+    db.commit();
+    return Json();
+  });
+  engine.handle("work", [](Context&) {});
+  ASSERT_TRUE(engine.ignite());
+  if (Db(kind()).is("sqlite3")) GTEST_SKIP() << "there nobody else writes meanwhile";
+  ASSERT_TRUE(engine.start());
+  const auto charge = engine.enqueue("charge").value();
+  completed.get_future().wait();
+  const auto start = std::chrono::steady_clock::now();
+  while (std::chrono::steady_clock::now() - start < 2 * brief.worker.lease) {
+    const auto id = engine.enqueue("work").value();
+    const auto ended = engine.wait(id, 2s);
+    EXPECT_TRUE(ended) << ended.error().message;
+    if (!ended) break;
+  }
+  commit.set_value();
+  EXPECT_TRUE(engine.wait(charge, kLong));
+  engine.stop(10s);
+  EXPECT_EQ(runs, 1);
+  EXPECT_EQ(charged(), 1);
+  EXPECT_EQ(engine.health()->stale, 0U);
+  EXPECT_THAT(engine.job(charge)->log, HasSubstr("charging"));
+}
+
 // A context apart from an engine, for runs that a test claims itself.
 class NoSink final : public ContextSink {
  public:
@@ -185,6 +231,32 @@ TEST_P(Transaction, WhoLostTheLeaseCompletesNothing) {
   EXPECT_EQ(charged(), 1);
 }
 
+// One that the host's transaction, which has looked before, does not know of; and nothing
+// is reported, as where the worker is killed after the commit.
+TEST_P(Transaction, WhoCameMeanwhileIsSetFreeToo) {
+  Engine engine = ignited(config());
+  Db db(kind());
+  if (db.is("sqlite3")) GTEST_SKIP() << "there nobody else writes meanwhile";
+  EnqueueOptions limited;
+  limited.limit = Limit{"key", 1};
+  ASSERT_TRUE(engine.enqueue("charge", {}, limited));
+  const std::vector<std::string> kinds = {"charge"};
+  const auto runs =
+      engine.store().claim_source()->claim({{}, kinds, 1}, "w", 1, Duration(1h), 0us);
+  ASSERT_TRUE(runs);
+  ASSERT_THAT(*runs, SizeIs(1));
+  db.begin();
+  EXPECT_EQ(db.number("SELECT COUNT(*) FROM carrel_limits"), 1) << "its snapshot";
+  const auto next = engine.enqueue("charge", {}, limited).value();
+  EXPECT_EQ(engine.job(next)->state, State::kPending);
+  NoSink sink;
+  Context job(runs->front(), sink);
+  const auto done = sql::complete(job, *db);
+  ASSERT_TRUE(done) << done.error().message;
+  db.commit();
+  EXPECT_EQ(engine.job(next)->state, State::kAvailable);
+}
+
 TEST_P(Transaction, ARateHoldsFromTheHostsCommitOn) {
   Engine engine = open(config());
   ASSERT_TRUE(engine.ignite());
@@ -228,7 +300,9 @@ TEST_P(Transaction, TheNextOfALimitIsSetFree) {
     ASSERT_TRUE(sql::enqueue(engine, *db, "charge", {}, {.limit = Limit{"key", 1}}));
   }
   db.commit();
-  EXPECT_EQ(jobs(engine, State::kPending), 4U) << "behind the first";
+  // What MariaDB's REPEATABLE READ counts is of the past: there the claim finds them.
+  EXPECT_EQ(jobs(engine, State::kPending), db.is("mysql") ? 0U : 4U)
+      << "behind the first";
   EXPECT_EQ(worker.drain().value().completed, 5U);
   EXPECT_EQ(charged(), 5);
 }

@@ -219,6 +219,113 @@ TEST_P(Transaction, AUniqueJobIsReplacedWithTheHostsCommit) {
   EXPECT_EQ(worker.drain().value().completed, 1U);
 }
 
+// MariaDB's default isolation, REPEATABLE READ, shows the host what there was when it
+// first looked.
+TEST_P(Transaction, WhatOthersCommitMeanwhileIsSeen) {
+  Engine engine = ignited(config());
+  Db db(kind());
+  if (db.is("sqlite3")) GTEST_SKIP() << "there nobody else writes meanwhile";
+  EnqueueOptions keyed;
+  keyed.unique = UniqueConfig{{"kind"}, Duration{0}, {}, OnConflict::kSkip};
+  const auto ended = engine.enqueue("ends", {}, keyed).value();
+  db.begin();
+  EXPECT_EQ(db.number("SELECT COUNT(*) FROM carrel_jobs"), 1) << "its snapshot";
+  const auto known = engine.enqueue("work", {}, {.request_id = "r"}).value();
+  const auto holder = engine.enqueue("work", {}, keyed).value();
+  ASSERT_EQ(engine.cancel(ended).value(), Cancelled::kCancelled);
+  const auto again = sql::enqueue(engine, *db, "work", {}, {.request_id = "r"});
+  ASSERT_TRUE(again) << again.error().message;
+  EXPECT_TRUE(again->existed);
+  EXPECT_EQ(again->id, known);
+  const auto met = sql::enqueue(engine, *db, "work", {}, keyed);
+  ASSERT_TRUE(met) << met.error().message;
+  EXPECT_TRUE(met->existed);
+  EXPECT_EQ(met->id, holder);
+  keyed.unique->on_conflict = OnConflict::kReplace;
+  const auto replaced = sql::enqueue(engine, *db, "work", {{"n", 2}}, keyed);
+  ASSERT_TRUE(replaced) << replaced.error().message;
+  EXPECT_TRUE(replaced->replaced);
+  EXPECT_EQ(replaced->id, holder);
+  const auto fresh = sql::enqueue(engine, *db, "ends", {}, keyed);
+  ASSERT_TRUE(fresh) << fresh.error().message;
+  EXPECT_FALSE(fresh->existed) << "the other is final by now";
+  db.commit();
+  EXPECT_EQ(jobs(engine, State::kAvailable), 3U);
+  EXPECT_EQ(engine.job(holder)->payload, R"({"n":2})");
+}
+
+// A key that a job has just left, or is about to leave, keeps nobody from enqueueing.
+TEST_P(Transaction, AUniqueJobHoldsUpNoOtherEnqueue) {
+  Engine engine = ignited(config());
+  Db db(kind());
+  if (db.is("sqlite3")) GTEST_SKIP() << "there nobody else writes meanwhile";
+  EnqueueOptions keyed;
+  keyed.unique = UniqueConfig{{"kind"}, Duration{0}, {}, OnConflict::kSkip};
+  const auto ended = engine.enqueue("ends", {}, keyed).value();
+  ASSERT_TRUE(engine.cancel(ended));
+  db.begin();
+  ASSERT_TRUE(sql::enqueue(engine, *db, "ends", {}, keyed));
+  const auto other = engine.enqueue("work");
+  ASSERT_TRUE(other) << other.error().message;
+  db.commit();
+  EXPECT_EQ(jobs(engine, State::kAvailable), 2U);
+}
+
+// The first holds one and asks for the other's: neither waits for ever, or for a database
+// to find out.
+TEST_P(Transaction, TwoThatWantEachOthersKeysAreToldToRollBack) {
+  Engine engine = ignited(config());
+  Db one(kind());
+  if (one.is("sqlite3")) GTEST_SKIP() << "there nobody else writes meanwhile";
+  Db other(kind());
+  const auto enqueue = [&](Db& db, const char* key) {
+    return sql::enqueue(engine, *db, "work", {}, {.limit = Limit{key, 1}});
+  };
+  one.begin();
+  other.begin();
+  ASSERT_TRUE(enqueue(one, "a"));
+  ASSERT_TRUE(enqueue(other, "b"));
+  const auto end = [&](Db& db, const char* key) {
+    const auto answer = enqueue(db, key);
+    if (answer) {
+      db.commit();
+      return true;
+    }
+    EXPECT_EQ(answer.error().code, Code::kUnavailable);
+    EXPECT_THAT(answer.error().message, HasSubstr("roll back, and try again"));
+    db.rollback();
+    return false;
+  };
+  auto second = std::async(std::launch::async, [&] { return end(other, "a"); });
+  const bool first = end(one, "b");
+  const bool both = second.get() && first;
+  EXPECT_FALSE(both);
+  other.begin();
+  EXPECT_TRUE(end(other, "a"));
+}
+
+TEST_P(Transaction, ASessionOfAnotherCharacterSetIsRefused) {
+  Engine engine = ignited(config());
+  Db db(kind());
+  if (!db.is("mysql")) GTEST_SKIP() << "the others' clients speak UTF-8, or are told to";
+  const auto enqueue = [&] {
+    return sql::enqueue(engine, *db, "work", {}, {.queue = "schön"});
+  };
+  *db << "SET NAMES latin1";
+  db.begin();
+  const auto refused = enqueue();
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::kInvalid);
+  EXPECT_THAT(refused.error().message, HasSubstr("latin1"));
+  db.rollback();
+  *db << "SET NAMES utf8mb4";
+  db.begin();
+  const auto job = enqueue();
+  ASSERT_TRUE(job) << job.error().message;
+  db.commit();
+  EXPECT_EQ(engine.job(job->id)->queue, "schön");
+}
+
 TEST(PostgresTransaction, ATransactionThatHasFailedIsRefused) {
   kPostgres.clean();
   Config config;

@@ -5,8 +5,9 @@
 //   soci::transaction sale(db);
 //   db << "INSERT INTO sales …";
 //   auto job = carrel::sql::enqueue(engine, db, "send_invoice", {{"sale", 7}});
+//   if (!job) return job.error();    // `sale` rolls back
 //   sale.commit();
-//   if (job) engine.publish(*job);   // workers hear at once instead of by polling
+//   engine.publish(*job);            // workers hear at once instead of by polling
 //
 // The session is the host's, of SOCI's backend sqlite3, postgresql or mysql, and to the
 // database of the engine's store. Its transaction is open: the database is asked, and
@@ -44,7 +45,14 @@ namespace carrel::sql {
 // not: with SQLite do so before the transaction begins, which keeps the engine from
 // opening the file. The job is there once the host has committed; its id is taken
 // already. kInvalid: also where the session is not one of the engine's store. A
-// request_id that another open transaction has just used waits for its end.
+// request_id or unique key that another open transaction has just used waits for its end.
+// kUnavailable: also where another holds the key of a limit or rate for longer than a
+// second. What this transaction holds, that one may wait for: roll back, and try again.
+//
+// MariaDB: the session's character set is one of UTF-8. With REPEATABLE READ, its default,
+// what others have committed since the transaction first looked is seen all the same; but
+// a job that holds the unique key that is asked for is locked until the commit, and what
+// has a limit is counted by the claim. READ COMMITTED locks the least.
 [[nodiscard]] Result<Inserted> enqueue(Engine& engine, soci::session& session,
                                        std::string_view kind, const Json& args = {},
                                        const EnqueueOptions& options = {});
@@ -67,8 +75,9 @@ namespace carrel::sql {
 //   });
 //
 // kStale: the lease is gone and the run is somebody else's; roll back. Call it last:
-// until the commit it holds the job's row, on which the engine's beats would wait. Then
-// return soon. Once committed, the job is completed with `result`, whatever the handler
+// until the commit it holds the job's row, whose lease nobody can renew meanwhile: where
+// it takes longer than that, a rollback finds the job given to somebody else. Then return
+// soon. Once committed, the job is completed with `result`, whatever the handler
 // returns or throws; the engine counts it so, and its hooks see no result. If it was not
 // committed, the attempt fails with what the handler returned, or for that reason. A job
 // that was completed so is kept for a day if nothing else is heard of its worker.

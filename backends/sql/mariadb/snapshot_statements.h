@@ -1,0 +1,59 @@
+// For a host's transaction that is REPEATABLE READ: its plain reads show what there was
+// when it first read, its locking reads what there is. They also lock gaps, in which
+// nobody else can insert then: so nothing is looked for in this way that may be missing
+// where others insert. Only for statements.cc, whose head says what to mind.
+#pragma once
+
+namespace carrel::sql::mariadb {
+
+// Its job may be too new to be seen: the ticket, a hint, is left out.
+inline constexpr const char* kFindRequestsNow = R"sql(
+SELECT STRAIGHT_JOIN HEX(q.request_id), q.job, 0, '', '', 0
+  FROM JSON_TABLE(:rows, '$[*]' COLUMNS (
+         request_id LONGTEXT PATH '$.request_id')) AS r
+  JOIN carrel_requests AS q ON q.request_id = UNHEX(r.request_id)
+  LOCK IN SHARE MODE)sql";
+
+inline constexpr const char* kFindHoldersNow = R"sql(
+SELECT STRAIGHT_JOIN HEX(u.`key`), u.job, u.enqueued_at, COALESCE(u.state, 8),
+       (SELECT COUNT(*) FROM carrel_history AS h WHERE h.id = u.job)
+  FROM JSON_TABLE(:rows, '$[*]' COLUMNS (`key` LONGTEXT PATH '$.key')) AS r
+  JOIN carrel_unique AS u ON u.`key` = UNHEX(r.`key`)
+   FOR UPDATE)sql";
+
+inline constexpr const char* kLimitKeysNow = R"sql(
+(SELECT STRAIGHT_JOIN l.job, l.limit_key, 0
+   FROM JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS r
+   JOIN carrel_limits AS l FORCE INDEX (PRIMARY) ON l.job = r.id
+   FOR UPDATE)
+UNION ALL
+(SELECT STRAIGHT_JOIN l.job, l.rate_key, 1
+   FROM JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS r
+   JOIN carrel_rates AS l FORCE INDEX (PRIMARY) ON l.job = r.id
+   FOR UPDATE))sql";
+
+inline constexpr const char* kNextLineNow = R"sql(
+SELECT line.n,
+       COALESCE((SELECT o.lane
+                   FROM carrel_limits AS o FORCE INDEX (carrel_limits_line)
+                  WHERE o.limit_key = CAST(line.limit_key AS BINARY) AND o.state = 0
+                    AND o.lane > CAST(line.lane AS BINARY)
+                  ORDER BY o.lane
+                  LIMIT 1
+                  FOR UPDATE), '')
+  FROM JSON_TABLE(:rows, '$[*]' COLUMNS (
+         n INT PATH '$.n',
+         limit_key VARCHAR(512) CHARACTER SET utf8mb4 PATH '$.limit_key',
+         lane VARCHAR(512) CHARACTER SET utf8mb4 PATH '$.lane')) AS line)sql";
+
+// A rate is left out: the claim asks for it.
+inline constexpr const char* kPendingOfLineNow = R"sql(
+SELECT STRAIGHT_JOIN l.job, l.running, '', 0, 0
+  FROM carrel_limits AS l FORCE INDEX (carrel_limits_line)
+  JOIN carrel_jobs AS j FORCE INDEX (PRIMARY) ON j.id = l.job AND j.state = 0
+ WHERE l.limit_key = :limit_key AND l.state = 0 AND l.lane = :lane
+ ORDER BY l.run_at, l.job
+ LIMIT :most
+  FOR UPDATE)sql";
+
+}  // namespace carrel::sql::mariadb

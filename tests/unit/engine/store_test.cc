@@ -1,0 +1,96 @@
+// What the engine asks of a store, and when: over stores that count, or that fail.
+#include <carrel/conformance/store_wrapper.h>
+#include <carrel/memory.h>
+
+#include <atomic>
+#include <chrono>
+#include <future>
+#include <memory>
+#include <thread>
+
+#include "fixture.h"
+
+namespace carrel {
+namespace {
+
+using namespace std::chrono_literals;
+using SteadyClock = std::chrono::steady_clock;
+
+struct Asked {
+  bool holds_what_is_due = false;
+  bool cannot_beat = false;
+  std::atomic<int> sweeps{0};
+  std::promise<void> swept_often;
+  Store* store = nullptr;
+};
+constexpr int kOften = 20;
+
+class Counting final : public conformance::StoreWrapper {
+ public:
+  Counting(std::unique_ptr<Store> real, std::shared_ptr<Asked> asked)
+      : StoreWrapper(std::move(real)), asked_(std::move(asked)) {
+    asked_->store = &StoreWrapper::real();
+  }
+  Result<Swept> sweep(std::size_t max) override {
+    if (++asked_->sweeps == kOften) asked_->swept_often.set_value();
+    if (!asked_->holds_what_is_due) return real().sweep(max);
+    Swept nothing;
+    nothing.next = Duration::zero();
+    return nothing;
+  }
+  Result<std::vector<Pulse>> beat(std::string_view worker, std::uint64_t settled,
+                                  std::span<const Beat> beats, bool renew,
+                                  Duration lease) override {
+    if (asked_->cannot_beat) return fail(Code::kUnavailable, "away");
+    return real().beat(worker, settled, beats, renew, lease);
+  }
+
+ private:
+  std::shared_ptr<Asked> asked_;
+};
+
+Engine open_over(const std::shared_ptr<Asked>& asked, Config config) {
+  Registry registry = Registry::with_builtins();
+  registry.add_store(
+      "counting",
+      [asked](const Url&, const BackendOptions& o) -> Result<std::unique_ptr<Store>> {
+        return std::make_unique<Counting>(make_memory_store(o), asked);
+      });
+  config.store = "counting:";
+  config.queue = "memory:";
+  return Engine::open(config, registry).value();
+}
+
+TEST(StoreCalls, WhatIsDueAndHeldByAnotherIsNotAskedForAllTheTime) {
+  const auto asked = std::make_shared<Asked>();
+  asked->holds_what_is_due = true;
+  Config config = memory_config();
+  config.worker.poll = 1h;
+  Engine engine = open_over(asked, config);
+  engine.handle("work", [](Context&) {});
+  const auto start = SteadyClock::now();
+  ASSERT_TRUE(engine.start());
+  asked->swept_often.get_future().wait();
+  EXPECT_GE(SteadyClock::now() - start, (kOften - 1) * 5ms);
+}
+
+TEST(StoreCalls, AJobWhoseLeaseCannotBeRenewedIsStoppedBeforeItEnds) {
+  const auto asked = std::make_shared<Asked>();
+  asked->cannot_beat = true;
+  Config config = memory_config();
+  config.worker.lease = 2s;
+  Engine engine = open_over(asked, config);
+  std::promise<std::size_t> rescued;
+  engine.handle("work", [&](Context& job) {
+    while (!job.stopping()) std::this_thread::sleep_for(1ms);
+    // Nobody could have taken it yet.
+    rescued.set_value(asked->store->sweep(10).value().rescued);
+  });
+  ASSERT_TRUE(engine.enqueue("work"));
+  ASSERT_TRUE(engine.start());
+  EXPECT_EQ(rescued.get_future().get(), 0U);
+  engine.stop(1s);
+}
+
+}  // namespace
+}  // namespace carrel
