@@ -225,7 +225,7 @@ const SandboxKey kSandboxKeys[] = {
      "What this machine may lack: `proc`, `landlock`, `cgroup`, `memory_cgroup`, "
      "`pids_cgroup`, `cpu_cgroup`. Anything else that is missing is an error at start."},
     {"cpu_time", &at<SandboxProfile, &SandboxProfile::cpu_time>,
-     "CPU time of each process, and of all that have ended together; in whole seconds, "
+     "CPU time of each process, and of all together; in whole seconds, "
      "rounded up; `0s`: no limit.",
      kSpan},
     {"address_space", &at<SandboxProfile, &SandboxProfile::address_space>,

@@ -56,6 +56,16 @@ Result<Json> answer_of(const std::function<Result<Json>()>& fn, const ForkHooks&
   }
 }
 
+// exit() destroys the calling thread's own objects before anything else, those of the
+// host too; the last that was made is the first to go. Nobody hears the code.
+struct LeavesAtOnce {
+  ~LeavesAtOnce() {
+    std::fflush(stdout);
+    std::fflush(stderr);
+    _exit(1);
+  }
+};
+
 [[noreturn]] void be_child(pid_t parent, int socket,
                            const std::function<Result<Json>()>& fn,
                            const ForkHooks& hooks) noexcept {
@@ -65,6 +75,8 @@ Result<Json> answer_of(const std::function<Result<Json>()>& fn, const ForkHooks&
   close_range(static_cast<unsigned>(socket) + 1, ~0U, 0);
   // The number of its control socket may soon be that of something `fn` opens.
   forget_server();
+  leave_at_exit();
+  thread_local LeavesAtOnce leaves;
   // What the host has in its buffers is the host's to print.
   __fpurge(stdout);
   __fpurge(stderr);
@@ -148,19 +160,21 @@ bool read_into(std::string& words, int socket) {
   }
 }
 
-// True: it ended by itself. What it said by then is in `words`.
-bool hear(const Held& child, int socket, std::optional<Clock::time_point> deadline,
-          std::string& words) {
+// 0: it ended by itself. ETIME: not in time. Else: why that cannot be waited for. What it
+// said by then is in `words`.
+int hear(const Held& child, int socket, std::optional<Clock::time_point> deadline,
+         std::string& words) {
   bool open = true;
   for (;;) {
     pollfd polled[2] = {{child.pidfd(), POLLIN, 0}, {open ? socket : -1, POLLIN, 0}};
     const int ready = poll(polled, 2, left_ms(deadline));
+    if (ready < 0 && errno != EINTR) return errno;
     if (ready < 0) continue;
-    if (ready == 0) return false;
+    if (ready == 0) return ETIME;
     if (polled[1].revents != 0) open = read_into(words, socket);
     if (polled[0].revents != 0) {
       read_into(words, socket);
-      return true;
+      return 0;
     }
   }
 }
@@ -215,9 +229,12 @@ Result<Json> fork_and_call(Duration timeout, const std::function<Result<Json>()>
   Held child(pid, std::move(pidfd));
   std::string words;
   send_all(ends.first.get(), "g");
-  if (!hear(child, ends.first.get(), deadline, words)) {
+  if ((error = hear(child, ends.first.get(), deadline, words)) != 0) {
     child.kill();
     child.end();
+    if (error != ETIME) {
+      return os_error(Code::kUnavailable, "fork_to cannot wait", error);
+    }
     return fail(Code::kTimeout, "fork_to: no answer within " + to_text(timeout),
                 "fork_to");
   }

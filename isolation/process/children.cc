@@ -1,5 +1,6 @@
 #include "children.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -7,14 +8,15 @@
 
 #include <cerrno>
 #include <charconv>
+#include <memory>
 #include <string>
 
 namespace carrel::process {
 
-ChildList::ChildList()
-    : file_(open(("/proc/self/task/" + std::to_string(gettid()) + "/children").c_str(),
-                 O_RDONLY | O_CLOEXEC)),
-      text_(4096) {}
+ChildList::ChildList() : ChildList("/proc/self/task/" + std::to_string(gettid())) {}
+
+ChildList::ChildList(const std::string& thread)
+    : file_(open((thread + "/children").c_str(), O_RDONLY | O_CLOEXEC)), text_(4096) {}
 
 void ChildList::read(std::vector<pid_t>& out) {
   out.clear();
@@ -38,6 +40,23 @@ void ChildList::read(std::vector<pid_t>& out) {
     out.push_back(pid);
     at = next + (next < end ? 1 : 0);
   }
+}
+
+std::vector<pid_t> ChildList::all_below() {
+  std::vector<pid_t> found;
+  std::vector<pid_t> children;
+  ChildList().read(found);
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    // A child is in the list of the thread that forked it.
+    const std::string threads = "/proc/" + std::to_string(found[i]) + "/task";
+    const std::unique_ptr<DIR, int (*)(DIR*)> folder(opendir(threads.c_str()), closedir);
+    while (const dirent* entry = folder ? readdir(folder.get()) : nullptr) {
+      if (entry->d_name[0] == '.') continue;
+      ChildList(threads + "/" + entry->d_name).read(children);
+      found.insert(found.end(), children.begin(), children.end());
+    }
+  }
+  return found;
 }
 
 void kill_all_children(ChildList& list) {

@@ -1,4 +1,4 @@
-// The direct children of the calling process, as the kernel lists them.
+// The direct children of a process, as the kernel lists them.
 //
 // A child subreaper inherits what its children leave behind. Only it can reap those, so a
 // pid in this list cannot be reused before it does: signalling one is free of races.
@@ -6,6 +6,7 @@
 
 #include <sys/types.h>
 
+#include <string>
 #include <vector>
 
 #include "os.h"
@@ -15,13 +16,17 @@ namespace carrel::process {
 // One thread, the one that made it, in a process of one thread.
 class ChildList {
  public:
-  ChildList();  // opens /proc/self/task/<tid>/children
+  ChildList();  // of the calling process: opens /proc/self/task/<tid>/children
   // False: the kernel or this container does not list children (CONFIG_PROC_CHILDREN).
   bool available() const noexcept { return static_cast<bool>(file_); }
   // Replaces `out`; zombies are listed too.
   void read(std::vector<pid_t>& out);
+  // All that descend from this process, as far as the lists of each tell at one time or
+  // another: one that is just given to another parent may be missed.
+  static std::vector<pid_t> all_below();
 
  private:
+  explicit ChildList(const std::string& thread);  // its folder
   UniqueFd file_;
   std::vector<char> text_;
 };

@@ -54,14 +54,6 @@ void arrange_descriptors(UniqueFd control, UniqueFd host) {
   close(null);
 }
 
-// A handler that calls exit() ends its own process and nothing else: destructors and
-// exit functions of the host must not run in it. Registered last, this runs before them.
-void leave_at_once(int status, void* /*unused*/) {
-  std::fflush(stdout);
-  std::fflush(stderr);
-  _exit(status);
-}
-
 std::string set_up(const ServerSetup& setup, Handlers& handlers) {
   try {
     if (setup) setup(handlers);
@@ -122,7 +114,7 @@ void prefer_as_victim() {
   }
   if (!hello.error.empty()) _exit(1);
   if (!handlers.all().empty()) rehearse();
-  on_exit(leave_at_once, nullptr);
+  leave_at_exit();
   Server(UniqueFd(kControl), UniqueFd(kHost), handlers).run();
 }
 
@@ -162,7 +154,8 @@ class Keeper {
       pollfd polled[2] = {{signals_.get(), POLLIN, 0},
                           {host_lives ? kHost : -1, POLLIN, 0}};
       const int ready = poll(polled, 2, host_lives ? -1 : kEndMs);
-      if (ready == 0) kill(server_, SIGKILL);
+      // Where it cannot wait, it would ask for ever.
+      if (ready == 0 || (ready < 0 && errno != EINTR)) kill(server_, SIGKILL);
       if (polled[1].revents != 0) host_lives = false;  // the server sees it too
       signalfd_siginfo info;
       while (read(signals_.get(), &info, sizeof info) > 0) {

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <memory>
@@ -26,6 +27,14 @@ FdPair pipe_with(int ours_index) noexcept {
   const int access = ours_index == 0 ? O_RDONLY : O_WRONLY;
   if (fcntl(pair.first.get(), F_SETFL, access | O_NONBLOCK) != 0) return {};
   return pair;
+}
+
+// A handler that calls exit() ends its own process and nothing else. Registered last,
+// this runs before what its host had registered.
+void leave_at_once(int status, void* /*unused*/) {
+  std::fflush(stdout);
+  std::fflush(stderr);
+  _exit(status);
 }
 
 }  // namespace
@@ -52,6 +61,11 @@ void reset_signals() noexcept {
   sigfillset(&all);
   sigprocmask(SIG_SETMASK, &all, nullptr);
   for (int number = 1; number < NSIG; ++number) signal(number, SIG_DFL);
+}
+
+void leave_at_exit() noexcept {
+  on_exit(leave_at_once, nullptr);
+  std::at_quick_exit([] { _exit(1); });
 }
 
 std::string errno_text(int error) {

@@ -61,6 +61,12 @@ class SignalsBlocked {
 // Blocks every signal, and gives each its default action: for a process that was forked.
 void reset_signals() noexcept;
 
+// exit() prints what this process has buffered and ends it: no exit function that was
+// registered before runs, and no destructor but of thread_local objects of the thread
+// that calls it. quick_exit() likewise, and prints nothing. For a process that was
+// forked.
+void leave_at_exit() noexcept;
+
 // "No such file or directory (errno 2)"
 std::string errno_text(int error);
 // An Error of `code` that says "`what`: <errno's text>" and keeps the number.

@@ -56,8 +56,11 @@ void Server::run() {
       const int tell = client.stuck ? POLLOUT : 0;
       polled.push_back({client.socket.get(), static_cast<short>(POLLIN | tell), 0});
     }
-    if (poll(polled.data(), polled.size(), poll_timeout()) < 0) continue;
-    if (polled[2].revents != 0) end_all();
+    if (poll(polled.data(), polled.size(), poll_timeout()) < 0) {
+      if (errno != EINTR) end_all(1);  // the keeper makes another
+      continue;
+    }
+    if (polled[2].revents != 0) end_all(0);
     if (polled[0].revents != 0) reap();
     if (family_.linger_ms() == 0) family_.survey();
     for (std::size_t i = 3; i < polled.size(); ++i) {
@@ -102,7 +105,7 @@ bool Server::held_back(const Client& client) {
 
 void Server::accept_client() {
   receive_message(control_.get(), buffer_, received_);
-  if (received_.size == 0) end_all();
+  if (received_.size == 0) end_all(0);
   if (received_.size < 0) return;
   const std::string_view what(buffer_.data(), static_cast<std::size_t>(received_.size));
   for (std::size_t i = 0; i < received_.fd_count; ++i) {
@@ -283,9 +286,9 @@ Server::Client* Server::find_client(std::uint32_t number) {
   return nullptr;
 }
 
-void Server::end_all() {
+void Server::end_all(int code) {
   family_.end();
-  _exit(0);
+  _exit(code);
 }
 
 }  // namespace carrel::process

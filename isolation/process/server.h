@@ -68,7 +68,7 @@ class Server {
   void flush(Client& client);
   void drop(Client& client);
   Client* find_client(std::uint32_t number);
-  [[noreturn]] void end_all();
+  [[noreturn]] void end_all(int code);
 
   UniqueFd control_;
   UniqueFd host_;

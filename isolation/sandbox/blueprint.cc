@@ -8,6 +8,7 @@
 #include <cmath>
 
 #include "filter.h"
+#include "landlock.h"
 #include "wire.h"
 
 namespace carrel::sandbox {
@@ -88,7 +89,9 @@ Result<Blueprint> draw(const SandboxProfile& profile) {
   // What lies within another comes after it.
   std::stable_sort(blueprint.mounts.begin(), blueprint.mounts.end(),
                    [](const auto& a, const auto& b) { return a.dst < b.dst; });
-  auto filter = compile_filter(profile.seccomp, profile.network);
+  const Surroundings around{plan.namespaces,
+                            plan.namespaces || landlock_truncates(landlock_version())};
+  auto filter = compile_filter(profile.seccomp, profile.network, around);
   if (!filter) return tl::unexpected<Error>(std::move(filter.error()));
   blueprint.filter = std::move(*filter);
   return blueprint;

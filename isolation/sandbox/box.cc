@@ -12,6 +12,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -47,6 +49,7 @@ class Box {
   [[noreturn]] void run() {
     signals_ = child_signals();
     quarters_.furnish(blueprint_);
+    if (quarters_.has_own_proc()) clock_.own_proc();
     // Only now: before, the maps of its user namespace could not have been written.
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     receive();
@@ -56,9 +59,13 @@ class Box {
       supervise();
       bury();
     }
-    quarters_.clear();
+    if (!files_) quarters_.clear();
     process::send_message(socket_.get(),
                           {reinterpret_cast<const char*>(&report_), sizeof report_}, {});
+    if (files_ && quarters_.outlives_process()) {
+      wait_for_reader();
+      quarters_.clear();
+    }
     _exit(0);
   }
 
@@ -68,10 +75,10 @@ class Box {
     bytes_.resize(sizeof(RequestHead) + process::kMaxInline);
     for (;;) {
       pollfd polled{socket_.get(), POLLIN, 0};
-      if (poll(&polled, 1, -1) < 0) continue;
+      const bool polls = poll(&polled, 1, -1) >= 0 || errno == EINTR;
       process::receive_message(socket_.get(), bytes_, received_);
       if (received_.size > 0) break;
-      if (received_.size == 0 || received_.error != EAGAIN) {
+      if (!polls || received_.size == 0 || received_.error != EAGAIN) {
         quarters_.clear();
         _exit(0);
       }
@@ -117,6 +124,7 @@ class Box {
         }
       }
       if (job.cwd == nullptr) job.cwd = quarters_.folder();
+      if (!plan_.namespaces) name_folder(job.env);
       target.job = &job;
       for (std::size_t i = 0; i < 4; ++i) target.fds[i] = fds_[i].get();
     }
@@ -127,6 +135,19 @@ class Box {
     return refuse(
         target.stage == Stage::kNone ? Reply::What::kNotForked : Reply::What::kNotSpawned,
         target.stage, target.error);
+  }
+
+  // Where it may write has another name for each box; a kind's own words go first.
+  void name_folder(std::vector<char*>& env) {
+    for (std::string& word : folder_names_) {
+      const auto same = [&](const char* other) {
+        return other != nullptr &&
+               std::string_view(other).starts_with(word.substr(0, word.find('=') + 1));
+      };
+      if (std::any_of(env.begin(), env.end(), same)) continue;
+      word += quarters_.folder();
+      env.insert(env.end() - 1, word.data());
+    }
   }
 
   bool refuse(Reply::What what, Stage stage, int error) {
@@ -141,7 +162,11 @@ class Box {
     report_.what = Reply::What::kEnded;
     while (program_ > 0) {
       pollfd polled[2] = {{signals_.get(), POLLIN, 0}, {socket_.get(), POLLIN, 0}};
-      if (poll(polled, 2, clock_.next_look_ms()) < 0) continue;
+      if (poll(polled, 2, clock_.next_look_ms()) < 0) {
+        if (errno == EINTR) continue;
+        end_unheard();
+        break;
+      }
       if (polled[1].revents != 0) obey();
       if (polled[0].revents != 0) reap();
       if (program_ > 0 && clock_.used_up(program_)) {
@@ -149,6 +174,20 @@ class Box {
         kill_all();
       }
     }
+  }
+
+  // It cannot wait for orders any more, as where somebody lowered its limits.
+  void end_unheard() {
+    rlimit files{};
+    getrlimit(RLIMIT_NOFILE, &files);
+    files.rlim_cur = files.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &files);  // what tidies up opens some
+    kill_all();
+    rusage used{};
+    int status = 0;
+    while (wait4(program_, &status, __WALL, &used) < 0 && errno == EINTR) {
+    }
+    note_end(status, used);
   }
 
   // The room is gone, and nobody hears of the end.
@@ -198,12 +237,15 @@ class Box {
     int status = 0;
     rusage used{};
     for (pid_t pid; (pid = wait4(-1, &status, WNOHANG | __WALL, &used)) > 0;) {
-      if (pid != program_) continue;
-      program_ = -1;
-      report_.status = status;
-      if (WIFSIGNALED(status) && clock_.ended_by_limit(WTERMSIG(status), used)) {
-        report_.force |= Reply::kCpuTime;
-      }
+      if (pid == program_) note_end(status, used);
+    }
+  }
+
+  void note_end(int status, const rusage& used) {
+    program_ = -1;
+    report_.status = status;
+    if (WIFSIGNALED(status) && clock_.ended_by_limit(WTERMSIG(status), used)) {
+      report_.force |= Reply::kCpuTime;
     }
   }
 
@@ -230,7 +272,14 @@ class Box {
     if (files_) {
       const int folder = quarters_.folder_fd();
       process::send_message(files_.get(), "w", {&folder, 1});
-      files_.reset();
+    }
+  }
+
+  // The host reads in the folder after it has heard of the end, and closes this when it
+  // has what it wants; the kernel does when it is gone.
+  void wait_for_reader() {
+    pollfd polled{files_.get(), 0, 0};
+    while (poll(&polled, 1, -1) < 0 && errno == EINTR) {
     }
   }
 
@@ -238,12 +287,13 @@ class Box {
   const Plan& plan_;
   UniqueFd socket_;
   UniqueFd signals_;
-  UniqueFd files_;  // where the host waits for the folder
+  UniqueFd files_;  // where the host waits for the folder, if it does
   Quarters quarters_;
-  TreeClock clock_{plan_.limits.cpu_seconds, plan_.namespaces};
+  TreeClock clock_{plan_.limits.cpu_seconds};
   process::Received received_;
   std::vector<char> bytes_;
   std::string file_;
+  std::array<std::string, 2> folder_names_ = {"HOME=", "TMPDIR="};
   std::vector<UniqueFd> fds_;
   pid_t program_ = -1;
   Reply report_;

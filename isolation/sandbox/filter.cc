@@ -1,9 +1,11 @@
 #include "filter.h"
 
 #include <asm/termbits.h>
+#include <fcntl.h>
 #include <linux/sched.h>
 #include <seccomp.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -99,10 +101,33 @@ constexpr int kRefused[] = {
 
 constexpr int kRefusedIfStrict[] = {
     SCMP_SYS(personality),  SCMP_SYS(memfd_create),  SCMP_SYS(memfd_secret),
-    SCMP_SYS(shmget),       SCMP_SYS(shmat),         SCMP_SYS(shmctl),
-    SCMP_SYS(msgget),       SCMP_SYS(semget),        SCMP_SYS(mq_open),
     SCMP_SYS(inotify_init), SCMP_SYS(inotify_init1), SCMP_SYS(seccomp),
     SCMP_SYS(mlockall),
+};
+
+// By a number or a name that all processes of a user share, or of an IPC namespace.
+constexpr int kShared[] = {
+    SCMP_SYS(shmget),    SCMP_SYS(shmat),      SCMP_SYS(shmctl), SCMP_SYS(semget),
+    SCMP_SYS(semop),     SCMP_SYS(semtimedop), SCMP_SYS(semctl), SCMP_SYS(msgget),
+    SCMP_SYS(msgsnd),    SCMP_SYS(msgrcv),     SCMP_SYS(msgctl), SCMP_SYS(mq_open),
+    SCMP_SYS(mq_unlink),
+};
+
+// Their first argument is a process, 0 the caller. Its own number is refused too: a
+// filter does not know it.
+constexpr int kOfProcesses[] = {
+    SCMP_SYS(prlimit64),      SCMP_SYS(sched_setaffinity), SCMP_SYS(sched_setscheduler),
+    SCMP_SYS(sched_setparam), SCMP_SYS(sched_setattr),     SCMP_SYS(get_robust_list),
+};
+
+// The files of its user that it may not open. What is open goes by other calls. Newer
+// ones than libseccomp knows have the same number everywhere.
+constexpr int kOfFilesByName[] = {
+    SCMP_SYS(chmod),       SCMP_SYS(fchmodat),      SCMP_SYS(chown),
+    SCMP_SYS(lchown),      SCMP_SYS(fchownat),      SCMP_SYS(utime),
+    SCMP_SYS(utimes),      SCMP_SYS(setxattr),      SCMP_SYS(lsetxattr),
+    SCMP_SYS(removexattr), SCMP_SYS(lremovexattr),  452 /* fchmodat2 */,
+    463 /* setxattrat */,  466 /* removexattrat */, 469 /* file_setattr */,
 };
 
 constexpr unsigned long kNewNamespaces[] = {
@@ -132,10 +157,46 @@ class Compiler {
       add(SCMP_SYS(ioctl), EPERM, {SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffffUL, request)});
     }
   }
+  void refuse_other_processes() {
+    for (const int call : kOfProcesses) add(call, EPERM, {SCMP_A0(SCMP_CMP_NE, 0)});
+    // A kind of target, and which. All of a user's are more than one's own.
+    constexpr unsigned kIoUser = 3;
+    const auto refuse = [this](int call, scmp_datum_t user) {
+      add(call, EPERM, {SCMP_A0(SCMP_CMP_MASKED_EQ, 0xffffffffUL, user)});
+      add(call, EPERM, {SCMP_A1(SCMP_CMP_NE, 0)});
+    };
+    refuse(SCMP_SYS(setpriority), PRIO_USER);
+    refuse(SCMP_SYS(ioprio_set), kIoUser);
+  }
+  void refuse_files_by_name() {
+    refuse(kOfFilesByName, EPERM);
+    for (const int call : {SCMP_SYS(utimensat), SCMP_SYS(futimesat)}) {
+      add(call, EPERM, {SCMP_A1(SCMP_CMP_NE, 0)});
+    }
+  }
+  // Also by opening what is not opened for writing. The flags of openat2 are in memory.
+  void refuse_truncation() {
+    add(SCMP_SYS(truncate), EPERM, {});
+    add(SCMP_SYS(openat2), ENOSYS, {});
+    for (const int mode : {O_RDONLY, O_ACCMODE}) {
+      const scmp_datum_t flags = O_TRUNC | mode;
+      add(SCMP_SYS(open), EPERM,
+          {SCMP_A1(SCMP_CMP_MASKED_EQ, O_TRUNC | O_ACCMODE, flags)});
+      add(SCMP_SYS(openat), EPERM,
+          {SCMP_A2(SCMP_CMP_MASKED_EQ, O_TRUNC | O_ACCMODE, flags)});
+    }
+  }
+  // One end of a pair of datagrams, or of a raw one, which is the same, can be connected
+  // anew.
+  void refuse_unix() {
+    family_is(AF_UNIX, EACCES);
+    for (const scmp_datum_t type : {SOCK_DGRAM, SOCK_RAW}) {
+      add(SCMP_SYS(socketpair), EACCES, {SCMP_A1(SCMP_CMP_MASKED_EQ, 0xf, type)});
+    }
+  }
   // A socket of a family that nobody thought of may reach out of its namespace (AF_VSOCK
   // does), so there are only those that are named here.
-  void sockets(SandboxSyscalls syscalls, SandboxNetwork network) {
-    const bool strict = syscalls == SandboxSyscalls::kStrict;
+  void sockets(SandboxNetwork network) {
     if (network == SandboxNetwork::kHost) {
       for (int family = 0; family < AF_MAX; ++family) {
         if (family == AF_UNIX || family == AF_INET || family == AF_INET6) continue;
@@ -147,9 +208,9 @@ class Compiler {
         family_is(family,
                   family == AF_INET || family == AF_INET6 ? ENETUNREACH : EAFNOSUPPORT);
       }
-      if (strict) family_is(AF_UNIX, EACCES);
     }
     add(SCMP_SYS(socket), EAFNOSUPPORT, {SCMP_A0(SCMP_CMP_GE, AF_MAX)});
+    add(SCMP_SYS(socketpair), EAFNOSUPPORT, {SCMP_A0(SCMP_CMP_NE, AF_UNIX)});
   }
 
   Result<std::string> finish() {
@@ -186,7 +247,8 @@ class Compiler {
 
 }  // namespace
 
-Result<std::string> compile_filter(SandboxSyscalls syscalls, SandboxNetwork network) {
+Result<std::string> compile_filter(SandboxSyscalls syscalls, SandboxNetwork network,
+                                   const Surroundings& around) {
   if (syscalls == SandboxSyscalls::kOff) return std::string();
   Context context(seccomp_init(SCMP_ACT_ALLOW), seccomp_release);
   if (!context) return fail(Code::kUnsupported, "no filter of system calls", "sandbox");
@@ -196,10 +258,18 @@ Result<std::string> compile_filter(SandboxSyscalls syscalls, SandboxNetwork netw
   Compiler compiler(std::move(context));
   compiler.refuse(kUnknown, ENOSYS);
   compiler.refuse(kRefused, EPERM);
-  if (syscalls == SandboxSyscalls::kStrict) compiler.refuse(kRefusedIfStrict, EPERM);
+  const bool strict = syscalls == SandboxSyscalls::kStrict;
+  if (strict) compiler.refuse(kRefusedIfStrict, EPERM);
+  if (strict || !around.namespaces) compiler.refuse(kShared, EPERM);
+  if (!around.namespaces) compiler.refuse_other_processes();
+  if (strict && !around.namespaces) compiler.refuse_files_by_name();
+  if (!around.truncation) compiler.refuse_truncation();
   compiler.refuse_namespaces();
   compiler.refuse_terminal_tricks();
-  compiler.sockets(syscalls, network);
+  compiler.sockets(network);
+  if (!around.namespaces || (strict && network == SandboxNetwork::kNone)) {
+    compiler.refuse_unix();
+  }
   return compiler.finish();
 }
 

@@ -7,8 +7,18 @@
 
 namespace carrel::sandbox {
 
+// What else bounds the program: where it does not, the filter must.
+struct Surroundings {
+  // Without namespaces the host's processes, its unix sockets and its shared memory are
+  // there to be reached.
+  bool namespaces = true;
+  // Something refuses to cut off files that may only be read.
+  bool truncation = true;
+};
+
 // A program for SECCOMP_SET_MODE_FILTER: struct sock_filter, one after the other. Empty
 // for SandboxSyscalls::kOff. `network`: what sockets may be made.
-Result<std::string> compile_filter(SandboxSyscalls syscalls, SandboxNetwork network);
+Result<std::string> compile_filter(SandboxSyscalls syscalls, SandboxNetwork network,
+                                   const Surroundings& around);
 
 }  // namespace carrel::sandbox

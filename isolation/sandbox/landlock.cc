@@ -66,7 +66,7 @@ Ruleset::Ruleset(bool network) noexcept {
   if (version == 0) return;
   handled_ = kReading | kWriting | kDeviceUse;
   if (version < 2) handled_ &= ~kRefer;
-  if (version < 3) handled_ &= ~kTruncate;
+  if (!landlock_truncates(version)) handled_ &= ~kTruncate;
   if (version < 5) handled_ &= ~kIoctlDev;
   Attributes attributes{handled_};
   std::size_t size = sizeof attributes.fs;

@@ -11,6 +11,8 @@ namespace carrel::sandbox {
 
 // The version of the kernel's interface; 0: it has none.
 int landlock_version() noexcept;
+// Whether it has a right of its own to cut off files.
+constexpr bool landlock_truncates(int version) noexcept { return version >= 3; }
 
 enum class Access : std::uint8_t {
   kRead,    // also to execute

@@ -54,10 +54,13 @@ bool Quarters::own_namespaces(const Plan& plan) {
 }
 
 bool Quarters::own_mounts(const Plan& plan) {
-  if (plan.proc != Want::kOff &&
-      mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY,
-            nullptr) != 0 &&
-      plan.proc == Want::kMust) {
+  constexpr unsigned long kFlags = MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY;
+  has_own_proc_ =
+      plan.proc != Want::kOff && mount("proc", "/proc", "proc", kFlags, nullptr) == 0;
+  if (!has_own_proc_ && plan.proc == Want::kMust) return fail_at(Stage::kProc, errno);
+  // The room had to bring the host's along, which must not be seen.
+  if (!has_own_proc_ && plan.proc == Want::kIfThere &&
+      mount("tmpfs", "/proc", "tmpfs", kFlags, "mode=0555,size=4k") != 0) {
     return fail_at(Stage::kProc, errno);
   }
   std::string options = "mode=0755";

@@ -22,12 +22,16 @@ class Quarters {
   int error() const noexcept { return error_; }
 
   int ruleset() const noexcept { return ruleset_; }  // -1: none
+  // Its /proc shows the processes of the sandbox, and no other.
+  bool has_own_proc() const noexcept { return has_own_proc_; }
   bool drops_user() const noexcept { return drops_user_; }
   const char* folder() const noexcept { return folder_.c_str(); }
   int folder_fd() const noexcept { return folder_fd_.get(); }
   // Writes one file into the folder: `name` may have folders of its own, and no "..".
   // 0, or errno.
   int put(const char* name, std::string_view text) const;
+  // There is something to clear().
+  bool outlives_process() const noexcept { return !on_disk_.empty(); }
   // Removes what would outlive the process.
   void clear();
 
@@ -44,6 +48,7 @@ class Quarters {
   int error_ = 0;
   int ruleset_ = -1;  // never closed: the box lives no longer than its process
   bool drops_user_ = false;
+  bool has_own_proc_ = false;
   std::uint32_t user_ = 0;
   std::string folder_;
   std::string on_disk_;  // a folder of the host's, to be removed

@@ -1,16 +1,26 @@
 #include "tree_clock.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <memory>
+#include <string>
+#include <vector>
+
+#include "children.h"
 
 namespace carrel::sandbox {
 namespace {
+
+using process::ChildList;
+using process::UniqueFd;
 
 // Past the limit, how long a program has to heed SIGXCPU.
 constexpr std::uint64_t kGraceUs = 500'000;
@@ -28,6 +38,38 @@ std::uint64_t clock_of(pid_t pid) {
   return clock_getcpuclockid(pid, &clock) == 0 ? read_clock(clock) : 0;
 }
 
+// What the children of a process used for which it has waited. They are in nobody's
+// clock.
+std::uint64_t waited_for(pid_t pid) {
+  const UniqueFd file(
+      open(("/proc/" + std::to_string(pid) + "/stat").c_str(), O_RDONLY | O_CLOEXEC));
+  char text[1024];
+  const ssize_t size = file ? read(file.get(), text, sizeof text - 1) : -1;
+  if (size <= 0) return 0;
+  text[size] = '\0';
+  const char* const name_end = std::strrchr(text, ')');  // which may have others
+  unsigned long user = 0;
+  unsigned long system = 0;
+  if (name_end == nullptr ||
+      std::sscanf(name_end + 1,
+                  " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %lu %lu", &user,
+                  &system) != 2) {
+    return 0;
+  }
+  static const auto second = static_cast<std::uint64_t>(sysconf(_SC_CLK_TCK));
+  return (user + system) * 1'000'000 / second;
+}
+
+std::vector<pid_t> all_in_proc() {
+  std::vector<pid_t> found;
+  const std::unique_ptr<DIR, int (*)(DIR*)> processes(opendir("/proc"), closedir);
+  while (const dirent* entry = processes ? readdir(processes.get()) : nullptr) {
+    const auto pid = static_cast<pid_t>(std::atoi(entry->d_name));
+    if (pid > 1) found.push_back(pid);
+  }
+  return found;
+}
+
 }  // namespace
 
 std::uint64_t cpu_microseconds(const rusage& used) noexcept {
@@ -38,9 +80,8 @@ std::uint64_t cpu_microseconds(const rusage& used) noexcept {
   return of(used.ru_utime) + of(used.ru_stime);
 }
 
-TreeClock::TreeClock(std::uint64_t limit_s, bool sees_all)
+TreeClock::TreeClock(std::uint64_t limit_s)
     : limit_us_(limit_s == 0 ? 0 : limit_s * 1'000'000 + kGraceUs),
-      sees_all_(sees_all),
       processors_(
           static_cast<std::uint64_t>(std::max(1L, sysconf(_SC_NPROCESSORS_ONLN)))) {}
 
@@ -68,13 +109,9 @@ std::uint64_t TreeClock::used(pid_t program) const {
   rusage ended{};
   getrusage(RUSAGE_CHILDREN, &ended);
   std::uint64_t sum = cpu_microseconds(ended);
-  const std::unique_ptr<DIR, int (*)(DIR*)> processes(
-      sees_all_ ? opendir("/proc") : nullptr, closedir);
-  if (!processes) return sum + clock_of(program);
-  while (const dirent* entry = readdir(processes.get())) {
-    const auto pid = static_cast<pid_t>(std::atoi(entry->d_name));
-    if (pid > 1) sum += clock_of(pid);
-  }
+  std::vector<pid_t> living = own_proc_ ? all_in_proc() : ChildList::all_below();
+  if (living.empty()) living.push_back(program);  // nothing tells of the others
+  for (const pid_t pid : living) sum += clock_of(pid) + waited_for(pid);
   return sum;
 }
 

@@ -14,8 +14,11 @@ namespace carrel::sandbox {
 
 class TreeClock {
  public:
-  // `limit_s` 0: no limit. `sees_all`: /proc shows the processes of the sandbox only.
-  TreeClock(std::uint64_t limit_s, bool sees_all);
+  // `limit_s` 0: no limit.
+  explicit TreeClock(std::uint64_t limit_s);
+  // /proc shows the processes of the sandbox only. Else they are found below this
+  // process, which must be where orphans come to.
+  void own_proc() noexcept { own_proc_ = true; }
   // -1: never. Not before it could be used up on every processor at once, so that looking
   // costs next to nothing.
   int next_look_ms() const noexcept;
@@ -27,8 +30,8 @@ class TreeClock {
  private:
   std::uint64_t used(pid_t program) const;
   const std::uint64_t limit_us_;
-  const bool sees_all_;
   const std::uint64_t processors_;
+  bool own_proc_ = false;
   std::uint64_t next_look_us_ = 0;  // of CLOCK_MONOTONIC
 };
 

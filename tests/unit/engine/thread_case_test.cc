@@ -139,18 +139,20 @@ TEST(ThreadCases, Case03_SameKeyMoreJobsThanThreads_SerialFifoWhileOtherKeysMove
     --inside;
   });
   std::vector<JobId> same;
-  for (int i = 0; i < 6; ++i) {
-    same.push_back(engine.enqueue("credit", {{"community", "a"}, {"n", i}}).value());
-  }
+  const auto add = [&](int from, int to) {
+    for (int i = from; i < to; ++i) {
+      same.push_back(engine.enqueue("credit", {{"community", "a"}, {"n", i}}).value());
+    }
+  };
+  add(0, 3);
   ASSERT_TRUE(engine.start());
   gate.wait_for(1);
-  // Three more of key "a" wait for it and hold the other slots; none of them holds a
-  // thread.
-  const auto other =
-      engine.enqueue("credit", {{"community", "b"}}, {.priority = -1}).value();
+  // Two more of key "a" wait for it and hold a slot each, but no thread.
+  const auto other = engine.enqueue("credit", {{"community", "b"}}).value();
+  EXPECT_TRUE(engine.wait(other, kLong)) << "while one of \"a\" is within";
+  add(3, 6);
   EXPECT_EQ(gate.visitors(), 1U);
   gate.open();
-  EXPECT_TRUE(engine.wait(other, kLong));
   for (const auto id : same) ASSERT_TRUE(engine.wait(id, kLong));
   EXPECT_EQ(most, 1);
   EXPECT_EQ(order, (std::vector<int>{0, 1, 2, 3, 4, 5}));

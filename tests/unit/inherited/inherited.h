@@ -14,6 +14,10 @@ std::string sqlite_insert(const std::string& file);  // "", or what refused it
 std::int64_t postgres_rows(const std::string& url);
 std::string zmq_exchange();  // over a context of its own; "heard"
 
+// As a host with a server of its own, born when the host is where it is now: what `job`
+// of that server answers. For a process that has none yet, as in fork_to().
+std::string born_now(const std::string& job, const std::string& argument);
+
 void add_inherited_handlers(Handlers& handlers);  // "sqlite" "postgres" "zmq"
 
 }  // namespace carrel::test

@@ -10,6 +10,7 @@
 #include <fstream>
 #include <thread>
 
+#include "inherited.h"
 #include "process_test.h"
 
 namespace carrel::test {
@@ -52,6 +53,10 @@ TEST_F(InheritedLogger, Case21_AsyncLogInherited_NoHang) {
       ASSERT_TRUE(answer) << answer.error().message;
       EXPECT_EQ(*answer, i);
       EXPECT_EQ(fork_host().run("echo", std::to_string(i)).result, std::to_string(i));
+      if (i % 10 != 0) continue;
+      const auto born = fork_to(60s, [] { return born_now("echo", "born"); });
+      ASSERT_TRUE(born) << born.error().message;
+      EXPECT_EQ(*born, "\"born\"");
     }
     busy.request_stop();
     busy.join();

@@ -67,16 +67,6 @@ class Postgres {
   std::unique_ptr<PGconn, decltype(&PQfinish)> db_;
 };
 
-// As a host with a server of its own, born when the host is where it is now: the words
-// are what `job` of that server says.
-std::string born_now(const std::string& job, const std::string& argument) {
-  const auto made = prefork(add_inherited_handlers);
-  if (!made) return made.error().message;
-  Host host("fork");
-  const Outcome out = host.run(job, Json(argument).dump());
-  return out.klass == OutcomeClass::kOk ? out.result : out.error.message;
-}
-
 class InheritedTransaction : public ProcessTest {
  protected:
   InheritedTransaction()
@@ -171,6 +161,17 @@ std::string sqlite_insert(const std::string& file) {
 
 std::int64_t postgres_rows(const std::string& url) {
   return std::stoll(Postgres(url).run("SELECT count(*) FROM t"));
+}
+
+std::string born_now(const std::string& job, const std::string& argument) {
+  const auto made = prefork([](Handlers& handlers) {
+    add_handlers(handlers);
+    add_inherited_handlers(handlers);
+  });
+  if (!made) return made.error().message;
+  Host host("fork");
+  const Outcome out = host.run(job, Json(argument).dump());
+  return out.klass == OutcomeClass::kOk ? out.result : out.error.message;
 }
 
 void add_inherited_handlers(Handlers& handlers) {

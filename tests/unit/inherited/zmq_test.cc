@@ -62,6 +62,9 @@ TEST_F(InheritedZmq, Case22_ZeroMqSocketInherited_OwnContextWorksParentWorks) {
     ASSERT_TRUE(direct) << direct.error().message;
     EXPECT_EQ(*direct, "heard");
     EXPECT_EQ(fork_host().run("zmq").result, "\"heard\"");
+    const auto born = fork_to(60s, [] { return born_now("zmq", ""); });
+    ASSERT_TRUE(born) << born.error().message;
+    EXPECT_EQ(*born, "\"heard\"");
     pair.send(std::to_string(i));
     EXPECT_EQ(pair.receive(), i == 0 ? "before" : std::to_string(i - 1));
   }

@@ -52,13 +52,20 @@ TEST_F(ExecSpawnTest, Case60_WhatIsNoProgram_SpawnErrorWithErrno) {
   expect_spawn_error({folder_}, EACCES);
 }
 
-TEST_F(ExecSpawnTest, Case61_ElfThatMayOnlyBeExecuted_Runs) {
+TEST_F(ExecSpawnTest, Case61_Mode111ElfRuns_Mode111ScriptInterpreterError) {
   const std::string path = folder_ / "only_x";
   std::filesystem::copy_file(hostile("count_input"), path);
   chmod(path.c_str(), 0111);
   const Outcome out = exec_host({path}).run("program", "12345");
   EXPECT_EQ(out.klass, OutcomeClass::kOk) << out.error.message;
   EXPECT_EQ(out.result, "5");
+  const Outcome script =
+      exec_host({file("script", "#!/bin/sh\necho 1\n", 0111)}).run("program");
+  if (geteuid() == 0) {
+    EXPECT_EQ(script.result, "1") << "root's interpreter can read it";
+  } else {
+    EXPECT_EQ(script.klass, OutcomeClass::kExitNonzero) << script.error.message;
+  }
 }
 
 TEST_F(ExecSpawnTest, Case62_TooLongArgumentOrEnvironment_E2BIG) {

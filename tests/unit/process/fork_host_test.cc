@@ -25,7 +25,7 @@ TEST_F(ForkHostTest, Case20_MutexHeldElsewhere_Server_Ok) {
   EXPECT_EQ(fork_host().run("lock").klass, OutcomeClass::kOk);
 }
 
-TEST_F(ForkHostTest, Case25_ChildOutlivesHostSocket_RebindWorks) {
+TEST_F(ForkHostTest, Case25_ChildOutlivesHostSocketAndLock_RebindWorks) {
   const auto job = fork_host().start("sleep");
   job.sink->wait_until([](const Recorder& r) { return r.logged("ready"); });
   close_early_listener();
@@ -38,6 +38,7 @@ TEST_F(ForkHostTest, Case25_ChildOutlivesHostSocket_RebindWorks) {
   EXPECT_EQ(bound, 0) << "a child or the server still listens";
   close(again);
   open_early_listener();
+  EXPECT_TRUE(retake_early_lock()) << "a child or the server still holds it";
   job.run->kill();
   job.sink->wait();
 }
@@ -127,6 +128,19 @@ TEST_F(ForkHostTest, Case29_ServerOutOfDescriptors_ResourceErrorAndNothingLeaked
     }
   }
   EXPECT_EQ(fork_host().run("nothing").klass, OutcomeClass::kOk);
+}
+
+// It would ask in vain for ever, and nobody would hear of any end.
+TEST_F(ForkHostTest, AServerThatCannotWait_WorkerLostAndMadeAgain) {
+  Host& host = fork_host(0);
+  const auto job = host.start("sleep");
+  job.sink->wait_until([](const Recorder& r) { return r.logged("ready"); });
+  {
+    const DescriptorLimit limit(server_pid(), 2);  // fewer than it polls
+    host.start("nothing");                         // wakes it
+    EXPECT_EQ(job.sink->wait().klass, OutcomeClass::kWorkerLost);
+  }
+  EXPECT_TRUE(eventually([&] { return host.run("nothing").klass == OutcomeClass::kOk; }));
 }
 
 // The server has a descriptor for each child that is not born yet: it takes no more of

@@ -47,6 +47,7 @@ TEST_F(ForkProtocolTest, Case11_HandlerCallsExit_PeersSeeNothing) {
   const Outcome out = fork_host().run("exit", "5");
   EXPECT_EQ(out.klass, OutcomeClass::kProtocolError);
   EXPECT_EQ(out.exit_code, 5);
+  EXPECT_EQ(counted_exits(), 0) << "an exit function of the host ran";
   EXPECT_FALSE(peer.sink->ended());
   peer.run->request_stop(StopReason::kCancel);
   const Outcome other = peer.sink->wait();

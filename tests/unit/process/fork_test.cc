@@ -118,15 +118,18 @@ TEST_F(ForkTest, Case08_AbortSegv_CrashedSignal) {
       << faulted.error.message;
 }
 
-TEST_F(ForkTest, Case13_LeakedMemory_HostStaysFlat) {
+TEST_F(ForkTest, Case13_LeakedMemory_HostAndServerStayFlat) {
   fork_host().run("nothing");
   const auto before = resident_bytes_of(getpid());
+  const pid_t server = server_pid();
+  const auto server_before = resident_bytes_of(server);
   for (int i = 0; i < 20; ++i) {
     const Outcome out = fork_host().run("leak", "200000000");
     ASSERT_EQ(out.klass, OutcomeClass::kOk) << out.error.message;
     EXPECT_GE(out.usage.max_rss_bytes, 190'000'000U);
   }
   EXPECT_LT(resident_bytes_of(getpid()), before + (64U << 20));
+  EXPECT_LT(resident_bytes_of(server), server_before + (64U << 20));
 }
 
 TEST_F(ForkTest, Case18_GrandchildHoldsTheSocket_BackAtOnceAndItIsDead) {

@@ -1,14 +1,17 @@
 // A closure in a direct fork of a host that has threads.
 #include <carrel/fork_to.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <stdexcept>
 #include <thread>
 
 #include "handlers.h"
+#include "os.h"
 #include "process_test.h"
 
 namespace carrel::test {
@@ -17,6 +20,20 @@ namespace {
 using namespace std::chrono_literals;
 
 using ForkToTest = ProcessTest;
+
+// What comes out of stdout meanwhile, until nobody writes to it any more.
+std::string printed_by(const std::function<void()>& act) {
+  std::fflush(stdout);
+  const process::UniqueFd before(dup(STDOUT_FILENO));
+  const process::UniqueFd file(memfd_create("stdout", MFD_CLOEXEC));
+  dup2(file.get(), STDOUT_FILENO);
+  act();
+  std::fflush(stdout);
+  dup2(before.get(), STDOUT_FILENO);
+  std::string text;
+  process::read_memory_file(file.get(), text);
+  return text;
+}
 
 TEST_F(ForkToTest, AValueOfTheCallersMemoryComesBack) {
   int seen = 41;
@@ -55,6 +72,38 @@ TEST_F(ForkToTest, ACrashAnExitAndAHangAreErrors) {
     for (;;) pause();
   });
   EXPECT_EQ(hung.error().code, Code::kTimeout);
+}
+
+struct CountsItsEnd {
+  ~CountsItsEnd() { ++counted_exits(); }
+};
+
+TEST_F(ForkToTest, Case11_Exit_NothingOfTheHostRuns) {
+  const auto exits = [](auto leave) {
+    return fork_to(kPatience, [leave] {
+      std::printf("said before it left;");
+      leave(3);
+    });
+  };
+  const auto printed = printed_by([&] {
+    EXPECT_EQ(exits([](int code) { std::exit(code); }).error().code, Code::kFailed);
+    EXPECT_EQ(exits([](int code) { std::quick_exit(code); }).error().code, Code::kFailed);
+    std::thread([&] {
+      thread_local CountsItsEnd own;
+      EXPECT_EQ(exits([](int code) { std::exit(code); }).error().code, Code::kFailed);
+      EXPECT_EQ(counted_exits(), 0);
+    }).join();
+  });
+  EXPECT_EQ(counted_exits().exchange(0), 1) << "the thread's own, in the host";
+  EXPECT_EQ(printed, "said before it left;said before it left;");
+}
+
+TEST_F(ForkToTest, Case12_BufferedPrintfBeforeTheFork_PrintedOnce) {
+  const auto printed = printed_by([] {
+    std::printf("before the fork;");
+    EXPECT_TRUE(fork_to(kPatience, [] { std::printf("from the child;"); }));
+  });
+  EXPECT_EQ(printed, "from the child;before the fork;");
 }
 
 TEST_F(ForkToTest, Case20_MutexHeldElsewhere_Direct_TimeOut) {

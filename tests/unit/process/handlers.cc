@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -18,6 +19,7 @@
 #include <cstring>
 #include <stdexcept>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace carrel::test {
@@ -28,6 +30,8 @@ pid_t preloaded_by = -1;
 pid_t hooked_by = -1;
 std::atomic<std::int64_t>* births = nullptr;  // forks of the server, and of its jobs
 int port = 0;
+int early_lock = -1;
+std::atomic<int>* exits = nullptr;  // shared with all children
 
 // The one descriptor beside stdio that a job's process has.
 int job_socket() {
@@ -280,6 +284,32 @@ void close_early_listener() {
   if (listener >= 0) close(listener);
   listener = -1;
 }
+
+void take_early_lock() {
+  early_lock = memfd_create("early-lock", MFD_CLOEXEC);
+  if (early_lock < 0 || flock(early_lock, LOCK_EX) != 0) {
+    std::perror("lock");
+    std::exit(1);
+  }
+}
+
+bool retake_early_lock() {
+  const std::string path = "/proc/self/fd/" + std::to_string(early_lock);
+  const int again = open(path.c_str(), O_RDWR | O_CLOEXEC);
+  if (again < 0 || flock(again, LOCK_EX | LOCK_NB) == 0) return false;  // nobody held it
+  close(std::exchange(early_lock, again));
+  return flock(early_lock, LOCK_EX | LOCK_NB) == 0;
+}
+
+void count_exits() {
+  void* const shared = mmap(nullptr, sizeof *exits, PROT_READ | PROT_WRITE,
+                            MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (shared == MAP_FAILED) std::exit(1);
+  exits = new (shared) std::atomic<int>(0);
+  std::atexit([] { ++*exits; });
+  std::at_quick_exit([] { ++*exits; });
+}
+std::atomic<int>& counted_exits() { return *exits; }
 
 std::mutex& shared_mutex() {
   static std::mutex mutex;

@@ -1,6 +1,7 @@
 // A host of its own, for what needs a fresh process: process_host MODE. Prints one line
 // of JSON for the test that started it.
 #include <carrel/process.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -27,6 +28,7 @@ using carrel::Handlers;
 using carrel::Json;
 using carrel::test::eventually;
 using carrel::test::Host;
+using carrel::test::parent_of;
 
 const carrel::LogFn kQuiet = [](carrel::LogLevel, std::string_view) {};
 
@@ -52,19 +54,6 @@ std::string class_of(const carrel::Outcome& outcome) {
 
 pid_t server_of(Host& host) {
   return static_cast<pid_t>(std::stol(host.run("parent").result));
-}
-
-pid_t parent_of(pid_t pid) {
-  char name[64];
-  std::snprintf(name, sizeof name, "/proc/%d/status", pid);
-  std::FILE* file = std::fopen(name, "r");
-  char line[256];
-  int parent = 0;
-  while (file != nullptr && std::fgets(line, sizeof line, file) != nullptr) {
-    if (std::sscanf(line, "PPid: %d", &parent) == 1) break;
-  }
-  if (file != nullptr) std::fclose(file);
-  return parent;
 }
 
 class OtherThread {
@@ -229,6 +218,29 @@ int out_of_processes() {
   return 0;
 }
 
+// Where the first process of its namespace has ended, the kernel has no memory for more.
+int out_of_memory() {
+  const auto made = carrel::prefork([](Handlers& h) {
+    carrel::test::add_handlers(h);
+    h.preload([] {
+      if (unshare(CLONE_NEWUSER | CLONE_NEWPID) != 0) throw std::runtime_error("cannot");
+      const pid_t first = fork();
+      if (first == 0) _exit(0);
+      waitpid(first, nullptr, 0);
+    });
+  });
+  if (!made) {
+    tell("cannot");
+    return 0;
+  }
+  Host fork("fork", {}, 0);
+  Host exec("exec", {carrel::test::program("program", {"/bin/true"})});
+  const auto forked = fork.run("nothing");
+  const auto spawned = exec.run("program");
+  tell({class_of(forked), forked.error.native, class_of(spawned), spawned.error.native});
+  return 0;
+}
+
 // As a host that grew under `ulimit -v`, and one that has room.
 int short_of_address_space() {
   const auto bound = [](std::uint64_t room) {
@@ -302,6 +314,7 @@ int main(int argc, char** argv) {
       {"prints", prints},
       {"hears_sigchld", hears_sigchld},
       {"out_of_processes", out_of_processes},
+      {"out_of_memory", out_of_memory},
       {"short_of_address_space", short_of_address_space},
       {"lost", lost_by_fork},
       {"hook_lost", lost_by_hook},

@@ -1,6 +1,7 @@
 // Runs as root, and again as an ordinary user: --as-user gives up being root first. The
 // server is forked before there is any thread, as a host would. It inherits what a
-// careless host has by then: SIGTERM blocked, SIGINT ignored, a socket that listens.
+// careless host has by then: SIGTERM blocked, SIGINT ignored, a socket that listens, a
+// lock, exit functions.
 #include <carrel/process.h>
 #include <gtest/gtest.h>
 
@@ -26,6 +27,8 @@ int main(int argc, char** argv) {
   pthread_sigmask(SIG_BLOCK, &term, &before);
   std::signal(SIGINT, SIG_IGN);
   carrel::test::open_early_listener();
+  carrel::test::take_early_lock();
+  carrel::test::count_exits();
   const auto made = carrel::prefork([](carrel::Handlers& handlers) {
     carrel::test::add_handlers(handlers);
     carrel::test::add_hooks(handlers);

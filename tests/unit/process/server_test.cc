@@ -143,6 +143,12 @@ TEST_F(ServerTest, Case29_NoProcessLeft_ResourceError) {
             (Json{"resource_error", EAGAIN, "resource_error", EAGAIN, "ok"}));
 }
 
+TEST_F(ServerTest, Case29_NoMemoryForAProcess_ResourceError) {
+  const Json words = words_of("out_of_memory");
+  if (words == "cannot") GTEST_SKIP() << "user_namespaces: they are off here";
+  EXPECT_EQ(words, (Json{"resource_error", ENOMEM, "resource_error", ENOMEM}));
+}
+
 TEST_F(ServerTest, Case30_ServerKilled_WorkerLostAndRestarted) {
   const Json words = words_of("lost");
   EXPECT_EQ(words.at(0), "worker_lost");

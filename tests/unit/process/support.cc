@@ -161,6 +161,15 @@ std::vector<pid_t> children_of(pid_t pid) {
   return children;
 }
 
+pid_t parent_of(pid_t pid) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/status");
+  pid_t parent = 0;
+  for (std::string word; file >> word;) {
+    if (word == "PPid:" && file >> parent) break;
+  }
+  return parent;
+}
+
 bool exists(pid_t pid) {
   std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
   std::string text;

@@ -79,6 +79,7 @@ bool eventually(const std::function<bool()>& holds);
 std::size_t open_descriptors(pid_t pid);
 std::size_t threads_of(pid_t pid);
 std::vector<pid_t> children_of(pid_t pid);
+pid_t parent_of(pid_t pid);  // 0: not known
 bool exists(pid_t pid);  // one that ended but was not reaped does not count
 std::uint64_t resident_bytes_of(pid_t pid);
 // What this process has in use. With a sanitizer, what is allocated: it keeps what was

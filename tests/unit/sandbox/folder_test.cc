@@ -40,19 +40,6 @@ class SandboxFolder : public SandboxTest {
   std::filesystem::path folder_;
 };
 
-TEST_F(SandboxFolder, FilesGoInAndComeOut) {
-  REQUIRE_SANDBOX(profile);
-  profile.files_in = "files";
-  profile.files_out = {"out/sum.txt", "missing", "raw"};
-  const Outcome out = run(
-      {"sh", "-c", "mkdir out; cat a.txt sub/b.txt > out/sum.txt; cp raw.in raw; echo 7"},
-      R"({"files": {"a.txt": "one ", "sub/b.txt": "two", "raw.in": {"base64": "//4A"}}})");
-  ASSERT_EQ(out.klass, OutcomeClass::kOk) << out.error.message << out.stderr_tail;
-  EXPECT_EQ(Json::parse(out.result),
-            Json::parse(R"({"output": 7, "files": {"out/sum.txt": "one two",
-                            "raw": {"base64": "//4A"}}})"));
-}
-
 TEST_F(SandboxFolder, Case66_NamesThatLeadOut_Refused) {
   REQUIRE_SANDBOX(profile);
   profile.files_in = "files";
@@ -65,42 +52,6 @@ TEST_F(SandboxFolder, Case66_NamesThatLeadOut_Refused) {
       EXPECT_NE(std::string(e.what()).find("leads out"), std::string::npos) << e.what();
     }
   }
-}
-
-TEST_F(SandboxFolder, Case66_FolderWithSymlinkOrFifo_Refused) {
-  REQUIRE_SANDBOX(profile);
-  profile.files_out = {"out.txt"};
-  for (const char* what : {"link", "pipe"}) {
-    const Outcome out = hostile_run("mess", {what});
-    EXPECT_EQ(out.klass, OutcomeClass::kFailed) << what << out.result;
-    EXPECT_EQ(out.result, "");
-  }
-  EXPECT_EQ(Json::parse(hostile_run("mess", {"file"}).result)["files"]["out.txt"],
-            "made\n");
-  EXPECT_EQ(Json::parse(hostile_run("mess", {"binary"}).result)["files"]["out.txt"],
-            (Json{{"base64", "//4A"}}));
-  profile.files_out = {"out/passwd"};
-  EXPECT_EQ(hostile_run("mess", {"folder_link"}).klass, OutcomeClass::kFailed);
-}
-
-TEST_F(SandboxFolder, FilesPastTheResultLimit_OutputLimit) {
-  REQUIRE_SANDBOX(profile);
-  profile.files_out = {"large"};
-  limits.result_bytes = 100'000;
-  const Outcome out = run({"sh", "-c", "head -c 200000 /dev/zero > large"});
-  EXPECT_EQ(out.klass, OutcomeClass::kOutputLimit) << out.error.message;
-  EXPECT_EQ(out.error.code, Code::kTooLarge);
-}
-
-TEST_F(SandboxFolder, Case66_DeepOrMode000_Cleaned) {
-  const auto temporary = folder_ / "tmp";
-  std::filesystem::create_directory(temporary);
-  chmod(temporary.c_str(), 0777);
-  profile.tmpfs_files = 0;
-  REQUIRE_SANDBOX(profile);
-  const Outcome out = hostile_run("mess", {"deep"});
-  EXPECT_EQ(out.klass, OutcomeClass::kOk) << out.error.message << out.exit_code;
-  expect_control_job();
 }
 
 TEST_F(SandboxFolder, Case60_MissingNotExecutableGarbageEmptyBadInterpreterDirectory) {
@@ -137,11 +88,11 @@ TEST_F(SandboxFolder, Case62_LongArgumentOrEnvironment_E2BIG) {
 TEST_F(SandboxFolder, Case63_AddressSpaceOneMB_SignaledNotSpawnError) {
   REQUIRE_SANDBOX(profile);
   profile.address_space = 1U << 20;
-  const Outcome out = run({"/bin/true"});
-  // Killed by the kernel, or by its own loader: it was started, and had no room.
-  EXPECT_TRUE(out.klass == OutcomeClass::kSignaled ||
-              out.klass == OutcomeClass::kExitNonzero)
-      << to_string(out.klass) << ": " << out.error.message;
+  const Outcome out = hostile_run("large_data");
+  EXPECT_EQ(out.klass, OutcomeClass::kSignaled) << out.error.message;
+  EXPECT_EQ(out.signal, SIGSEGV);
+  // A small one is loaded, and then its own loader has no room for its libraries.
+  EXPECT_EQ(run({"/bin/true"}).klass, OutcomeClass::kExitNonzero);
 }
 
 TEST_F(SandboxFolder, Case64_LargeInputReadOrIgnored_NoGrowthInTheHost) {

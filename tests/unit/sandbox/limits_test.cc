@@ -95,39 +95,6 @@ TEST_F(SandboxLimits, Case42_Files_EMFILE) {
   EXPECT_EQ(opened.error, "EMFILE");
 }
 
-TEST_F(SandboxLimits, Case43_SpinAlsoIgnoringSIGXCPU_CpuTimeout) {
-  REQUIRE_SANDBOX(profile);
-  profile.cpu_time = std::chrono::seconds(1);
-  const Outcome out = hostile_run("spin");
-  EXPECT_EQ(out.klass, OutcomeClass::kCpuTimeout) << out.error.message;
-  EXPECT_EQ(out.signal, SIGXCPU);
-  EXPECT_GE(out.usage.cpu, std::chrono::milliseconds(500));
-  const Outcome deaf = hostile_run("spin", {"ignore"});
-  EXPECT_EQ(deaf.klass, OutcomeClass::kCpuTimeout) << deaf.error.message;
-  EXPECT_EQ(deaf.signal, SIGKILL);
-  expect_control_job();
-}
-
-TEST_F(SandboxLimits, Case44_ForkRelayBurner_CpuTimeout) {
-  REQUIRE_SANDBOX(profile);
-  profile.cpu_time = std::chrono::seconds(1);
-  const Outcome out = hostile_run("relay");
-  EXPECT_EQ(out.klass, OutcomeClass::kCpuTimeout) << out.error.message;
-  EXPECT_GE(out.usage.cpu, std::chrono::milliseconds(500));
-  EXPECT_LT(out.usage.cpu, std::chrono::seconds(5));
-  expect_control_job();
-}
-
-// Each of them within its own limit, side by side.
-TEST_F(SandboxLimits, ManyBurnersAtOnce_CpuTimeoutOfAllTogether) {
-  REQUIRE_SANDBOX(profile);
-  profile.cpu_time = std::chrono::seconds(1);
-  const Outcome out =
-      run({"sh", "-c", "for i in 1 2 3 4 5 6 7 8; do /hostile/spin & done; wait"});
-  EXPECT_EQ(out.klass, OutcomeClass::kCpuTimeout) << out.error.message;
-  EXPECT_LT(out.usage.cpu, std::chrono::seconds(4));
-}
-
 TEST_F(SandboxLimits, Case45_StdoutOrStderrFlood_OutputLimit) {
   REQUIRE_SANDBOX(profile);
   profile.stderr_limit = 1U << 20;

@@ -28,6 +28,14 @@ TEST_F(SandboxMachine, Case67_ProcMasked_SandboxUnavailable) {
                           HasSubstr("allow_missing")));
 }
 
+// Not the host's: that would be seen, and written to.
+TEST_F(SandboxMachine, Case67_ProcMaskedAndMayBeMissing_AnEmptyFolder) {
+  OtherHost host("without-proc");
+  const std::string said = host.read_line();
+  if (said == "cannot") GTEST_SKIP() << "user_namespaces: they are off here";
+  EXPECT_EQ(said, R"("0\n1")");
+}
+
 TEST_F(SandboxMachine, AMountThatIsNotThereIsNamed) {
   REQUIRE_SANDBOX(profile);
   profile.mounts.push_back({"/no/such/folder", "/data", true});

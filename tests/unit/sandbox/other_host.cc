@@ -94,6 +94,29 @@ int play_lacking(int more, void (*spoil)()) {
   return 0;
 }
 
+void mask_proc() {
+  mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
+  mount("tmpfs", "/proc/sys", "tmpfs", 0, nullptr);
+}
+
+int play_without_proc() {
+  if (!own_user_namespace(CLONE_NEWNS)) {
+    std::printf("cannot\n");
+    return 0;
+  }
+  mask_proc();
+  if (!prefork(add_handlers)) return 1;
+  KindSpec kind = program("program", {"/bin/sh", "-c",
+                                      "ls -A /proc | wc -l; touch /proc/file 2>&1 "
+                                      ">/dev/null | grep -c Read-only"});
+  kind.sandbox.emplace();
+  kind.sandbox->allow_missing = {"proc"};
+  Host host("exec", {kind});
+  const Outcome out = host.run("program");
+  std::printf("%s%s\n", out.result.c_str(), out.error.message.c_str());
+  return 0;
+}
+
 }  // namespace
 
 int play_host(const std::string& mode) {
@@ -104,12 +127,8 @@ int play_host(const std::string& mode) {
   if (mode == "no-namespaces") {
     return play_lacking(0, [] { write_to("/proc/sys/user/max_user_namespaces", "0"); });
   }
-  if (mode == "masked-proc") {
-    return play_lacking(CLONE_NEWNS, [] {
-      mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
-      mount("tmpfs", "/proc/sys", "tmpfs", 0, nullptr);
-    });
-  }
+  if (mode == "masked-proc") return play_lacking(CLONE_NEWNS, mask_proc);
+  if (mode == "without-proc") return play_without_proc();
   return 2;
 }
 

@@ -14,6 +14,7 @@ class OtherHost {
  public:
   // "bomb": runs one, prints "lit" and the process server's number. "no-namespaces",
   // "masked-proc": makes an engine where that is so, and prints how it went.
+  // "without-proc": what a program there finds in /proc, if that may be missing.
   // "full:GROUP": a job in a group below that, prints "ready", and when it is told to
   // go on closes its engine and ends at once. "restricted": the same, without a group,
   // and the job leaves many files.

@@ -1,0 +1,197 @@
+// What holds in every tier: with a root of its own, and among the host's files.
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <filesystem>
+
+#include "sandbox_test.h"
+
+namespace carrel::test {
+namespace {
+
+class SandboxTiers : public SandboxTest, public testing::WithParamInterface<SandboxTier> {
+ protected:
+  void SetUp() override {
+    SandboxTest::SetUp();
+    if (restricted()) restrict_profile();
+  }
+  static bool restricted() { return GetParam() == SandboxTier::kRestricted; }
+};
+
+INSTANTIATE_TEST_SUITE_P(Each, SandboxTiers,
+                         testing::Values(SandboxTier::kStandard,
+                                         SandboxTier::kRestricted),
+                         [](const auto& tier) {
+                           return tier.param == SandboxTier::kRestricted ? "restricted"
+                                                                         : "standard";
+                         });
+
+TEST_P(SandboxTiers, FilesGoInAndComeOut) {
+  REQUIRE_SANDBOX(profile);
+  profile.files_in = "files";
+  profile.files_out = {"out/sum.txt", "missing", "raw"};
+  const Outcome out = run(
+      {"sh", "-c",
+       "pwd >&2; mkdir out; cat a.txt sub/b.txt > out/sum.txt; cp raw.in raw; echo 7"},
+      R"({"files": {"a.txt": "one ", "sub/b.txt": "two", "raw.in": {"base64": "//4A"}}})");
+  ASSERT_EQ(out.klass, OutcomeClass::kOk) << out.error.message << out.stderr_tail;
+  EXPECT_EQ(Json::parse(out.result),
+            Json::parse(R"({"output": 7, "files": {"out/sum.txt": "one two",
+                            "raw": {"base64": "//4A"}}})"));
+  const std::string folder = out.stderr_tail.substr(0, out.stderr_tail.find('\n'));
+  EXPECT_TRUE(eventually([&] { return !std::filesystem::exists(folder); })) << folder;
+}
+
+TEST_P(SandboxTiers, Case66_FolderWithSymlinkOrFifo_Refused) {
+  REQUIRE_SANDBOX(profile);
+  profile.files_out = {"out.txt"};
+  for (const char* what : {"link", "pipe"}) {
+    const Outcome out = hostile_run("mess", {what});
+    EXPECT_EQ(out.klass, OutcomeClass::kFailed) << what << out.result;
+    EXPECT_EQ(out.result, "");
+  }
+  EXPECT_EQ(Json::parse(hostile_run("mess", {"file"}).result)["files"]["out.txt"],
+            "made\n");
+  EXPECT_EQ(Json::parse(hostile_run("mess", {"binary"}).result)["files"]["out.txt"],
+            (Json{{"base64", "//4A"}}));
+  profile.files_out = {"out/passwd"};
+  EXPECT_EQ(hostile_run("mess", {"folder_link"}).klass, OutcomeClass::kFailed);
+}
+
+TEST_P(SandboxTiers, FilesPastTheResultLimit_OutputLimit) {
+  REQUIRE_SANDBOX(profile);
+  profile.files_out = {"large"};
+  limits.result_bytes = 100'000;
+  const Outcome out = run({"sh", "-c", "head -c 200000 /dev/zero > large"});
+  EXPECT_EQ(out.klass, OutcomeClass::kOutputLimit) << out.error.message;
+  EXPECT_EQ(out.error.code, Code::kTooLarge);
+}
+
+// Of another job of the same room too, nothing is found.
+TEST_P(SandboxTiers, Case66_DeepOrMode000_Cleaned) {
+  profile.tmpfs_files = 0;
+  REQUIRE_SANDBOX(profile);
+  const std::string script = "pwd >&2; ls -A >&2; exec " + program_path("mess") + " deep";
+  for (const Outcome& out : run_twice({"sh", "-c", script})) {
+    ASSERT_EQ(out.klass, OutcomeClass::kOk) << out.error.message << out.exit_code;
+    const std::string folder = out.stderr_tail.substr(0, out.stderr_tail.find('\n'));
+    EXPECT_EQ(out.stderr_tail, folder + "\n") << "it was not empty";
+    EXPECT_FALSE(std::filesystem::exists(folder)) << folder;
+  }
+}
+
+TEST_P(SandboxTiers, Case43_SpinAlsoIgnoringSIGXCPU_CpuTimeout) {
+  REQUIRE_SANDBOX(profile);
+  profile.cpu_time = std::chrono::seconds(1);
+  const Outcome out = hostile_run("spin");
+  EXPECT_EQ(out.klass, OutcomeClass::kCpuTimeout) << out.error.message;
+  EXPECT_EQ(out.signal, SIGXCPU);
+  EXPECT_GE(out.usage.cpu, std::chrono::milliseconds(500));
+  const Outcome deaf = hostile_run("spin", {"ignore"});
+  EXPECT_EQ(deaf.klass, OutcomeClass::kCpuTimeout) << deaf.error.message;
+  EXPECT_EQ(deaf.signal, SIGKILL);
+  expect_control_job();
+}
+
+TEST_P(SandboxTiers, Case44_ForkRelayBurner_CpuTimeout) {
+  REQUIRE_SANDBOX(profile);
+  profile.cpu_time = std::chrono::seconds(1);
+  // In "waited", who started them knows what they used.
+  for (const char* how : {"orphaned", "waited"}) {
+    const Outcome out = hostile_run("relay", {how});
+    EXPECT_EQ(out.klass, OutcomeClass::kCpuTimeout) << how << out.error.message;
+    EXPECT_GE(out.usage.cpu, std::chrono::milliseconds(500));
+    EXPECT_LT(out.usage.cpu, std::chrono::seconds(5));
+  }
+  expect_control_job();
+}
+
+// Each of them within its own limit, side by side.
+TEST_P(SandboxTiers, ManyBurnersAtOnce_CpuTimeoutOfAllTogether) {
+  REQUIRE_SANDBOX(profile);
+  profile.cpu_time = std::chrono::seconds(1);
+  const Outcome out =
+      run({"sh", "-c",
+           "for i in 1 2 3 4 5 6 7 8; do " + program_path("spin") + " & done; wait"});
+  EXPECT_EQ(out.klass, OutcomeClass::kCpuTimeout) << out.error.message;
+  EXPECT_LT(out.usage.cpu, std::chrono::seconds(4));
+}
+
+TEST_P(SandboxTiers, Case46_ClosesItsDescriptorsAndRunsOn_WallTimeout) {
+  REQUIRE_SANDBOX(profile);
+  const pid_t server = server_pid();
+  const auto job = start({program_path("close_stdio")});
+  ASSERT_TRUE(eventually([server] {
+    const auto programs = programs_below(server);
+    const auto all_closed = [](pid_t pid) {
+      const auto files = "/proc/" + std::to_string(pid) + "/fd";
+      return access(files.c_str(), R_OK) == 0 && open_descriptors(pid) == 0;
+    };
+    return programs.size() == 1 && all_closed(programs[0]);
+  }));
+  EXPECT_FALSE(job.sink->ended()) << "the end of its pipes is not its end";
+  job.run->request_stop(StopReason::kTimeout);
+  job.run->kill();
+  EXPECT_EQ(job.sink->wait().klass, OutcomeClass::kWallTimeout);
+  expect_control_job();
+}
+
+TEST_P(SandboxTiers, Case47_IgnoresEverything_KilledAfterTheGrace) {
+  REQUIRE_SANDBOX(profile);
+  const auto job = start({program_path("ignore_all")});
+  job.sink->wait_until([](const Recorder& r) { return r.logged("ready"); });
+  job.run->request_stop(StopReason::kTimeout);
+  job.run->terminate();
+  EXPECT_FALSE(job.sink->ended());
+  job.run->kill();
+  const Outcome out = job.sink->wait();
+  EXPECT_EQ(out.klass, OutcomeClass::kWallTimeout);
+  EXPECT_EQ(out.signal, SIGKILL);
+  expect_control_job();
+}
+
+// While its room lives, whose end would take them along.
+TEST_P(SandboxTiers, Case48_GrandchildOrDaemon_DeadAtOnce) {
+  REQUIRE_SANDBOX(profile);
+  const pid_t server = server_pid();
+  for (const char* how : {"group", "session", "zombie"}) {
+    const Outcome out = hostile_run("grandchild", {how});
+    EXPECT_TRUE(programs_below(server).empty()) << how;
+    EXPECT_EQ(out.klass, OutcomeClass::kOk) << out.error.message;
+    EXPECT_EQ(out.result, "\"left\"");
+    EXPECT_TRUE(out.leftover_killed) << how;
+  }
+  EXPECT_FALSE(hostile_run("count_input").leftover_killed);
+}
+
+TEST_P(SandboxTiers, Case50_VsockNetlinkIoUring_Refused) {
+  REQUIRE_SANDBOX(profile);
+  EXPECT_EQ(text_of(hostile_run("families")),
+            "EAFNOSUPPORT EAFNOSUPPORT EAFNOSUPPORT EAFNOSUPPORT ENOSYS");
+}
+
+TEST_P(SandboxTiers, Case59_TtyRealTimePriority_Refused) {
+  REQUIRE_SANDBOX(profile);
+  const auto all = answers(text_of(hostile_run("privileges")));
+  EXPECT_EQ(all.at("tty"), restricted() ? "EACCES" : "ENOENT");
+  EXPECT_EQ(all.at("fifo"), "EPERM");
+  EXPECT_EQ(all.at("nice"), "EACCES");
+  EXPECT_EQ(all.at("limit"), "EPERM");
+}
+
+TEST_P(SandboxTiers, Case65_StackOverflowAbort_SignaledNoCore) {
+  REQUIRE_SANDBOX(profile);
+  profile.files_out = {"core"};
+  const Outcome overflow = hostile_run("overflow");
+  EXPECT_EQ(overflow.klass, OutcomeClass::kSignaled);
+  EXPECT_EQ(overflow.signal, SIGSEGV);
+  const Outcome aborted = hostile_run("abort");
+  EXPECT_EQ(aborted.klass, OutcomeClass::kSignaled);
+  EXPECT_EQ(aborted.signal, SIGABRT);
+  const Outcome here = run({"sh", "-c", program_path("abort") + "; ls -A"});
+  EXPECT_EQ(Json::parse(here.result)["output"], Json()) << here.result;
+}
+
+}  // namespace
+}  // namespace carrel::test
