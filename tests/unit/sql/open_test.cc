@@ -147,9 +147,24 @@ TEST(SqliteOpen, ANewerSchemaNamesBothVersions) {
   run_sql(file, "INSERT INTO carrel_schema VALUES (4711, 0)");
   expect_refused(
       file, Code::kUnsupported,
-      AllOf(HasSubstr(file), HasSubstr("version 4711"), HasSubstr("versions up to 5")));
+      AllOf(HasSubstr(file), HasSubstr("version 4711"), HasSubstr("versions up to 6")));
   run_sql(file, "DELETE FROM carrel_schema WHERE version = 4711");
   EXPECT_TRUE(open_url(file).has_value()) << "nothing was changed by the refusal";
+}
+
+TEST(SqliteOpen, AnOlderSchemaIsBroughtForward) {
+  const TemporaryDirectory place;
+  const std::string file = place.file("jobs.db");
+  ASSERT_TRUE(open_url(file).has_value());
+  const char* const indexes =
+      "SELECT count(*) FROM sqlite_schema WHERE name IN"
+      " ('carrel_limits_available', 'carrel_rates_available')";
+  run_sql(file,
+          "DELETE FROM carrel_schema WHERE version = 6;"
+          "DROP INDEX carrel_limits_available; DROP INDEX carrel_rates_available");
+  EXPECT_THAT(run_sql(file, indexes), testing::ElementsAre("0"));
+  ASSERT_TRUE(open_url(file).has_value());
+  EXPECT_THAT(run_sql(file, indexes), testing::ElementsAre("2"));
 }
 
 TEST(SqliteOpen, AHostsOwnTablesAreLeftAlone) {
