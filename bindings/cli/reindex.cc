@@ -24,8 +24,9 @@ int reindex(const Global& global) {
   auto done = (**reindex)(*url);
   if (!done) return failed(done.error());
   if (global.json) {
-    print_json(
-        {{"bytes_before", done->bytes_before}, {"bytes_after", done->bytes_after}});
+    print_json({{"bytes_before", done->bytes_before},
+                {"bytes_after", done->bytes_after},
+                {"how", done->how}});
     return kOk;
   }
   std::printf("%s: %s bytes before, %s after; by %s\n", url->redacted().c_str(),

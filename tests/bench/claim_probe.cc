@@ -34,6 +34,7 @@ struct Sizes {
   std::size_t held = 0;      // jobs that wait for one key
   std::size_t keys = 0;      // the claimed jobs have limits, by so many keys
   std::size_t past = 0;      // jobs with a limit and a rate that have ended before
+  bool wait = false;         // for a line of input, between filling and claiming
 };
 
 // What is left of a database's difference: how it is filled fast. The jobs look as the
@@ -122,6 +123,7 @@ void fill(const Database& db, const Sizes& sizes) {
         std::string(kFirstId) + " + i, 2, 'default', 'noop', 0, 25, " + db.now + ", " +
         db.now + ", 0, 'null' FROM " + db.numbers(sizes.waiting));
   }
+  for (const std::string& sql : db.then) db.run(sql);
 }
 
 void insert(carrel::Store& store, std::size_t jobs,
@@ -211,6 +213,9 @@ double compare(const Database& ours, const Database& empty, const Sizes& sizes) 
   for (Side* side : {&a, &b}) {
     insert(side->engine.store(), sizes.claims + kWarm, [](std::size_t, auto&) {});
   }
+  for (const Database* db : {&ours, &empty}) {
+    for (const std::string& sql : db->then) db->run(sql);
+  }
   for (std::size_t i = 0; i < sizes.claims + kWarm; ++i) {
     if (i == kWarm) {
       a.claims.took();
@@ -241,6 +246,10 @@ double measure(const Database& db, const Sizes& sizes, bool rate) {
     job.limit = carrel::Limit{"key-" + std::to_string(i % sizes.keys), 1000};
   });
   fill(db, sizes);
+  if (sizes.wait) {
+    std::fprintf(stderr, "filled\n");
+    std::getchar();
+  }
   for (std::size_t i = 0; i < kWarm; ++i) {
     if (claims.claim(sizes.batch) > 0) claims.finish();
   }
@@ -317,6 +326,8 @@ int main(int argc, char** argv) {
   app.add_option("--held", sizes.held);
   app.add_option("--keys", sizes.keys);
   app.add_option("--past", sizes.past);
+  app.add_flag("--wait", sizes.wait,
+               "When the store is filled, wait for a line of input to begin");
   app.add_option("--scratch", scratch)->required();
   CLI11_PARSE(app, argc, argv);
   try {

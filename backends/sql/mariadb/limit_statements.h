@@ -5,7 +5,10 @@
 namespace carrel::sql::mariadb {
 
 inline constexpr const char* kAnyLimits = R"sql(
-SELECT EXISTS (SELECT 1 FROM carrel_limits), EXISTS (SELECT 1 FROM carrel_rates))sql";
+SELECT EXISTS (SELECT 1 FROM carrel_limits FORCE INDEX (carrel_limits_available)
+                WHERE state = 2),
+       EXISTS (SELECT 1 FROM carrel_rates FORCE INDEX (carrel_rates_available)
+                WHERE state = 2))sql";
 
 inline constexpr const char* kLimitKeys = R"sql(
 SELECT STRAIGHT_JOIN l.job, l.limit_key, 0

@@ -17,13 +17,18 @@ std::uint64_t size_of(PostgresSession& session) {
   return bytes;
 }
 
-// A rebuild that was cut off leaves half an index, which every write goes on to keep.
+// A rebuild that was cut off leaves half an index, which every write goes on to keep; of
+// what a table keeps beside its rows (TOAST), too.
 void drop_half_built(PostgresSession& session) {
   const char* const find =
       "SELECT c.oid::regclass FROM pg_catalog.pg_class AS c"
       "  JOIN pg_catalog.pg_index AS i ON i.indexrelid = c.oid"
-      " WHERE NOT i.indisvalid AND c.relname ~ '^carrel_.*_cc(new|old)[0-9]*$'"
-      "   AND pg_table_is_visible(c.oid)";
+      " WHERE NOT i.indisvalid AND c.relname ~ '_cc(new|old)[0-9]*$'"
+      "   AND i.indrelid IN (SELECT unnest(ARRAY[t.oid, t.reltoastrelid])"
+      "                        FROM pg_catalog.pg_class AS t"
+      "                       WHERE t.relname ~ '^carrel_' AND t.relkind = 'r'"
+      "                         AND pg_table_is_visible(t.oid))"
+      " LIMIT 1";
   for (std::string index; !(index = session.execute(find)).empty();) {
     session.execute(("DROP INDEX CONCURRENTLY " + index).c_str());
   }

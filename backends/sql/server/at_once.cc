@@ -133,6 +133,10 @@ std::optional<Writer::Taken> Writer::take_at_once(const Demand& demand,
     committing_ = false;
     return std::nullopt;
   }
+  if (taken.jobs.empty() && t.limits.look()) {  // what else there is takes more
+    committing_ = false;
+    return std::nullopt;
+  }
   t.limits.claimed_plain(taken.jobs);
   if (taken.jobs.size() == most) {
     taken.leftover.push_back({taken.jobs[0].queue, taken.jobs[0].kind});  // perhaps

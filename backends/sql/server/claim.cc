@@ -38,7 +38,7 @@ Claimed Writer::claimed_row() {
   c.attempt = static_cast<std::uint16_t>(t.attempt);
   c.max_attempts = static_cast<std::uint16_t>(t.max_attempts);
   c.crashes = static_cast<std::uint16_t>(t.crashes);
-  if (t.limits.any()) t.run_ats[c.lease.id] = t.run_at;
+  if (t.limits.said_any()) t.run_ats[c.lease.id] = t.run_at;
   return c;
 }
 
@@ -236,9 +236,10 @@ std::vector<ClaimAnswer> Writer::claim(std::span<const Ticket> tickets,
   auto& queues = tables_->queues;
   std::vector<JobId> asked = ids;
   if (queues.any()) limits.lock_queues(queues.all());
-  if (limits.any()) limits.know(ids);
+  const bool limited = limits.any();
+  if (limited) limits.know(ids);
   if (queues.any()) asked = queues.admit(ids, tables_->rows_of.lock(ids));
-  if (limits.any()) {
+  if (limited) {
     grant(claim_limited(claiming, limits.admit(asked).admitted));
     settle();
   }
@@ -249,6 +250,8 @@ std::vector<ClaimAnswer> Writer::claim(std::span<const Ticket> tickets,
   for (const JobId id : ids) {
     if (!granted.contains(id)) refused.push_back(id);
   }
+  // One that has a limit may be among them: all of it again, now that this is known.
+  if (!limited && !refused.empty() && limits.look()) throw Conflict{};
   auto rows = tables_->rows_of.lock(refused);
   std::vector<ClaimAnswer> answers;
   answers.reserve(ids.size());
@@ -274,8 +277,7 @@ std::vector<ClaimAnswer> Writer::claim(std::span<const Ticket> tickets,
 
 Writer::Taken Writer::take(const Demand& demand, std::string_view worker,
                            std::uint64_t claim_number, Duration lease) {
-  Taken taken;
-  if (demand.kinds.empty() || demand.max == 0) return taken;
+  if (demand.kinds.empty() || demand.max == 0) return {};
   const std::size_t max = std::min<std::size_t>(demand.max, 1U << 20);
   QueueRooms rooms(demand);
   if (auto& queues = tables_->queues; queues.any()) {
@@ -284,8 +286,19 @@ Writer::Taken Writer::take(const Demand& demand, std::string_view worker,
     queues.narrow(rooms, limited);
   }
   if (tables_->limits.any()) {
+    return take_with_limits({worker, claim_number, lease}, demand, max, rooms);
+  }
+  Taken taken = take_plain({worker, claim_number, lease}, demand, max, rooms);
+  if (taken.jobs.empty() && tables_->limits.look()) {
     return take_with_limits({worker, claim_number, lease}, demand, max, std::move(rooms));
   }
+  return taken;
+}
+
+// Of jobs without limits and rates.
+Writer::Taken Writer::take_plain(const Claiming& claiming, const Demand& demand,
+                                 std::size_t max, QueueRooms rooms) {
+  Taken taken;
   std::vector<std::pair<Lane, std::size_t>> shares;
   if (demand.queues.size() == 1 && demand.kinds.size() == 1) {
     // The one lane there may be: what is in it and whether it is paused, the claim sees.
@@ -309,7 +322,7 @@ Writer::Taken Writer::take(const Demand& demand, std::string_view worker,
     }
   }
   if (shares.empty()) return taken;
-  taken.jobs = claim_lanes({worker, claim_number, lease}, shares, true);
+  taken.jobs = claim_lanes(claiming, shares, true);
   if (demand.in_order) put_in_order(taken.jobs, demand);
   tables_->limits.claimed_plain(taken.jobs);
   if (shares.size() == 1 && taken.jobs.size() == shares[0].second) {

@@ -58,8 +58,10 @@ Writer::Choice Writer::choose(const Demand& demand, std::size_t max, QueueRooms 
                      lanes.size() - 1, true});
     }
   };
+  const std::size_t others = all.size();
   add(t.limited_lanes);
   if (t.limits.rates()) add(t.rated_lanes);
+  if (all.size() > others) t.limits.saw_some();
   std::sort(all.begin(), all.end());
   Choice choice;
   std::vector<std::size_t> take(lanes.size());

@@ -40,6 +40,7 @@ void Limits::begin(Time now, LimitsUse& limits_use, bool untouched) {
   use_ = &limits_use;
   at_ = now;
   looked_at_ = std::chrono::steady_clock::now();
+  said_any_ = made_ = false;
   untouched_ = untouched;
   held_.clear();
   busy_.clear();
@@ -54,18 +55,35 @@ void Limits::begin(Time now, LimitsUse& limits_use, bool untouched) {
   rates_.begin(now);
 }
 
-bool Limits::any() {
-  UsedLimits& used = use_->used;
-  if (used.any && used.rates) return true;
-  if (looked_at_ < use_->next_look) return used.any;
-  use_->next_look = looked_at_ + use_->poll;
-  any_.run();
-  if (is_limit_ != 0 || is_rate_ != 0) used.any = true;
-  if (is_rate_ != 0) used.rates = true;
-  return used.any;
+bool Limits::expects_some() const {
+  return looked_at_ < use_->looks_until || use_->used.made != use_->made;
 }
 
-bool Limits::none() const { return !use_->used.any && looked_at_ < use_->next_look; }
+bool Limits::any() {
+  if (looked_at_ >= use_->next_look) look();
+  return said_any_ = expects_some();
+}
+
+bool Limits::none() const { return !expects_some() && looked_at_ < use_->next_look; }
+
+bool Limits::look() {
+  use_->next_look = looked_at_ + use_->poll;
+  const std::uint64_t made = use_->used.made;
+  any_.run();
+  if (is_rate_ != 0) use_->used.rates = true;
+  if (is_limit_ != 0 || is_rate_ != 0 || made != use_->made) saw_some();
+  use_->made = made;
+  return is_limit_ != 0 || is_rate_ != 0;
+}
+
+void Limits::saw_some() {
+  constexpr int kPolls = 60;
+  use_->looks_until = looked_at_ + kPolls * use_->poll;
+}
+
+void Limits::committed() {
+  if (std::exchange(made_, false)) ++use_->used.made;
+}
 
 void Limits::claimed_plain(std::span<const Claimed> jobs) {
   constexpr std::size_t kMany = 1U << 16;  // some are finished elsewhere
@@ -274,9 +292,10 @@ void Limits::add(JobId id, const NewJob& job, State state, Time run_at) {
   if (job.rate) {
     rates_.add(id, *job.rate, lane_of(job), waits, run_at);
     if (waits) touched_rates_.insert(job.rate->key);
-    use_->used.any = use_->used.rates = true;
+    use_->used.rates = true;
   }
   if (!job.limit) return;
+  if (state == State::kAvailable) made_ = true;
   notes_.row()
       .add("job", to_column(id))
       .add_text("limit_key", job.limit->key)
@@ -293,7 +312,6 @@ void Limits::write_added() {
   if (notes_.empty()) return;
   rows_ = notes_.take();
   add_.run();
-  use_->used.any = true;
 }
 
 void Limits::note_limit(JobId id, std::optional<State> state,
@@ -325,7 +343,7 @@ void Limits::change(const StoredRow& row, const NewJob& job) {
   if (job.rate) {
     rates_.add(row.id, *job.rate, lane, false, row.run_at);
     rates_of_.emplace(row.id, job.rate->key);
-    use_->used.any = use_->used.rates = true;
+    use_->used.rates = true;
   }
   if (const auto known = keys_.find(row.id); known != keys_.end()) {
     touched_.insert(known->second);
@@ -343,7 +361,6 @@ void Limits::change(const StoredRow& row, const NewJob& job) {
       .add("running", job.limit->running);
   rows_ = rows.take();
   add_.run();
-  use_->used.any = true;
   keys_.emplace(row.id, job.limit->key);
 }
 
@@ -511,6 +528,7 @@ void Limits::let_go(const std::vector<JobId>& ids, const LimitedLane& lane,
   if (ids.empty()) return;
   ids_ = json_array(ids);
   free_.run();
+  made_ = true;
   for (const JobId id : ids) freed.push_back({id, lane.queue, lane.kind, lane.priority});
 }
 

@@ -4,9 +4,10 @@
 // A key's jobs stand in lanes of one queue, kind and priority each. In a lane only as
 // many are available as could run, were they alone; those behind them are pending, out of
 // the claim's way however many they are. What runs is counted over the rows of
-// carrel_jobs. Jobs without a limit have no row here. While nobody has one, claims ask
-// for that once a poll and finishes of what was claimed so not at all: until it is known
-// they see no job that has a limit.
+// carrel_jobs. Jobs without a limit have no row here. While no job that has one is
+// available, be they many that ended or wait, a claim looks for none and finishes of what
+// was claimed so ask for nothing. Whether there is one is asked once a poll, and by each
+// claim that finds nothing else; until it is known they are not seen.
 //
 // A job with a limit and a rate waits for one of them at a time, and has no place in the
 // other's line meanwhile: so it holds up none who waits for that alone. The rate comes
@@ -28,6 +29,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <set>
@@ -45,18 +47,24 @@
 
 namespace carrel::sql::server {
 
-// What a store's writers have seen of limits and rates: that somebody has one, or had.
+// What a store's writers tell each other of jobs with limits or rates.
 struct UsedLimits {
-  std::atomic<bool> any{false};
-  std::atomic<bool> rates{false};
+  // Commits that made one available. Whoever claims compares: one that comes while it
+  // looks is not lost.
+  std::atomic<std::uint64_t> made{0};
+  std::atomic<bool> rates{false};  // somebody has one, or had
 };
 
 // What outlives a session of what is known about limits.
 struct LimitsUse {
   UsedLimits& used;
   Duration poll;
-  std::chrono::steady_clock::time_point next_look;
-  std::unordered_set<JobId> plain;  // jobs that have none, and were claimed here
+  std::chrono::steady_clock::time_point next_look{};
+  // Those that come now and then keep their place among the others: after one was seen,
+  // claims look for more until then.
+  std::chrono::steady_clock::time_point looks_until{};
+  std::uint64_t made = 0;             // UsedLimits::made, before it was last looked
+  std::unordered_set<JobId> plain{};  // jobs that have none, and were claimed here
 };
 
 class Limits {
@@ -68,11 +76,16 @@ class Limits {
   void enter_operation();                // may wait
   void leave_operation();
   void locked_something();  // within an operation, before it has asked for slots
-  // There are jobs with limits or rates. A claim that hears too late of the first there
-  // ever was only does not see it.
+  // Jobs with limits or rates may be available, so far as is known; asks once a poll. A
+  // claim that hears too late of one only does not see it.
   bool any();
+  bool said_any() const { return said_any_; }  // the last any() of the transaction
+  bool look();                                 // asks now
   // There are none, so far as is known without asking.
   bool none() const;
+  void saw_some();  // of those that are available
+  // The transaction has made some available: to be told when it is committed.
+  void committed();
   bool rates() const { return use_->used.rates; }  // after any()
   void claimed_plain(std::span<const Claimed> jobs);
   // As know(), of jobs that ended; nothing is asked of those known to have no limit.
@@ -169,12 +182,16 @@ class Limits {
   void note_limit(JobId id, std::optional<State> state, std::optional<Time> run_at);
   bool is_rated(JobId id) const { return rates_of_.contains(id); }
 
+  bool expects_some() const;
+
   const bool counts_;  // else what it would count is of an old snapshot
   LimitsUse* use_ = nullptr;
+  bool said_any_ = false;
+  bool made_ = false;  // some are available by this transaction
   Time at_{};
   std::chrono::steady_clock::time_point looked_at_{};  // as the transaction began
-  bool untouched_ = false;  // the transaction holds no lock
-  int waits_ = 0;           // of the operation that comes first
+  bool untouched_ = false;                             // the transaction holds no lock
+  int waits_ = 0;  // of the operation that comes first
   std::set<int> held_;
   std::set<int> wanted_;  // by the operation that begins the next transaction
   std::set<int> busy_;

@@ -93,7 +93,7 @@ struct Statements {
   const char* running_by_queue;  // queue, how many
 
   // Limits; what they mean is in limits.h.
-  const char* any_limits;  // a row, if there is any
+  const char* any_limits;  // 1 if any job with a limit is available; with a rate
   const char* limit_keys;  // of :ids: job, key, 1 if it is a rate's, else 0
   const char* limit_keys_now = nullptr;  // likewise, where old_snapshots; locks
   const char* lock_slots;  // :ids

@@ -13,7 +13,7 @@ Writer::Writer(Driver& driver, const BackendOptions& options, Waiters& waiters,
       options_(options),
       waiters_(waiters),
       news_(news),
-      limits_use_{limits_used, options.poll, {}, {}},
+      limits_use_{limits_used, options.poll},
       connection_(driver) {}
 
 Writer::~Writer() = default;
@@ -101,6 +101,7 @@ void Writer::commit() {
 }
 
 void Writer::committed() noexcept {
+  tables_->limits.committed();
   if (!work_.empty()) waiters_.work(work_);
   if (!ended_.empty()) waiters_.ended(ended_);
   if (!work_.empty() || !ended_.empty()) news_.tell(work_, !ended_.empty());

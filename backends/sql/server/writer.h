@@ -163,6 +163,8 @@ class Writer final : public Transactor {
                                  int state);
   std::vector<Claimed> claim_limited(const Claiming& claiming,
                                      const std::vector<JobId>& ids);
+  Taken take_plain(const Claiming& claiming, const Demand& demand, std::size_t max,
+                   QueueRooms rooms);
   Taken take_with_limits(const Claiming& claiming, const Demand& demand, std::size_t max,
                          QueueRooms rooms);
   struct Choice;

@@ -88,10 +88,11 @@ std::vector<ClaimAnswer> Writer::claim(std::span<const Ticket> tickets,
   for (const Ticket& ticket : tickets) ids.push_back(ticket.id);
   begin_claim(worker, claim_number, lease, at);
   std::unordered_map<JobId, Claimed> granted;
-  std::vector<JobId> admitted = limits_.any() ? limits_.admit(ids, at) : ids;
+  const bool limited = limits_.any_available();
+  std::vector<JobId> admitted = limited ? limits_.admit(ids, at) : ids;
   if (queues_.any()) admitted = queues_.admit(admitted, loader_.load(admitted));
   auto claimed = claim_ids(admitted);
-  if (limits_.any()) limits_.started(claimed, at);
+  if (limited) limits_.started(claimed, at);
   for (Claimed& c : claimed) granted.emplace(c.lease.id, std::move(c));
   freed(at);
   std::vector<JobId> refused;
@@ -131,20 +132,21 @@ Writer::Taken Writer::take(const Demand& demand, std::string_view worker,
   if (lanes.empty()) return taken;
   QueueRooms rooms(demand);
   if (queues_.any()) queues_.narrow(rooms, demand);
-  if (lanes.size() == 1 && !limits_.any()) {
+  const bool limited = limits_.any_available();
+  if (lanes.size() == 1 && !limited) {
     const std::size_t most = rooms.take(lanes[0].queue, demand.max);
     if (most > 0) taken.jobs = claim_lane(lanes[0], most);
     if (taken.jobs.size() == most) taken.leftover = lanes;  // perhaps
     return taken;
   }
   taken.jobs.reserve(demand.max);
-  take_best(lanes, demand, rooms, at, taken);
-  if (limits_.any()) freed(at);
+  take_best(lanes, demand, rooms, limited, at, taken);
+  if (limited) freed(at);
   return taken;
 }
 
 void Writer::take_best(const std::vector<Lane>& lanes, const Demand& demand,
-                       QueueRooms& rooms, Time at, Taken& taken) {
+                       QueueRooms& rooms, bool limited, Time at, Taken& taken) {
   for (bool again = true; again && taken.jobs.size() < demand.max;) {
     Lanes::Best best =
         lanes_.best(lanes, demand, demand.max - taken.jobs.size(), rooms, at);
@@ -153,14 +155,14 @@ void Writer::take_best(const std::vector<Lane>& lanes, const Demand& demand,
     ids.reserve(best.tickets.size());
     for (const Ticket& ticket : best.tickets) ids.push_back(ticket.id);
     again = false;
-    if (limits_.any()) {
+    if (limited) {
       auto admitted = limits_.admit(ids, at);
       again = admitted.size() < ids.size();  // those are out of the way now
       ids = std::move(admitted);
     }
     std::unordered_map<JobId, Claimed> granted;
     auto claimed = claim_ids(ids);
-    if (limits_.any()) limits_.started(claimed, at);
+    if (limited) limits_.started(claimed, at);
     for (Claimed& c : claimed) granted.emplace(c.lease.id, std::move(c));
     for (const JobId id : ids) {
       if (auto found = granted.find(id); found != granted.end()) {

@@ -15,6 +15,7 @@ Limits::Limits(soci::session& session, RowLoader& loader, RowSaver& saver)
       saver_(saver),
       rates_(session),
       any_statement_(session, statements::kAnyLimited, into(number_), into(rated_)),
+      any_available_(session, statements::kAnyAvailableLimited, into(number_)),
       add_(session, statements::kAddLimited, use(id_, "job"), use(key_, "key"),
            use(limit_, "running"), use(state_.value, state_.indicator, "state"),
            use(queue_, "queue"), use(kind_, "kind"), use(priority_, "priority"),
@@ -46,6 +47,12 @@ void Limits::begin() {
   any_statement_.run();
   any_rate_ = rated_ != 0;
   any_ = number_ != 0 || any_rate_;
+}
+
+bool Limits::any_available() {
+  if (!any_) return false;
+  any_available_.run();
+  return number_ != 0;
 }
 
 void Limits::rollback() {

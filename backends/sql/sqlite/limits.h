@@ -5,7 +5,8 @@
 // many are available as could run, were they alone; those behind them are pending, out of
 // the claim's way however many they are. What runs is counted over the rows, in the
 // transaction that claims. Jobs without a limit have no row here and cost nothing; while
-// nobody has one, each transaction asks that once.
+// nobody has one, each transaction asks that once. While none that has one is available,
+// be they many that ended or wait, a claim is what it is without them.
 //
 // A job with a limit and a rate waits for one of them at a time, and has no place in the
 // other's line meanwhile: so it holds up none who waits for that alone. The rate comes
@@ -38,6 +39,7 @@ class Limits {
   void begin();     // of a transaction
   void rollback();  // of what its operations had to say
   bool any() const noexcept { return any_; }
+  bool any_available();  // now, that have a limit or a rate
 
   // Before a job with a limit or a rate is inserted: pending, where it cannot run.
   enum class WaitsFor : std::uint8_t { kNothing, kLimit, kWindow };
@@ -114,6 +116,7 @@ class Limits {
   long long rated_ = 0;
   long long most_ = 0;
   Statement any_statement_;
+  Statement any_available_;
   Statement add_;
   Statement find_;
   Statement find_available_;

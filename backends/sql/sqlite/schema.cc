@@ -182,9 +182,17 @@ CREATE TABLE carrel_rate_keys (
 CREATE INDEX carrel_rate_keys_wake ON carrel_rate_keys (wake_at);
 )sql";
 
+// So that a claim learns in one seek each whether any is available that has a limit or a
+// rate: those that have ended, or wait, are not there.
+const char* const kVersion6 = R"sql(
+CREATE INDEX carrel_limits_available ON carrel_limits (state) WHERE state = 2;
+
+CREATE INDEX carrel_rates_available ON carrel_rates (state) WHERE state = 2;
+)sql";
+
 // kSteps[n] leads from version n to n + 1.
 constexpr std::array<const char* const*, kSchemaVersion> kSteps{
-    &kVersion1, &kVersion2, &kVersion3, &kVersion4, &kVersion5};
+    &kVersion1, &kVersion2, &kVersion3, &kVersion4, &kVersion5, &kVersion6};
 
 }  // namespace
 

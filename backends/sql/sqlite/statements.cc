@@ -91,6 +91,10 @@ SELECT count(*)
 const char* const kAnyLimited = R"sql(
 SELECT EXISTS (SELECT 1 FROM carrel_limits), EXISTS (SELECT 1 FROM carrel_rates))sql";
 
+const char* const kAnyAvailableLimited = R"sql(
+SELECT EXISTS (SELECT 1 FROM carrel_limits WHERE state = 2)
+       OR EXISTS (SELECT 1 FROM carrel_rates WHERE state = 2))sql";
+
 const char* const kAddLimited = R"sql(
 INSERT INTO carrel_limits (job, key, running, state, queue, kind, priority, run_at)
 VALUES (:job, :key, :running, :state, :queue, :kind, :priority, :run_at))sql";

@@ -88,7 +88,7 @@ class Writer final : public Transactor {
   std::vector<Claimed> claim_lane(const Lane& lane, std::size_t most);
   // Of the best of these lanes; taken.leftover is what they hold more.
   void take_best(const std::vector<Lane>& lanes, const Demand& demand, QueueRooms& rooms,
-                 Time at, Taken& taken);
+                 bool limited, Time at, Taken& taken);
   void complete_claim(std::vector<Claimed>& claimed);
   bool finish_granted(const Finish& run, Time at);
   Finished finish_row(StoredRow& row, const Finish& run, Time at);

@@ -147,7 +147,7 @@ TEST(SqliteOpen, ANewerSchemaNamesBothVersions) {
   run_sql(file, "INSERT INTO carrel_schema VALUES (4711, 0)");
   expect_refused(
       file, Code::kUnsupported,
-      AllOf(HasSubstr(file), HasSubstr("version 4711"), HasSubstr("versions up to 5")));
+      AllOf(HasSubstr(file), HasSubstr("version 4711"), HasSubstr("versions up to 6")));
   run_sql(file, "DELETE FROM carrel_schema WHERE version = 4711");
   EXPECT_TRUE(open_url(file).has_value()) << "nothing was changed by the refusal";
 }
@@ -164,7 +164,7 @@ TEST(SqliteOpen, ASchemaThatBecomesNewerIsNotWrittenTo) {
   ASSERT_FALSE(refused.has_value());
   EXPECT_EQ(refused.error().code, Code::kUnsupported);
   EXPECT_THAT(refused.error().message,
-              AllOf(HasSubstr(file), HasSubstr("version 4711"), HasSubstr("up to 5")));
+              AllOf(HasSubstr(file), HasSubstr("version 4711"), HasSubstr("up to 6")));
   run_sql(file, "DELETE FROM carrel_schema WHERE version = 4711; DROP TABLE other");
   insert_jobs(*store, 1);
   EXPECT_THAT(run_sql(file, "SELECT COUNT(*) FROM carrel_jobs"),
@@ -200,7 +200,7 @@ TEST(SqliteOpen, TheJobsOfAnOlderFileAreThere) {
           "DELETE FROM carrel_schema WHERE version > 1");
   auto store = open_url(file).value();
   EXPECT_THAT(run_sql(file, "SELECT MAX(version) FROM carrel_schema"),
-              testing::ElementsAre("5"));
+              testing::ElementsAre("6"));
   const JobRecord done = store->monitor().job(ids[0]).value();
   EXPECT_EQ(done.state, State::kCompleted);
   EXPECT_EQ(done.result, "7");
@@ -212,6 +212,21 @@ TEST(SqliteOpen, TheJobsOfAnOlderFileAreThere) {
   limited.limit = Limit{"key", 1};
   ASSERT_TRUE(store->insert({&limited, 1}, std::chrono::seconds(60))[0].has_value());
   EXPECT_EQ(claim(*store, 9).size(), 2U) << "the one that waits, and the new one";
+}
+
+TEST(SqliteOpen, AnOlderSchemaIsBroughtForward) {
+  const TemporaryDirectory place;
+  const std::string file = place.file("jobs.db");
+  ASSERT_TRUE(open_url(file).has_value());
+  const char* const indexes =
+      "SELECT count(*) FROM sqlite_schema WHERE name IN"
+      " ('carrel_limits_available', 'carrel_rates_available')";
+  run_sql(file,
+          "DELETE FROM carrel_schema WHERE version = 6;"
+          "DROP INDEX carrel_limits_available; DROP INDEX carrel_rates_available");
+  EXPECT_THAT(run_sql(file, indexes), testing::ElementsAre("0"));
+  ASSERT_TRUE(open_url(file).has_value());
+  EXPECT_THAT(run_sql(file, indexes), testing::ElementsAre("2"));
 }
 
 TEST(SqliteOpen, AHostsOwnTablesAreLeftAlone) {

@@ -101,6 +101,12 @@ TEST_F(SqlitePlan, LimitsSeekInTheLineOfTheirKey) {
   }
 }
 
+// However many have ended, or wait.
+TEST_F(SqlitePlan, WhetherAnyIsAvailableThatHasALimitIsOneSeekEach) {
+  expect_index(statements::kAnyAvailableLimited, "INDEX carrel_limits_available");
+  expect_index(statements::kAnyAvailableLimited, "INDEX carrel_rates_available");
+}
+
 // However many jobs wait for the windows of theirs, and however many began.
 TEST_F(SqlitePlan, RatesSeekInTheLineOfTheirKey) {
   for (const char* statement : {statements::kCountAvailableOfRate,

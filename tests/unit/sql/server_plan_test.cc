@@ -94,6 +94,51 @@ TEST(Postgres, LimitsSeekInTheLineOfTheirKey) {
   }
 }
 
+// Jobs that have ended are kept, and look like many; others wait. None is available.
+constexpr const char* kNoneAvailable =
+    "INSERT INTO carrel_limits (job, run_at, running, state, limit_key, lane) "
+    "SELECT i, i, 1, CASE WHEN i % 2 = 0 THEN NULL ELSE 0 END, 'k', 'a' FROM ";
+constexpr const char* kNoneAvailableOfRates =
+    "INSERT INTO carrel_rates (job, run_at, period_us, starts, state, rate_key, lane) "
+    "SELECT i, i, 1, 1, CASE WHEN i % 2 = 0 THEN NULL ELSE 0 END, 'k', 'a' FROM ";
+
+TEST(Postgres, WhetherAnyIsAvailableThatHasALimitIsOneSeekEach) {
+  postgres_kind().clean();
+  ASSERT_TRUE(open_store(postgres().url()));
+  const std::string any = sql::postgresql::kStatements.any_limits;
+  EXPECT_EQ(postgres().run(any).at(0), "0");
+  for (const std::string rows : {kNoneAvailable, kNoneAvailableOfRates}) {
+    postgres().run(rows + "generate_series(1, 20000) AS r(i)");
+  }
+  postgres().run("ANALYZE carrel_limits, carrel_rates");
+  EXPECT_EQ(postgres().run(any).at(0), "0");
+  std::string plan;
+  for (const auto& line : postgres().run("EXPLAIN " + any)) plan += line + "\n";
+  EXPECT_THAT(plan, HasSubstr("carrel_limits_available"));
+  EXPECT_THAT(plan, HasSubstr("carrel_rates_available"));
+  EXPECT_THAT(plan, Not(HasSubstr("Seq Scan"))) << plan;
+  postgres().run("UPDATE carrel_limits SET state = 2 WHERE job = 1");
+  EXPECT_EQ(postgres().run(any).at(0), "1");
+}
+
+TEST(Mariadb, WhetherAnyIsAvailableThatHasALimitIsOneSeekEach) {
+  mariadb_kind().clean();
+  ASSERT_TRUE(open_store(mariadb().url()));
+  const std::string any = sql::mariadb::kStatements.any_limits;
+  EXPECT_EQ(mariadb().run(any).at(0), "0");
+  for (const std::string rows : {kNoneAvailable, kNoneAvailableOfRates}) {
+    mariadb().run(rows + "(SELECT seq AS i FROM seq_1_to_20000) AS r");
+  }
+  EXPECT_EQ(mariadb().run(any).at(0), "0");
+  const auto read = mariadb().run("FLUSH STATUS; " + any +
+                                  "; SELECT SUM(variable_value)"
+                                  "  FROM information_schema.session_status"
+                                  " WHERE variable_name LIKE 'Handler_read%'");
+  EXPECT_LT(std::stoi(read.at(0)), 10);
+  mariadb().run("UPDATE carrel_limits SET state = 2 WHERE job = 1");
+  EXPECT_EQ(mariadb().run(any).at(0), "1");
+}
+
 // However many jobs wait.
 TEST(Postgres, WhatRunsIsCountedWithoutWhatWaits) {
   postgres_kind().clean();

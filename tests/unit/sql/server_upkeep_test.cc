@@ -91,5 +91,60 @@ TEST_P(ServerUpkeep, WhatACutOffRebuildLeftIsCleared) {
               testing::IsEmpty());
 }
 
+TEST_P(ServerUpkeep, SoIsThatOfWhatATableKeepsBesideItsRows) {
+  if (!is_postgresql()) GTEST_SKIP() << "the other undoes it by itself";
+  const auto store = open(url());
+  const char* const half_built =
+      "SELECT i.indexrelid::regclass FROM pg_index AS i WHERE NOT i.indisvalid";
+  const auto holder = kind().session();
+  *holder << "BEGIN ISOLATION LEVEL REPEATABLE READ";
+  long long jobs = -1;
+  *holder << "SELECT count(*) FROM carrel_jobs", soci::into(jobs);
+  std::thread rebuilds([&] {
+    const auto other = kind().session();
+    EXPECT_THROW(*other << "REINDEX TABLE CONCURRENTLY carrel_jobs", soci::soci_error);
+  });
+  // When it has made its indexes, it waits for the holder.
+  const std::string cancel =
+      "SELECT pg_cancel_backend(pid) FROM pg_stat_activity"
+      " WHERE query LIKE 'REINDEX%' AND wait_event_type = 'Lock'";
+  while (kind().run(cancel).empty()) std::this_thread::sleep_for(10ms);
+  rebuilds.join();
+  *holder << "ROLLBACK";
+  EXPECT_THAT(kind().run(half_built), testing::Contains(testing::HasSubstr("pg_toast")));
+  const auto rebuilt = reindex();
+  ASSERT_TRUE(rebuilt.has_value()) << rebuilt.error().message;
+  EXPECT_THAT(kind().run(half_built), testing::IsEmpty());
+}
+
+TEST_P(ServerUpkeep, ATableThatIsHeldIsNamedAndTheOthersAreRebuilt) {
+  if (is_postgresql()) GTEST_SKIP() << "the other waits, and holds up nobody";
+  const auto store = open(url());
+  do_jobs(*store, 10);
+  const auto holder = kind().session();
+  *holder << "START TRANSACTION";
+  long long jobs = -1;
+  *holder << "SELECT COUNT(*) FROM carrel_jobs", soci::into(jobs);
+  // Rebuilt, a table has another id.
+  const auto id_of = [&](const std::string& table) {
+    return kind()
+        .run(
+            "SELECT table_id FROM information_schema.innodb_sys_tables"
+            " WHERE name LIKE '%/" +
+            table + "'")
+        .at(0);
+  };
+  const std::string jobs_before = id_of("carrel_jobs");
+  const std::string tally_before = id_of("carrel_tally");
+  const auto rebuilt = reindex();
+  *holder << "ROLLBACK";
+  ASSERT_TRUE(rebuilt.has_value()) << rebuilt.error().message;
+  EXPECT_THAT(rebuilt->how, testing::HasSubstr("not done"));
+  EXPECT_THAT(rebuilt->how, testing::HasSubstr("carrel_jobs"));
+  EXPECT_THAT(rebuilt->how, testing::Not(testing::HasSubstr("carrel_tally")));
+  EXPECT_EQ(id_of("carrel_jobs"), jobs_before);
+  EXPECT_NE(id_of("carrel_tally"), tally_before);
+}
+
 }  // namespace
 }  // namespace carrel::test

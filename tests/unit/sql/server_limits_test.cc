@@ -1,0 +1,102 @@
+// What claims of one process know of jobs with limits, where another brings those: they
+// ask for them once a poll only, here in an hour.
+#include <array>
+
+#include "server_case.h"
+
+namespace carrel::test {
+namespace {
+
+using testing::SizeIs;
+
+class ServerLimits : public Server {
+ protected:
+  void SetUp() override {
+    Server::SetUp();
+    BackendOptions rarely;
+    rarely.poll = 1h;
+    worker_ = open(url(), rarely);
+    producer_ = open(url());
+    ASSERT_TRUE(worker_ && producer_);
+    ASSERT_TRUE(insert(*producer_));
+    ASSERT_THAT(finish(claim(*worker_, 1)), SizeIs(1))
+        << "it knows that none has a limit";
+  }
+  static NewJob limited(std::string queue = "default") {
+    NewJob one = job();
+    one.queue = std::move(queue);
+    one.limit = Limit{"key", 1};
+    return one;
+  }
+  std::vector<Claimed> finish(std::vector<Claimed> runs) {
+    for (auto& answer : worker_->finish(finishes(runs))) EXPECT_TRUE(answer.has_value());
+    return runs;
+  }
+
+  std::unique_ptr<Store> worker_;
+  std::unique_ptr<Store> producer_;
+};
+INSTANTIATE_TEST_SUITE_P(Of, ServerLimits,
+                         testing::Values(postgres_kind(), mariadb_kind()),
+                         [](const auto& of) { return of.param.name; });
+
+TEST_P(ServerLimits, AClaimThatFindsNothingElseLooksForThem) {
+  ASSERT_TRUE(insert(*producer_, limited()));
+  EXPECT_THAT(claim(*worker_, 1), SizeIs(1));
+}
+
+// Which is not one statement, or two round trips.
+TEST_P(ServerLimits, SoDoesOneOfSeveralQueues) {
+  for (const char* queue : {"a", "b"}) {
+    NewJob plain = job();
+    plain.queue = queue;
+    ASSERT_TRUE(insert(*producer_, plain));
+  }
+  ASSERT_THAT(finish(claim(*worker_, 2)), SizeIs(2));
+  ASSERT_TRUE(insert(*producer_, limited()));
+  EXPECT_THAT(claim(*worker_, 1), SizeIs(1));
+}
+
+TEST_P(ServerLimits, SoDoesOneOfTickets) {
+  ASSERT_TRUE(insert(*producer_));
+  const Inserted plain = insert(*producer_).value();
+  const Inserted held = insert(*producer_, limited()).value();
+  ASSERT_TRUE(plain.ticket && held.ticket);
+  const std::array tickets = {*plain.ticket, *held.ticket};
+  const auto answers = worker_->claim(tickets, "w", 9, 30s);
+  ASSERT_TRUE(answers.has_value()) << answers.error().message;
+  EXPECT_TRUE(answers->at(0).has_value());
+  EXPECT_TRUE(answers->at(1).has_value());
+}
+
+TEST_P(ServerLimits, WhatComesFromTheSameProcessKeepsItsPlaceAmongOthers) {
+  ASSERT_TRUE(insert(*worker_));
+  NewJob first = limited();
+  first.priority = -1;
+  const Inserted best = insert(*worker_, first).value();
+  const auto runs = claim(*worker_, 1);
+  ASSERT_THAT(runs, SizeIs(1));
+  EXPECT_EQ(runs[0].lease.id, best.id);
+}
+
+TEST_P(ServerLimits, WhatEndedIsHeldToItsLimitWhenItIsRetried) {
+  const std::array ids = {insert(*producer_, limited())->id,
+                          insert(*producer_, limited())->id};
+  ASSERT_THAT(finish(claim(*worker_, 2)), SizeIs(1)) << "the other waits";
+  ASSERT_THAT(finish(claim(*worker_, 2)), SizeIs(1));
+  // One that has seen none since they ended.
+  BackendOptions rarely;
+  rarely.poll = 1h;
+  worker_ = open(url(), rarely);
+  ASSERT_TRUE(insert(*producer_));
+  ASSERT_THAT(finish(claim(*worker_, 2)), SizeIs(1));
+  for (const auto& answer : producer_->retry(ids)) ASSERT_TRUE(answer.has_value());
+  const auto runs = claim(*worker_, 2);
+  ASSERT_THAT(runs, SizeIs(1));
+  EXPECT_THAT(claim(*worker_, 2), SizeIs(0));
+  finish(runs);
+  EXPECT_THAT(claim(*worker_, 2), SizeIs(1));
+}
+
+}  // namespace
+}  // namespace carrel::test
