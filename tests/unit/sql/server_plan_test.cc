@@ -184,7 +184,7 @@ TEST(Mariadb, APollSkipsFromLaneToLane) {
       sql.find_lone,
       {{"kinds", "'work', 'mail'"}, {"queues", "NULL"}, {"queues_named", "0"}});
   find.erase(0, find.find(';') + 1);  // START TRANSACTION
-  for (const std::string statement :
+  for (const std::string& statement :
        {std::string(sql.lanes), std::string(sql.all_lanes),
         std::string(sql.limited_lanes), std::string(sql.rated_lanes), find}) {
     std::string plan;

@@ -51,11 +51,11 @@ TEST_P(Server, ManyWorkersOnFewKeysDoNotDeadLock) {
     });
     for (int w = 0; w < 2; ++w) {
       threads.emplace_back([&, s, w] {
-        static const std::vector<std::string> kWork = {"work"};
+        static const std::vector<std::string> kinds = {"work"};
         const std::string name = std::to_string(s) + "-" + std::to_string(w);
         auto source = store.claim_source();
         for (std::uint64_t number = 1; ended < kStores * kJobs; ++number) {
-          auto runs = source->claim({{}, kWork, 4}, name, number, 60s, 20ms);
+          auto runs = source->claim({{}, kinds, 4}, name, number, 60s, 20ms);
           ASSERT_TRUE(runs.has_value()) << runs.error().message;
           for (const Claimed& run : *runs) {
             const int now = ++running[std::stoul(run.payload)];
