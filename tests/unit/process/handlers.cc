@@ -170,6 +170,12 @@ void add_stubborn(Handlers& h) {
     while (!job.stopping()) std::this_thread::yield();
     return Json("stopped");
   });
+  for (const char* kind : {"until_stopped", "used_until_stopped"}) {
+    h.handle(kind, [](Context& job) {
+      job.log(std::to_string(getpid()));
+      while (!job.stopping()) std::this_thread::yield();
+    });
+  }
   h.handle("wait_token", [](Context& job) -> Result<Json> {
     std::mutex m;
     std::condition_variable_any told;
