@@ -37,7 +37,8 @@ void ChildPool::start(std::span<const std::shared_ptr<ForkRun>> runs) {
       int error = closed_ ? ESRCH : 0;
       if (error == 0) error = waiting_.empty() ? assign(run) : kNoRoom;
       if (error == kNoRoom) {
-        waiting_.push_back(run);
+        run->place = ++last_place_;
+        waiting_.emplace(run->place, run);
       } else if (error != 0) {
         refused.emplace_back(run, error);
       }
@@ -59,11 +60,7 @@ void ChildPool::refuse(const Refused& runs) {
 
 bool ChildPool::withdraw(const ForkRun& run) {
   std::lock_guard lock(mutex_);
-  const auto place = std::find_if(waiting_.begin(), waiting_.end(),
-                                  [&](const auto& each) { return each.get() == &run; });
-  if (place == waiting_.end()) return false;
-  waiting_.erase(place);
-  return true;
+  return waiting_.erase(run.place) > 0;
 }
 
 void ChildPool::born() {
@@ -79,14 +76,16 @@ void ChildPool::start_waiting() {
   std::vector<std::shared_ptr<ForkRun>> started;
   {
     std::lock_guard lock(mutex_);
-    for (; !waiting_.empty(); waiting_.pop_front()) {
-      const int error = assign(waiting_.front());
+    while (!waiting_.empty()) {
+      const auto first = waiting_.begin();
+      const int error = assign(first->second);
       if (error == kNoRoom) break;
       if (error == 0) {
-        started.push_back(waiting_.front());
+        started.push_back(std::move(first->second));
       } else {
-        refused.emplace_back(waiting_.front(), error);
+        refused.emplace_back(std::move(first->second), error);
       }
+      waiting_.erase(first);
     }
     ask();
   }
@@ -286,7 +285,7 @@ void ChildPool::lost() {
     waiting.swap(waiting_);
     forget_all();
   }
-  for (const auto& run : waiting) run->lost();
+  for (const auto& [place, run] : waiting) run->lost();
 }
 
 void ChildPool::forget_all() {

@@ -118,7 +118,8 @@ class ChildPool final : public Nursery, public std::enable_shared_from_this<Chil
   std::map<std::string, std::deque<UsedChild>> used_;  // by kind; the newest first
   std::vector<Birth> births_;                          // not asked for yet
   std::size_t unborn_ = 0;  // at most: those that are not known to be born
-  std::deque<std::shared_ptr<ForkRun>> waiting_;  // for room, the oldest first
+  std::map<std::uint64_t, std::shared_ptr<ForkRun>> waiting_;  // for room, by place
+  std::uint64_t last_place_ = 0;
   std::unordered_map<std::uint64_t, Clock::time_point> leaving_;  // since when
 };
 

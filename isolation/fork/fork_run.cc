@@ -17,6 +17,11 @@ namespace {
 
 constexpr int kRoundsAtOnce = 16;
 
+// Of an end that was asked for.
+Code code_of(OutcomeClass asked) {
+  return asked == OutcomeClass::kWallTimeout ? Code::kTimeout : Code::kCancelled;
+}
+
 }  // namespace
 
 ForkRun::ForkRun(Task task, const std::shared_ptr<Channel>& channel,
@@ -168,7 +173,7 @@ void ForkRun::ask_to_stop() {
 
 void ForkRun::signal(int number, bool group) noexcept {
   if (number_ != 0) return ChildRun::signal(number, group);
-  boost::asio::post(context_, [self = shared_from_this(), this, number, group] {
+  later([self = shared_from_this(), this, number, group] {
     if (!over() && !end_in_line()) ChildRun::signal(number, group);
   });
 }
@@ -180,7 +185,8 @@ void ForkRun::heed() noexcept {
 bool ForkRun::end_in_line() {
   const auto pool = pool_.lock();
   if (!pool || !pool->withdraw(*this)) return false;
-  refuse(*asked_class(), {Code::kCancelled, "it was stopped before it began", "fork"});
+  refuse(*asked_class(),
+         {code_of(*asked_class()), "it was stopped before it began", "fork"});
   return true;
 }
 
@@ -273,14 +279,15 @@ Outcome ForkRun::conclude(const Reply& reply) {
                               bounds_.result, stop_reason());
     outcome.klass = said.klass;
     outcome.error = std::move(said.error);
+    // The child knows that it was stopped, and not why.
+    if (outcome.error.code == Code::kCancelled) outcome.error.code = code_of(said.klass);
     return outcome;
   }
   const auto asked = asked_class();
   outcome.error = {Code::kFailed, "", "fork"};
   if (asked) {
     outcome.klass = *asked;
-    outcome.error.code =
-        *asked == OutcomeClass::kWallTimeout ? Code::kTimeout : Code::kCancelled;
+    outcome.error.code = code_of(*asked);
     outcome.error.message = "the job's process " + asked_text();
   } else if (outcome.signal != 0) {
     outcome.klass = OutcomeClass::kCrashed;

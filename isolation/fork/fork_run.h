@@ -25,6 +25,8 @@ class ForkRun final : public ChildRun {
           const std::shared_ptr<ChildPool>& pool, Recycling recycling);
 
   const std::string& kind() const noexcept { return job_->kind; }
+  std::uint64_t place = 0;  // in the pool's line, guarded by the pool
+
   // Gives the job to the child. 0: the child is this run's; else it is as it was, and
   // errno says why.
   int send_to(WarmChild& child);

@@ -3,7 +3,6 @@
 #include <signal.h>
 #include <sys/wait.h>
 
-#include <boost/asio/post.hpp>
 #include <cstring>
 
 #include "channel.h"
@@ -39,7 +38,7 @@ void ChildRun::request_stop(StopReason reason) noexcept {
   int none = -1;
   if (over_ || !stop_reason_.compare_exchange_strong(none, static_cast<int>(reason)))
     return;
-  boost::asio::post(context_, [self = shared_from_this()] {
+  later([self = shared_from_this()] {
     if (!self->over_) self->ask_to_stop();
   });
 }

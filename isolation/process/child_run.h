@@ -8,6 +8,7 @@
 
 #include <atomic>
 #include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/post.hpp>
 #include <chrono>
 #include <memory>
 #include <optional>
@@ -95,6 +96,13 @@ class ChildRun : public Run, public std::enable_shared_from_this<ChildRun> {
   virtual void release() = 0;      // closes descriptors and timers
 
   virtual void signal(int number, bool group) noexcept;
+  // Later, on the reactor. Nothing once the channel has gone: the reactor may have, too.
+  template <class Then>
+  void later(Then then) {
+    if (const auto channel = channel_.lock()) {
+      boost::asio::post(context_, std::move(then));
+    }
+  }
   // Ends the run: releases, and tells the sink. Nothing the second time.
   void finish(Outcome outcome);
   // An outcome that carries what the reply says, with no class yet.

@@ -43,6 +43,13 @@ double fork_rate(const Options& options) {
   return rate(engine, options);
 }
 
+// The same in threads: what the engine itself takes of a job.
+double thread_rate(const Options& options) {
+  carrel::Engine engine = open(with_isolation("thread", options));
+  must(engine.handle("job", [](carrel::Context&) { return result(); }));
+  return rate(engine, options);
+}
+
 // In a host that has another engine, over options.store. The jobs are of one in memory:
 // both have the one process server, and nothing but a fork is measured.
 double fork_rate_beside(const Options& options) {
@@ -135,10 +142,11 @@ double bare_warm_rate(const Options& options) {
 }  // namespace
 
 std::map<std::string, Probe> process_probes() {
-  return {{"fork.rate", fork_rate},       {"fork.beside", fork_rate_beside},
-          {"exec.rate", exec_rate},       {"exec.cycle", exec_cycle},
-          {"sandbox.rate", sandbox_rate}, {"sandbox.cycle", sandbox_cycle},
-          {"limit.fork", bare_fork_rate}, {"limit.warm", bare_warm_rate}};
+  return {{"fork.rate", fork_rate},         {"fork.beside", fork_rate_beside},
+          {"thread.rate", thread_rate},     {"exec.rate", exec_rate},
+          {"exec.cycle", exec_cycle},       {"sandbox.rate", sandbox_rate},
+          {"sandbox.cycle", sandbox_cycle}, {"limit.fork", bare_fork_rate},
+          {"limit.warm", bare_warm_rate}};
 }
 
 }  // namespace bench

@@ -169,6 +169,33 @@ TEST_F(ForkHostTest, ABurstOfMoreJobsThanTheHostHasDescriptors_TheyWaitForOthers
   }
 }
 
+TEST_F(ForkHostTest, AUsedChildThatAJobCouldNotBeSentToStaysItsKinds) {
+  KindSpec spec;
+  spec.kind = "pid";
+  spec.recycle = 100;
+  spec.recycle_memory = 4ULL << 30;
+  Host host("fork", {spec}, 1);
+  const std::string pid = host.run("pid").result;
+  {
+    const DescriptorLimit limit(0, 3);  // it is sent in a file
+    const Outcome out = host.run("pid", Json(std::string(100'000, 'x')).dump());
+    EXPECT_EQ(out.klass, OutcomeClass::kResourceError);
+  }
+  EXPECT_NE(host.run("other_pid").result, pid);
+  EXPECT_EQ(host.run("pid").result, pid);
+}
+
+TEST_F(ForkHostTest, AHandleOnARunMayOutliveItsHost) {
+  Started job;
+  {
+    Host host("fork");
+    job = host.start("sleep");
+    job.sink->wait_until([](const Recorder& r) { return r.logged("ready"); });
+  }
+  job.run->request_stop(StopReason::kCancel);
+  job.run->kill();
+}
+
 TEST_F(ForkHostTest, AnUnknownKindIsRefusedByName) {
   const Outcome out = fork_host().run("nobody_knows_it");
   EXPECT_EQ(out.klass, OutcomeClass::kFailed);

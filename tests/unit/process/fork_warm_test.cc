@@ -6,6 +6,7 @@
 #include <set>
 
 #include "process_test.h"
+#include "wire.h"
 
 namespace carrel::test {
 namespace {
@@ -172,7 +173,9 @@ TEST_F(ForkWarmTest, BehindManyUnbornChildrenAJobIsStoppedOrKilledAtOnce) {
   auto jobs = host.start_many("pid", 600);
   jobs[598].run->request_stop(StopReason::kTimeout);
   jobs[599].run->kill();
-  EXPECT_EQ(jobs[598].sink->wait().klass, OutcomeClass::kWallTimeout);
+  const Outcome stopped = jobs[598].sink->wait();
+  EXPECT_EQ(stopped.klass, OutcomeClass::kWallTimeout);
+  EXPECT_EQ(stopped.error.code, Code::kTimeout);
   EXPECT_EQ(jobs[599].sink->wait().klass, OutcomeClass::kCancelled);
   // These are asked for: the server is told, and hears of it before it has forked them.
   jobs[126].run->kill();
@@ -184,6 +187,44 @@ TEST_F(ForkWarmTest, BehindManyUnbornChildrenAJobIsStoppedOrKilledAtOnce) {
   for (std::size_t i = 0; i < 598; ++i) {
     if (i != 126) pid_of(jobs[i].sink->wait());
   }
+}
+
+// Its child may run another job after it, which one that was signalled may not.
+TEST_F(ForkWarmTest, AJobThatIsAskedToStopAsItGetsAChildIsAskedAndNotKilled) {
+  Host host("fork", {recycled("used_until_stopped", 100, 4ULL << 30)}, 0);
+  const auto start = [&](const char* kind) {
+    auto job = host.start(kind);
+    pid_t pid = 0;
+    job.sink->wait_until([&](const Recorder& r) {
+      if (!r.log.empty()) pid = static_cast<pid_t>(std::stol(r.log[0]));
+      return pid != 0;
+    });
+    return std::pair(std::move(job), pid);
+  };
+  const auto [first, first_pid] = start("until_stopped");
+  const auto [second, child] = start("used_until_stopped");
+  const pid_t server = server_pid();
+  kill(server, SIGSTOP);
+  const auto unborn = host.start_many("nothing", process::kMostUnborn - 2);
+  const auto third = host.start("used_until_stopped");  // the first in line
+  first.sink->then = [&] { third.run->request_stop(StopReason::kTimeout); };
+  kill(child, SIGSTOP);
+  first.run->request_stop(StopReason::kCancel);
+  second.run->request_stop(StopReason::kCancel);
+  host.settle();
+  // The reactor finds both ends, in this order; the second gives the third its child.
+  auto go_on = host.hold();
+  EXPECT_TRUE(eventually([&, pid = first_pid] { return !exists(pid); }));
+  kill(child, SIGCONT);
+  EXPECT_TRUE(eventually([&, pid = child] { return sleeps(pid); }));
+  go_on.set_value();
+  EXPECT_EQ(third.sink->wait().signal, 0);
+  kill(server, SIGCONT);
+  const auto [fourth, its_child] = start("used_until_stopped");
+  EXPECT_EQ(its_child, child);
+  fourth.run->request_stop(StopReason::kCancel);
+  fourth.sink->wait();
+  for (const auto& job : unborn) job.sink->wait();
 }
 
 TEST_F(ForkWarmTest, WhatAHostThatIsGoneHadAskedForIsNotForked) {
@@ -208,6 +249,7 @@ TEST_F(ForkWarmTest, ALargeJobThatIsStoppedBeforeItsChildReadsItDoesNotBegin) {
   kill(server, SIGCONT);
   const Outcome out = job.sink->wait();
   EXPECT_EQ(out.klass, OutcomeClass::kWallTimeout);
+  EXPECT_EQ(out.error.code, Code::kTimeout);
   EXPECT_THAT(out.error.message, testing::HasSubstr("before it began"));
 }
 

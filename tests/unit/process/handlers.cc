@@ -178,6 +178,12 @@ void add_stubborn(Handlers& h) {
     if (job.stop().stop_requested()) return job.error("told to stop");
     return job.args();
   });
+  for (const char* kind : {"until_stopped", "used_until_stopped"}) {
+    h.handle(kind, [](Context& job) {
+      job.log(std::to_string(getpid()));
+      while (!job.stopping()) std::this_thread::yield();
+    });
+  }
   h.handle("wait_token", [](Context& job) -> Result<Json> {
     std::mutex m;
     std::condition_variable_any told;

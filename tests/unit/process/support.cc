@@ -41,6 +41,7 @@ void Recorder::on_end(Outcome outcome) noexcept {
   outcome_ = std::move(outcome);
   ++ends;
   changed_.notify_all();
+  if (then) then();
 }
 
 Outcome Recorder::wait() {
@@ -87,6 +88,13 @@ void Host::settle() {
   std::promise<void> done;
   boost::asio::post(reactor_.context(), [&] { done.set_value(); });
   done.get_future().wait();
+}
+
+std::promise<void> Host::hold() {
+  std::promise<void> go_on;
+  boost::asio::post(reactor_.context(),
+                    [until = go_on.get_future().share()] { until.wait(); });
+  return go_on;
 }
 
 Task Host::task(std::string kind, std::string payload,
@@ -168,6 +176,12 @@ pid_t parent_of(pid_t pid) {
     if (word == "PPid:" && file >> parent) break;
   }
   return parent;
+}
+
+bool sleeps(pid_t pid) {
+  const std::string text = text_of_file("/proc/" + std::to_string(pid) + "/stat");
+  const auto name_end = text.rfind(") ");
+  return name_end != std::string::npos && text.substr(name_end + 2, 1) == "S";
 }
 
 bool exists(pid_t pid) {

@@ -9,6 +9,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <functional>
+#include <future>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -34,6 +35,7 @@ class Recorder final : public RunSink {
   bool logged(std::string_view line) const;  // only within wait_until, or after wait
   bool ended() const;
 
+  std::function<void()> then;  // called on the reactor at the end; set before that
   std::vector<Progress> progress;
   std::vector<std::string> checkpoints;
   std::vector<std::string> log;
@@ -64,6 +66,8 @@ class Host {
   Isolation& isolation() { return *isolation_; }
   // Until all that was asked of the reactor so far is done.
   void settle();
+  // The reactor does nothing more until that is made ready.
+  std::promise<void> hold();
 
  private:
   Task task(std::string kind, std::string payload, std::shared_ptr<Recorder> sink) const;
@@ -81,17 +85,20 @@ std::size_t threads_of(pid_t pid);
 std::vector<pid_t> children_of(pid_t pid);
 pid_t parent_of(pid_t pid);  // 0: not known
 bool exists(pid_t pid);  // one that ended but was not reaped does not count
+bool sleeps(pid_t pid);  // in a system call
 std::uint64_t resident_bytes_of(pid_t pid);
 // What this process has in use. With a sanitizer, what is allocated: it keeps what was
 // freed for a while, to see who still uses it.
 std::uint64_t memory_in_use();
 std::string text_of_file(const std::string& name);  // empty: it cannot be read
 
-// The kernel counts a user's processes together, and a sandbox bounds that count: programs
-// whose tests run side by side are users of their own. None of them is in the machine's list.
+// The kernel counts a user's processes together, and a sandbox bounds that count:
+// programs whose tests run side by side are users of their own. None of them is in the
+// machine's list.
 inline constexpr unsigned kOrdinaryOfProcess = 65533;
 inline constexpr unsigned kOrdinaryOfSandbox = 65532;
-inline constexpr unsigned kSandboxed = 65531;  // what a root's sandboxed programs are here
+inline constexpr unsigned kSandboxed =
+    65531;  // what a root's sandboxed programs are here
 
 // Gives up being root, for good. False: it cannot.
 bool become_ordinary(unsigned user);

@@ -1,9 +1,12 @@
 // The tier with a control group of its own, as far as this machine delegates any.
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
 
+#include "groups.h"
 #include "other_host.h"
 #include "sandbox_test.h"
 
@@ -90,6 +93,74 @@ TEST_F(SandboxGroup, HostEndsTogetherWithItsEngine_ItsGroupsAreRemoved) {
   host.go_on();
   host.wait_for_all();
   EXPECT_EQ(groups(), 0U);
+}
+
+// A room that is killed while what cleans up after it is held up, so that another sweeps
+// its groups away and takes their name.
+class SandboxJanitor : public SandboxGroup {
+ protected:
+  void SetUp() override {
+    SandboxGroup::SetUp();
+    REQUIRE_SANDBOX(profile);
+    ASSERT_TRUE(eventually([&] { return groups() == 0; }));
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+    const pid_t room = fork();
+    if (room == 0) {
+      sandbox::Plan plan;
+      plan.cgroup = sandbox::Want::kMust;
+      sandbox::Groups own;
+      if (own.open(plan, parent_, geteuid()).stage == process::Reply::Stage::kNone)
+        pause();
+      _exit(1);
+    }
+    ASSERT_TRUE(eventually([&] { return children_of(room).size() == 1; }));
+    janitor_ = children_of(room)[0];
+    ASSERT_TRUE(eventually([&] {  // it has nothing left to do
+      return sleeps(room) && sleeps(janitor_);
+    }));
+    for (const auto& entry : std::filesystem::directory_iterator(parent_)) {
+      if (entry.path().filename().string().starts_with("carrel-")) folder_ = entry.path();
+    }
+    kill(janitor_, SIGSTOP);
+    kill(room, SIGKILL);
+    waitpid(room, nullptr, 0);
+    ASSERT_TRUE(std::filesystem::remove(folder_ / "room"));
+    ASSERT_TRUE(std::filesystem::remove(folder_));
+    ASSERT_TRUE(std::filesystem::create_directory(folder_));
+  }
+  void TearDown() override {
+    prctl(PR_SET_CHILD_SUBREAPER, 0);
+    SandboxGroup::TearDown();
+  }
+  void let_it_end() const {
+    kill(janitor_, SIGCONT);
+    EXPECT_EQ(waitpid(janitor_, nullptr, 0), janitor_);
+  }
+  std::filesystem::path folder_;  // another room's by now
+
+ private:
+  pid_t janitor_ = -1;
+};
+
+TEST_F(SandboxJanitor, EndsNothingInAnotherRoomOfTheName) {
+  const pid_t other = fork();
+  if (other == 0) {
+    for (;;) pause();
+  }
+  std::filesystem::create_directory(folder_ / "box");
+  std::ofstream(folder_ / "box" / "cgroup.procs") << other << std::flush;
+  let_it_end();
+  EXPECT_TRUE(exists(other));
+  kill(other, SIGKILL);
+  waitpid(other, nullptr, 0);
+  EXPECT_TRUE(std::filesystem::remove(folder_ / "box"));
+  EXPECT_TRUE(std::filesystem::remove(folder_));
+}
+
+TEST_F(SandboxJanitor, LeavesTheFolderOfAnotherRoomOfTheName) {
+  let_it_end();
+  EXPECT_TRUE(std::filesystem::exists(folder_));
+  EXPECT_TRUE(std::filesystem::remove(folder_));
 }
 
 TEST_F(SandboxGroup, AParentThatIsNoGroup_SandboxUnavailable) {
