@@ -85,7 +85,7 @@ Database postgresql(const PostgresServer& server) {
             return "generate_series(1, " + std::to_string(n) + ") AS r(i)";
           },
           "(extract(epoch FROM now()) * 1000000)::bigint",
-          {"VACUUM ANALYZE carrel_history", "VACUUM ANALYZE carrel_jobs"}};
+          {"VACUUM ANALYZE carrel_history", "VACUUM ANALYZE carrel_jobs", "CHECKPOINT"}};
 }
 
 Database mariadb(const MariadbServer& server) {

@@ -113,7 +113,10 @@ std::optional<Writer::Taken> Writer::take_at_once(const Demand& demand,
   if (named) most = QueueRooms(demand).take(demand.queues[0], most);
   if (most == 0) return std::nullopt;
   start(Time{});
-  if (!t.limits.none()) return std::nullopt;
+  if (t.limits.any_available()) {
+    found_limited_ = true;
+    return std::nullopt;
+  }
   const Claiming claiming{worker, claim_number, lease};
   std::size_t lanes = 1;
   Taken taken;
@@ -134,6 +137,7 @@ std::optional<Writer::Taken> Writer::take_at_once(const Demand& demand,
     return std::nullopt;
   }
   if (taken.jobs.empty() && t.limits.look()) {  // what else there is takes more
+    found_limited_ = true;
     committing_ = false;
     return std::nullopt;
   }

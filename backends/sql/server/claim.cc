@@ -3,6 +3,7 @@
 #include <stdexcept>
 #include <tuple>
 #include <unordered_map>
+#include <utility>
 
 #include "server/script.h"
 #include "server/writer_tables.h"
@@ -279,13 +280,14 @@ Writer::Taken Writer::take(const Demand& demand, std::string_view worker,
                            std::uint64_t claim_number, Duration lease) {
   if (demand.kinds.empty() || demand.max == 0) return {};
   const std::size_t max = std::min<std::size_t>(demand.max, 1U << 20);
+  auto& limits = tables_->limits;
   QueueRooms rooms(demand);
   if (auto& queues = tables_->queues; queues.any()) {
     const auto limited = queues.among(demand);
     tables_->limits.lock_queues(limited);
     queues.narrow(rooms, limited);
   }
-  if (tables_->limits.any()) {
+  if ((std::exchange(found_limited_, false) && limits.any()) || limits.any_available()) {
     return take_with_limits({worker, claim_number, lease}, demand, max, rooms);
   }
   Taken taken = take_plain({worker, claim_number, lease}, demand, max, rooms);

@@ -64,7 +64,9 @@ bool Limits::any() {
   return said_any_ = expects_some();
 }
 
-bool Limits::none() const { return !expects_some() && looked_at_ < use_->next_look; }
+bool Limits::any_available() {
+  return (expects_some() || looked_at_ >= use_->next_look) && look();
+}
 
 bool Limits::look() {
   use_->next_look = looked_at_ + use_->poll;
@@ -73,7 +75,7 @@ bool Limits::look() {
   if (is_rate_ != 0) use_->used.rates = true;
   if (is_limit_ != 0 || is_rate_ != 0 || made != use_->made) saw_some();
   use_->made = made;
-  return is_limit_ != 0 || is_rate_ != 0;
+  return said_any_ = is_limit_ != 0 || is_rate_ != 0;
 }
 
 void Limits::saw_some() {

@@ -79,10 +79,10 @@ class Limits {
   // Jobs with limits or rates may be available, so far as is known; asks once a poll. A
   // claim that hears too late of one only does not see it.
   bool any();
-  bool said_any() const { return said_any_; }  // the last any() of the transaction
+  bool said_any() const { return said_any_; }  // the last answer in the transaction
   bool look();                                 // asks now
-  // There are none, so far as is known without asking.
-  bool none() const;
+  // As any(), but where that would say so it asks whether some are at this moment.
+  bool any_available();
   void saw_some();  // of those that are available
   // The transaction has made some available: to be told when it is committed.
   void committed();

@@ -225,8 +225,9 @@ class Writer final : public Transactor {
     std::vector<Inserted>* answers;
   };
   std::vector<Gathered> gathered_;
-  std::string with_commit_;  // what is sent instead of the COMMIT, with one at its end
-  bool lone_lane_ = true;    // the last claim of several kinds or queues found no more
+  std::string with_commit_;     // what is sent instead of the COMMIT, with one at its end
+  bool found_limited_ = false;  // take_at_once() has, and leaves it to take()
+  bool lone_lane_ = true;       // the last claim of several kinds or queues found no more
   Redo redo_ = Redo::kNothing;
   std::atomic<std::size_t> tallied_{0};
 
