@@ -30,6 +30,7 @@ using testing::SizeIs;
 TEST_P(Server, ACallInABlackHoleIsFreedAndTheStoreComesBack) {
   Proxy proxy(kind().port());
   auto store = open(url(proxy.port(), "?call_timeout=1s"));
+  ASSERT_TRUE(store);
   ASSERT_TRUE(insert(*store));
   ASSERT_TRUE(store->monitor().counts());
   proxy.swallow();
