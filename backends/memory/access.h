@@ -4,6 +4,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
+#include <thread>
 
 #include "memory_store.h"
 
@@ -14,7 +15,7 @@ namespace carrel::memory {
 class MemoryStore::Access {
  public:
   explicit Access(MemoryStore& store)
-      : store_(store), lock_(store.mutex_), now_(store.clock_.now()) {}
+      : store_(store), lock_(lock(store.mutex_)), now_(store.clock_.now()) {}
   Access(const Access&) = delete;
   Access& operator=(const Access&) = delete;
   ~Access() {
@@ -43,6 +44,18 @@ class MemoryStore::Access {
   }
 
  private:
+  // Most calls are shorter than a sleep and a wake: it sleeps only where one is not.
+  static std::unique_lock<std::mutex> lock(std::mutex& mutex) {
+    constexpr int kTries = 30;
+    std::unique_lock lock(mutex, std::try_to_lock);
+    for (int i = 0; !lock.owns_lock() && i < kTries; ++i) {
+      std::this_thread::yield();
+      (void)lock.try_lock();
+    }
+    if (!lock.owns_lock()) lock.lock();
+    return lock;
+  }
+
   MemoryStore& store_;
   std::unique_lock<std::mutex> lock_;
   Time now_;

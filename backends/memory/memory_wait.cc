@@ -29,12 +29,11 @@ class MemoryStore::Source final : public ClaimSource, public TellingSource {
     disarm();
     if (stopped() || demand.max == 0) return taken;
     taken = store_.take(demand, worker, claim_number, lease, access.now());
-    if (!taken.empty()) return taken;
-    if (wait > Duration::zero()) {
+    if (taken.empty() && wait > Duration::zero()) {
       taken = wait_for(demand, worker, claim_number, lease, deadline_after(wait), access);
     }
-    if (taken.empty() && told_.call && !stopped()) {
-      remember(demand);
+    if (taken.size() < demand.max && told_.call && !stopped()) {
+      remember(demand, demand.max - taken.size());
       store_.waiters_.add(told_);
       armed_ = true;
     }
@@ -62,11 +61,11 @@ class MemoryStore::Source final : public ClaimSource, public TellingSource {
     told_.called = false;
   }
 
-  void remember(const Demand& demand) {
+  void remember(const Demand& demand, std::size_t max) {
     queues_.assign(demand.queues.begin(), demand.queues.end());
     kinds_.assign(demand.kinds.begin(), demand.kinds.end());
     bounds_.assign(demand.bounds.begin(), demand.bounds.end());
-    demand_ = {queues_, kinds_, demand.max, demand.in_order, bounds_};
+    demand_ = {queues_, kinds_, max, demand.in_order, bounds_};
   }
 
   std::vector<Claimed> wait_for(const Demand& demand, std::string_view worker,
@@ -99,12 +98,12 @@ class MemoryStore::Source final : public ClaimSource, public TellingSource {
   // All under the store's lock.
   bool interrupted_ = false;
   std::condition_variable* signal_ = nullptr;  // while claim() waits
-  Demand demand_;                              // of the claim that found nothing
+  Demand demand_;                              // of the claim that found too little
   std::vector<std::string> queues_;
   std::vector<std::string> kinds_;
   std::vector<QueueBound> bounds_;
   Waiters::Waiter told_{demand_, nullptr};
-  bool armed_ = false;  // the last claim found nothing, and told_ is among the waiters
+  bool armed_ = false;  // the last claim did, and told_ is among the waiters
 };
 
 std::unique_ptr<ClaimSource> MemoryStore::claim_source() {

@@ -15,6 +15,7 @@ namespace carrel::memory {
 struct Bucket;
 class KeyLine;
 class RateLine;
+struct Slab;
 struct UniqueKey;
 struct Row;
 
@@ -63,6 +64,7 @@ struct Row {
   std::unique_ptr<Details> details;  // null: all empty
   std::uint64_t named = 0;           // the last beat call that named its lease
   bool watched = false;              // somebody waits for its end
+  Slab* slab = nullptr;              // that it is a part of
 
   RateLine* rate_line() const {  // null: no rate
     return details && details->rate ? details->rate->line : nullptr;

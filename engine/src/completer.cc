@@ -71,8 +71,10 @@ void Completer::link(ActiveRun& run, bool settles) noexcept {
 
 void Completer::wake_up() noexcept {
   {
-    // Who falls asleep says so with the lock held, until it waits.
     std::lock_guard lock(mutex_);
+    // From here on it counts as awake, however long its way: else whoever commits
+    // meanwhile would leave kAsleep, and the next end would wake it again.
+    asleep_ = false;
   }
   wake_.notify_one();
 }
@@ -137,8 +139,7 @@ void Completer::work() {
       ActiveRun* none = nullptr;
       asleep_ = ends_.compare_exchange_strong(none, kAsleep);
       // Woken by an end, unless its pusher commits it; that leaves kAsleep again.
-      wake_.wait(lock,
-                 [&] { return stopping_ || !queue_.empty() || ends_.load() != kAsleep; });
+      wake_.wait(lock, [&] { return stopping_ || !queue_.empty() || !asleep_; });
       asleep_ = false;
       none = kAsleep;
       ends_.compare_exchange_strong(none, nullptr);

@@ -98,14 +98,17 @@ void Feed::serve() noexcept {
     lock.unlock();
     const auto pulled = pull(room, Duration{0});
     lock.lock();
-    found(pulled);
+    found(pulled, room);
     if (turn_ || stopping_) wake_.notify_all();
   }
 }
 
-void Feed::found(const Result<std::size_t>& pulled) {
+void Feed::found(const Result<std::size_t>& pulled, std::size_t asked) {
   claiming_ = false;
-  dry_ = !pulled || (*pulled == 0 && !told_);
+  // A source that tells remembers a claim that it could not fill. Where queues are bounded
+  // here, one that found some may have left out a queue whose slots came back meanwhile.
+  const bool filled_or_dry = teller_ != nullptr && !runner_.slots().any();
+  dry_ = !pulled || (*pulled < (filled_or_dry ? asked : 1) && !told_);
   turn_ = dry_ && (!pulled || teller_ == nullptr);
 }
 
@@ -132,7 +135,7 @@ void Feed::work_when_dry() {
     lock.unlock();
     const auto pulled = pull(room, teller_ != nullptr ? Duration{0} : setup_.wait);
     lock.lock();
-    found(pulled);
+    found(pulled, room);
     if (!pulled) {
       if (!back_off(lock, pulled.error())) return;
       continue;

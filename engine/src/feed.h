@@ -57,8 +57,8 @@ class Feed {
   void work();
   void work_when_dry();
   void told();
-  // With the lock held: what a claim found.
-  void found(const Result<std::size_t>& pulled);
+  // With the lock held: what a claim of so many found.
+  void found(const Result<std::size_t>& pulled, std::size_t asked);
   // With the lock held, which it gives up meanwhile. False: interrupted.
   bool back_off(std::unique_lock<std::mutex>& lock, const Error& error);
 
@@ -76,7 +76,7 @@ class Feed {
   std::condition_variable wake_;
   bool stopping_ = false;
   bool claiming_ = false;  // somebody is, or will at once
-  bool dry_ = true;        // the last claim found nothing
+  bool dry_ = true;        // the last claim found nothing, or less than it asked for
   bool turn_ = true;       // the thread's: to wait for jobs, or out an error
   bool told_ = false;      // of a job, while somebody was claiming
   Duration backoff_;

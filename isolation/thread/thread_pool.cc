@@ -27,7 +27,12 @@ struct ThreadPool::State {
   std::deque<RunPtr> queue;
   std::vector<std::shared_ptr<Worker>> workers;
   std::size_t target = 0;  // threads that the pool should have
-  std::size_t idle = 0;
+  // While runs wait and threads sleep, a thread searches: it lingers, or was woken and is
+  // on its way. Whoever finds something wakes the next, if more waits.
+  std::size_t asleep = 0;
+  std::size_t woken = 0;
+  bool lingers = false;
+  std::atomic<std::size_t> posts{0};
   std::size_t stuck = 0;
   std::size_t replacements = 0;  // made for threads that are stuck now; at most `target`
   bool stopping = false;
@@ -37,6 +42,9 @@ struct ThreadPool::State {
 
 namespace {
 constexpr std::size_t kMaxHand = 32;
+// For how long a thread that has run out of work looks for more before it sleeps: jobs
+// that follow each other closely are then not the price of a wake each.
+constexpr auto kLinger = std::chrono::microseconds(20);
 }  // namespace
 
 void Hand::fill(std::deque<RunPtr>& queue, std::size_t runs) {
@@ -99,20 +107,33 @@ void ThreadPool::post(std::span<RunPtr> runs) {
   {
     std::lock_guard lock(state_->mutex);
     for (auto& run : runs) state_->queue.push_back(std::move(run));
-    wakes = std::min(state_->idle, runs.size());
+    state_->posts.fetch_add(1, std::memory_order_relaxed);
+    wakes = wakes_for(*state_, runs.size());
   }
   for (; wakes > 0; --wakes) state_->wake.notify_one();
+}
+
+// Called with the mutex held: how many threads the caller is to wake, where `runs` wait.
+std::size_t ThreadPool::wakes_for(State& state, std::size_t runs) {
+  const std::size_t searching = state.woken + (state.lingers ? 1 : 0);
+  const std::size_t wakes = std::min(state.asleep, runs - std::min(runs, searching));
+  state.asleep -= wakes;
+  state.woken += wakes;
+  return wakes;
 }
 
 std::function<void(ThreadPool::RunPtr)> ThreadPool::poster() const {
   return [weak = std::weak_ptr<State>(state_)](RunPtr run) {
     const auto state = weak.lock();
     if (!state) return;
+    std::size_t wakes = 0;
     {
       std::lock_guard lock(state->mutex);
       state->queue.push_back(std::move(run));
+      state->posts.fetch_add(1, std::memory_order_relaxed);
+      wakes = wakes_for(*state, 1);
     }
-    state->wake.notify_one();
+    if (wakes > 0) state->wake.notify_one();
   };
 }
 
@@ -120,16 +141,23 @@ void ThreadPool::work(std::shared_ptr<State> state,
                       std::shared_ptr<Worker> self) noexcept {
   sigset_t mask;
   pthread_sigmask(SIG_SETMASK, nullptr, &mask);
+  bool searched = false;
   std::unique_lock lock(state->mutex);
   while (true) {
-    if (!deal(*state, self->hand)) {
+    bool more = false;
+    if (!deal(*state, self->hand, more)) {
       if (state->stopping) return;
-      ++state->idle;
-      state->wake.wait(lock);
-      --state->idle;
+      if (!std::exchange(searched, true) && linger(*state, lock)) continue;
+      ++state->asleep;
+      state->wake.wait(lock, [&] { return state->woken > 0 || state->stopping; });
+      --(state->woken > 0 ? state->woken : state->asleep);
+      searched = false;
       continue;
     }
+    searched = false;
+    const bool wakes = more && wakes_for(*state, 1) > 0;
     lock.unlock();
+    if (wakes) state->wake.notify_one();
     auto now = ThreadRun::Clock::now();
     while (const RunPtr run = self->hand.next()) {
       // Who abandons a run finds it here if it is running; its phase orders the two.
@@ -144,13 +172,32 @@ void ThreadPool::work(std::shared_ptr<State> state,
   }
 }
 
-// Called with the mutex held. False: there is nothing to run.
-bool ThreadPool::deal(State& state, Hand& hand) {
+// Gives up the lock until something was posted, or for a short while. False: another
+// thread lingers.
+bool ThreadPool::linger(State& state, std::unique_lock<std::mutex>& lock) {
+  if (state.lingers) return false;
+  state.lingers = true;
+  const std::size_t before = state.posts.load(std::memory_order_relaxed);
+  lock.unlock();
+  const auto end = ThreadRun::Clock::now() + kLinger;
+  do {
+    std::this_thread::yield();
+  } while (state.posts.load(std::memory_order_relaxed) == before &&
+           ThreadRun::Clock::now() < end);
+  lock.lock();
+  state.lingers = false;
+  return true;
+}
+
+// Called with the mutex held. False: there is nothing to run. `more`: something still
+// waits.
+bool ThreadPool::deal(State& state, Hand& hand, bool& more) {
   if (state.queue.empty()) {
     // What another has taken for later waits for what that one does now, however long.
     for (const auto& worker : state.workers) {
       if (RunPtr run = worker->hand.next()) {
         state.queue.push_back(std::move(run));
+        more = !worker->hand.empty();
         break;
       }
     }
@@ -158,6 +205,7 @@ bool ThreadPool::deal(State& state, Hand& hand) {
   if (state.queue.empty()) return false;
   const std::size_t share = state.queue.size() / (2 * state.target);
   hand.fill(state.queue, std::clamp<std::size_t>(share, 1, kMaxHand));
+  more |= !state.queue.empty();
   return true;
 }
 
@@ -180,6 +228,7 @@ bool ThreadPool::recovered(State& state, const std::shared_ptr<Worker>& self,
 }
 
 void ThreadPool::abandon(ThreadRun& run) noexcept {
+  std::size_t wakes = 0;
   {
     std::lock_guard lock(state_->mutex);
     const auto at = std::find_if(state_->workers.begin(), state_->workers.end(),
@@ -194,8 +243,9 @@ void ThreadPool::abandon(ThreadRun& run) noexcept {
       ++state_->replacements;
       spawn(state_);
     }
+    wakes = wakes_for(*state_, state_->queue.size());
   }
-  state_->wake.notify_all();
+  for (; wakes > 0; --wakes) state_->wake.notify_one();
 }
 
 std::size_t ThreadPool::stuck() const noexcept {

@@ -10,6 +10,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <vector>
 
@@ -59,7 +60,9 @@ class ThreadPool {
   struct Worker;
   struct State;
   static void spawn(const std::shared_ptr<State>& state);
-  static bool deal(State& state, Hand& hand);
+  static bool deal(State& state, Hand& hand, bool& more);
+  static bool linger(State& state, std::unique_lock<std::mutex>& lock);
+  static std::size_t wakes_for(State& state, std::size_t runs);
   static void work(std::shared_ptr<State> state, std::shared_ptr<Worker> self) noexcept;
   static bool recovered(State& state, const std::shared_ptr<Worker>& self,
                         const ThreadRun& run) noexcept;

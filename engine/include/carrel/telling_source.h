@@ -12,9 +12,9 @@ namespace carrel {
 class TellingSource {
  public:
   virtual ~TellingSource() = default;
-  // From now on a claim that finds nothing is remembered, with its demand: as soon as
-  // there may be a job for it, `told` is called, once, on the thread that made it
-  // available, with no lock held. It may claim. Set before the first claim.
+  // From now on a claim that finds less than it asked for is remembered, with its demand:
+  // as soon as there may be another job for it, `told` is called, once, on the thread
+  // that made it available, with no lock held. It may claim. Set before the first claim.
   //
   // After ClaimSource::interrupt(), which waits for a call that is under way, it is
   // called no more.

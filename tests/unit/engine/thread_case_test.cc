@@ -42,6 +42,31 @@ TEST(ThreadCases, Case01_StdAndNonStdException_Failed) {
   }
 }
 
+// Each job waits until as many run as there are threads: one that was not woken is missed.
+TEST(ThreadCases, JobsThatComeOneByOneGetAllThreads) {
+  constexpr std::size_t kThreads = 4;
+  Engine engine = open(memory_config(kThreads));
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::size_t begun = 0;
+  std::size_t met = 0;
+  engine.handle("meet", [&](Context&) {
+    std::unique_lock lock(mutex);
+    const std::size_t all = (begun++ / kThreads + 1) * kThreads;
+    changed.notify_all();
+    if (changed.wait_for(lock, kLong, [&] { return begun >= all; })) ++met;
+  });
+  ASSERT_TRUE(engine.start());
+  for (std::size_t round = 1; round <= 500; ++round) {
+    for (std::size_t i = 0; i < kThreads; ++i) ASSERT_TRUE(engine.enqueue("meet"));
+    if (round % 10 != 0) continue;  // else they come while others still end
+    std::unique_lock lock(mutex);
+    ASSERT_TRUE(changed.wait_for(lock, kLong, [&] { return begun == round * kThreads; }));
+  }
+  engine.stop(kLong);
+  EXPECT_EQ(met, 500 * kThreads);
+}
+
 // Where many wait a thread takes several for itself; those behind a long one are for
 // whoever is free.
 TEST(ThreadCases, WhatAThreadHasTakenForLaterDoesNotWaitForWhatItRuns) {

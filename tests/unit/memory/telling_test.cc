@@ -32,7 +32,7 @@ class Telling : public StoreTest {
   std::function<void()> then_;
 };
 
-TEST_F(Telling, OnceForEachClaimThatFoundNothing) {
+TEST_F(Telling, OnceForEachClaimThatFoundTooLittle) {
   insert(job());
   EXPECT_EQ(told_, 0) << "nobody had looked";
   EXPECT_EQ(look(), 1u);
@@ -49,6 +49,17 @@ TEST_F(Telling, OnceForEachClaimThatFoundNothing) {
   EXPECT_EQ(told_, 1) << "it was told already, and did not look yet";
   EXPECT_EQ(look(5), 2u);
   EXPECT_EQ(look(), 0u);
+  EXPECT_EQ(told_, 1);
+}
+
+TEST_F(Telling, AlsoAfterAClaimThatWasNotFilled) {
+  insert(job());
+  EXPECT_EQ(look(2), 1u);
+  insert(job());
+  EXPECT_EQ(told_, 1);
+  EXPECT_EQ(look(2), 1u);
+  source_->interrupt();
+  insert(job());
   EXPECT_EQ(told_, 1);
 }
 
