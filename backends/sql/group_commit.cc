@@ -26,7 +26,7 @@ Result<void> GroupCommit::run(const std::function<void()>& work,
                               std::optional<Duration> deadline) {
   Operation operation{.work = &work};
   std::unique_lock lock(mutex_);
-  if (!busy_ && !crowded_ && queue_.empty() && transactor_.begins_at_once()) {
+  if (!busy_ && crowd_ <= 1 && queue_.empty() && transactor_.begins_at_once()) {
     busy_ = true;
     lock.unlock();
     Operation* const alone = &operation;
@@ -69,6 +69,17 @@ std::vector<GroupCommit::Operation*> GroupCommit::take() {
   return operations;
 }
 
+// Who was answered together comes again together, once it has had a processor: a
+// transaction that begins with the first of them costs the others another one.
+void GroupCommit::await_crowd(std::unique_lock<std::mutex>& lock) noexcept {
+  if (crowd_ <= 1) return;
+  for (std::size_t tries = 0; tries < 2 * crowd_ && queue_.size() < crowd_; ++tries) {
+    lock.unlock();
+    std::this_thread::yield();
+    lock.lock();
+  }
+}
+
 void GroupCommit::loop() noexcept {
   auto last_tick = SteadyClock::now();
   std::unique_lock lock(mutex_);
@@ -90,11 +101,12 @@ void GroupCommit::loop() noexcept {
       auto begun = transactor_.begin();
       // Only now: what came while the transaction waited to begin is part of it.
       lock.lock();
+      await_crowd(lock);
       std::vector<Operation*> operations = take();
       lock.unlock();
       turn(operations, begun);
       lock.lock();
-      crowded_ = operations.size() > 1;
+      crowd_ = operations.size();
       for (Operation* operation : operations) {
         operation->done = true;
         // Under the lock: once it hears, the operation is gone.

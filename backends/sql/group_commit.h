@@ -89,6 +89,7 @@ class GroupCommit {
 
   void loop() noexcept;
   std::vector<Operation*> take();  // mutex_ held
+  void await_crowd(std::unique_lock<std::mutex>& lock) noexcept;
   // Without mutex_, which it has been said under that the connection is busy_.
   void turn(Operations operations, const Result<void>& begun) noexcept;
   void transact(Operations operations) noexcept;
@@ -103,8 +104,8 @@ class GroupCommit {
   std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<Operation*> queue_;
-  bool busy_ = false;     // somebody has the connection
-  bool crowded_ = false;  // several came together: who comes waits for the others
+  bool busy_ = false;      // somebody has the connection
+  std::size_t crowd_ = 0;  // how many the thread's last transaction was for
   bool stopping_ = false;
   std::atomic<bool> ticking_{false};
   std::thread thread_;
