@@ -26,8 +26,20 @@ Result<void> GroupCommit::run(const std::function<void()>& work,
                               std::optional<Duration> deadline) {
   Operation operation{.work = &work};
   std::unique_lock lock(mutex_);
+  if (!busy_ && crowd_ <= 1 && queue_.empty() && transactor_.begins_at_once()) {
+    busy_ = true;
+    lock.unlock();
+    Operation* const alone = &operation;
+    turn({&alone, 1}, transactor_.begin());
+    lock.lock();
+    busy_ = false;
+    if (!queue_.empty() || ticking_) wake_.notify_one();
+    lock.unlock();
+    if (operation.error) return tl::unexpected(std::move(*operation.error));
+    return {};
+  }
   queue_.push_back(&operation);
-  if (queue_.size() == 1) wake_.notify_one();
+  if (queue_.size() == 1 && !busy_) wake_.notify_one();  // else whoever is busy looks
   const auto done = [&] { return operation.done; };
   // A longer one would pass the end of the clock.
   constexpr Duration kLongest = std::chrono::hours(24 * 365);
@@ -57,31 +69,44 @@ std::vector<GroupCommit::Operation*> GroupCommit::take() {
   return operations;
 }
 
+// Who was answered together comes again together, once it has had a processor: a
+// transaction that begins with the first of them costs the others another one.
+void GroupCommit::await_crowd(std::unique_lock<std::mutex>& lock) noexcept {
+  if (crowd_ <= 1) return;
+  for (std::size_t tries = 0; tries < 2 * crowd_ && queue_.size() < crowd_; ++tries) {
+    lock.unlock();
+    std::this_thread::yield();
+    lock.lock();
+  }
+}
+
 void GroupCommit::loop() noexcept {
   auto last_tick = SteadyClock::now();
   std::unique_lock lock(mutex_);
   for (;;) {
-    const auto has_work = [&] { return stopping_ || !queue_.empty(); };
+    const auto has_work = [&] { return !busy_ && (stopping_ || !queue_.empty()); };
     if (ticking_) {
       wake_.wait_until(lock, last_tick + tick_, has_work);
     } else {
-      wake_.wait(lock, [&] { return has_work() || ticking_; });
+      wake_.wait(lock, [&] { return has_work() || (!busy_ && ticking_); });
+    }
+    if (busy_) {
+      wake_.wait(lock, [&] { return !busy_; });
+      continue;
     }
     if (queue_.empty() && stopping_) return;
+    busy_ = true;
     if (!queue_.empty()) {
       lock.unlock();
       auto begun = transactor_.begin();
       // Only now: what came while the transaction waited to begin is part of it.
       lock.lock();
+      await_crowd(lock);
       std::vector<Operation*> operations = take();
       lock.unlock();
-      if (begun) {
-        transact(operations);
-        transactor_.end();
-      } else {
-        for (Operation* operation : operations) operation->error = begun.error();
-      }
+      turn(operations, begun);
       lock.lock();
+      crowd_ = operations.size();
       for (Operation* operation : operations) {
         operation->done = true;
         // Under the lock: once it hears, the operation is gone.
@@ -98,6 +123,16 @@ void GroupCommit::loop() noexcept {
       ticking_ = false;
       if (transactor_.wants_ticks()) ticking_ = true;
     }
+    busy_ = false;
+  }
+}
+
+void GroupCommit::turn(Operations operations, const Result<void>& begun) noexcept {
+  if (begun) {
+    transact(operations);
+    transactor_.end();
+  } else {
+    for (Operation* operation : operations) operation->error = begun.error();
   }
 }
 

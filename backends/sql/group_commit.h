@@ -1,9 +1,10 @@
 // Group commit: the writes of any number of threads, a transaction for all that came
 // while the one before was under way.
 //
-// One thread, the writer, owns the connection. Callers hand it operations and hear after
-// the COMMIT, or why there was none. Knows no SQL and no database: a dialect is a
-// Transactor.
+// One at a time has the connection: a thread, the writer, to which callers hand
+// operations and hear after the COMMIT, or why there was none; or, where nobody else is
+// there and a transaction begins at once, the caller itself, which spares two threads
+// their waking. Knows no SQL and no database: a dialect is a Transactor.
 #pragma once
 
 #include <carrel/result.h>
@@ -26,10 +27,13 @@ namespace carrel::sql {
 // transaction, before all others. It has written nothing.
 struct NextTransaction {};
 
-// What the writer does to the database. Every call comes from the writer's thread.
+// What the writer does to the database. Calls come from one thread at a time, which is
+// the writer's for all of a transaction unless begins_at_once() was true before it.
 class Transactor {
  public:
   virtual ~Transactor() = default;
+  // begin() would wait for nothing: no lock, no server.
+  virtual bool begins_at_once() noexcept { return false; }
   // An error fails what waits for this transaction; nothing is open then.
   virtual Result<void> begin() noexcept = 0;
   // The operation that comes now is the last of its transaction, so far as is known.
@@ -61,7 +65,8 @@ class GroupCommit {
   GroupCommit(const GroupCommit&) = delete;
   GroupCommit& operator=(const GroupCommit&) = delete;
 
-  // Runs `work` in a transaction, on the writer's thread, and returns after its commit.
+  // Runs `work` in a transaction, on the writer's thread or this one, and returns after
+  // its commit.
   // Threads: safe. `work` may throw, which undoes all that it did; it may be run again
   // after that or after a failed commit, so it starts anew each time. What others wrote
   // in the same transaction is kept. `deadline`: gives up while `work` still waits for
@@ -80,9 +85,13 @@ class GroupCommit {
     std::condition_variable heard = {};
   };
 
+  using Operations = std::span<Operation* const>;
+
   void loop() noexcept;
   std::vector<Operation*> take();  // mutex_ held
-  using Operations = std::span<Operation* const>;
+  void await_crowd(std::unique_lock<std::mutex>& lock) noexcept;
+  // Without mutex_, which it has been said under that the connection is busy_.
+  void turn(Operations operations, const Result<void>& begun) noexcept;
   void transact(Operations operations) noexcept;
   // The first of these in the transaction that is open, up to one that asks for the next;
   // false: each of those has its error. `done`: how many.
@@ -95,6 +104,8 @@ class GroupCommit {
   std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<Operation*> queue_;
+  bool busy_ = false;      // somebody has the connection
+  std::size_t crowd_ = 0;  // how many the thread's last transaction was for
   bool stopping_ = false;
   std::atomic<bool> ticking_{false};
   std::thread thread_;

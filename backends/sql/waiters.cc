@@ -174,6 +174,12 @@ bool Waiters::ClaimWaiter::wait(Deadline until) {
   }) && !interrupted();
 }
 
+std::optional<Lane> Waiters::ClaimWaiter::lone_signal() {
+  const std::lock_guard lock(all_.mutex_);
+  if (signalled_.size() != 1) return std::nullopt;
+  return signalled_.front();
+}
+
 void Waiters::ClaimWaiter::interrupt() noexcept {
   const std::lock_guard lock(all_.mutex_);
   interrupted_ = true;

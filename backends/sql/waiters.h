@@ -97,6 +97,8 @@ class Waiters::ClaimWaiter {
   bool looks_in_vain();
   // After a look that found nothing. False: the time is over, or it was interrupted.
   bool wait(Deadline until);
+  // After wait(): the lane that it was signalled for since the look, if that is but one.
+  std::optional<Lane> lone_signal();
 
   void interrupt() noexcept;  // sticky
   bool interrupted() const noexcept { return interrupted_ || all_.interrupted_; }

@@ -50,6 +50,17 @@ SELECT coalesce(r.id, nextval('carrel_job_id')), r.state, r.queue, r.kind, r.pri
          ORDER BY n) AS r
 RETURNING id)sql";
 
+// Of one job, for the time at which it runs: without the detour through JSON.
+const char* const kInsertJob = R"sql(
+INSERT INTO carrel_jobs
+       (id, state, queue, kind, priority, max_attempts, wake_at, expires_at,
+        enqueued_at, run_at, timeout_us, payload)
+SELECT nextval('carrel_job_id'), :state, :queue, :kind, :priority, :max_attempts,
+       :wake_at + now_us, :expires_at + now_us, now_us, :run_at + now_us, :timeout,
+       decode(:payload, 'hex')
+  FROM carrel_clock
+RETURNING id)sql";
+
 const char* const kInsertPayloads = R"sql(
 INSERT INTO carrel_payloads (job, bytes)
 SELECT r.job, decode(r.bytes, 'hex')
@@ -151,6 +162,31 @@ UPDATE carrel_jobs
 RETURNING id, fence, queue, kind, encode(payload, 'hex'), timeout_us, priority, run_at,
           attempt, max_attempts, crashes)sql";
 
+const char* const kClaimLane = R"sql(
+WITH begun AS MATERIALIZED (
+  SELECT CASE WHEN :now::bigint = 0 THEN now_us ELSE 0 END AS at FROM carrel_clock
+), best AS MATERIALIZED (
+  SELECT id
+    FROM carrel_jobs
+   WHERE state = 2 AND queue = :queue AND kind = :kind
+     AND (expires_at IS NULL OR expires_at > :now::bigint + (SELECT at FROM begun))
+     AND NOT EXISTS (SELECT 1 FROM carrel_paused AS p WHERE p.queue = :queue)
+   ORDER BY priority, run_at, id
+   LIMIT :most
+     FOR UPDATE SKIP LOCKED
+)
+UPDATE carrel_jobs
+   SET state = 3,
+       fence = fence + 1,
+       attempt = least(attempt + 1, 65535),
+       wake_at = :lease_end + (SELECT at FROM begun),
+       claim_number = :claim_number,
+       worker = :worker,
+       started_at = :now::bigint + (SELECT at FROM begun)
+ WHERE id = ANY(ARRAY(SELECT id FROM best))
+RETURNING id, fence, queue, kind, encode(payload, 'hex'), timeout_us, priority, run_at,
+          attempt, max_attempts, crashes)sql";
+
 const char* const kClaimLone = R"sql(
 WITH RECURSIVE lane AS (
   (SELECT queue, kind FROM carrel_jobs WHERE state = 2 ORDER BY queue, kind LIMIT 1)
@@ -233,10 +269,11 @@ RETURNING id, fence, queue, kind, encode(payload, 'hex'), timeout_us, priority, 
 
 const server::Statements kStatements = {
     .arrays = false,
+    .prepare = nullptr,
     .claim_requests = kClaimRequests,
     .find_requests = kFindRequests,
     .insert_jobs = kInsertJobs,
-    .insert_job = nullptr,
+    .insert_job = kInsertJob,
     .insert_payloads = kInsertPayloads,
     .lock_keys = kLockKeys,
     .find_holders = kFindHolders,
@@ -250,12 +287,14 @@ const server::Statements kStatements = {
     .best_of_lane = nullptr,
     .best_of_lanes = kBestOfLanes,
     .claim_lanes = kClaimLanes,
+    .claim_lane = kClaimLane,
     .claim_ids = kClaimIds,
     .claim_lone = kClaimLone,
     .find_lone = nullptr,
-    .name_lone = nullptr,
     .pick_lone = nullptr,
+    .pick_named = nullptr,
     .mark_and_commit = nullptr,
+    .mark_one_and_commit = nullptr,
     .pick_lane = nullptr,
     .pick_ids = nullptr,
     .mark = nullptr,

@@ -121,7 +121,8 @@ std::optional<Writer::Taken> Writer::take_at_once(const Demand& demand,
   std::size_t lanes = 1;
   Taken taken;
   if (in_two) {
-    taken.jobs = pick_lone(claiming, demand, most, lanes);
+    taken.jobs = named ? pick_named(claiming, demand, most)
+                       : pick_lone(claiming, demand, most, lanes);
   } else {
     committing_ = true;
     if (named) {

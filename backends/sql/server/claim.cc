@@ -68,6 +68,15 @@ std::vector<Claimed> Writer::claim_lanes(
     bool whole) {
   auto& t = *tables_;
   begin_claim(claiming);
+  const auto name = [&](const std::pair<Lane, std::size_t>& share) {
+    t.queue = share.first.queue;
+    t.kind = share.first.kind;
+    t.most = static_cast<long long>(share.second);
+  };
+  if (t.claim_lane && shares.size() == 1) {
+    name(shares[0]);
+    return best_first(whole, [&](const auto& add) { t.claim_lane.rows(add); });
+  }
   if (t.claim_lanes) {
     JsonRows rows;
     for (const auto& [lane, take] : shares) {
@@ -80,10 +89,8 @@ std::vector<Claimed> Writer::claim_lanes(
     return best_first(whole, [&](const auto& add) { t.claim_lanes.rows(add); });
   }
   return best_first(whole, [&](const auto& add) {
-    for (const auto& [lane, take] : shares) {
-      t.queue = lane.queue;
-      t.kind = lane.kind;
-      t.most = static_cast<long long>(take);
+    for (const auto& share : shares) {
+      name(share);
       t.pick_lane.rows(add);
     }
   });
@@ -113,16 +120,11 @@ std::vector<Claimed> Writer::claim_lone(const Claiming& claiming, const Demand& 
 // several lanes, the transaction goes on.
 std::vector<Claimed> Writer::pick_lone(const Claiming& claiming, const Demand& demand,
                                        std::size_t most, std::size_t& lanes) {
-  auto& t = *tables_;
   const server::Statements& sql = driver_.statements();
-  const bool named = demand.queues.size() == 1 && demand.kinds.size() == 1;
-  const std::string find =
-      named ? with_values(sql.name_lone, {{"queue", literal(demand.queues[0])},
-                                          {"kind", literal(demand.kinds[0])}})
-            : with_values(sql.find_lone,
-                          {{"kinds", literals(demand.kinds)},
-                           {"queues", literals(demand.queues)},
-                           {"queues_named", literal(demand.queues.empty() ? 0 : 1)}});
+  const std::string find = with_values(
+      sql.find_lone, {{"kinds", literals(demand.kinds)},
+                      {"queues", literals(demand.queues)},
+                      {"queues_named", literal(demand.queues.empty() ? 0 : 1)}});
   const std::string pick =
       with_values(sql.pick_lone, {{"most", literal(static_cast<long long>(most))}});
   return best_first(true, [&](const auto& add) {
@@ -137,22 +139,50 @@ std::vector<Claimed> Writer::pick_lone(const Claiming& claiming, const Demand& d
             begin_claim(claiming);
             return;
           }
-          t.id = to_number(cells[0]);
-          t.fence = to_number(cells[1]);
-          t.queue = cells[2];
-          t.kind = cells[3];
-          t.has_bytes = cells[4] != nullptr ? soci::i_ok : soci::i_null;
-          t.bytes = cells[4] != nullptr ? cells[4] : "";
-          t.timeout = to_number(cells[5]);
-          t.priority = static_cast<int>(to_number(cells[6]));
-          t.run_at = to_number(cells[7]);
-          t.attempt = static_cast<int>(to_number(cells[8]));
-          t.max_attempts = static_cast<int>(to_number(cells[9]));
-          t.crashes = static_cast<int>(to_number(cells[10]));
+          read_picked(cells);
           add();
         });
     if (!knows) throw std::logic_error("a claim without an answer");
   });
+}
+
+// The same of one lane.
+std::vector<Claimed> Writer::pick_named(const Claiming& claiming, const Demand& demand,
+                                        std::size_t most) {
+  const std::string pick = with_values(driver_.statements().pick_named,
+                                       {{"queue", literal(demand.queues[0])},
+                                        {"kind", literal(demand.kinds[0])},
+                                        {"most", literal(static_cast<long long>(most))}});
+  return best_first(true, [&](const auto& add) {
+    begun_ = true;
+    bool first = true;
+    connection_.session().run_together(
+        pick, [&](std::size_t, std::span<const char* const> cells) {
+          if (std::exchange(first, false)) {
+            start(Time(Duration(to_number(cells[11]))));
+            begin_claim(claiming);
+          }
+          read_picked(cells);
+          add();
+        });
+  });
+}
+
+// Of what pick_lone and pick_named tell.
+void Writer::read_picked(std::span<const char* const> cells) {
+  auto& t = *tables_;
+  t.id = to_number(cells[0]);
+  t.fence = to_number(cells[1]);
+  t.queue = cells[2];
+  t.kind = cells[3];
+  t.has_bytes = cells[4] != nullptr ? soci::i_ok : soci::i_null;
+  t.bytes = cells[4] != nullptr ? cells[4] : "";
+  t.timeout = to_number(cells[5]);
+  t.priority = static_cast<int>(to_number(cells[6]));
+  t.run_at = to_number(cells[7]);
+  t.attempt = static_cast<int>(to_number(cells[8]));
+  t.max_attempts = static_cast<int>(to_number(cells[9]));
+  t.crashes = static_cast<int>(to_number(cells[10]));
 }
 
 std::vector<Claimed> Writer::claim_ids(const Claiming& claiming, std::vector<JobId> ids,
@@ -185,12 +215,15 @@ void Writer::mark(const std::vector<Claimed>& picked, bool with_commit) {
   for (const Claimed& c : picked) ids.push_back(c.lease.id);
   std::sort(ids.begin(), ids.end());
   if (with_commit && connection_.session().commits_alone()) {
-    with_commit_ = with_values(driver_.statements().mark_and_commit,
-                               {{"lease_end", literal(t.lease_end)},
-                                {"claim_number", literal(t.claim_number)},
-                                {"worker", literal(t.worker)},
-                                {"now", literal(t.now)},
-                                {"ids", literals(ids)}});
+    const server::Statements& sql = driver_.statements();
+    with_commit_ =
+        with_values(ids.size() == 1 ? sql.mark_one_and_commit : sql.mark_and_commit,
+                    {{"lease_end", literal(t.lease_end)},
+                     {"claim_number", literal(t.claim_number)},
+                     {"worker", literal(t.worker)},
+                     {"now", literal(t.now)},
+                     {"id", literal(to_column(ids[0]))},
+                     {"ids", literals(ids)}});
     return;
   }
   t.ids = json_array(ids);

@@ -36,12 +36,16 @@ struct Statements {
   // transaction.
   bool old_snapshots = false;
 
+  // Names for the session what insert_job, pick_named and mark_one_and_commit run, before
+  // they do. Null: they need nothing.
+  const char* prepare;
+
   // Inserting. claim_requests gives those of :rows (request_id, digits) that are new
   // their ids; find_requests tells of those that are not.
   const char* claim_requests;
   const char* find_requests;
   // Ids, rising in the order of the rows that name none. Where :now is 0, all instants
-  // are counted from when it runs; so in claim_lanes and claim_lone, too.
+  // are counted from when it runs; so in claim_lane, claim_lanes and claim_lone, too.
   const char* insert_jobs;
   // One that names no id, its instants counted from when it runs, payload in digits.
   // Null: as the others.
@@ -72,22 +76,25 @@ struct Statements {
   // :state, in one statement; null: pick answers with what the rows will be, and mark
   // makes them so.
   const char* claim_lanes;
+  const char* claim_lane;  // of one, :queue, :kind, :most; null: as of many
   const char* claim_ids;
   // Claims :most of the lane that has available jobs and is not paused, if there is but
   // one of :queues (none named: all) and :kinds. Answers with how many there are, up to
   // 2, and the lane and no id where it claimed nothing. Null: there is no such statement.
   const char* claim_lone;
   // The same in statements that are sent together, with a BEGIN before them and without
-  // the marking: one of the first two, which answers with how many lanes there are and
-  // what time it is, then pick_lone, which answers as pick_lane. Of literals: of all
-  // lanes those of :kinds and (if :queues_named is 1) :queues; or :queue, :kind. Null:
-  // none.
+  // the marking: find_lone, which answers with how many lanes there are and what time it
+  // is, then pick_lone, which answers as pick_lane. Of literals: of all lanes those of
+  // :kinds and (if :queues_named is 1) :queues. Null: none.
   const char* find_lone;
-  const char* name_lone;
-  const char* pick_lone;        // :most; locks
-  const char* mark_and_commit;  // as mark, of literals, and a COMMIT after it
-  const char* pick_lane;        // :queue, :kind, :now, :most; locks
-  const char* pick_ids;         // locks
+  const char* pick_lone;  // :most; locks
+  // Of the lane :queue, :kind, unless it is paused: as those two, but that each row has
+  // what time it is at its end.
+  const char* pick_named;
+  const char* mark_and_commit;      // as mark, of literals, and a COMMIT after it
+  const char* mark_one_and_commit;  // the same, of :id
+  const char* pick_lane;            // :queue, :kind, :now, :most; locks
+  const char* pick_ids;             // locks
   const char* mark;
 
   const char* running_by_queue;  // queue, how many

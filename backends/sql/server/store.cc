@@ -229,20 +229,29 @@ class ServerStore::Source final : public ClaimSource {
     const bool takes_any = demand.max > 0 && !demand.kinds.empty();
     // Who goes on waiting asks nothing: whatever comes is told, or seen by the poll.
     bool looks = !(until > std::chrono::steady_clock::now() && waiter_.looks_in_vain());
+    std::optional<Lane> signal;  // all that came since there was nothing anywhere
     for (; !waiter_.interrupted(); looks = true) {
       if (looks) waiter_.looking();
       if (looks && takes_any) {
-        auto taken = store_.worker_.take(demand, worker, claim_number, lease);
+        auto taken = store_.worker_.take(signal ? of_lane(demand, *signal) : demand,
+                                         worker, claim_number, lease);
         if (!taken) return tl::unexpected(std::move(taken.error()));
         if (!taken->jobs.empty()) {
           leftover = std::move(taken->leftover);
           return std::move(taken->jobs);
         }
-        waiter_.found_nothing();
+        if (!signal) waiter_.found_nothing();
       }
       if (!waiter_.wait(until)) break;
+      if (!demand.in_order) signal = waiter_.lone_signal();
     }
     return std::vector<Claimed>{};
+  }
+
+  static Demand of_lane(Demand demand, const Lane& lane) {
+    demand.queues = {&lane.queue, 1};
+    demand.kinds = {&lane.kind, 1};
+    return demand;
   }
 
   ServerStore& store_;

@@ -1,10 +1,10 @@
 // A writing half of a store over a database server: a connection, and what is done to
 // rows there.
 //
-// All of it runs on the writer's thread of GroupCommit, within the transaction that is
-// open. The calls throw; GroupCommit then rolls the transaction back, so each may be run
-// again. Answers align with inputs. The rows that a call changes are locked by it, and
-// written when the call has seen all of them.
+// All of it is called by GroupCommit, from one thread at a time, within the transaction
+// that is open. The calls throw; GroupCommit then rolls the transaction back, so each may
+// be run again. Answers align with inputs. The rows that a call changes are locked by it,
+// and written when the call has seen all of them.
 //
 // A transaction begins at the server only with the first call that needs it: what is one
 // statement is sent as that alone (at_once.cc).
@@ -86,6 +86,7 @@ class Writer final : public Transactor {
   struct Tables;
   struct Claiming;
 
+  bool begins_at_once() noexcept override { return !may_have_died(); }
   Result<void> begin() noexcept override;
   void last() noexcept override {
     last_ = true;
@@ -156,6 +157,9 @@ class Writer final : public Transactor {
                                   std::size_t max, std::size_t& lanes);
   std::vector<Claimed> pick_lone(const Claiming& claiming, const Demand& demand,
                                  std::size_t most, std::size_t& lanes);
+  std::vector<Claimed> pick_named(const Claiming& claiming, const Demand& demand,
+                                  std::size_t most);
+  void read_picked(std::span<const char* const> cells);
   std::vector<Claimed> claim_lanes(const Claiming& claiming,
                                    std::span<const std::pair<Lane, std::size_t>> shares,
                                    bool whole);

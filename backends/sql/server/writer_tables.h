@@ -53,6 +53,14 @@ struct Writer::Tables {
                     soci::into(bytes, has_bytes), soci::into(timeout),
                     soci::into(priority), soci::into(run_at), soci::into(attempt),
                     soci::into(max_attempts), soci::into(crashes)),
+        claim_lane(s, sql.claim_lane, soci::use(lease_end, "lease_end"),
+                   soci::use(claim_number, "claim_number"), soci::use(worker, "worker"),
+                   soci::use(now, "now"), soci::use(queue, "queue"),
+                   soci::use(kind, "kind"), soci::use(most, "most"), soci::into(id),
+                   soci::into(fence), soci::into(queue), soci::into(kind),
+                   soci::into(bytes, has_bytes), soci::into(timeout),
+                   soci::into(priority), soci::into(run_at), soci::into(attempt),
+                   soci::into(max_attempts), soci::into(crashes)),
         claim_ids(s, sql.claim_ids, soci::use(lease_end, "lease_end"),
                   soci::use(claim_number, "claim_number"), soci::use(worker, "worker"),
                   soci::use(now, "now"), soci::use(ids, "ids"), soci::use(state, "state"),
@@ -117,7 +125,11 @@ struct Writer::Tables {
         limited_lanes(s, sql.limited_lanes, sql.best_of_limited),
         rated_lanes(s, sql.rated_lanes, sql.best_of_rated),
         limits(s, sql),
-        queues(s, sql) {}
+        queues(s, sql) {
+    if (sql.prepare != nullptr && s.commits_alone()) {
+      s.run_together(sql.prepare, [](std::size_t, std::span<const char* const>) {});
+    }
+  }
 
   // Before the statements, which borrow them.
   long long id = 0;
@@ -161,6 +173,7 @@ struct Writer::Tables {
   Statement forget_keys;
   Sequence replace_payloads;
   Statement claim_lanes;
+  Statement claim_lane;
   Statement claim_ids;
   Statement claim_lone;
   Statement pick_lane;

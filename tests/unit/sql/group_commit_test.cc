@@ -19,6 +19,7 @@ using namespace std::chrono_literals;
 // What is written becomes visible with the commit, and is gone after a rollback.
 class FakeTransactor final : public Transactor {
  public:
+  bool begins_at_once() noexcept override { return at_once; }
   Result<void> begin() noexcept override {
     entered.release();
     if (held) go.acquire();
@@ -57,6 +58,7 @@ class FakeTransactor final : public Transactor {
   std::atomic<bool> held{false};
   std::atomic<bool> broken{false};
   std::atomic<bool> ticks{false};
+  std::atomic<bool> at_once{false};
   int fail_commits = 0;
   int begun = 0;
   int commits = 0;
@@ -133,6 +135,73 @@ std::vector<Result<void>> run_together(GroupCommit& group,
   return answers;
 }
 
+TEST(GroupCommit, WhoIsAloneRunsItselfWhereATransactionBeginsAtOnce) {
+  FakeTransactor fake;
+  GroupCommit group(fake, 1h);
+  std::thread::id ran_on;
+  const auto run = [&] {
+    EXPECT_TRUE(group.run([&] { ran_on = std::this_thread::get_id(); }).has_value());
+  };
+  run();
+  EXPECT_NE(ran_on, std::this_thread::get_id()) << "it might have to wait";
+  fake.at_once = true;
+  run();
+  EXPECT_EQ(ran_on, std::this_thread::get_id());
+  fake.fail_commits = 1;
+  EXPECT_FALSE(group.run([] {}).has_value());
+  fake.broken = true;
+  EXPECT_FALSE(group.run([] {}).has_value());
+  fake.broken = false;
+  run();
+  EXPECT_EQ(ran_on, std::this_thread::get_id());
+  EXPECT_EQ(fake.commits, 3);
+}
+
+TEST(GroupCommit, WhoComesWhileSomebodyRunsItselfIsNotForgotten) {
+  FakeTransactor fake;
+  fake.at_once = true;
+  GroupCommit group(fake, 1h);
+  const auto answers = run_together(
+      group, {[&] { fake.open.push_back(1); }, [&] { fake.open.push_back(2); }});
+  for (const auto& answer : answers) EXPECT_TRUE(answer.has_value());
+  EXPECT_THAT(fake.stored, testing::UnorderedElementsAre(1, 2));
+}
+
+TEST(GroupCommit, WhoComesAfterACrowdWaitsForTheOthers) {
+  FakeTransactor fake;
+  fake.at_once = true;
+  GroupCommit group(fake, 1h);
+  // Until both are there when the first is done, and share a transaction.
+  for (int before = -1; fake.commits != before + 2;) {
+    before = fake.commits;
+    for (const auto& answer : run_together(group, {[] {}, [] {}})) {
+      EXPECT_TRUE(answer.has_value());
+    }
+  }
+  std::thread::id ran_on;
+  const auto run = [&] {
+    EXPECT_TRUE(group.run([&] { ran_on = std::this_thread::get_id(); }).has_value());
+  };
+  run();
+  EXPECT_NE(ran_on, std::this_thread::get_id());
+  run();
+  EXPECT_EQ(ran_on, std::this_thread::get_id()) << "nobody else came";
+}
+
+// The thread that ticks is asleep where nobody needs it.
+TEST(GroupCommit, TicksWhileSomebodyRunsItselfComeAfterThat) {
+  FakeTransactor fake;
+  fake.at_once = true;
+  GroupCommit group(fake, 0ms);
+  EXPECT_TRUE(group
+                  .run([&] {
+                    group.nudge();
+                    EXPECT_FALSE(fake.ticked.try_acquire());
+                  })
+                  .has_value());
+  fake.ticked.acquire();
+}
+
 TEST(GroupCommit, OneThatFailsFailsAlone) {
   FakeTransactor fake;
   GroupCommit group(fake, 1h);
@@ -184,12 +253,12 @@ TEST(GroupCommit, WhoIsDoneAloneMayAskForTheNextTransaction) {
   FakeTransactor fake;
   GroupCommit group(fake, 1h);
   int asked = 0;
-  const auto answers = run_together(
-      group, {[&] { throw std::runtime_error("cannot"); },
-              [&] {
-                if (fake.rollbacks > 0 && ++asked == 1) throw NextTransaction{};
-                fake.open.push_back(2);
-              }});
+  const auto answers = run_together(group, {[&] { throw std::runtime_error("cannot"); },
+                                            [&] {
+                                              if (fake.rollbacks > 0 && ++asked == 1)
+                                                throw NextTransaction{};
+                                              fake.open.push_back(2);
+                                            }});
   EXPECT_FALSE(answers[0].has_value());
   EXPECT_TRUE(answers[1].has_value());
   EXPECT_THAT(fake.stored, testing::ElementsAre(2));

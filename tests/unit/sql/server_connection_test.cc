@@ -164,6 +164,46 @@ TEST_P(Server, AnEnqueueIsOneRoundTripAndAClaimOneOrTwo) {
   EXPECT_EQ(best[0].queue, "other");
 }
 
+// It has seen that there is nothing else; what nobody told of is for the next look.
+TEST_P(Server, AClaimThatIsWokenAsksForThatLaneAlone) {
+  const bool postgres = kind().name == std::string("postgresql");
+  BackendOptions options;
+  options.poll = 1h;
+  auto store = open(url(postgres ? "?listen=off" : ""), options);
+  // Ends of looks: the claim's, and on PostgreSQL the poll's, which begins at once.
+  const auto looks = [&] {
+    return std::stol(
+        kind()
+            .run(postgres ? "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle'"
+                            " AND (query = 'COMMIT' OR query LIKE '%AS keyed%')"
+                          : "SELECT VARIABLE_VALUE FROM information_schema.GLOBAL_STATUS"
+                            " WHERE VARIABLE_NAME = 'COM_COMMIT'")
+            .at(0));
+  };
+  while (postgres && looks() != 0) {  // the session that made the tables is leaving
+    std::this_thread::yield();
+  }
+  const long all = looks() + (postgres ? 2 : 1);
+  static const std::vector<std::string> kWork = {"work"};
+  const auto source = store->claim_source();
+  std::vector<Claimed> runs;
+  std::thread waits([&] {
+    auto claimed = source->claim({{}, kWork, 1}, "w", ++claims_, 30s, 60s);
+    if (claimed) runs = std::move(*claimed);
+  });
+  while (looks() < all) std::this_thread::yield();
+  kind().run(
+      "INSERT INTO carrel_jobs (id, state, queue, kind, priority, enqueued_at, run_at,"
+      " timeout_us, max_attempts) VALUES (1000000, 2, 'other', 'work', -1, 1, 1, 0, 1)");
+  EXPECT_TRUE(insert(*store));
+  waits.join();
+  ASSERT_THAT(runs, SizeIs(1));
+  EXPECT_EQ(runs[0].queue, "default");
+  runs = claim(*store, 1);
+  ASSERT_THAT(runs, SizeIs(1));
+  EXPECT_EQ(runs[0].queue, "other");
+}
+
 TEST_P(Server, WhatAStatementAloneStoresHasTheServersTime) {
   auto store = open(url());
   ASSERT_TRUE(insert(*store));  // the connection is known to be there

@@ -46,14 +46,16 @@ TEST(Postgres, AClaimReadsTheIndexOfAvailableJobsInItsOrder) {
   postgres_kind().clean();
   ASSERT_TRUE(open_store(postgres().url()));
   postgres().run("SET enable_seqscan = on; ANALYZE carrel_jobs");
-  std::string plan;
-  for (const auto& line :
-       postgres().run("SET enable_seqscan = off; EXPLAIN " +
-                      with_values(sql::postgresql::kStatements.claim_lanes))) {
-    plan += line + "\n";
+  const auto& sql = sql::postgresql::kStatements;
+  for (const char* statement : {sql.claim_lanes, sql.claim_lane}) {
+    std::string plan;
+    for (const auto& line :
+         postgres().run("SET enable_seqscan = off; EXPLAIN " + with_values(statement))) {
+      plan += line + "\n";
+    }
+    EXPECT_THAT(plan, HasSubstr("carrel_jobs_available"));
+    EXPECT_THAT(plan, Not(HasSubstr("Sort"))) << plan;
   }
-  EXPECT_THAT(plan, HasSubstr("carrel_jobs_available"));
-  EXPECT_THAT(plan, Not(HasSubstr("Sort"))) << plan;
 }
 
 TEST(Postgres, APollSeeksInTheIndexesOfWhatIsAvailable) {
@@ -304,11 +306,25 @@ TEST(Mariadb, RowsAreWrittenByTheirKeysAlone) {
   }
 }
 
+// What a session prepares as `name`, with some value for each parameter.
+std::string prepared(const std::string& name) {
+  std::string text = sql::mariadb::kStatements.prepare;
+  text.erase(0, text.find("PREPARE " + name + " FROM"));
+  text.erase(0, text.find('\'') + 1);
+  text.resize(text.find('\''));
+  for (std::size_t at = text.find('?'); at != std::string::npos; at = text.find('?')) {
+    text.replace(at, 1, text.substr(0, at).ends_with("LIMIT ") ? "1" : "X'31'");
+  }
+  return text;
+}
+
 TEST(Mariadb, AClaimSortsNothing) {
   mariadb_kind().clean();
   ASSERT_TRUE(open_store(mariadb().url()));
   const auto& sql = sql::mariadb::kStatements;
-  for (const char* statement : {sql.pick_lane, sql.pick_lone}) {
+  for (const std::string& statement :
+       {std::string(sql.pick_lane), std::string(sql.pick_lone),
+        prepared("carrel_pick")}) {
     std::string plan;
     for (const auto& line :
          mariadb().run("SET @carrel_lanes = 1, @carrel_now = 1, @carrel_queue = X'61',"
@@ -328,12 +344,14 @@ TEST(Mariadb, AClaimMarksByTheKeyAlone) {
   std::string mark = with_values(sql::mariadb::kStatements.mark_and_commit);
   mark.replace(mark.find("'[1]'"), 5, "1, 2");
   mark.resize(mark.find(';'));
-  std::string plan;
-  for (const auto& line : mariadb().run("EXPLAIN FORMAT=JSON " + mark)) {
-    plan += line + "\n";
+  for (const std::string& statement : {mark, prepared("carrel_mark")}) {
+    std::string plan;
+    for (const auto& line : mariadb().run("EXPLAIN FORMAT=JSON " + statement)) {
+      plan += line + "\n";
+    }
+    EXPECT_THAT(plan, HasSubstr("\"access_type\": \"range\"")) << plan;
+    EXPECT_THAT(plan, HasSubstr("PRIMARY")) << plan;
   }
-  EXPECT_THAT(plan, HasSubstr("\"access_type\": \"range\"")) << plan;
-  EXPECT_THAT(plan, HasSubstr("PRIMARY")) << plan;
 }
 
 }  // namespace
