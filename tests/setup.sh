@@ -36,7 +36,16 @@ need_packages() {
   local apt=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq
     -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0)
   "${apt[@]}" update
-  "${apt[@]}" install -y --no-install-recommends "${missing[@]}" > /dev/null
+  # Tests start servers of their own: those that come with the packages stay off.
+  (
+    policy=/usr/sbin/policy-rc.d
+    if [[ ! -e $policy ]]; then
+      trap '"${as_root[@]}" rm -f "$policy"' EXIT
+      printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee "$policy" > /dev/null
+      "${as_root[@]}" chmod +x "$policy"
+    fi
+    "${apt[@]}" install -y --no-install-recommends "${missing[@]}" > /dev/null
+  )
 }
 
 installed() {

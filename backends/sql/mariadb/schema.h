@@ -22,8 +22,8 @@ server::SchemaVersion version_of(MariadbSession& session);
 std::string steps_from(int version);
 
 // Sees to it that the tables can be used: makes them or brings them forward as `migrate`
-// allows, one process at a time: waits for another up to `patience`. What a crash has left
-// half done is gone on with. Throws soci::soci_error and SchemaProblem.
+// allows, one process at a time: waits for another up to `patience`. What a crash has
+// left half done is gone on with. Throws soci::soci_error and SchemaProblem.
 void prepare_schema(MariadbSession& session, server::Migrate migrate,
                     std::chrono::seconds patience = std::chrono::seconds(6));
 

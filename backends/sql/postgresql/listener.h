@@ -1,9 +1,10 @@
 // News between the processes of one database, by LISTEN and NOTIFY on a connection of
 // their own; and the poll that is always on, as news may be lost.
 //
-// A thread for each; that for news is started when somebody first waits or has something to tell. What is told
-// within a few milliseconds goes out together: NOTIFY takes a lock of the whole server at
-// commit, which is why it is not part of the transactions that it tells of.
+// A thread for each; that for news is started when somebody first waits or has something
+// to tell. What is told within a few milliseconds goes out together: NOTIFY takes a lock
+// of the whole server at commit, which is why it is not part of the transactions that it
+// tells of.
 #pragma once
 
 #include <carrel/store.h>

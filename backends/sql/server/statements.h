@@ -56,8 +56,8 @@ struct Statements {
   // new, with job 0, and locks the others; find_holders tells of their jobs.
   const char* lock_keys;
   const char* find_holders;
-  // Where old_snapshots: key, job, when it was enqueued, the state that it has left behind
-  // (8: none), 1 if it was in carrel_history as the snapshot was made. Locks.
+  // Where old_snapshots: key, job, when it was enqueued, the state that it has left
+  // behind (8: none), 1 if it was in carrel_history as the snapshot was made. Locks.
   const char* find_holders_now = nullptr;
   const char* hold_keys;    // :rows of key, job, until
   Steps leave_keys;         // :rows of id, state, now: final jobs that are to be purged
@@ -103,8 +103,8 @@ struct Statements {
   const char* any_limits;  // 1 if any job with a limit is available; with a rate
   const char* limit_keys;  // of :ids: job, key, 1 if it is a rate's, else 0
   const char* limit_keys_now = nullptr;  // likewise, where old_snapshots; locks
-  const char* lock_slots;  // :ids
-  const char* try_slots;   // those of :ids that nobody else holds
+  const char* lock_slots;                // :ids
+  const char* try_slots;                 // those of :ids that nobody else holds
   const char* limits_now;  // of :ids, if available: job, key, limit, how many run of it
   const char* count_line;  // of :rows (n, limit_key, lane): n, running, available
   const char* next_line;   // of :rows (n, limit_key, lane): n, the next lane that waits

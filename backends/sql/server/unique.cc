@@ -82,7 +82,8 @@ std::vector<JobId> Writer::replaceable(std::span<const NewJob* const> jobs) {
   }
   std::vector<JobId> ids;
   if (places.empty()) return ids;
-  for (const auto& [key, holder] : find_holders(jobs, places, false)) ids.push_back(holder.job);
+  for (const auto& [key, holder] : find_holders(jobs, places, false))
+    ids.push_back(holder.job);
   return ids;
 }
 

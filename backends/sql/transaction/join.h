@@ -22,7 +22,8 @@ class Joined {
   virtual Result<Finished> finish(const Finish& run) = 0;
 };
 
-// Checks that a transaction is open, and that text comes through. The session is borrowed.
+// Checks that a transaction is open, and that text comes through. The session is
+// borrowed.
 Result<std::unique_ptr<Joined>> join(soci::session& session, Backend backend);
 
 // Behind join().

@@ -1,8 +1,11 @@
 // Connections to database servers: lost and stuck ones, what SOCI 4.0.3 and the clients
 // are known to do wrong, a pooler, and news between processes.
 #include <carrel/engine.h>
+#include <libpq-fe.h>
+#include <poll.h>
 
 #include <algorithm>
+#include <atomic>
 #include <future>
 #include <map>
 #include <memory>
@@ -74,7 +77,8 @@ TEST(Postgres, ThePollIsKeptWhileTheListenersLineIsDead) {
   job.kind = "work";
   job.payload = "{}";
   ASSERT_TRUE(other->insert({&job, 1}, 60s)[0]);
-  EXPECT_EQ(claim.wait_for(10s), std::future_status::ready);
+  // An attempt to connect takes 3 s.
+  EXPECT_EQ(claim.wait_for(2s), std::future_status::ready);
   store->interrupt();
   ASSERT_TRUE(claim.get());
   hole.pass();
@@ -417,14 +421,103 @@ TEST(Mariadb, WhoGoesOnWaitingAsksNothing) {
 
 // A pooler hands each transaction to another connection: nothing may be prepared or
 // remembered on one.
+std::string url_of(const PgBouncer& pooler) {
+  return PostgresServer::tcp_url(pooler.port()) +
+         "?prepare=off&listen=" + "postgresql%3A%2F%2Fcarrel%40127.0.0.1%3A" +
+         std::to_string(postgres().port()) + "%2Fcarrel";
+}
+
+TEST(Postgres, LimitsRatesUniqueKeysAndHoldsWorkBehindAPooler) {
+  if (!PgBouncer::missing().empty()) GTEST_SKIP() << PgBouncer::missing();
+  postgres_kind().clean();
+  const PgBouncer pooler(postgres().port());
+  Config config;
+  config.store = url_of(pooler);
+  config.worker.concurrency = 4;
+  config.worker.poll = 50ms;
+  config.log.level = LogLevel::kOff;
+  std::atomic<int> now{0};
+  std::atomic<bool> crowded{false};
+  const auto open = [&] {
+    Registry registry = Registry::with_builtins();
+    register_sql(registry);
+    auto engine = Engine::open(config, std::move(registry)).value();
+    EXPECT_TRUE(engine.handle("work", [&](Context&) {
+      if (++now > 1) crowded = true;
+      std::this_thread::yield();
+      --now;
+    }));
+    EXPECT_TRUE(engine.handle("rated", [](Context&) {}));
+    return engine;
+  };
+  Engine one = open();
+  Engine two = open();
+  EnqueueOptions keyed;
+  keyed.unique = UniqueConfig{{"kind"}, Duration{0}, {}, OnConflict::kSkip};
+  const Inserted first = one.insert("nobody's", {}, keyed).value();
+  const Inserted second = two.insert("nobody's", {}, keyed).value();
+  EXPECT_TRUE(second.existed);
+  EXPECT_EQ(second.id, first.id);
+  std::vector<JobId> ids;
+  for (int i = 0; i < 20; ++i) {
+    ids.push_back(one.enqueue("work", {}, {.limit = Limit{"key", 1}}).value());
+  }
+  std::vector<JobId> rated;
+  for (int i = 0; i < 3; ++i) {
+    rated.push_back(
+        two.enqueue("rated", {}, {.rate = Rate{"key", 2, Duration(1h)}}).value());
+  }
+  ASSERT_TRUE(one.start());
+  ASSERT_TRUE(two.start());
+  for (const JobId id : ids) ASSERT_TRUE(one.wait(id, 60s));
+  EXPECT_FALSE(crowded);
+  for (int i = 0; i < 2; ++i) ASSERT_TRUE(one.wait(rated[i], 60s));
+  EXPECT_EQ(two.job(rated[2])->state, State::kPending);
+  EXPECT_TRUE(one.hold("place", 1, [&] {
+    EXPECT_FALSE(two.hold(
+        "place", 1, [] { ADD_FAILURE() << "both hold it"; }, 200ms));
+  }));
+  EXPECT_TRUE(two.hold(
+      "place", 1, [] {}, 60s));
+}
+
+// A listener hears of many enqueues together: NOTIFY takes a lock of the whole server.
+TEST(Postgres, NewsOfManyEnqueuesGoTogether) {
+  const Kind kind = postgres_kind();
+  kind.clean();
+  const std::unique_ptr<PGconn, decltype(&PQfinish)> ear(
+      PQconnectdb(kind.url(kind.port()).c_str()), &PQfinish);
+  PQclear(PQexec(ear.get(), "LISTEN carrel"));
+  auto store = open_store(kind.url(kind.port())).value();
+  constexpr std::size_t kJobs = 300;
+  NewJob job;
+  job.kind = "work";
+  job.payload = "{}";
+  const auto start = SteadyClock::now();
+  for (std::size_t i = 0; i < kJobs; ++i) ASSERT_TRUE(store->insert({&job, 1}, 60s)[0]);
+  std::size_t told = 0;
+  std::size_t messages = 0;
+  while (told < kJobs) {
+    pollfd fd{PQsocket(ear.get()), POLLIN, 0};
+    ASSERT_EQ(::poll(&fd, 1, 60'000), 1) << "nothing more after " << told;
+    ASSERT_EQ(PQconsumeInput(ear.get()), 1);
+    for (PGnotify* one; (one = PQnotifies(ear.get())) != nullptr; PQfreemem(one)) {
+      ++messages;
+      const std::string text = one->extra;  // "w300\tdefault\twork\n"
+      ASSERT_EQ(text.substr(0, 1), "w");
+      told += std::stoul(text.substr(1));
+    }
+  }
+  const auto elapsed = SteadyClock::now() - start;
+  EXPECT_EQ(told, kJobs);
+  EXPECT_LE(messages, static_cast<std::size_t>(elapsed / 5ms) + 2);
+}
+
 TEST(Postgres, WorksBehindAPoolerOfTransactions) {
   if (!PgBouncer::missing().empty()) GTEST_SKIP() << PgBouncer::missing();
   postgres_kind().clean();
   const PgBouncer pooler(postgres().port());
-  const std::string url =
-      PostgresServer::tcp_url(pooler.port()) +
-      "?prepare=off&listen=" + "postgresql%3A%2F%2Fcarrel%40127.0.0.1%3A" +
-      std::to_string(postgres().port()) + "%2Fcarrel";
+  const std::string url = url_of(pooler);
   std::vector<std::unique_ptr<Store>> stores;
   for (int i = 0; i < 3; ++i) {
     auto store = open_store(url);

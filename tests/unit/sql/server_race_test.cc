@@ -122,8 +122,8 @@ TEST_P(Server, AnEnqueueThatReplacesFollowsAKeyThatWasMoved) {
   EXPECT_EQ(store->monitor().job(first.id)->payload, "of the first");
 }
 
-// A cancel has looked for its job's limit, and waits for the job: meanwhile an enqueue that
-// replaces gives it one. Nothing of the job stays in that line.
+// A cancel has looked for its job's limit, and waits for the job: meanwhile an enqueue
+// that replaces gives it one. Nothing of the job stays in that line.
 TEST_P(Server, ACancelSeesTheLimitThatItsJobHasJustCome) {
   auto store = open(url());
   const Inserted one = insert(*store).value();
@@ -131,8 +131,8 @@ TEST_P(Server, ACancelSeesTheLimitThatItsJobHasJustCome) {
   const auto others = kind().session();
   *others << "BEGIN";
   *others << "UPDATE carrel_jobs SET state = 18 WHERE id = " + id;
-  auto cancelling = std::async(std::launch::async,
-                               [&] { return store->cancel(std::array{one.id}); });
+  auto cancelling =
+      std::async(std::launch::async, [&] { return store->cancel(std::array{one.id}); });
   until_it_waits_for("carrel_jobs");
   *others << "INSERT INTO carrel_limits (job, limit_key, lane, run_at, running, state)"
              " VALUES (" +

@@ -169,6 +169,22 @@ TEST_P(Transaction, PublishWakesWorkersThatPollRarely) {
   engine.stop(10s);
 }
 
+TEST_P(Transaction, PollingFindsWhatNobodyPublished) {
+  Engine engine = open(config());
+  engine.handle("work", [](Context& job) { return job.args(); });
+  ASSERT_TRUE(engine.start());
+  Db db(kind());
+  for (int i = 0; i < 2; ++i) {  // the second while the worker waits for certain
+    db.begin();
+    const auto job = sql::enqueue(engine, *db, "work", i);
+    ASSERT_TRUE(job) << job.error().message;
+    db.commit();
+    const auto result = engine.wait(job->id, kLong);
+    ASSERT_TRUE(result) << result.error().message;
+    EXPECT_EQ(*result, i);
+  }
+}
+
 TEST_P(Transaction, InInlineModePublishRunsTheJob) {
   Config inline_mode = config();
   inline_mode.mode = Mode::kInline;

@@ -49,10 +49,10 @@ namespace carrel::sql {
 // kUnavailable: also where another holds the key of a limit or rate for longer than a
 // second. What this transaction holds, that one may wait for: roll back, and try again.
 //
-// MariaDB: the session's character set is one of UTF-8. With REPEATABLE READ, its default,
-// what others have committed since the transaction first looked is seen all the same; but
-// a job that holds the unique key that is asked for is locked until the commit, and what
-// has a limit is counted by the claim. READ COMMITTED locks the least.
+// MariaDB: the session's character set is one of UTF-8. With REPEATABLE READ, its
+// default, what others have committed since the transaction first looked is seen all the
+// same; but a job that holds the unique key that is asked for is locked until the commit,
+// and what has a limit is counted by the claim. READ COMMITTED locks the least.
 [[nodiscard]] Result<Inserted> enqueue(Engine& engine, soci::session& session,
                                        std::string_view kind, const Json& args = {},
                                        const EnqueueOptions& options = {});
