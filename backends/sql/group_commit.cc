@@ -97,11 +97,13 @@ void GroupCommit::loop() noexcept {
     if (queue_.empty() && stopping_) return;
     busy_ = true;
     if (!queue_.empty()) {
+      // Where a begin takes a lock, others wait for it: the crowd is not waited for then.
+      const bool waits_for_crowd = transactor_.begins_at_once();
       lock.unlock();
       auto begun = transactor_.begin();
       // Only now: what came while the transaction waited to begin is part of it.
       lock.lock();
-      await_crowd(lock);
+      if (waits_for_crowd) await_crowd(lock);
       std::vector<Operation*> operations = take();
       lock.unlock();
       turn(operations, begun);

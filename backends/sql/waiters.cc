@@ -137,11 +137,14 @@ void Waiters::ClaimWaiter::leave(std::vector<Lane> leftover) {
   all_.work(leftover);
 }
 
-void Waiters::ClaimWaiter::looking() {
+std::optional<Lane> Waiters::ClaimWaiter::looking() {
   const std::lock_guard lock(all_.mutex_);
+  std::optional<Lane> lone;
+  if (signalled_.size() == 1) lone = std::move(signalled_.front());
   signalled_.clear();
   works_seen_ = all_.works_;
   vain_.reset();
+  return lone;
 }
 
 void Waiters::ClaimWaiter::found_nothing() {
@@ -172,12 +175,6 @@ bool Waiters::ClaimWaiter::wait(Deadline until) {
   return all_.wait(lock, wake_, until, [&] {
     return !signalled_.empty() || interrupted();
   }) && !interrupted();
-}
-
-std::optional<Lane> Waiters::ClaimWaiter::lone_signal() {
-  const std::lock_guard lock(all_.mutex_);
-  if (signalled_.size() != 1) return std::nullopt;
-  return signalled_.front();
 }
 
 void Waiters::ClaimWaiter::interrupt() noexcept {

@@ -88,8 +88,8 @@ class Waiters::ClaimWaiter {
   // saw more work in than it may take.
   void leave(std::vector<Lane> leftover);
 
-  // Before each look: forgets the signals so far.
-  void looking();
+  // Before each look: forgets the signals so far. The lane, if they were of one only.
+  std::optional<Lane> looking();
   // After a look that found nothing.
   void found_nothing();
   // Such a look for the same demand found nothing, and there has been no work since, as a
@@ -97,9 +97,6 @@ class Waiters::ClaimWaiter {
   bool looks_in_vain();
   // After a look that found nothing. False: the time is over, or it was interrupted.
   bool wait(Deadline until);
-  // After wait(): the lane that it was signalled for since the look, if that is but one.
-  std::optional<Lane> lone_signal();
-
   void interrupt() noexcept;  // sticky
   bool interrupted() const noexcept { return interrupted_ || all_.interrupted_; }
 

@@ -73,6 +73,7 @@ int enqueue(const Global& global, const EnqueueArgs& args) {
 
   const std::span all(input->requests);
   std::vector<JobId> ids;
+  std::vector<Inserted> stored;
   int code = kOk;
   std::size_t at = 0;
   while (at < all.size() && code == kOk) {
@@ -81,12 +82,20 @@ int enqueue(const Global& global, const EnqueueArgs& args) {
          engine->insert(all.subspan(at, std::min(kBatch, all.size() - at)))) {
       if (job) {
         ids.push_back(job->id);
-        if (!args.wait) print(*job, global.json);
+        if (args.wait) {
+          stored.push_back(*job);
+        } else {
+          print(*job, global.json);
+        }
       } else {
-        complain(input->lines.empty() ? job.error().message
-                                      : "line " + std::to_string(input->lines[at]) +
-                                            ": " + job.error().message);
-        if (code == kOk) code = exit_code(job.error().code);
+        const Error& error = job.error();
+        const bool said = code != kOk && error.code == Code::kUnavailable;
+        if (!said) {
+          complain(input->lines.empty() ? error.message
+                                        : "line " + std::to_string(input->lines[at]) +
+                                              ": " + error.message);
+        }
+        if (code == kOk) code = exit_code(error.code);
       }
       ++at;
     }
@@ -94,10 +103,7 @@ int enqueue(const Global& global, const EnqueueArgs& args) {
   if (!ids.empty()) note_unknown(*engine, args.kind);
   if (code != kOk) {
     if (input->lines.empty()) return code;
-    if (args.wait) {
-      for (const JobId id : ids)
-        std::printf("%llu\n", static_cast<unsigned long long>(value(id)));
-    }
+    for (const Inserted& job : stored) print(job, global.json);
     complain(grouped(ids.size()) + " of " + grouped(all.size()) + " jobs were enqueued" +
              (at < all.size() ? "; those from line " + std::to_string(input->lines[at]) +
                                     " on were not tried"

@@ -59,6 +59,8 @@ int status(const Global& global) {
                             "oldest_available_s", "store_round_trip_us", "footprint"}) {
       document[key] = all.at(key);
     }
+    // A configuration that names no kind says nothing of who knows which.
+    if (!names_kinds) document["unhandled_kinds"] = nullptr;
     for (const auto& [name, bounds] : all.at("queue_bounds").items()) {
       for (const char* key : {"weight", "concurrency", "limit", "running"}) {
         document["queue_bounds"][name][key] = bounds.at(key);
@@ -108,7 +110,6 @@ int status(const Global& global) {
     std::printf("\nThe oldest job that may run has waited for %s.\n",
                 rough(*health->counts.oldest_available).c_str());
   }
-  // A configuration that names no kind says nothing of who knows which.
   if (const auto line = unhandled(*health); !line.empty() && names_kinds) {
     std::printf("%s.\n", line.c_str());
   }

@@ -269,9 +269,11 @@ void Completer::count(Sums& sums) {
 // it.
 void Completer::cannot_store(ActiveRun& run, const Error& error) {
   Finish& finish = *run.unsent;
-  const std::string first = finish.verdict == Verdict::kCompleted
-                                ? "the result"
-                                : run.outcome.error.message + "; its end";
+  std::string first = "the result";
+  if (finish.verdict != Verdict::kCompleted) {
+    first = cut_message(run.outcome.error.message, 1024);
+    first += "; its end";
+  }
   run.bare = true;
   finish.verdict = Verdict::kDiscarded;
   finish.retry_in = Duration{0};

@@ -2,11 +2,20 @@
 
 #include <algorithm>
 #include <exception>
+#include <stdexcept>
+#include <string>
+
+#include "json_text.h"
 
 namespace carrel {
 
 const Json& Context::args() {
-  if (!args_) args_ = job_.payload.empty() ? Json() : Json::parse(job_.payload);
+  if (args_) return *args_;
+  if (nests_too_deep(job_.payload)) {
+    throw std::length_error("the arguments nest deeper than " +
+                            std::to_string(kMaxJsonDepth));
+  }
+  args_ = job_.payload.empty() ? Json() : Json::parse(job_.payload);
   return *args_;
 }
 

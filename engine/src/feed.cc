@@ -105,8 +105,9 @@ void Feed::serve() noexcept {
 
 void Feed::found(const Result<std::size_t>& pulled, std::size_t asked) {
   claiming_ = false;
-  // A source that tells remembers a claim that it could not fill. Where queues are bounded
-  // here, one that found some may have left out a queue whose slots came back meanwhile.
+  // A source that tells remembers a claim that it could not fill. Where queues are
+  // bounded here, one that found some may have left out a queue whose slots came back
+  // meanwhile.
   const bool filled_or_dry = teller_ != nullptr && !runner_.slots().any();
   dry_ = !pulled || (*pulled < (filled_or_dry ? asked : 1) && !told_);
   turn_ = dry_ && (!pulled || teller_ == nullptr);

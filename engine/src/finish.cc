@@ -3,6 +3,9 @@
 namespace carrel {
 namespace {
 
+constexpr std::size_t kMostMessage =
+    64 * 1024;  // of an attempt, whatever a handler threw
+
 // What is worth an entry in the job's history: failures, and what a process used.
 bool worth_keeping(const Outcome& outcome, Verdict verdict) {
   if (verdict == Verdict::kSnoozed || verdict == Verdict::kReleased) return false;
@@ -15,7 +18,7 @@ Attempt attempt_of(const Claimed& job, const Outcome& outcome, Rung rung) {
   a.fence = job.lease.fence;
   a.klass = outcome.klass;
   if (outcome.klass != OutcomeClass::kOk) {
-    a.message = outcome.error.message;
+    a.message = cut_message(outcome.error.message, kMostMessage);
     a.code = outcome.error.code;
     a.native = outcome.error.native;
   }
@@ -30,6 +33,12 @@ Attempt attempt_of(const Claimed& job, const Outcome& outcome, Rung rung) {
 }
 
 }  // namespace
+
+std::string_view cut_message(std::string_view text, std::size_t most) noexcept {
+  if (text.size() <= most) return text;
+  while (most > 0 && (static_cast<unsigned char>(text[most]) & 0xC0U) == 0x80U) --most;
+  return text.substr(0, most);
+}
 
 void fill_finish(Finish& finish, const Claimed& job, const Outcome& outcome,
                  const Decision& decision, Rung rung) {

@@ -3,6 +3,9 @@
 
 #include <carrel/retry.h>
 
+#include <cstddef>
+#include <string_view>
+
 namespace carrel {
 
 // All but the result, which the caller moves in where the verdict is kCompleted. The
@@ -11,6 +14,9 @@ namespace carrel {
 // ladder had gone when it ended. `finish` is fresh.
 void fill_finish(Finish& finish, const Claimed& job, const Outcome& outcome,
                  const Decision& decision, Rung rung);
+
+// At most `most` bytes of it, without half a character at the end.
+std::string_view cut_message(std::string_view text, std::size_t most) noexcept;
 
 // What a finish that the store applied, now or before, says of its job. A run whose
 // handler completed the job in a transaction of its own reports a failure, in case that

@@ -88,7 +88,7 @@ bool PulseLoop::end_run(ActiveRun& run, const char* why) {
   if (!run.stop(StopReason::kShutdown)) return false;
   log_(LogLevel::kWarn, "job " + std::to_string(value(run.job.lease.id)) +
                             ": its lease " + why + "; the run is ended");
-  run.kill();
+  runner_.drop(run.shared_from_this());
   return true;
 }
 

@@ -182,21 +182,37 @@ void Runner::release(std::size_t slots) noexcept {
   if (waiters_.load() > 0 && left <= wake_at_busy_.load()) tell_waiters();
 }
 
-// A slot of a non-queueing isolation is free: the next that waits here takes it.
+// A place of a non-queueing isolation is free: the next that waits here takes it, unless
+// it is to stop.
 void Runner::refill(const Kind& kind) {
   RunPtr next;
+  std::vector<RunPtr> stopped;
   {
     std::lock_guard lock(lanes_mutex_);
     Lane& lane = lanes_[kind.isolation];
-    if (lane.waiting.empty()) {
-      --lane.running;
-      return;
+    while (!next && !lane.waiting.empty()) {
+      RunPtr run = std::move(lane.waiting.front());
+      lane.waiting.pop_front();
+      if (run->stop_reason()) {
+        stopped.push_back(std::move(run));
+      } else {
+        next = std::move(run);
+      }
     }
-    next = std::move(lane.waiting.front());
-    lane.waiting.pop_front();
-    next->has_place = true;
+    if (next) {
+      next->has_place = true;
+    } else {
+      --lane.running;
+    }
   }
-  start({&next, 1});
+  for (const auto& run : stopped) end_waiting(*run);
+  if (next) start({&next, 1});
+}
+
+// Of a run that has left its lane.
+void Runner::end_waiting(ActiveRun& run) {
+  run.on_end(
+      failure(OutcomeClass::kCancelled, {Code::kCancelled, "stopped before it began"}));
 }
 
 void Runner::tell_waiters() noexcept {
@@ -212,13 +228,20 @@ bool Runner::cancel(JobId id) {
     // Every beat says it again until the run has ended: the ladder is climbed once.
     if (!run->stop(StopReason::kCancel)) continue;
     if (leave_lane(run)) {
-      run->on_end(failure(OutcomeClass::kCancelled,
-                          {Code::kCancelled, "cancelled before it began"}));
+      end_waiting(*run);
     } else {
       ladder_.escalate(run);
     }
   }
   return found;
+}
+
+void Runner::drop(const RunPtr& run) {
+  if (leave_lane(run)) {
+    end_waiting(*run);
+  } else if (!run->kill()) {
+    ladder_.escalate(run);  // it may only just be starting
+  }
 }
 
 void Runner::stop_all(StopReason reason) {
@@ -231,10 +254,7 @@ void Runner::stop_all(StopReason reason) {
     }
   }
   for (const auto& run : leases()) run->stop(reason);
-  for (const auto& run : never_started) {
-    run->on_end(
-        failure(OutcomeClass::kCancelled, {Code::kCancelled, "stopped before it began"}));
-  }
+  for (const auto& run : never_started) end_waiting(*run);
 }
 
 void Runner::terminate_all() {

@@ -63,6 +63,8 @@ class Runner {
 
   // Asks every run of `id` here to stop; false: none is here.
   bool cancel(JobId id);
+  // Ends a run that was told to stop, as soon as it can be: its lease is lost.
+  void drop(const RunPtr& run);
   void stop_all(StopReason reason);
   void terminate_all();
   void kill_all();
@@ -98,6 +100,7 @@ class Runner {
   void start(std::span<const RunPtr> runs);
   bool enter_lane(RunPtr& run);
   bool leave_lane(const RunPtr& run);
+  static void end_waiting(ActiveRun& run);
   void refuse(ActiveRun& run, Error error);
   void arm(ActiveRun& run);
   void refill(const Kind& kind);

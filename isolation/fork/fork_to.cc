@@ -90,8 +90,8 @@ struct LeavesAtOnce {
   FrameType type = FrameType::kResult;
   std::string body;
   try {
-    if (answer) body = answer->dump();
-  } catch (const Json::exception& e) {
+    if (answer) body = json_text(*answer);
+  } catch (const std::exception& e) {
     type = FrameType::kError;
     body = encode_error({Code::kInvalid, std::string("no JSON: ") + e.what(), "fork_to"});
   }

@@ -13,6 +13,7 @@
 #include <cmath>
 #include <cstring>
 #include <stdexcept>
+#include <system_error>
 
 #include "wire.h"
 
@@ -78,13 +79,13 @@ std::stop_token ChildPipe::stop() {
     source_.request_stop();
   } else if (!listener_.joinable()) {
     wake_.reset(eventfd(0, EFD_CLOEXEC));
+    if (!wake_) throw std::system_error(errno, std::generic_category(), "no stop token");
     listener_ = std::thread([this] { listen(); });
   }
   return source_.get_token();
 }
 
 void ChildPipe::finish(const Outcome& outcome, const std::optional<DoneNote>& done) {
-  // Once the host has heard the end, the next thing on the socket may be a job.
   stop_listening();
   if (held_) send(FrameType::kProgress, encode_progress(held_fraction_, held_message_));
   std::array<char, kFrameHeader + sizeof(DoneNote)> last;
@@ -116,7 +117,10 @@ bool ChildPipe::hear(int flags) {
 void ChildPipe::listen() {
   pollfd polled[2] = {{socket_, POLLIN, 0}, {wake_.get(), POLLIN, 0}};
   while (!stopped_) {
-    if (poll(polled, 2, -1) < 0) continue;
+    if (poll(polled, 2, -1) < 0) {
+      if (errno == EINTR) continue;
+      return;
+    }
     if (polled[1].revents != 0 || !hear(MSG_DONTWAIT)) return;
   }
   source_.request_stop();

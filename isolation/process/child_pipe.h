@@ -44,7 +44,6 @@ class ChildPipe final : public ContextSink {
   // `stopped`: it was asked to stop before it began.
   ChildPipe(int socket, std::uint64_t run, std::uint64_t bound, bool stopped)
       : socket_(socket), run_(run), bound_(bound), stopped_(stopped) {}
-  // Another job of this child must find no thread that reads its socket.
   ~ChildPipe() override;
 
   void progress(float fraction, std::string_view message) override;
@@ -53,7 +52,8 @@ class ChildPipe final : public ContextSink {
   bool stopping() override;
   std::stop_token stop() override;
 
-  // `done`: what it used, if its end need not be waited for.
+  // `done`: what it used, if its end need not be waited for. Before the end is told, no
+  // thread reads the socket any more: what comes next may be another job of this child.
   void finish(const Outcome& outcome, const std::optional<DoneNote>& done);
 
  private:

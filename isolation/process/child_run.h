@@ -96,7 +96,8 @@ class ChildRun : public Run, public std::enable_shared_from_this<ChildRun> {
   virtual void release() = 0;      // closes descriptors and timers
 
   virtual void signal(int number, bool group) noexcept;
-  // Later, on the reactor. Nothing once the channel has gone: the reactor may have, too.
+  // Later, on the reactor. Nothing once the channel has gone: the reactor may have, too. Not
+  // beside the end of the engine.
   template <class Then>
   void later(Then then) {
     if (const auto channel = channel_.lock()) {

@@ -22,7 +22,8 @@ class ChildList {
   // Replaces `out`; zombies are listed too.
   void read(std::vector<pid_t>& out);
   // All that descend from this process, as far as the lists of each tell at one time or
-  // another: one that is just given to another parent may be missed.
+  // another: one that is just given to another parent may be missed, and what is more than
+  // some ten thousand.
   static std::vector<pid_t> all_below();
 
  private:

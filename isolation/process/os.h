@@ -63,8 +63,8 @@ void reset_signals() noexcept;
 
 // exit() prints what this process has buffered and ends it: no exit function that was
 // registered before runs, and no destructor but of thread_local objects of the thread
-// that calls it. quick_exit() likewise, and prints nothing. For a process that was
-// forked.
+// that calls it. quick_exit() likewise, and prints nothing; its code is lost, it is 1. For
+// a process that was forked.
 void leave_at_exit() noexcept;
 
 // "No such file or directory (errno 2)"

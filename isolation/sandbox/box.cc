@@ -276,10 +276,10 @@ class Box {
   }
 
   // The host reads in the folder after it has heard of the end, and closes this when it
-  // has what it wants; the kernel does when it is gone.
+  // has what it wants; the kernel does when it is gone. Where the room ends, this does.
   void wait_for_reader() {
-    pollfd polled{files_.get(), 0, 0};
-    while (poll(&polled, 1, -1) < 0 && errno == EINTR) {
+    pollfd polled[2] = {{files_.get(), 0, 0}, {socket_.get(), 0, 0}};
+    while (poll(polled, 2, -1) < 0 && errno == EINTR) {
     }
   }
 

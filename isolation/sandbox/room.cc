@@ -200,8 +200,14 @@ class Room {
     Reply reply;
     const ssize_t n = recv(box->socket.get(), &reply, sizeof reply, MSG_DONTWAIT);
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
-    box->socket.reset();  // also out of epoll; the rest is told when it is reaped
-    if (n == sizeof reply) tell(*box, reply);
+    if (n != sizeof reply) {
+      box->socket.reset();  // also out of epoll; the rest is told when it is reaped
+      return;
+    }
+    // The box has spoken, and may wait for who reads its folder: it still sees the end of
+    // this socket.
+    epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, box->socket.get(), nullptr);
+    tell(*box, reply);
   }
 
   void tell(RoomBox& box, Reply reply) {

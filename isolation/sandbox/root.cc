@@ -24,7 +24,7 @@ using Stage = process::Reply::Stage;
 
 constexpr const char* kScaffold = "/tmp";  // where the new root is put together
 constexpr std::array kDeviceFiles = {"/dev/null", "/dev/zero", "/dev/full", "/dev/random",
-                                 "/dev/urandom"};
+                                     "/dev/urandom"};
 constexpr std::array kMaybeLinks = {"/bin",   "/sbin",  "/lib",
                                     "/lib32", "/lib64", "/libx32"};
 constexpr std::array<std::pair<const char*, const char*>, 5> kLinks = {{

@@ -197,7 +197,6 @@ bool ThreadPool::deal(State& state, Hand& hand, bool& more) {
     for (const auto& worker : state.workers) {
       if (RunPtr run = worker->hand.next()) {
         state.queue.push_back(std::move(run));
-        more = !worker->hand.empty();
         break;
       }
     }
@@ -205,7 +204,12 @@ bool ThreadPool::deal(State& state, Hand& hand, bool& more) {
   if (state.queue.empty()) return false;
   const std::size_t share = state.queue.size() / (2 * state.target);
   hand.fill(state.queue, std::clamp<std::size_t>(share, 1, kMaxHand));
-  more |= !state.queue.empty();
+  more =
+      !state.queue.empty() ||
+      (state.asleep > 0 &&
+       std::any_of(state.workers.begin(), state.workers.end(), [&](const auto& worker) {
+         return &worker->hand != &hand && !worker->hand.empty();
+       }));
   return true;
 }
 

@@ -40,6 +40,7 @@ Code code_of(int code) {
     case ER_LOCK_WAIT_TIMEOUT:
     case kCheckRead:
     case ER_CON_COUNT_ERROR:
+    case ER_MAX_PREPARED_STMT_COUNT_REACHED:
     case ER_DISK_FULL:
     case ER_RECORD_FILE_FULL:
     case ER_QUERY_INTERRUPTED:

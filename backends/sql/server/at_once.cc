@@ -140,6 +140,8 @@ std::optional<Writer::Taken> Writer::take_at_once(const Demand& demand,
   if (taken.jobs.empty() && t.limits.look()) {  // what else there is takes more
     found_limited_ = true;
     committing_ = false;
+    // pick_named tells the time only with rows, and has begun what goes on.
+    if (begun_ && now_ == Time{}) start(connection_.session().now());
     return std::nullopt;
   }
   t.limits.claimed_plain(taken.jobs);

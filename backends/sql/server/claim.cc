@@ -280,6 +280,7 @@ std::vector<ClaimAnswer> Writer::claim(std::span<const Ticket> tickets,
   auto plain = claim_ids(claiming, asked, static_cast<int>(State::kAvailable));
   tables_->limits.claimed_plain(plain);
   grant(std::move(plain));
+  tables_->run_ats.clear();
   std::vector<JobId> refused;
   for (const JobId id : ids) {
     if (!granted.contains(id)) refused.push_back(id);

@@ -73,7 +73,7 @@ class Limits {
 
   // Of a transaction; borrows `use` for it. `untouched`: it holds no lock.
   void begin(Time now, LimitsUse& use, bool untouched);
-  void enter_operation();                // may wait
+  void enter_operation();  // may wait
   void leave_operation();
   void locked_something();  // within an operation, before it has asked for slots
   // Jobs with limits or rates may be available, so far as is known; asks once a poll. A
@@ -94,8 +94,8 @@ class Limits {
   // Finds which of these jobs have limits, and locks their keys. Before the operation has
   // locked or written anything.
   void know(std::span<const JobId> ids);
-  // Likewise, once more, of rows that are locked by now, where nothing is written yet: one
-  // that waited when know() looked may have come by another key since.
+  // Likewise, once more, of rows that are locked by now, where nothing is written yet:
+  // one that waited when know() looked may have come by another key since.
   void know_locked(std::span<const JobId> ids);
   bool knows(JobId id) const { return keys_.contains(id) || rates_of_.contains(id); }
   // Likewise, of jobs of others, where something is written already. False: another holds

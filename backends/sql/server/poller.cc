@@ -1,6 +1,8 @@
 #include "server/poller.h"
 
 #include <algorithm>
+#include <exception>
+#include <string>
 
 #include "threads.h"
 
@@ -19,7 +21,8 @@ void look_around(Waiters& waiters, const LookForLanes& look) {
 Poller::Poller(const BackendOptions& options, Waiters& waiters, LookForLanes look)
     : poll_(std::max<Duration>(options.poll, std::chrono::milliseconds(1))),
       waiters_(waiters),
-      look_(std::move(look)) {}
+      look_(std::move(look)),
+      log_(options.log) {}
 
 Poller::~Poller() {
   {
@@ -34,8 +37,14 @@ void Poller::listen() noexcept {
   if (started_) return;
   const std::lock_guard lock(mutex_);
   if (started_ || stopping_) return;
-  thread_ = named_thread("carrel-poll", [this] { loop(); });
-  started_ = true;
+  try {
+    thread_ = named_thread("carrel-poll", [this] { loop(); });
+    started_ = true;
+  } catch (const std::exception& e) {
+    log_(LogLevel::kWarn,
+         std::string("no thread to poll, jobs of other processes are found late: ") +
+             e.what());
+  }
 }
 
 void Poller::loop() noexcept {

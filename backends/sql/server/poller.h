@@ -33,6 +33,7 @@ class Poller final : public News {
   const Duration poll_;
   Waiters& waiters_;
   const LookForLanes look_;
+  const LogFn log_;
   std::mutex mutex_;
   std::condition_variable wake_;
   bool stopping_ = false;

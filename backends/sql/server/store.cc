@@ -229,9 +229,11 @@ class ServerStore::Source final : public ClaimSource {
     const bool takes_any = demand.max > 0 && !demand.kinds.empty();
     // Who goes on waiting asks nothing: whatever comes is told, or seen by the poll.
     bool looks = !(until > std::chrono::steady_clock::now() && waiter_.looks_in_vain());
-    std::optional<Lane> signal;  // all that came since there was nothing anywhere
+    bool woken = false;  // there was nothing anywhere, and something came
     for (; !waiter_.interrupted(); looks = true) {
-      if (looks) waiter_.looking();
+      std::optional<Lane> signal;
+      if (looks) signal = waiter_.looking();
+      if (!woken || demand.in_order) signal.reset();
       if (looks && takes_any) {
         auto taken = store_.worker_.take(signal ? of_lane(demand, *signal) : demand,
                                          worker, claim_number, lease);
@@ -243,7 +245,7 @@ class ServerStore::Source final : public ClaimSource {
         if (!signal) waiter_.found_nothing();
       }
       if (!waiter_.wait(until)) break;
-      if (!demand.in_order) signal = waiter_.lone_signal();
+      woken = true;
     }
     return std::vector<Claimed>{};
   }

@@ -52,9 +52,10 @@ TEST(Sandbox, ATableIsStandardUnlessItSaysOrIsNamedOtherwise) {
 
 TEST(Sandbox, RefusesWhatCannotBe) {
   const std::string job = "[jobs.x]\nisolation = \"exec\"\ncommand = [\"a\"]\n";
-  EXPECT_THAT(error_of(job + "sandbox = \"standrad\""),
-              StartsWith("c.toml:4:1: jobs.x.sandbox: there is no [sandbox.standrad]; did "
-                         "you mean \"standard\"?"));
+  EXPECT_THAT(
+      error_of(job + "sandbox = \"standrad\""),
+      StartsWith("c.toml:4:1: jobs.x.sandbox: there is no [sandbox.standrad]; did "
+                 "you mean \"standard\"?"));
   EXPECT_THAT(error_of("[jobs.x]\nsandbox = \"standard\""),
               HasSubstr("jobs.x.sandbox: is for programs"));
   EXPECT_THAT(error_of("[sandbox.s]\nmemory = \"1MiB\""),

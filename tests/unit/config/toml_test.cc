@@ -143,18 +143,16 @@ queue = "programs"
 }
 
 TEST(Toml, AWrongTypeNamesPlaceKeyAndWhatWouldBeRight) {
-  EXPECT_EQ(
-      error_of("[worker]\n  lease = 30\n"),
-      "c.toml:2:11: worker.lease: expected a duration such as \"30s\", got 30");
+  EXPECT_EQ(error_of("[worker]\n  lease = 30\n"),
+            "c.toml:2:11: worker.lease: expected a duration such as \"30s\", got 30");
   EXPECT_EQ(error_of("store = 1"), "c.toml:1:9: store: expected a string, got 1");
   EXPECT_EQ(error_of("strict_kinds = \"yes\""),
             "c.toml:1:16: strict_kinds: expected true or false, got \"yes\"");
   EXPECT_EQ(error_of("role = \"boss\""),
             "c.toml:1:8: role: expected \"worker\" or \"producer\", got \"boss\"");
-  EXPECT_EQ(
-      error_of("[log]\nlevel = 3"),
-      "c.toml:2:9: log.level: expected \"debug\", \"info\", \"warn\", \"error\" or "
-      "\"off\", got 3");
+  EXPECT_EQ(error_of("[log]\nlevel = 3"),
+            "c.toml:2:9: log.level: expected \"debug\", \"info\", \"warn\", \"error\" or "
+            "\"off\", got 3");
   EXPECT_EQ(error_of("[worker]\nconcurrency = 2.5"),
             "c.toml:2:15: worker.concurrency: expected a whole number, got 2.5");
   EXPECT_EQ(error_of("plugins = [\"a\", 2]"),

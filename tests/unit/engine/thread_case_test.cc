@@ -42,7 +42,8 @@ TEST(ThreadCases, Case01_StdAndNonStdException_Failed) {
   }
 }
 
-// Each job waits until as many run as there are threads: one that was not woken is missed.
+// Each job waits until as many run as there are threads: one that was not woken is
+// missed.
 TEST(ThreadCases, JobsThatComeOneByOneGetAllThreads) {
   constexpr std::size_t kThreads = 4;
   Engine engine = open(memory_config(kThreads));

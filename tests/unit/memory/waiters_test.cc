@@ -1,7 +1,8 @@
-#include "fixture.h"
 #include "waiters.h"
 
 #include <gtest/gtest.h>
+
+#include "fixture.h"
 
 namespace carrel::memory {
 namespace {

@@ -33,8 +33,9 @@ TEST_F(ExecTest, TheEnvironmentIsBuilt) {
   unsetenv("CARREL_TEST_SECRET");
   const std::string text = "\n" + Json::parse(out.result).get<std::string>() + "\n";
   for (const char* line :
-       {"GREETING=hello there", "CARREL_JOB_ID=7", "CARREL_JOB_FENCE=3", "CARREL_JOB_ATTEMPT=2",
-        "CARREL_JOB_KIND=program", "CARREL_JOB_QUEUE=default", "CARREL_JOB_PROGRESS_FD=3"}) {
+       {"GREETING=hello there", "CARREL_JOB_ID=7", "CARREL_JOB_FENCE=3",
+        "CARREL_JOB_ATTEMPT=2", "CARREL_JOB_KIND=program", "CARREL_JOB_QUEUE=default",
+        "CARREL_JOB_PROGRESS_FD=3"}) {
     EXPECT_NE(text.find("\n" + std::string(line) + "\n"), std::string::npos)
         << line << text;
   }

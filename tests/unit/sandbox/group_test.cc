@@ -148,7 +148,9 @@ TEST_F(SandboxJanitor, EndsNothingInAnotherRoomOfTheName) {
     for (;;) pause();
   }
   std::filesystem::create_directory(folder_ / "box");
-  std::ofstream(folder_ / "box" / "cgroup.procs") << other << std::flush;
+  std::ofstream procs(folder_ / "box" / "cgroup.procs");
+  EXPECT_TRUE(procs << other << std::flush) << "it is in no group that could be ended";
+  procs.close();
   let_it_end();
   EXPECT_TRUE(exists(other));
   kill(other, SIGKILL);

@@ -99,8 +99,10 @@ TEST_P(Transaction, TheStatementsAreWhatEnqueueDoes) {
                                              {.rate = Rate{"key", 1, Duration(1h)}});
   ASSERT_FALSE(rated);
   EXPECT_EQ(rated.error().code, Code::kUnsupported);
-  const auto unique = sql::enqueue_statements(engine, kind().dialect, "work", {},
-                                              {.unique = UniqueConfig{.fields = {"args"}}});
+  UniqueConfig by_args;
+  by_args.fields = {"args"};
+  const auto unique =
+      sql::enqueue_statements(engine, kind().dialect, "work", {}, {.unique = by_args});
   ASSERT_FALSE(unique);
   EXPECT_EQ(unique.error().code, Code::kUnsupported);
 }

@@ -130,20 +130,18 @@ TEST(Waiters, WhoIsWokenKnowsTheLaneIfThereIsButOne) {
   Waiters waiters([] {});
   Waiters::ClaimWaiter claim(waiters);
   claim.enter({{}, kA, 1});
-  claim.looking();
-  EXPECT_FALSE(claim.lone_signal());
+  EXPECT_FALSE(claim.looking());
   const std::array<Lane, 2> lanes = {Lane{"q", "a"}, Lane{"r", "a"}};
   waiters.work({&lanes[0], 1});
   waiters.work({&lanes[0], 1});
   ASSERT_TRUE(claim.wait(kNow));
-  const auto lane = claim.lone_signal();
+  const auto lane = claim.looking();
   ASSERT_TRUE(lane);
   EXPECT_EQ(lane->queue, "q");
   EXPECT_EQ(lane->kind, "a");
-  waiters.work({&lanes[1], 1});
-  EXPECT_FALSE(claim.lone_signal()) << "there are two";
-  claim.looking();
-  EXPECT_FALSE(claim.lone_signal());
+  EXPECT_FALSE(claim.looking()) << "it was told";
+  waiters.work(lanes);
+  EXPECT_FALSE(claim.looking()) << "there are two";
   claim.leave({});
 }
 
