@@ -117,6 +117,15 @@ void Chaos::kill_producer(const std::string& point) {
   }
 }
 
+// It may stop itself once more before it hears.
+void Chaos::disarm(Child& victim, const std::string& point) {
+  victim.tell("disarm " + point);
+  while (!victim.has_output(5ms)) {
+    if (victim.wait_stopped(0ms)) victim.signal(SIGCONT);
+  }
+  require(victim.wait_line() == "DISARMED", "a worker ended by itself");
+}
+
 void Chaos::stop_worker(const std::string& point) {
   Child& victim = workers_[pick(kWorkers)];
   bool stopped = false;
@@ -126,6 +135,9 @@ void Chaos::stop_worker(const std::string& point) {
     at_named_points_ += stopped ? 1 : 0;
   }
   if (!stopped) {
+    // It had no job to finish. Later, it would stop with nobody to let it go on, and with
+    // whatever it holds: the turn to write a file, which all others wait for.
+    if (!point.empty()) disarm(victim, point);
     victim.signal(SIGSTOP);
     require(victim.wait_stopped(kPatience), "a worker does not stop");
   }

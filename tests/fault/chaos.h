@@ -68,6 +68,7 @@ class Chaos {
   void kill_worker(const std::string& point);
   void kill_producer(const std::string& point);
   void stop_worker(const std::string& point);
+  static void disarm(Child& victim, const std::string& point);
   std::vector<Fault> plan(const Amount& amount);
   void happen(Fault fault);
   void wait_until_final();

@@ -92,6 +92,11 @@ std::string Child::wait_line() {
   return line;
 }
 
+bool Child::has_output(std::chrono::milliseconds patience) const {
+  pollfd output{from_, POLLIN, 0};
+  return ::poll(&output, 1, static_cast<int>(patience.count())) > 0;
+}
+
 void Child::signal(int number) const {
   if (!status_) kill(pid_, number);
 }

@@ -24,6 +24,8 @@ class Child {
   void tell(const std::string& line);
   // One line of its stdout; empty: it ended before.
   std::string wait_line();
+  // Blocks, at most so long, until there is some of it to read, or it has ended.
+  bool has_output(std::chrono::milliseconds patience) const;
   void end_input();
   void signal(int number) const;
 

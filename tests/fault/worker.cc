@@ -2,9 +2,10 @@
 //
 //   carrel_fault_worker FOLDER LEASE_MS CONCURRENCY [MAX_ROWS]
 //
-// Lines on stdin: "arm POINT kill|stop AFTER"; "rest", which is answered by "RESTED" when
-// nothing runs here. MAX_ROWS: of retention. Each handler waits for the milliseconds
-// that its job says, and fails the attempts that it says.
+// Lines on stdin: "arm POINT kill|stop AFTER"; "disarm POINT", answered by "DISARMED";
+// "rest", which is answered by "RESTED" when nothing runs here. MAX_ROWS: of retention.
+// Each handler waits for the milliseconds that its job says, and fails the attempts that
+// it says.
 #include <carrel/engine.h>
 
 #include <chrono>
@@ -99,6 +100,13 @@ int run(int argc, char** argv) {
     if (line == "rest") {
       rest(engine);
       std::cout << "RESTED" << std::endl;
+      continue;
+    }
+    if (line.starts_with("disarm ")) {
+      if (const auto at = conformance::parse_fault_point(line.substr(7))) {
+        plan->disarm(*at);
+      }
+      std::cout << "DISARMED" << std::endl;
       continue;
     }
     if (!line.starts_with("arm ") || !arm(*plan, line.substr(4))) {
