@@ -37,8 +37,9 @@ Result<Json> fork_and_call(Duration timeout, const std::function<Result<Json>()>
 // In the child there is one thread, the caller's. It has stdio and no other descriptor, a
 // session of its own, signals at their defaults; no destructor or exit function of the
 // host runs. malloc and stdio work, also where other threads were inside them. But `fn`
-// must not take a lock that another thread may hold (it would wait until the time-out),
-// nor use the host's connections, threads, logger or sockets: open what you need.
+// must not take a lock that another thread may hold (it would wait until the time-out; so
+// may the child itself, where another thread is within exit() at that moment), nor use
+// the host's connections, threads, logger or sockets: open what you need.
 //
 // The child is the host's: a host that waits for any child may see it, and its SIGCHLD;
 // neither changes the answer. What `fn` leaves running in its process group dies with it.
