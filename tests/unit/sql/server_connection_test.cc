@@ -328,8 +328,6 @@ TEST_P(Server, AnErrorDoesNotTellThePayload) {
   EXPECT_THAT(bad.error().message, HasSubstr("carrel_jobs"));
 }
 
-// Another process commits while this one waits.
-
 // Until the listener is known to the server, a message is for nobody.
 bool listens(const Kind& kind) {
   return kind.name != std::string("postgresql") ||

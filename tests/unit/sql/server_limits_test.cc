@@ -45,6 +45,20 @@ TEST_P(ServerLimits, AClaimThatFindsNothingElseLooksForThem) {
   EXPECT_THAT(claim(*worker_, 1), SizeIs(1));
 }
 
+// What a claim of one lane asks first tells it the time only where there are jobs.
+TEST_P(ServerLimits, SoDoesOneOfOneLaneAndItsLeaseIsWhole) {
+  static const std::vector<std::string> kQueues = {"default"};
+  static const std::vector<std::string> kKinds = {"work"};
+  ASSERT_TRUE(insert(*producer_, limited()));
+  const auto runs =
+      worker_->claim_source()->claim({kQueues, kKinds, 1}, "w", 1, 30s, 0us);
+  ASSERT_TRUE(runs.has_value()) << runs.error().message;
+  ASSERT_THAT(*runs, SizeIs(1));
+  const auto swept = worker_->sweep(10);
+  ASSERT_TRUE(swept.has_value()) << swept.error().message;
+  EXPECT_EQ(swept->rescued, 0U);
+}
+
 // Which is not one statement, or two round trips.
 TEST_P(ServerLimits, SoDoesOneOfSeveralQueues) {
   for (const char* queue : {"a", "b"}) {
