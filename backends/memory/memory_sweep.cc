@@ -6,20 +6,6 @@
 #include "memory_store.h"
 
 namespace carrel::memory {
-namespace {
-
-// An entry in the history for what no worker is there to tell.
-Attempt lost(const Row& row) {
-  Attempt a;
-  a.attempt = row.rule.attempt;
-  a.fence = row.rule.fence;
-  a.klass = OutcomeClass::kWorkerLost;
-  a.message = "the lease of worker " + row.rule.worker + " ended without a result";
-  return a;
-}
-
-}  // namespace
-
 Result<Swept> MemoryStore::sweep(std::size_t max) {
   // What holds jobs up comes first, and purges last.
   constexpr std::array kOrder = {State::kRunning,   State::kRetryable, State::kScheduled,
@@ -62,7 +48,8 @@ Result<Swept> MemoryStore::sweep(std::size_t max) {
 void MemoryStore::sweep_row(Row& row, Time now, Swept& swept) {
   bool due = false;
   jobs_.move(row, now, [&](Row& r) {
-    const Attempt attempt = r.rule.state == State::kRunning ? lost(r) : Attempt{};
+    const Attempt attempt =
+        r.rule.state == State::kRunning ? rules::lost_attempt(r.rule) : Attempt{};
     switch (rules::sweep(r.rule, jobs_.keep(), now)) {
       case rules::SweepAct::kDue:
         due = true;

@@ -245,4 +245,13 @@ SweepAct sweep(Row& row, const Retention& keep, Time now) {
   return SweepAct::kExpired;
 }
 
+Attempt lost_attempt(const Row& row) {
+  Attempt attempt;
+  attempt.attempt = row.attempt;
+  attempt.fence = row.fence;
+  attempt.klass = OutcomeClass::kWorkerLost;
+  attempt.message = "the lease of worker " + row.worker + " ended without a result";
+  return attempt;
+}
+
 }  // namespace carrel::rules

@@ -77,6 +77,9 @@ std::vector<Ticket> Writer::set_paused(std::string_view queue, bool paused) {
 
 bool Writer::advance(StoredRow& row, Swept& swept) {
   const State before = row.rule.state;
+  if (before == State::kRunning && row.rule.wake_at <= now_) {
+    tables_->attempts.add(row, row.rule.fence, rules::lost_attempt(row.rule), now_);
+  }
   switch (rules::sweep(row.rule, options_.retention, now_)) {
     case rules::SweepAct::kNothing:
     case rules::SweepAct::kPurge:

@@ -81,5 +81,9 @@ enum class SweepAct : std::uint8_t {
   kPurge,      // delete the row
 };
 SweepAct sweep(Row& row, const Retention& keep, Time now);
+// What the history says of the attempt of a running row whose lease has ended, where no
+// worker is there to tell. Before sweep(), which adds it to the history where it rescues,
+// exhausts or cancels.
+Attempt lost_attempt(const Row& row);
 
 }  // namespace carrel::rules

@@ -113,6 +113,37 @@ void add_rescue_cases(StoreCases& cases) {
     EXPECT_FALSE(t.claim_answer(id).has_value());
   });
 
+  cases.add("Sweep_WhatADeadWorkerCannotTellIsInTheHistory", [](StoreCase& t) {
+    NewJob job = t.job();
+    job.max_attempts = 2;
+    const JobId id = t.insert(job);
+    const JobId unwanted = t.insert(job);
+    std::vector<Fence> fences;
+    for (int i = 0; i < 2; ++i) {
+      fences.push_back(t.claim(id, "w-dead").lease.fence);
+      if (i == 0) {
+        t.claim(unwanted, "w-dead");
+        ASSERT_TRUE(t.store().cancel({&unwanted, 1}));
+      }
+      t.advance(kLease);
+      t.sweep_all();
+    }
+    const JobRecord r = t.record(id);
+    EXPECT_EQ(r.state, State::kDiscarded);
+    ASSERT_THAT(r.attempts, SizeIs(2));
+    for (int i = 0; i < 2; ++i) {
+      const Attempt& lost = r.attempts[i];
+      EXPECT_EQ(lost.klass, OutcomeClass::kWorkerLost);
+      EXPECT_EQ(lost.attempt, i + 1);
+      EXPECT_EQ(lost.fence, fences[i]);
+      EXPECT_EQ(lost.worker, "w-dead");
+      EXPECT_THAT(lost.message, testing::HasSubstr("w-dead"));
+      EXPECT_GE(lost.ended, lost.started + kLease - t.slack());
+    }
+    EXPECT_EQ(t.state(unwanted), State::kCancelled);
+    EXPECT_THAT(t.record(unwanted).attempts, SizeIs(1));
+  });
+
   cases.add("Sweep_ARescueForgetsStartWithin", [](StoreCase& t) {
     NewJob brief = t.job();
     brief.start_within = 1s;
