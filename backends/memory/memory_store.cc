@@ -8,7 +8,7 @@
 namespace carrel::memory {
 
 MemoryStore::MemoryStore(const BackendOptions& options)
-    : clock_(*options.clock), jobs_(options.retention, options.queue_limits) {}
+    : clock_(options.clock != nullptr ? *options.clock : process_clock()), jobs_(options.retention, options.queue_limits) {}
 
 StoreTraits MemoryStore::traits() const noexcept {
   return {.reach = Reach::kProcess,

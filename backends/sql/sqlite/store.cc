@@ -266,8 +266,10 @@ Result<std::unique_ptr<Store>> open_store(const Url& url, const BackendOptions& 
   if (!gate) return tl::unexpected(std::move(gate.error()));
   auto parts = open_sessions(*settings, *gate);
   if (!parts) return tl::unexpected(std::move(parts.error()));
+  BackendOptions own = options;
+  if (own.clock == nullptr) own.clock = &system_clock();  // the file's other users' too
   try {
-    return std::make_unique<SqliteStore>(std::move(*gate), std::move(*parts), options);
+    return std::make_unique<SqliteStore>(std::move(*gate), std::move(*parts), own);
   } catch (...) {
     return tl::unexpected(current_error(settings->path));
   }

@@ -13,7 +13,12 @@ class Clock {
   virtual Time now() const noexcept = 0;
 };
 
-// CLOCK_REALTIME. Lives as long as the process.
+// Both live as long as the process.
+//
+// CLOCK_REALTIME: it goes where somebody sets it.
 const Clock& system_clock() noexcept;
+// What CLOCK_REALTIME was at the first call of this, and from then on CLOCK_BOOTTIME:
+// nobody can set it. For what no other process sees.
+const Clock& process_clock() noexcept;
 
 }  // namespace carrel

@@ -41,8 +41,9 @@ using LogFn = std::function<void(LogLevel, std::string_view)>;
 
 // What the engine hands to a store's or queue's factory.
 struct BackendOptions {
-  const Clock* clock =
-      &system_clock();  // for a store that has no clock of its own server
+  // For a store that has no server with a clock. Null: the store's own choice,
+  // process_clock() where it is this process's alone, else system_clock(). Borrowed.
+  const Clock* clock = nullptr;
   Retention retention;
   // Of these queues at most so many jobs run at once, in all workers of the store
   // together: what this store claims is held to it.
