@@ -49,8 +49,8 @@ std::vector<LimitCheck> check_limits(
                    "), or lower worker.concurrency";
   }
   checks.push_back(std::move(files));
-  // Children cost descriptors here, threads do not; root has no limit of processes.
-  if (dearest > 0 && geteuid() != 0) {
+  // Threads are counted as children are; root has no limit.
+  if (geteuid() != 0) {
     LimitCheck processes{
         "processes", soft_limit(RLIMIT_NPROC), at_once + kSpare, true, {}};
     processes.enough = processes.limit >= processes.needed;

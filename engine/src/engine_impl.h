@@ -9,6 +9,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -70,6 +71,7 @@ class Engine::Impl {
   // Ignition, step by step.
   Result<void> ignite_locked();
   std::vector<KindSpec> specs() const;
+  std::string isolation_of(const KindSpec& spec) const;
   Result<void> ignite_server(const std::vector<KindSpec>& specs);
   Result<void> check_features() const;
   Result<void> open_backends();
@@ -88,7 +90,9 @@ class Engine::Impl {
                     const EnqueueOptions& options) const;
   void publish(std::vector<Ticket> tickets);
   void due_in(Duration delay);
-  void run_inline(const Ticket& ticket);
+  // Of these and of what their ends set free, each that is due and of a known kind.
+  void run_inline(std::span<const Ticket> tickets);
+  std::vector<Ticket> run_inline(const Ticket& ticket);  // what its end has set free
   Holds& holds();
   void interrupt_holds();
 

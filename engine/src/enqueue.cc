@@ -194,7 +194,7 @@ std::vector<Result<Inserted>> Engine::Impl::insert(NewJobs jobs) {
       if (answer && answer->ticket) tickets.push_back(*answer->ticket);
     }
     if (config.mode == Mode::kInline) {
-      for (const auto& ticket : tickets) run_inline(ticket);
+      run_inline(tickets);
     } else if (!tickets.empty()) {
       publish(std::move(tickets));
     }
@@ -237,7 +237,7 @@ void Engine::Impl::announce(std::span<const Ticket> tickets) {
     return;
   }
   if (config.mode == Mode::kInline) {
-    for (const Ticket& ticket : tickets) run_inline(ticket);
+    run_inline(tickets);
   } else if (const auto to = queue()) {
     to->publish(tickets);
   } else {

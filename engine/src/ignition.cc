@@ -3,6 +3,7 @@
 // start threads.
 #include <algorithm>
 #include <filesystem>
+#include <system_error>
 
 #include "absolute_url.h"
 #include "config_check.h"
@@ -41,6 +42,14 @@ KindSpec spec_of(const std::string& name, const Config& all) {
   }
   spec.settings = config.settings;
   return spec;
+}
+
+// Threads are what the parts of an engine throw for when they are made.
+tl::unexpected<Error> no_threads(std::size_t concurrency, const std::system_error& e) {
+  return fail(Code::kUnavailable,
+              "the engine cannot have its threads (worker.concurrency is " +
+                  std::to_string(concurrency) + "): " + e.what(),
+              "engine");
 }
 
 }  // namespace
@@ -87,7 +96,13 @@ Result<void> Engine::Impl::ignite() {
   if (ignited_.load()) return {};
   std::lock_guard lock(ignition_mutex_);
   if (ignited_.load()) return {};
-  auto ok = ignite_locked();
+  auto ok = [&]() -> Result<void> {
+    try {
+      return ignite_locked();
+    } catch (const std::system_error& e) {
+      return no_threads(concurrency(), e);
+    }
+  }();
   if (!ok) {  // nothing stays half done: the next call tries again
     kinds_ = {};
     reactor_.reset();
@@ -128,13 +143,22 @@ std::vector<KindSpec> Engine::Impl::specs() const {
   return specs;
 }
 
+// A handler that runs in the caller of enqueue needs no process; what drain() finds left
+// then runs in this one, too.
+std::string Engine::Impl::isolation_of(const KindSpec& spec) const {
+  const std::string& name = config.kind(spec.kind).isolation;
+  if (config.mode != Mode::kInline || !spec.handler) return name;
+  const auto entry = registry.isolation(name);
+  return entry && (*entry)->needs_server ? "thread" : name;
+}
+
 Result<void> Engine::Impl::ignite_server(const std::vector<KindSpec>& specs) {
   Handlers forked;
   for (const auto& load : handlers_.preloads()) forked.preload(load);
   for (const auto& hook : handlers_.after_fork_hooks()) forked.after_fork_child(hook);
   bool needed = false;
   for (const auto& spec : specs) {
-    const auto entry = registry.isolation(config.kind(spec.kind).isolation);
+    const auto entry = registry.isolation(isolation_of(spec));
     if (!entry) return unexpected(entry.error());
     if (!(*entry)->needs_server) continue;
     needed = true;
@@ -250,7 +274,7 @@ Result<std::unique_ptr<Queue>> Engine::Impl::open_queue() {
 Result<void> Engine::Impl::make_isolations(std::vector<KindSpec> specs) {
   std::map<std::string, std::vector<KindSpec>> by_isolation;
   for (auto& spec : specs) {
-    by_isolation[config.kind(spec.kind).isolation].push_back(std::move(spec));
+    by_isolation[isolation_of(spec)].push_back(std::move(spec));
   }
   for (auto& [name, members] : by_isolation) {
     const auto entry = registry.isolation(name);

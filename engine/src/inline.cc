@@ -1,5 +1,6 @@
 // The test mode: enqueue runs the job in the caller, through the store as always.
 #include <condition_variable>
+#include <deque>
 #include <functional>
 
 #include "active_run.h"
@@ -45,6 +46,10 @@ class InlineSink final : public RunSink, public ContextSink {
   std::stop_token stop() override { return {}; }
   bool stopping() override { return false; }
 
+  bool ends_within(Duration time) {
+    std::unique_lock lock(mutex_);
+    return ended_.wait_for(lock, time, [&] { return outcome_.has_value(); });
+  }
   Outcome wait() {
     std::unique_lock lock(mutex_);
     ended_.wait(lock, [&] { return outcome_.has_value(); });
@@ -65,54 +70,86 @@ class InlineSink final : public RunSink, public ContextSink {
   Finish finish_;
 };
 
-Outcome run_program(const Kind& kind, const Claimed& job,
-                    const std::shared_ptr<InlineSink>& sink) {
-  Task task{std::make_shared<const Claimed>(job), kind.spec.limits, sink};
+struct Ended {
+  Outcome outcome;
+  std::optional<StopReason> stop;
+  Rung climbed = Rung::kNone;
+};
+
+Ended run_program(const Kind& kind, const Claimed& job,
+                  const std::shared_ptr<InlineSink>& sink) {
+  Limits limits = kind.spec.limits;
+  if (job.timeout.count() > 0) limits.wall = job.timeout;
+  Task task{std::make_shared<const Claimed>(job), limits, sink};
   auto started = kind.isolation->start({&task, 1});
-  if (started.front()) return sink->wait();
-  return failure(OutcomeClass::kFailed, std::move(started.front().error()));
+  if (!started.front()) {
+    return {failure(OutcomeClass::kFailed, std::move(started.front().error())), {}};
+  }
+  Run& run = **started.front();
+  if (limits.wall.count() == 0 || sink->ends_within(limits.wall)) return {sink->wait(), {}};
+  // The ladder, on the caller's thread.
+  Rung climbed = Rung::kStop;
+  run.request_stop(StopReason::kTimeout);
+  if (!sink->ends_within(limits.stop_grace)) {
+    climbed = Rung::kTerm;
+    run.terminate();
+    if (!sink->ends_within(limits.term_grace)) {
+      climbed = Rung::kKill;
+      run.kill();
+    }
+  }
+  return {sink->wait(), StopReason::kTimeout, climbed};
 }
 
-Outcome run_handler(const Kind& kind, const Claimed& job, InlineSink& sink) {
+Ended run_handler(const Kind& kind, const Claimed& job, InlineSink& sink) {
   const auto started = std::chrono::steady_clock::now();
   Context context(job, sink);
   Outcome outcome = outcome_of(invoke(kind.spec.handler, context),
                                kind.spec.limits.result_bytes, std::nullopt);
   outcome.usage.wall =
       std::chrono::duration_cast<Duration>(std::chrono::steady_clock::now() - started);
-  return outcome;
+  return {std::move(outcome), {}};
 }
 
 }  // namespace
 
-void Engine::Impl::run_inline(const Ticket& ticket) {
+void Engine::Impl::run_inline(std::span<const Ticket> tickets) {
+  std::deque<Ticket> waiting(tickets.begin(), tickets.end());
+  while (!waiting.empty()) {
+    const Ticket ticket = std::move(waiting.front());
+    waiting.pop_front();
+    for (Ticket& freed : run_inline(ticket)) waiting.push_back(std::move(freed));
+  }
+}
+
+std::vector<Ticket> Engine::Impl::run_inline(const Ticket& ticket) {
   const Kind* kind = kinds_.find(ticket.kind);
-  if (kind == nullptr) return;  // it waits, as it would for a worker
+  if (kind == nullptr) return {};  // it waits, as it would for a worker
   // Nothing renews the lease here: it is as long as anybody may debug a handler.
   auto claimed = store->claim({&ticket, 1}, inline_worker_, ++inline_claims_,
                               std::chrono::hours(24));
-  if (!claimed || !claimed->front()) return;
+  if (!claimed || !claimed->front()) return {};
   const Claimed& job = *claimed->front();
   const auto sink = std::make_shared<InlineSink>(
       [&](const Progress& progress) { tell(on_progress, log, job, progress); });
-  Outcome outcome =
+  Ended end =
       kind->spec.handler ? run_handler(*kind, job, *sink) : run_program(*kind, job, sink);
-  const Decision decision = decide(kind->retry, job, outcome, std::nullopt, 0.5);
+  Outcome& outcome = end.outcome;
+  const Decision decision = decide(kind->retry, job, outcome, end.stop, 0.5);
   Finish finish;
-  fill_finish(finish, job, outcome, decision, Rung::kNone);
+  fill_finish(finish, job, outcome, decision, end.climbed);
   sink->add_words_to(finish);
   if (decision.verdict == Verdict::kCompleted) finish.result = outcome.result;
-  const auto answer = std::move(store->finish({&finish, 1}).front());
+  auto answer = std::move(store->finish({&finish, 1}).front());
   if (!answer) {
     log(LogLevel::kError, "inline: " + answer.error().message);
-    return;
+    return {};
   }
   const Verdict verdict = verdict_of(finish, *answer, outcome);
   const Event event{job, outcome, verdict, answer->state};
-  for (const auto& hook : on_finished) hook(event);
-  if (is_failure(verdict)) {
-    for (const auto& hook : on_failed) hook(event);
-  }
+  tell(on_finished, log, event);
+  if (is_failure(verdict)) tell(on_failed, log, event);
+  return std::move(answer->freed);
 }
 
 }  // namespace carrel

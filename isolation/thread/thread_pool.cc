@@ -7,6 +7,7 @@
 #include <condition_variable>
 #include <deque>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -74,11 +75,18 @@ ThreadPool::ThreadPool(std::size_t threads, std::shared_ptr<const void> kinds,
   state_->target = threads;
   state_->kinds = std::move(kinds);
   state_->released = std::move(released);
-  std::lock_guard lock(state_->mutex);
-  for (std::size_t i = 0; i < threads; ++i) spawn(state_);
+  try {
+    std::lock_guard lock(state_->mutex);
+    for (std::size_t i = 0; i < threads; ++i) spawn(state_);
+  } catch (...) {
+    close();
+    throw;
+  }
 }
 
-ThreadPool::~ThreadPool() {
+ThreadPool::~ThreadPool() { close(); }
+
+void ThreadPool::close() {
   std::vector<std::shared_ptr<Worker>> workers;
   {
     std::lock_guard lock(state_->mutex);
@@ -100,6 +108,16 @@ void ThreadPool::spawn(const std::shared_ptr<State>& state) {
   auto worker = std::make_shared<Worker>();
   worker->thread = named_thread("carrel-job", [state, worker] { work(state, worker); });
   state->workers.push_back(std::move(worker));
+}
+
+// Likewise. False: this process may have no more threads; the others do its work.
+bool ThreadPool::try_spawn(const std::shared_ptr<State>& state) noexcept {
+  try {
+    spawn(state);
+    return true;
+  } catch (const std::system_error&) {
+    return false;
+  }
 }
 
 void ThreadPool::post(std::span<RunPtr> runs) {
@@ -242,10 +260,9 @@ void ThreadPool::abandon(ThreadRun& run) noexcept {
     Worker& worker = **at;
     worker.stuck = true;
     worker.hand.give_back(state_->queue);
-    if (state_->replacements < state_->target) {
+    if (state_->replacements < state_->target && try_spawn(state_)) {
       run.replaced = true;
       ++state_->replacements;
-      spawn(state_);
     }
     wakes = wakes_for(*state_, state_->queue.size());
   }

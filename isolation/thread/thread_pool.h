@@ -41,7 +41,8 @@ class ThreadPool {
   using RunPtr = Hand::RunPtr;
   // `released` is called on a pool thread when a run gives up its key, also long after it
   // was abandoned; it must own what it touches. Empty: nobody cares. `kinds`: what the
-  // runs look at, kept for as long as a thread may run one.
+  // runs look at, kept for as long as a thread may run one. Throws std::system_error
+  // where so many threads cannot be had, and leaves none.
   ThreadPool(std::size_t threads, std::shared_ptr<const void> kinds,
              std::function<void(ThreadRun&)> released);
   ~ThreadPool();  // joins all threads but those that are stuck
@@ -60,6 +61,8 @@ class ThreadPool {
   struct Worker;
   struct State;
   static void spawn(const std::shared_ptr<State>& state);
+  static bool try_spawn(const std::shared_ptr<State>& state) noexcept;
+  void close();
   static bool deal(State& state, Hand& hand, bool& more);
   static bool linger(State& state, std::unique_lock<std::mutex>& lock);
   static std::size_t wakes_for(State& state, std::size_t runs);

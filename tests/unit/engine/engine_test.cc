@@ -372,23 +372,6 @@ TEST(Engine, AResultPastItsLimitFailsAloneAndIsNotRetried) {
   EXPECT_EQ(engine.job(fits)->state, State::kCompleted);
 }
 
-TEST(Engine, InlineModeRunsTheJobInTheCaller) {
-  Config config = memory_config();
-  config.mode = Mode::kInline;
-  Engine engine = open(config);
-  std::thread::id ran_on;
-  engine.handle("here", [&](Context& job) {
-    ran_on = std::this_thread::get_id();
-    job.progress(1, "done");
-    return 7;
-  });
-  const auto id = engine.enqueue("here").value();
-  EXPECT_TRUE(ran_on == std::this_thread::get_id());
-  EXPECT_EQ(engine.job(id)->state, State::kCompleted);
-  EXPECT_EQ(engine.job(id)->progress->message, "done");
-  EXPECT_EQ(engine.wait(id, 0s).value(), 7);
-}
-
 TEST(Engine, BytesGoThroughUnchanged) {
   Engine engine = open(memory_config());
   const std::string bytes("\0\xff{not json", 11);

@@ -1,7 +1,10 @@
 // Cases of the corpus of hostile jobs that run in threads of the host.
 #include <signal.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <atomic>
+#include <fstream>
 #include <stdexcept>
 #include <vector>
 
@@ -289,6 +292,64 @@ TEST(ThreadCases, Case05_ChangesTheSignalMask_Restored) {
     EXPECT_EQ(engine.wait(engine.enqueue("look").value(), kLong).value(), before)
         << isolation;
   }
+}
+
+// As on a machine that has no more threads to give.
+class NoRoomForStacks {
+ public:
+  NoRoomForStacks() {
+    getrlimit(RLIMIT_AS, &before_);
+    std::uint64_t pages = 0;
+    std::ifstream("/proc/self/statm") >> pages;
+    const std::uint64_t mapped = pages * static_cast<std::uint64_t>(getpagesize());
+    const rlimit limit{mapped + (1 << 20), before_.rlim_max};
+    setrlimit(RLIMIT_AS, &limit);
+  }
+  ~NoRoomForStacks() { setrlimit(RLIMIT_AS, &before_); }
+
+ private:
+  rlimit before_{};
+};
+
+TEST(ThreadCases, ThreadsThatCannotBeHadAreAnError) {
+  for (const char* isolation : {"thread", "mutex"}) {
+    Config config = memory_config(500);
+    config.defaults.isolation = isolation;
+    Engine engine = open(config);
+    engine.handle("any", [](Context&) { return 1; });
+    {
+      const NoRoomForStacks no_room;
+      const auto id = engine.enqueue("any");
+      ASSERT_FALSE(id);
+      EXPECT_EQ(id.error().code, Code::kUnavailable);
+      EXPECT_NE(id.error().message.find("worker.concurrency is 500"), std::string::npos)
+          << id.error().message;
+    }
+    const auto id = engine.enqueue("any");
+    ASSERT_TRUE(id) << "it can be tried again: " << id.error().message;
+    ASSERT_TRUE(engine.drain());
+    EXPECT_EQ(engine.wait(*id, 0s).value(), 1);
+  }
+}
+
+TEST(ThreadCases, AStuckThreadThatCannotBeReplacedIsMissedOnly) {
+  Config config = memory_config(1);
+  config.defaults.max_attempts = 1;
+  Engine engine = open(config);
+  Gate gate;
+  engine.handle("stuck", [&](Context&) { gate.pass(); });
+  engine.handle("next", [](Context&) { return 1; });
+  ASSERT_TRUE(engine.start());
+  const auto stuck = engine.enqueue("stuck", {}, {.timeout = 1ms}).value();
+  gate.wait_for(1);
+  {
+    const NoRoomForStacks no_room;
+    EXPECT_FALSE(engine.wait(stuck, kLong));
+  }
+  EXPECT_EQ(engine.job(stuck)->attempts.at(0).klass, OutcomeClass::kTimeoutAbandoned);
+  const auto next = engine.enqueue("next").value();
+  gate.open();
+  EXPECT_EQ(engine.wait(next, kLong).value(), 1) << "the thread that came back runs it";
 }
 
 }  // namespace

@@ -1,0 +1,107 @@
+// The test mode, in which enqueue runs the job.
+#include <unistd.h>
+
+#include <stdexcept>
+#include <thread>
+#include <vector>
+
+#include "fixture.h"
+
+namespace carrel {
+namespace {
+
+using namespace std::chrono_literals;
+
+Config inline_config() {
+  Config config = memory_config();
+  config.mode = Mode::kInline;
+  return config;
+}
+
+void drain_until_final(Engine& engine, JobId id) {
+  while (!is_final(engine.job(id)->state)) ASSERT_TRUE(engine.drain());
+}
+
+TEST(Inline, TheJobRunsInTheCaller) {
+  Engine engine = open(inline_config());
+  std::thread::id ran_on;
+  engine.handle("here", [&](Context& job) {
+    ran_on = std::this_thread::get_id();
+    job.progress(1, "done");
+    return 7;
+  });
+  const auto id = engine.enqueue("here").value();
+  EXPECT_TRUE(ran_on == std::this_thread::get_id());
+  EXPECT_EQ(engine.job(id)->state, State::kCompleted);
+  EXPECT_EQ(engine.job(id)->progress->message, "done");
+  EXPECT_EQ(engine.wait(id, 0s).value(), 7);
+}
+
+TEST(Inline, AHandlerOfForkRunsInTheCallerToo) {
+  Config config = inline_config();
+  config.jobs["forked"].isolation = "fork";
+  std::thread elsewhere;  // with it, no process server could be forked
+  Gate gate;
+  elsewhere = std::thread([&] { gate.pass(); });
+  Engine engine = open(config);
+  engine.handle("forked", [](Context&) { return static_cast<int>(getpid()); });
+  const auto id = engine.enqueue("forked");
+  EXPECT_TRUE(id) << id.error().message;
+  if (id) {
+    EXPECT_EQ(engine.wait(*id, 0s).value(), getpid());
+    const auto later = engine.enqueue("forked", {}, {.delay = 1ms}).value();
+    drain_until_final(engine, later);
+    EXPECT_EQ(engine.wait(later, 0s).value(), getpid());
+  }
+  gate.open();
+  elsewhere.join();
+}
+
+TEST(Inline, AFailureIsRetriedWhenItIsDue) {
+  Engine engine = open(inline_config());
+  int runs = 0;
+  engine.handle("flaky", [&](Context&) -> Result<Json> {
+    if (++runs == 1) throw std::runtime_error("not yet");
+    return runs;
+  });
+  const auto id = engine.enqueue("flaky").value();
+  EXPECT_EQ(engine.job(id)->state, State::kRetryable);
+  EXPECT_EQ(engine.job(id)->attempts.at(0).message, "not yet");
+  drain_until_final(engine, id);
+  EXPECT_EQ(engine.wait(id, 0s).value(), 2);
+}
+
+TEST(Inline, WhatAnEndSetsFreeRunsAfterIt) {
+  Config config = inline_config();
+  config.jobs["one"].concurrency.limit = 1;
+  Engine engine = open(config);
+  std::vector<int> order;
+  engine.handle("one", [&](Context& job) {
+    const int n = job.args().value("n", 0);
+    if (n == 1) {
+      EXPECT_TRUE(engine.enqueue("one", {{"n", 10}}));
+      EXPECT_EQ(order, std::vector<int>{}) << "it is held back by this one";
+    }
+    order.push_back(n);
+  });
+  const std::vector<Request> both{{"one", {{"n", 1}}, {}}, {"one", {{"n", 2}}, {}}};
+  for (const auto& id : engine.enqueue(both)) EXPECT_TRUE(id);
+  EXPECT_EQ(order.size(), 3U);
+  EXPECT_EQ(order.front(), 1);
+}
+
+TEST(Inline, AHookThatThrowsIsNotTheCallersConcern) {
+  Engine engine = open(inline_config());
+  int told = 0;
+  engine.handle("bad", [](Context&) { throw std::runtime_error("no good"); });
+  engine.on_finished([](const Event&) { throw std::runtime_error("first hook"); });
+  engine.on_finished([&](const Event&) { ++told; });
+  engine.on_failed([](const Event&) { throw 7; });
+  const auto id = engine.enqueue("bad", {}, {.max_attempts = 1});
+  ASSERT_TRUE(id);
+  EXPECT_EQ(told, 1);
+  EXPECT_EQ(engine.job(*id)->state, State::kDiscarded);
+}
+
+}  // namespace
+}  // namespace carrel
