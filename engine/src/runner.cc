@@ -206,7 +206,25 @@ void Runner::refill(const Kind& kind) {
     }
   }
   for (const auto& run : stopped) end_waiting(*run);
-  if (next) start({&next, 1});
+  if (next) start_in_turn(std::move(next));
+}
+
+// A run that is refused ends here and now, and so asks for the next of its lane: in this
+// loop, not one call deeper for each that waits.
+void Runner::start_in_turn(RunPtr run) {
+  thread_local std::vector<RunPtr>* waiting = nullptr;
+  if (waiting != nullptr) {
+    waiting->push_back(std::move(run));
+    return;
+  }
+  std::vector<RunPtr> runs{std::move(run)};
+  waiting = &runs;
+  while (!runs.empty()) {
+    const RunPtr next = std::move(runs.back());
+    runs.pop_back();
+    start({&next, 1});
+  }
+  waiting = nullptr;
 }
 
 // Of a run that has left its lane.

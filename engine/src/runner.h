@@ -104,6 +104,7 @@ class Runner {
   void refuse(ActiveRun& run, Error error);
   void arm(ActiveRun& run);
   void refill(const Kind& kind);
+  void start_in_turn(RunPtr run);
   void release(std::size_t slots) noexcept;
   void tell_waiters() noexcept;
   template <class Predicate>

@@ -1,5 +1,7 @@
 // The ladder where runs can be killed, and who climbs it.
 #include <algorithm>
+#include <atomic>
+#include <thread>
 #include <vector>
 
 #include "fixture.h"
@@ -50,13 +52,18 @@ class Stubborn final : public Isolation {
     StopReason reason_ = StopReason::kCancel;
   };
 
-  explicit Stubborn(Notes& notes) : notes_(notes) {}
+  Stubborn(Notes& notes, const std::atomic<bool>& refuses)
+      : notes_(notes), refuses_(refuses) {}
   IsolationTraits traits() const noexcept override {
     return {.contains_crash = true, .can_kill = true, .runs_handlers = true};
   }
   std::vector<Result<std::shared_ptr<Run>>> start(std::span<Task> tasks) override {
     std::vector<Result<std::shared_ptr<Run>>> runs;
     for (auto& task : tasks) {
+      if (refuses_) {
+        runs.emplace_back(fail(Code::kFailed, "no"));
+        continue;
+      }
       runs.emplace_back(std::make_shared<StubbornRun>(std::move(task), notes_));
       notes_.add("start");
     }
@@ -65,6 +72,7 @@ class Stubborn final : public Isolation {
 
  private:
   Notes& notes_;
+  const std::atomic<bool>& refuses_;
 };
 
 class LadderTest : public testing::Test {
@@ -73,8 +81,13 @@ class LadderTest : public testing::Test {
     Registry registry = Registry::with_builtins();
     registry.add_isolation(
         "stubborn", {[this](const IsolationSetup&) -> Result<std::unique_ptr<Isolation>> {
-          return std::make_unique<Stubborn>(notes);
+          return std::make_unique<Stubborn>(notes, refuses);
         }});
+    registry.add_isolation(
+        "program", {[this](const IsolationSetup&) -> Result<std::unique_ptr<Isolation>> {
+                      return std::make_unique<Stubborn>(notes, refuses);
+                    },
+                    false, true});
     config.defaults.isolation = "stubborn";
     Engine engine = Engine::open(std::move(config), registry).value();
     engine.handle("deaf", [](Context&) {});
@@ -91,6 +104,7 @@ class LadderTest : public testing::Test {
     return notes.steps;
   }
   Stubborn::Notes notes;
+  std::atomic<bool> refuses{false};
   const std::vector<std::string> all{"start", "stop", "terminate", "kill"};
 };
 
@@ -102,6 +116,37 @@ TEST_F(LadderTest, OutOfTimeIsStopThenTermThenKill) {
   EXPECT_EQ(engine.job(id)->attempts.at(0).klass, OutcomeClass::kWallTimeout);
   EXPECT_EQ(engine.job(id)->attempts.at(0).rung, Rung::kKill);
   EXPECT_EQ(steps(), all);
+}
+
+TEST_F(LadderTest, AProgramInInlineModeIsEndedToo) {
+  Config config = memory_config();
+  config.mode = Mode::kInline;
+  config.jobs["program"].isolation = "program";
+  config.jobs["program"].command = {"deaf"};
+  config.jobs["program"].max_attempts = 1;
+  Engine engine = make(config);
+  const auto id = engine.enqueue("program", {}, {.timeout = 5ms}).value();
+  EXPECT_EQ(engine.job(id)->attempts.at(0).klass, OutcomeClass::kWallTimeout);
+  EXPECT_EQ(engine.job(id)->attempts.at(0).rung, Rung::kKill);
+  EXPECT_EQ(steps(), all);
+}
+
+// However many wait for a place, and whatever they come to.
+TEST_F(LadderTest, ALongLineOfRunsThatAreRefusedEnds) {
+  constexpr std::size_t kLine = 30'000;
+  Config config = memory_config(1);
+  config.worker.prefetch = kLine;
+  config.defaults.max_attempts = 1;
+  Engine engine = make(config);
+  const auto first = engine.enqueue("deaf").value();
+  ASSERT_TRUE(engine.start());
+  wait_for("start");
+  refuses = true;
+  const std::vector<Request> many(kLine, Request{"deaf", {}, {}});
+  const auto line = engine.enqueue(many);
+  while (engine.job(*line.back())->state != State::kRunning) std::this_thread::yield();
+  ASSERT_TRUE(engine.cancel(first));
+  EXPECT_EQ(engine.wait(*line.back(), kLong).error().message, "no");
 }
 
 TEST_F(LadderTest, ACancelThatEveryBeatRepeatsClimbsOnce) {
