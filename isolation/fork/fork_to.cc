@@ -203,7 +203,9 @@ Result<Json> conclude(const std::string& words, const std::optional<siginfo_t>& 
 Result<Json> fork_and_call(Duration timeout, const std::function<Result<Json>()>& fn,
                            const ForkHooks& hooks) {
   std::optional<Clock::time_point> deadline;
-  if (timeout.count() > 0) deadline = Clock::now() + timeout;
+  if (timeout.count() > 0) {
+    deadline = Clock::now() + std::min<Duration>(timeout, std::chrono::hours(24 * 365));
+  }
   FdPair ends = socket_pair(SOCK_STREAM);
   if (!ends.first) return os_error(Code::kUnavailable, "no socket for fork_to", errno);
   const pid_t self = getpid();

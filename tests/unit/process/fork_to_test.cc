@@ -50,6 +50,11 @@ TEST_F(ForkToTest, AValueOfTheCallersMemoryComesBack) {
             20U << 20);
 }
 
+// Context::remaining() is that of a job without a limit.
+TEST_F(ForkToTest, TheLongestTimeIsNoTimeOut) {
+  EXPECT_EQ(fork_to(Duration::max(), [] { return 7; }).value(), 7);
+}
+
 TEST_F(ForkToTest, ErrorsComeBackTyped) {
   const auto said = fork_to(kPatience, []() -> Result<int> {
     return tl::unexpected<Error>(Error{Code::kNotFound, "no such user", "ldap", 32, 9s});
