@@ -29,9 +29,11 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// A server that dies this often within this time dies of itself.
+// A server that dies this often within this time dies of itself, or of its jobs.
 constexpr int kMaxDeaths = 10;
 constexpr auto kDeathWindow = std::chrono::seconds(10);
+// Before another is forked then, and before a fork that failed is tried again.
+constexpr int kPauseMs = 1000;
 // How long a server may take to end its children when the host has died.
 constexpr int kEndMs = 5000;
 static_assert(std::chrono::milliseconds(kEndMs) >
@@ -95,7 +97,13 @@ void prefer_as_victim() {
   [[maybe_unused]] const ssize_t n = write(file.get(), "500", 3);
 }
 
-[[noreturn]] void serve(const ServerSetup& setup, bool* greeted) {
+// What servers tell their keeper.
+struct Shared {
+  bool greeted;  // the host has heard that one works
+  bool ready;    // this one does
+};
+
+[[noreturn]] void serve(const ServerSetup& setup, Shared* shared) {
   setsid();
   prctl(PR_SET_CHILD_SUBREAPER, 1);
   prctl(PR_SET_NAME, "carrel-server");
@@ -108,11 +116,12 @@ void prefer_as_victim() {
     hello.error = short_of_address_space();
   }
   for (const auto& [kind, handler] : handlers.all()) hello.kinds.push_back(kind);
-  if (!*greeted) {
+  shared->ready = hello.error.empty();
+  if (!shared->greeted) {
     send_message(kControl, encode(hello), {});
-    *greeted = hello.error.empty();
+    shared->greeted = shared->ready;
   }
-  if (!hello.error.empty()) _exit(1);
+  if (!shared->ready) _exit(1);
   if (!handlers.all().empty()) rehearse();
   leave_at_exit();
   Server(UniqueFd(kControl), UniqueFd(kHost), handlers).run();
@@ -125,10 +134,10 @@ class Keeper {
     sigemptyset(&set);
     sigaddset(&set, SIGCHLD);
     signals_.reset(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
-    void* shared = mmap(nullptr, sizeof(bool), PROT_READ | PROT_WRITE,
+    void* shared = mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE,
                         MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (shared == MAP_FAILED || !signals_) _exit(1);
-    greeted_ = static_cast<bool*>(shared);
+    shared_ = static_cast<Shared*>(shared);
   }
 
   [[noreturn]] void run() {
@@ -137,15 +146,28 @@ class Keeper {
       wait_for_end();
       // Its children died with it; theirs came here.
       kill_all_children(list_);
-      if (clean_ || !*greeted_ || dies_of_itself()) _exit(clean_ ? 0 : 1);
+      if (clean_) _exit(0);
+      if (!shared_->greeted) _exit(1);
+      if (!dies_of_itself()) continue;
+      if (!shared_->ready) _exit(1);  // its set-up fails, which it did not at first
+      pause();
     }
   }
 
  private:
   void start() {
-    server_ = fork();
-    if (server_ == 0) serve(setup_, greeted_);
-    if (server_ < 0) _exit(1);
+    shared_->ready = false;
+    while ((server_ = fork()) < 0) {
+      if (!shared_->greeted) _exit(1);  // the host waits for the first
+      pause();
+    }
+    if (server_ == 0) serve(setup_, shared_);
+  }
+
+  // Meanwhile jobs wait in line.
+  void pause() {
+    pollfd host{kHost, POLLIN, 0};
+    if (poll(&host, 1, kPauseMs) > 0) _exit(0);  // nobody needs another
   }
 
   void wait_for_end() {
@@ -179,7 +201,7 @@ class Keeper {
   const ServerSetup& setup_;
   UniqueFd signals_;
   ChildList list_;
-  bool* greeted_ = nullptr;  // shared with the servers
+  Shared* shared_ = nullptr;
   pid_t server_ = -1;
   bool clean_ = false;
   std::vector<Clock::time_point> deaths_;

@@ -6,8 +6,10 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <map>
 #include <mutex>
 #include <optional>
+#include <typeindex>
 
 #include "birth.h"
 
@@ -23,6 +25,8 @@ struct State {
   std::mutex mutex;
   bool hooked = false;
   std::optional<Born> server;
+  // What the handlers are that it was forked with; empty: its setup alone knows.
+  std::map<std::string, std::type_index, std::less<>> handlers;
   pid_t owner = -1;  // a process forked off this one must not use its server
 };
 
@@ -46,6 +50,7 @@ bool alive(State& s) {
 Result<void> take(State& s, Result<Born> born) {
   if (!born) return tl::unexpected<Error>(std::move(born.error()));
   s.server = std::move(*born);
+  s.handlers.clear();
   s.owner = getpid();
   return {};
 }
@@ -81,6 +86,14 @@ Result<void> require_known(const State& s, const Handlers& handlers) {
                 "process");
   }
   for (const auto& [kind, handler] : handlers.all()) {
+    if (const auto its = s.handlers.find(kind);
+        its != s.handlers.end() && its->second != handler.target_type()) {
+      return fail(Code::kInvalid,
+                  "the process server has another handler for the kind \"" + kind +
+                      "\", that of an earlier engine of this process, and would run that "
+                      "one: give the kind another name, or one handler to both",
+                  "process");
+    }
     if (std::find(s.server->kinds.begin(), s.server->kinds.end(), kind) !=
         s.server->kinds.end()) {
       continue;
@@ -114,7 +127,12 @@ Result<void> ignite(const Handlers& fork_handlers, bool needed_by_exec_only,
                              "carrel::prefork() "
                              "earlier, or carrel::main_hook()");
   }
-  return take(s, fork_server([&](Handlers& h) { h = fork_handlers; }));
+  auto made = take(s, fork_server([&](Handlers& h) { h = fork_handlers; }));
+  if (!made) return made;
+  for (const auto& [kind, handler] : fork_handlers.all()) {
+    s.handlers.emplace(kind, handler.target_type());
+  }
+  return made;
 }
 
 Result<UniqueFd> connect(std::string_view message) {

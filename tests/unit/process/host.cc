@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <condition_variable>
@@ -165,6 +166,40 @@ int ignited_twice() {
   return 0;
 }
 
+// The same name for something else, in a later engine.
+int another_handler() {
+  const auto handlers = [](auto f) {
+    Handlers made;
+    made.handle("echo", f);
+    return made;
+  };
+  must(carrel::process::ignite(handlers([](carrel::Context&) { return 1; }), false, kQuiet));
+  const auto other = carrel::process::ignite(
+      handlers([](carrel::Context&) { return 2; }), false, kQuiet);
+  tell({text_of(other), Host("fork").run("echo").result});
+  return 0;
+}
+
+// More often than a server that dies of itself is forked again at once.
+int dies_often() {
+  must(carrel::prefork(carrel::test::add_handlers));
+  Json pids = Json::array();
+  Host host("fork", {}, 0);
+  for (int i = 0; i < 12; ++i) {
+    pid_t server = -1;
+    eventually([&] {
+      const auto outcome = host.run("parent");
+      if (outcome.klass != carrel::OutcomeClass::kOk) return false;
+      server = static_cast<pid_t>(std::stol(outcome.result));
+      return std::find(pids.begin(), pids.end(), server) == pids.end();
+    });
+    pids.push_back(server);
+    kill(server, SIGKILL);
+  }
+  tell(pids);
+  return 0;
+}
+
 int bad_setup() {
   const auto made =
       carrel::prefork([](Handlers&) { throw std::runtime_error("no model file"); });
@@ -309,6 +344,8 @@ int main(int argc, char** argv) {
       {"with_threads", with_threads},
       {"hooked", hooked},
       {"ignited_twice", ignited_twice},
+      {"another_handler", another_handler},
+      {"dies_often", dies_often},
       {"bad_setup", bad_setup},
       {"bad_hooks", bad_hooks},
       {"prints", prints},

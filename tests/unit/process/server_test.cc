@@ -106,6 +106,12 @@ TEST_F(ServerTest, WithTheHookThreadsDoNotMatter) {
   EXPECT_EQ(words.at(3), true) << "the host has a child";
 }
 
+TEST_F(ServerTest, AnotherHandlerOfALaterEngineIsRefusedByName) {
+  const Json words = words_of("another_handler");
+  EXPECT_NE(words.at(0).get<std::string>().find("\"echo\""), std::string::npos) << words;
+  EXPECT_EQ(words.at(1), "1");
+}
+
 TEST_F(ServerTest, EnginesShareItAndLaterKindsAreRefusedByName) {
   const Json words = words_of("ignited_twice");
   EXPECT_EQ(words.at(0), "");
@@ -162,6 +168,10 @@ TEST_F(ServerTest, Case30_ServerKilled_WorkerLostAndRestarted) {
 TEST_F(ServerTest, Case30_ServerAndKeeperKilled_MadeAgainByTheHook) {
   EXPECT_EQ(words_of("hook_lost"),
             (Json{"worker_lost", true, "[3]", "worker_lost", true, "[3]"}));
+}
+
+TEST_F(ServerTest, Case30_KilledOftenByItsJobs_ForkedAgainAllTheSame) {
+  EXPECT_EQ(words_of("dies_often").size(), 12U);
 }
 
 TEST_F(ServerTest, Case31_AddressSpaceBelowTheInheritedSize_ConfigError) {
