@@ -1,4 +1,6 @@
 // The carrel command.
+#include <carrel/process.h>
+
 #include <cstdio>
 #include <exception>
 #include <type_traits>
@@ -41,6 +43,8 @@ int dispatch(const Arguments& arguments) {
 }  // namespace carrel::cli
 
 int main(int argc, char** argv) {
+  // A process server that was killed, its keeper too, can be made again.
+  carrel::main_hook(argc, argv);
   try {
     const auto parsed = carrel::cli::parse(argc, argv);
     if (const int* code = std::get_if<int>(&parsed)) return *code;

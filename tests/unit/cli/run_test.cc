@@ -127,6 +127,27 @@ command = ["/bin/sh", "-c", "head -c 300000 /dev/zero | tr '\\0' '['; head -c 30
   EXPECT_TRUE(show("1")["result"].is_string());
 }
 
+// The process server and its keeper, which would fork another.
+TEST_F(Run, AJobThatKillsWhatStartsJobsHarmsNoOther) {
+  configure(R"(
+[jobs.kills]
+isolation = "exec"
+max_attempts = 1
+command = ["/bin/sh", "-c", "kill -9 $(sed -n 's/^PPid:[^0-9]*//p' /proc/$PPID/status) $PPID"]
+[jobs.echo]
+isolation = "exec"
+max_attempts = 1
+command = ["/bin/sh", "-c", "cat"]
+)");
+  Running worker({"run"}, folder_, "");
+  const Said killed = carrel({"enqueue", "kills", "--wait-at-most", "60s"});
+  EXPECT_EQ(killed.code, 1) << killed.err;
+  EXPECT_EQ(show("1")["attempts"].at(0)["class"], "worker_lost");
+  const Said said = carrel({"enqueue", "echo", "7", "--wait-at-most", "60s"});
+  EXPECT_EQ(said.code, 0) << said.err;
+  EXPECT_EQ(said.out, "7\n");
+}
+
 TEST_F(Run, APausedQueueIsLeftAlone) {
   carrel({"enqueue", "echo"});
   carrel({"pause", "default"});
