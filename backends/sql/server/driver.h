@@ -23,6 +23,9 @@ struct Failure {
 // What another transaction did meanwhile; the same again may succeed.
 struct Conflict {};
 
+// Who waits for a limit cannot be seen in this transaction, and would wait for ever.
+struct UnseenWaiting {};
+
 // No connection, and it is too early to try again.
 struct Away {
   Error error;

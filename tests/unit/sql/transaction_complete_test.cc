@@ -175,16 +175,6 @@ TEST_P(Transaction, AnOpenCompletionHoldsUpNoOtherJob) {
   EXPECT_THAT(engine.job(charge)->log, HasSubstr("charging"));
 }
 
-// A context apart from an engine, for runs that a test claims itself.
-class NoSink final : public ContextSink {
- public:
-  void progress(float, std::string_view) override {}
-  void checkpoint(std::string_view) override {}
-  void log(std::string_view) override {}
-  std::stop_token stop() override { return {}; }
-  bool stopping() override { return false; }
-};
-
 TEST_P(Transaction, WhoLostTheLeaseCompletesNothing) {
   Engine engine = open(config());
   const auto id = engine.enqueue("charge").value();
