@@ -3,6 +3,7 @@
 
 #include <carrel/store.h>
 
+#include <chrono>
 #include <memory>
 #include <span>
 #include <string>
@@ -54,6 +55,14 @@ class Driver {
   // Of the exception that is being handled; `session` may be null.
   virtual Failure failure(Session* session) noexcept = 0;
 };
+
+// How long a store's transaction waits for one lock: far longer than a store holds any,
+// and less than a call may take. Whoever holds it for longer is a host's transaction,
+// whose end nobody knows; the connection is shared with others, who do not need that
+// lock.
+inline constexpr std::chrono::seconds kLockWait{2};
+inline constexpr const char* kLockHeld =
+    "another transaction holds what this needs, and does not end: ask again";
 
 // What every driver says of exceptions that are not its database's.
 Failure common_failure(const std::string& place, const char* origin) noexcept;
