@@ -16,6 +16,7 @@
 
 #include "mariadb/driver.h"
 #include "mariadb/session.h"
+#include "crowd.h"
 #include "mariadb/url.h"
 #include "postgresql/session.h"
 #include "server_case.h"
@@ -442,22 +443,12 @@ TEST(Postgres, LimitsRatesUniqueKeysAndHoldsWorkBehindAPooler) {
   config.worker.concurrency = 4;
   config.worker.poll = 50ms;
   config.log.level = LogLevel::kOff;
-  std::atomic<int> now{0};
-  std::atomic<bool> crowded{false};
-  const auto open = [&] {
-    Registry registry = Registry::with_builtins();
-    register_sql(registry);
-    auto engine = Engine::open(config, std::move(registry)).value();
-    EXPECT_TRUE(engine.handle("work", [&](Context&) {
-      if (++now > 1) crowded = true;
-      std::this_thread::yield();
-      --now;
-    }));
-    EXPECT_TRUE(engine.handle("rated", [](Context&) {}));
-    return engine;
-  };
-  Engine one = open();
-  Engine two = open();
+  Crowd crowd(1);
+  Engine one = crowd.engine(config);
+  Engine two = crowd.engine(config);
+  for (Engine* engine : {&one, &two}) {
+    ASSERT_TRUE(engine->handle("rated", [](Context&) {}));
+  }
   EnqueueOptions keyed;
   keyed.unique = UniqueConfig{{"kind"}, Duration{0}, {}, OnConflict::kSkip};
   const Inserted first = one.insert("nobody's", {}, keyed).value();
@@ -476,7 +467,7 @@ TEST(Postgres, LimitsRatesUniqueKeysAndHoldsWorkBehindAPooler) {
   ASSERT_TRUE(one.start());
   ASSERT_TRUE(two.start());
   for (const JobId id : ids) ASSERT_TRUE(one.wait(id, 60s));
-  EXPECT_FALSE(crowded);
+  EXPECT_FALSE(crowd.crowded());
   for (int i = 0; i < 2; ++i) ASSERT_TRUE(one.wait(rated[i], 60s));
   EXPECT_EQ(two.job(rated[2])->state, State::kPending);
   EXPECT_TRUE(one.hold("place", 1, [&] {
