@@ -41,6 +41,47 @@ TEST(SqliteQueues, TheLimitHoldsOverTwoEngines) {
   EXPECT_FALSE(crowd.crowded());
 }
 
+// The clock of the process is put an hour forward or back: nothing is lost, taken from a
+// live run before its lease ends, or accepted from who lost it.
+TEST(SqliteClock, AStepMakesNothingEarlyAndNothingTwice) {
+  const TemporaryDirectory place;
+  conformance::ManualClock clock;
+  BackendOptions options;
+  options.clock = &clock;
+  const auto store = open_url(place.file("jobs.db"), options).value();
+  const auto source = store->claim_source();
+  NewJob later = work();
+  later.delay = 30min;
+  const JobId scheduled = store->insert({&later, 1}, 60s).at(0)->id;
+  insert_jobs(*store, 1);
+  std::uint64_t claims = 0;
+  const auto claim = [&](const char* worker) {
+    return source->claim({{}, kWork, 9}, worker, ++claims, kLease, 0s).value();
+  };
+  const auto finish = [&](const Claimed& run) {
+    Finish end;
+    end.lease = run.lease;
+    return store->finish({&end, 1}).at(0).value().kind;
+  };
+  const auto first = claim("first");
+  ASSERT_THAT(first, SizeIs(1));
+  clock.advance(-1h);
+  EXPECT_EQ(store->sweep(100).value().rescued, 0U);
+  EXPECT_THAT(claim("second"), IsEmpty()) << "it is later than it was";
+  clock.advance(2h);  // an hour from where it began
+  const Swept swept = store->sweep(100).value();
+  EXPECT_EQ(swept.rescued, 1U) << "its lease is over by the clock that counts";
+  EXPECT_EQ(store->monitor().job(scheduled)->state, State::kAvailable) << "it is due";
+  const auto again = claim("second");
+  ASSERT_THAT(again, SizeIs(2));
+  EXPECT_EQ(finish(first[0]), Finished::Kind::kStale);
+  clock.advance(-1h);
+  for (const Claimed& run : again) EXPECT_EQ(finish(run), Finished::Kind::kApplied);
+  EXPECT_THAT(claim("third"), IsEmpty());
+  EXPECT_EQ(store->monitor().counts()->total[static_cast<std::size_t>(State::kCompleted)],
+            2U);
+}
+
 TEST(SqliteQueues, AHolderThatIsKilledGivesItsShareBackWithItsLease) {
   const TemporaryDirectory place;
   const std::string file = place.file("jobs.db");
