@@ -1,10 +1,14 @@
 // The tables on a server, their versions, and what a URL may say.
 #include <sys/wait.h>
 
+#include <atomic>
 #include <cstdio>
 #include <future>
+#include <limits>
 #include <memory>
+#include <sstream>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "older_program.h"
@@ -260,6 +264,39 @@ std::string command(const std::string& arguments, int* code) {
   }
   *code = WEXITSTATUS(::pclose(pipe));
   return said;
+}
+
+// By many pages, beside somebody who enqueues.
+TEST_P(Server, TheCommandExportsEveryJobOnce) {
+  const auto store = open(url());
+  constexpr std::size_t kJobs = 3'000;
+  for (const auto& in : store->insert(std::vector<NewJob>(kJobs, job()), 60s)) {
+    ASSERT_TRUE(in.has_value()) << in.error().message;
+  }
+  for (const auto& end : store->finish(finishes(claim(*store, 500)))) ASSERT_TRUE(end);
+  std::atomic<bool> over{false};
+  std::thread others([&] {
+    while (!over) EXPECT_TRUE(insert(*store));
+  });
+  int code = -1;
+  std::istringstream lines(command("--store '" + url() + "' export", &code));
+  over = true;
+  others.join();
+  EXPECT_EQ(code, 0);
+  std::uint64_t last = std::numeric_limits<std::uint64_t>::max();
+  std::size_t completed = 0;
+  std::size_t ours = 0;
+  for (std::string line; std::getline(lines, line);) {
+    const Json record = Json::parse(line, nullptr, false);
+    ASSERT_TRUE(record.is_object()) << line;
+    const auto id = record.at("id").get<std::uint64_t>();
+    EXPECT_LT(id, last) << "newest first, each once";
+    last = id;
+    if (id <= kJobs) ++ours;
+    if (record.at("state") == "completed") ++completed;
+  }
+  EXPECT_EQ(ours, kJobs);
+  EXPECT_EQ(completed, 500U);
 }
 
 TEST_P(Server, TheCommandWorksOnIt) {
