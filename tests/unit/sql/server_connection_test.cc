@@ -3,6 +3,8 @@
 #include <carrel/engine.h>
 #include <libpq-fe.h>
 #include <poll.h>
+#include <soci/postgresql/soci-postgresql.h>
+#include <soci/version.h>
 
 #include <algorithm>
 #include <atomic>
@@ -14,9 +16,9 @@
 #include <thread>
 #include <vector>
 
+#include "crowd.h"
 #include "mariadb/driver.h"
 #include "mariadb/session.h"
-#include "crowd.h"
 #include "mariadb/url.h"
 #include "postgresql/session.h"
 #include "server_case.h"
@@ -215,6 +217,20 @@ TEST_P(Server, AClaimThatIsWokenAsksForThatLaneAlone) {
   runs = claim(*store, 1);
   ASSERT_THAT(runs, SizeIs(1));
   EXPECT_EQ(runs[0].queue, "other");
+}
+
+// So rows go as one JSON parameter.
+TEST(Soci, AVectorIsOneRoundTripAnElement) {
+  if (SOCI_VERSION != 400003) GTEST_SKIP() << "another SOCI";
+  postgres_kind().clean();
+  Proxy proxy(postgres_kind().port());
+  soci::session db(soci::postgresql, "host=127.0.0.1 user=carrel dbname=carrel port=" +
+                                         std::to_string(proxy.port()));
+  db << "CREATE TABLE t (n BIGINT)";
+  std::vector<long long> numbers(50, 1);
+  const int before = proxy.sent();
+  db << "INSERT INTO t (n) VALUES (:n)", soci::use(numbers, "n");
+  EXPECT_GE(proxy.sent() - before, 50);
 }
 
 TEST_P(Server, WhatAStatementAloneStoresHasTheServersTime) {
