@@ -36,12 +36,15 @@ enum class Chaos::Fault {
   kStopWorkerAtRandom,
   kRestartServer,
   kKillServer,
+  kBreakNetwork,
 };
 
 Chaos::Chaos(const DatabaseKind& kind, ChaosOptions options)
     : options_(options), database_(kind.start({.folder = place_.folder})) {
-  std::ofstream(place_.folder / "store") << database_->url() << "\n";
-  store_ = or_die(open_store(place_.store()), "open");
+  if (kind.has_server) proxy_ = std::make_unique<TcpProxy>(database_->port());
+  std::ofstream(place_.folder / "store")
+      << (proxy_ ? database_->url(proxy_->port()) : database_->url()) << "\n";
+  store_ = or_die(open_store(database_->url()), "open");
   if (options_.witness) witness_.emplace(worker());
 }
 
@@ -146,6 +149,18 @@ void Chaos::stop_worker(const std::string& point) {
   victim.signal(SIGCONT);
 }
 
+// Of all processes at once, for about as long as a lease: whoever could not renew one has
+// lost it, and some of what they sent was done, though they never heard.
+void Chaos::break_network() {
+  static const std::vector<TcpProxy::Mode> kWays = {
+      TcpProxy::Mode::kCut, TcpProxy::Mode::kDelay, TcpProxy::Mode::kBlackHole,
+      TcpProxy::Mode::kHalfOpen};
+  std::this_thread::sleep_for(some(5ms, 100ms));  // at random
+  proxy_->set(kWays[pick(kWays.size())]);
+  std::this_thread::sleep_for(some(kLease / 2, kLease * 2));  // the fault itself
+  proxy_->set(TcpProxy::Mode::kPass);
+}
+
 std::vector<Chaos::Fault> Chaos::plan(const Amount& amount) {
   std::vector<Fault> plan;
   // Each producer fault takes a chunk of jobs of its own.
@@ -164,6 +179,7 @@ std::vector<Chaos::Fault> Chaos::plan(const Amount& amount) {
   for (std::size_t i = 0; i < amount.restarts; ++i) {
     plan.push_back(pick(2) == 0 ? Fault::kRestartServer : Fault::kKillServer);
   }
+  plan.insert(plan.end(), amount.cuts, Fault::kBreakNetwork);
   std::shuffle(plan.begin(), plan.end(), random_);
   return plan;
 }
@@ -191,6 +207,8 @@ void Chaos::happen(Fault fault) {
       std::this_thread::sleep_for(some(5ms, 200ms));  // at random
       // At once, as after a crash.
       return database_->restart(fault == Fault::kRestartServer ? "QUIT" : "KILL");
+    case Fault::kBreakNetwork:
+      return break_network();
   }
 }
 

@@ -1,6 +1,6 @@
 // Chaos: workers and producers on one database that die by kill -9 at named points and at
-// random, are stopped for longer than a lease, and whose server is restarted under them;
-// then the checker looks for what was lost or done twice.
+// random, are stopped for longer than a lease, whose server is restarted under them, and
+// whose way to it breaks; then the checker looks for what was lost or done twice.
 #pragma once
 
 #include <carrel/conformance/checker.h>
@@ -16,6 +16,7 @@
 #include "child.h"
 #include "database.h"
 #include "folder.h"
+#include "tcp_proxy.h"
 #include "work.h"
 
 namespace carrel::fault {
@@ -26,6 +27,7 @@ struct Amount {
   std::size_t kills = 0;
   std::size_t stops = 0;
   std::size_t restarts = 0;  // of the server, if there is one
+  std::size_t cuts = 0;      // of the way to it; also delays, black holes, half-open ends
 };
 
 struct ChaosOptions {
@@ -68,6 +70,7 @@ class Chaos {
   void kill_worker(const std::string& point);
   void kill_producer(const std::string& point);
   void stop_worker(const std::string& point);
+  void break_network();
   static void disarm(Child& victim, const std::string& point);
   std::vector<Fault> plan(const Amount& amount);
   void happen(Fault fault);
@@ -79,6 +82,8 @@ class Chaos {
   const Folder folder_;
   const Place place_{folder_.path()};
   const std::unique_ptr<Database> database_;
+  std::unique_ptr<TcpProxy>
+      proxy_;  // of the workers and producers, where it has a server
   std::unique_ptr<Store> store_;
   std::optional<Child> witness_;
   std::mt19937 random_;

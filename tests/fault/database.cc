@@ -75,6 +75,10 @@ class Postgresql final : public Database {
       : server_(test::PostgresServer::Disk::kCareless,
                 {options.within, options.own_clock}) {}
   std::string url() const override { return server_.tcp_url(); }
+  std::uint16_t port() const override {
+    return static_cast<std::uint16_t>(server_.port());
+  }
+  std::string url(std::uint16_t port) const override { return server_.tcp_url(port); }
   void restart(const char* signal) override {
     server_.stop(signal);
     server_.start();
@@ -120,6 +124,10 @@ class Mariadb final : public Database {
       : server_(test::MariadbServer::Disk::kCareless,
                 {options.within, options.own_clock}) {}
   std::string url() const override { return server_.tcp_url(); }
+  std::uint16_t port() const override {
+    return static_cast<std::uint16_t>(server_.port());
+  }
+  std::string url(std::uint16_t port) const override { return server_.tcp_url(port); }
   void restart(const char* signal) override {
     server_.stop(signal);
     server_.start();

@@ -17,6 +17,9 @@ class Database {
  public:
   virtual ~Database() = default;
   virtual std::string url() const = 0;
+  // Its server's, and the URL by which it is reached through another; a file has none.
+  virtual std::uint16_t port() const { return 0; }
+  virtual std::string url(std::uint16_t /*port*/) const { return url(); }
   // Ends it at once by this signal, and starts it again. A file has none to restart.
   virtual void restart(const char* /*signal*/) {}
   // How far its clock is off from now on; only where it was asked for.

@@ -1,7 +1,7 @@
 // The kill test: one round of chaos on each database.
 //
-// FAULT_JOBS, FAULT_KILLS, FAULT_STOPS, FAULT_RESTARTS and FAULT_SEED in the environment
-// make it longer, or the same again. `tests/run --soak` is the one for hours.
+// FAULT_JOBS, FAULT_KILLS, FAULT_STOPS, FAULT_RESTARTS, FAULT_CUTS and FAULT_SEED in the
+// environment make it longer, or the same again. `tests/run --soak` is the one for hours.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -21,9 +21,9 @@ struct StoreUnderTest {
 };
 void PrintTo(const StoreUnderTest* store, std::ostream* out) { *out << store->kind.name; }
 
-const StoreUnderTest kOnSqlite = {kSqlite, {20'000, 30, 25, 0}};
-const StoreUnderTest kOnPostgresql = {kPostgresql, {8'000, 20, 8, 4}};
-const StoreUnderTest kOnMariadb = {kMariadb, {5'000, 15, 6, 3}};
+const StoreUnderTest kOnSqlite = {kSqlite, {20'000, 30, 25}};
+const StoreUnderTest kOnPostgresql = {kPostgresql, {8'000, 20, 8, 4, 4}};
+const StoreUnderTest kOnMariadb = {kMariadb, {5'000, 15, 6, 3, 4}};
 
 std::size_t from_environment(const char* name, std::size_t otherwise) {
   const char* text = std::getenv(name);
@@ -41,6 +41,7 @@ TEST_P(KillTest, NothingIsLostAndNothingIsDoneTwice) {
   amount.kills = from_environment("FAULT_KILLS", amount.kills);
   amount.stops = from_environment("FAULT_STOPS", amount.stops);
   amount.restarts = from_environment("FAULT_RESTARTS", amount.restarts);
+  amount.cuts = from_environment("FAULT_CUTS", amount.cuts);
   const auto seed = static_cast<unsigned>(
       from_environment("FAULT_SEED", std::random_device{}() % 1'000'000));
   std::cout << "seed " << seed << std::endl;

@@ -58,7 +58,8 @@ const DatabaseKind& kind_of(const std::string& name) {
 }
 
 Amount amount_of(const DatabaseKind& kind) {
-  return {10'000, 8, 3, kind.has_server ? 1U : 0U};
+  const std::size_t of_server = kind.has_server ? 1 : 0;
+  return {10'000, 8, 3, of_server, 2 * of_server};
 }
 
 Done read_report(const std::string& file, const std::string& store) {
@@ -127,6 +128,7 @@ int soak(const Options& options) {
                  {"kills", amount.kills},
                  {"stops", amount.stops},
                  {"restarts", amount.restarts},
+                 {"cuts", amount.cuts},
                  {"at_named_points", at_named_points},
                  {"runs", checked.runs},
                  {"repeated", checked.repeated},

@@ -1,5 +1,7 @@
 #include "mariadb/driver.h"
 
+#include <mysqld_error.h>
+
 #include <algorithm>
 
 #include "mariadb/errors.h"
@@ -43,7 +45,9 @@ server::Failure MariadbDriver::failure(server::Session* session) noexcept {
     failure.error.origin = kOrigin;
     failure.error.native = code;
     failure.error.code = failure.lost ? Code::kUnavailable : code_of(code);
-    failure.error.message = settings_.place + ": " + essence(e.get_error_message());
+    failure.error.message = settings_.place + ": ";
+    failure.error.message +=
+        code == ER_LOCK_WAIT_TIMEOUT ? server::kLockHeld : essence(e.get_error_message());
   } catch (...) {
     failure = server::common_failure(settings_.place, kOrigin);
     failure.lost = failure.lost || timed_out;

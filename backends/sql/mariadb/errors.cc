@@ -30,9 +30,7 @@ bool ends_session(int code) {
   }
 }
 
-bool is_conflict(int code) {
-  return code == ER_LOCK_DEADLOCK || code == ER_LOCK_WAIT_TIMEOUT || code == kCheckRead;
-}
+bool is_conflict(int code) { return code == ER_LOCK_DEADLOCK || code == kCheckRead; }
 
 Code code_of(int code) {
   switch (code) {

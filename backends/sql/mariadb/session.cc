@@ -29,7 +29,8 @@ MariadbSession::MariadbSession(const std::string& connect, server::Watchdog& dog
   execute(
       "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION',"
       " time_zone = '+00:00', tx_isolation = 'READ-COMMITTED',"
-      " innodb_lock_wait_timeout = 5, autocommit = 1");
+      " autocommit = 1, innodb_lock_wait_timeout = " +
+      std::to_string(server::kLockWait.count()));
 }
 
 MYSQL* MariadbSession::native() {

@@ -16,7 +16,11 @@ const server::Statements& PostgresDriver::statements() const noexcept {
   return kStatements;
 }
 
-std::unique_ptr<server::Session> PostgresDriver::connect() { return connect_plainly(); }
+std::unique_ptr<server::Session> PostgresDriver::connect() {
+  auto session = connect_plainly();
+  session->limit_lock_waits(server::kLockWait);
+  return session;
+}
 
 std::unique_ptr<PostgresSession> PostgresDriver::connect_plainly() {
   return std::make_unique<PostgresSession>(settings_.connect, settings_.prepare, dog_);
@@ -44,10 +48,11 @@ server::Failure PostgresDriver::failure(server::Session* session) noexcept {
     const bool hung_up = essence(e.get_error_message())
                              .starts_with("server closed the connection unexpectedly");
     failure.lost = broken || hung_up || ends_session(state);
-    failure.conflict = state == "40001" || state == "40P01" || state == "55P03";
+    failure.conflict = state == "40001" || state == "40P01";
+    const bool held = state == "55P03";
     failure.error.code = failure.lost ? Code::kUnavailable : code_of(state);
     failure.error.message = settings_.place + ": ";
-    failure.error.message += essence(e.get_error_message());
+    failure.error.message += held ? server::kLockHeld : essence(e.get_error_message());
     if (state.find(' ') == std::string::npos) {
       failure.error.message += " (SQLSTATE " + state + ")";
     }

@@ -9,6 +9,11 @@
 namespace carrel::sql::postgresql {
 namespace {
 
+// The isolation is said: a server may have another default, under which two claimers
+// fail where they should pass each other by.
+constexpr const char* kBegin = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;";
+constexpr const char* kClock = "SELECT now_us FROM carrel_clock";
+
 Time to_instant(const std::string& microseconds) {
   // It ended while this session was being made.
   if (microseconds.empty()) {
@@ -21,7 +26,8 @@ Time to_instant(const std::string& microseconds) {
 
 PostgresSession::PostgresSession(const std::string& connect, bool prepare,
                                  server::Watchdog& dog)
-    : Session(std::make_unique<soci::session>(soci::postgresql, connect), prepare) {
+    : Session(std::make_unique<soci::session>(soci::postgresql, connect), prepare),
+      begin_(std::string(kBegin) + kClock) {
   watch(dog, PQsocket(native()));
   // What a server has to say beside its answers would go to stderr.
   PQsetNoticeProcessor(
@@ -56,21 +62,22 @@ std::string PostgresSession::execute(const char* sql) {
   return PQgetvalue(result.get(), 0, 0);
 }
 
-// The isolation is said: a server may have another default, under which two claimers
-// fail where they should pass each other by.
-Time PostgresSession::begin() {
-  return to_instant(
-      execute("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;"
-              "SELECT now_us FROM carrel_clock"));
+Time PostgresSession::begin() { return to_instant(execute(begin_.c_str())); }
+
+void PostgresSession::limit_lock_waits(std::chrono::milliseconds longest) {
+  const std::string milliseconds = std::to_string(longest.count());
+  if (prepares()) {
+    execute(("SET lock_timeout = " + milliseconds).c_str());
+  } else {
+    begin_ = kBegin + ("SET LOCAL lock_timeout = " + milliseconds + ";") + kClock;
+  }
 }
 
 void PostgresSession::begin_reading() {
   execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
 }
 
-Time PostgresSession::now() {
-  return to_instant(execute("SELECT now_us FROM carrel_clock"));
-}
+Time PostgresSession::now() { return to_instant(execute(kClock)); }
 
 void PostgresSession::commit() {
   const PgResult result = run("COMMIT");

@@ -3,6 +3,7 @@
 
 #include <libpq-fe.h>
 
+#include <chrono>
 #include <memory>
 #include <string>
 
@@ -14,6 +15,9 @@ class PostgresSession final : public server::Session {
  public:
   // Throws soci::soci_error.
   PostgresSession(const std::string& connect, bool prepare, server::Watchdog& dog);
+
+  // From now on.
+  void limit_lock_waits(std::chrono::milliseconds longest);
 
   Time begin() override;
   void commit() override;
@@ -31,6 +35,8 @@ class PostgresSession final : public server::Session {
  private:
   using PgResult = std::unique_ptr<PGresult, decltype(&PQclear)>;
   PgResult run(const char* sql);
+
+  std::string begin_;
 };
 
 }  // namespace carrel::sql::postgresql

@@ -4,6 +4,7 @@
 #include "postgresql/monitor_statements.h"
 #include "postgresql/rate_statements.h"
 #include "postgresql/row_statements.h"
+#include "postgresql/snapshot_statements.h"
 #include "postgresql/unique_statements.h"
 
 namespace carrel::sql::postgresql {
@@ -374,5 +375,13 @@ const server::Statements kStatements = {
     .count_waiting = kCountWaiting,
     .count_final = kCountFinal,
 };
+
+const server::Statements kSnapshotStatements = [] {
+  server::Statements sql = kStatements;
+  sql.old_snapshots = true;
+  sql.check_holders = kCheckHolders;
+  sql.next_line = nullptr;
+  return sql;
+}();
 
 }  // namespace carrel::sql::postgresql

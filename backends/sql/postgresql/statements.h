@@ -6,5 +6,7 @@
 namespace carrel::sql::postgresql {
 
 extern const server::Statements kStatements;
+// For a host's transaction, where it is not READ COMMITTED.
+extern const server::Statements kSnapshotStatements;
 
 }  // namespace carrel::sql::postgresql

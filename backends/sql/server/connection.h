@@ -2,6 +2,7 @@
 // loss.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <memory>
 #include <random>
@@ -15,12 +16,13 @@ namespace carrel::sql::server {
 // did not help, each half of it by chance, so that many clients do not come at once.
 class Backoff {
  public:
-  bool over() const { return std::chrono::steady_clock::now() >= next_; }
-  void failed() {
+  using Clock = std::chrono::steady_clock;
+
+  explicit Backoff(unsigned seed = std::random_device{}()) : random_(seed) {}
+  bool over(Clock::time_point now = Clock::now()) const { return now >= next_; }
+  void failed(Clock::time_point now = Clock::now()) {
     std::uniform_real_distribution<double> half(0.5, 1);
-    next_ = std::chrono::steady_clock::now() +
-            std::chrono::duration_cast<std::chrono::steady_clock::duration>(
-                wait_ * half(random_));
+    next_ = now + std::chrono::duration_cast<Clock::duration>(wait_ * half(random_));
     wait_ = std::min(wait_ * 2, kLongest);
   }
   void succeeded() { wait_ = kFirst; }
@@ -29,8 +31,8 @@ class Backoff {
   using Seconds = std::chrono::duration<double>;
   static constexpr Seconds kFirst{0.05};
   static constexpr Seconds kLongest{2};
-  std::minstd_rand random_{std::random_device{}()};
-  std::chrono::steady_clock::time_point next_{};
+  std::minstd_rand random_;
+  Clock::time_point next_{};
   Seconds wait_ = kFirst;
 };
 

@@ -14,6 +14,10 @@ Failure common_failure(const std::string& place, const char* origin) noexcept {
     Failure failure = of(Code::kUnavailable, "another transaction came in between");
     failure.conflict = true;
     return failure;
+  } catch (const UnseenWaiting&) {
+    return of(Code::kUnsupported,
+              "whoever waits for the limit of this job may have come after this "
+              "transaction's snapshot: use READ COMMITTED");
   } catch (const Away& away) {
     return {away.error, true, false};
   } catch (const soci::soci_error& e) {

@@ -3,6 +3,7 @@
 
 #include <carrel/store.h>
 
+#include <chrono>
 #include <memory>
 #include <span>
 #include <string>
@@ -22,6 +23,9 @@ struct Failure {
 
 // What another transaction did meanwhile; the same again may succeed.
 struct Conflict {};
+
+// Who waits for a limit cannot be seen in this transaction, and would wait for ever.
+struct UnseenWaiting {};
 
 // No connection, and it is too early to try again.
 struct Away {
@@ -51,6 +55,14 @@ class Driver {
   // Of the exception that is being handled; `session` may be null.
   virtual Failure failure(Session* session) noexcept = 0;
 };
+
+// How long a store's transaction waits for one lock: far longer than a store holds any,
+// and less than a call may take. Whoever holds it for longer is a host's transaction,
+// whose end nobody knows; the connection is shared with others, who do not need that
+// lock.
+inline constexpr std::chrono::seconds kLockWait{2};
+inline constexpr const char* kLockHeld =
+    "another transaction holds what this needs, and does not end: ask again";
 
 // What every driver says of exceptions that are not its database's.
 Failure common_failure(const std::string& place, const char* origin) noexcept;

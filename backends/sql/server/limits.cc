@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "group_commit.h"
+#include "server/driver.h"
 #include "server/rows.h"
 
 namespace carrel::sql::server {
@@ -502,6 +503,7 @@ bool Limits::wait_for_busy() {
 // Of the keys that were touched, the lanes in which jobs wait.
 std::vector<Limits::Line> Limits::waiting_lines() {
   std::vector<Line> lines;
+  if (!next_) throw UnseenWaiting{};
   std::vector<Line> at;
   for (const std::string& key : std::exchange(touched_, {})) at.push_back({key, ""});
   while (!at.empty()) {

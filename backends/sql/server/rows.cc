@@ -10,31 +10,33 @@ using soci::into;
 using soci::use;
 
 RowLocker::RowLocker(Session& session, const Statements& statements)
-    : lock_jobs_(session, statements.lock_jobs, use(ids_, "ids"), into(id_), into(state_),
-                 into(queue_), into(kind_), into(priority_), into(cancel_requested_),
-                 into(attempt_), into(max_attempts_), into(crashes_), into(fence_),
-                 into(finished_fence_), into(wake_at_.value, wake_at_.indicator),
-                 into(expires_at_.value, expires_at_.indicator), into(run_at_),
-                 into(started_at_.value, started_at_.indicator),
-                 into(ended_at_.value, ended_at_.indicator), into(claim_number_),
-                 into(worker_)),
-      try_jobs_(session, statements.try_jobs, use(ids_, "ids"), into(id_), into(state_),
-                into(queue_), into(kind_), into(priority_), into(cancel_requested_),
-                into(attempt_), into(max_attempts_), into(crashes_), into(fence_),
-                into(finished_fence_), into(wake_at_.value, wake_at_.indicator),
-                into(expires_at_.value, expires_at_.indicator), into(run_at_),
-                into(started_at_.value, started_at_.indicator),
-                into(ended_at_.value, ended_at_.indicator), into(claim_number_),
-                into(worker_)),
-      lock_history_(session, statements.lock_history, use(ids_, "ids"), into(id_),
-                    into(state_), into(queue_), into(kind_), into(priority_),
-                    into(cancel_requested_), into(attempt_), into(max_attempts_),
-                    into(crashes_), into(fence_), into(finished_fence_),
-                    into(wake_at_.value, wake_at_.indicator),
-                    into(expires_at_.value, expires_at_.indicator), into(run_at_),
-                    into(started_at_.value, started_at_.indicator),
-                    into(ended_at_.value, ended_at_.indicator), into(claim_number_),
-                    into(worker_)) {}
+    : lock_jobs_(of_rows(session, statements.lock_jobs)),
+      try_jobs_(of_rows(session, statements.try_jobs)),
+      lock_history_(of_rows(session, statements.lock_history)) {}
+
+Statement RowLocker::of_rows(Session& session, const char* text) {
+  return {session,
+          text,
+          use(ids_, "ids"),
+          into(id_),
+          into(state_),
+          into(queue_),
+          into(kind_),
+          into(priority_),
+          into(cancel_requested_),
+          into(attempt_),
+          into(max_attempts_),
+          into(crashes_),
+          into(fence_),
+          into(finished_fence_),
+          into(wake_at_.value, wake_at_.indicator),
+          into(expires_at_.value, expires_at_.indicator),
+          into(run_at_),
+          into(started_at_.value, started_at_.indicator),
+          into(ended_at_.value, ended_at_.indicator),
+          into(claim_number_),
+          into(worker_)};
+}
 
 std::unordered_map<JobId, StoredRow> RowLocker::lock(std::span<const JobId> ids) {
   // What ends while this looks goes from jobs to history, and is found there; what is

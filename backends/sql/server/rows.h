@@ -35,6 +35,8 @@ class RowLocker {
  private:
   std::unordered_map<JobId, StoredRow> lock_in(std::initializer_list<Statement*> tables,
                                                std::span<const JobId> ids);
+  // Of one parameter, :ids, into the variables below.
+  Statement of_rows(Session& session, const char* text);
   StoredRow current() const;
 
   std::string ids_;

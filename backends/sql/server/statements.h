@@ -59,6 +59,9 @@ struct Statements {
   // Where old_snapshots: key, job, when it was enqueued, the state that it has left
   // behind (8: none), 1 if it was in carrel_history as the snapshot was made. Locks.
   const char* find_holders_now = nullptr;
+  // Likewise: fails where one of the jobs :ids, as seen, is not what it is now. Its locks
+  // are not kept.
+  const char* check_holders = nullptr;
   const char* hold_keys;    // :rows of key, job, until
   Steps leave_keys;         // :rows of id, state, now: final jobs that are to be purged
   const char* forget_keys;  // that were left behind, :most whose period is over
@@ -107,7 +110,9 @@ struct Statements {
   const char* try_slots;                 // those of :ids that nobody else holds
   const char* limits_now;  // of :ids, if available: job, key, limit, how many run of it
   const char* count_line;  // of :rows (n, limit_key, lane): n, running, available
-  const char* next_line;   // of :rows (n, limit_key, lane): n, the next lane that waits
+  // Of :rows (n, limit_key, lane): n, the next lane that waits. Null: what waits cannot be
+  // seen.
+  const char* next_line;
   // :limit_key, :lane, :most: job, limit, and its rate: key (empty: none), starts, period
   const char* pending_of_line;
   const char* add_limits;       // :rows

@@ -115,7 +115,22 @@ Writer::Holders Writer::find_holders(std::span<const NewJob* const> jobs,
         Holder{job, to_time(t.run_at), state,
                Ticket{job, t.queue, t.kind, static_cast<std::int16_t>(t.priority)}});
   });
+  if (locked && t.check_holders) check(holders);
   return holders;
+}
+
+// In a host's transaction: what it sees is of the past, and must be what there is. The
+// rows are not kept locked, or their workers would wait for the host's commit.
+void Writer::check(const Holders& holders) {
+  if (holders.empty()) return;
+  auto& t = *tables_;
+  std::vector<JobId> ids;
+  for (const auto& [key, holder] : holders) ids.push_back(holder.job);
+  t.ids = json_array(ids);
+  soci::session& session = connection_.session().soci();
+  session << "SAVEPOINT carrel_look";
+  t.check_holders.run();
+  session << "ROLLBACK TO SAVEPOINT carrel_look";
 }
 
 // In a host's transaction whose plain reads are of the past: what their jobs do now is

@@ -138,6 +138,7 @@ class Writer final : public Transactor {
   Holders find_holders(std::span<const NewJob* const> jobs, const Places& places,
                        bool locked);
   Holders find_holders_now();
+  void check(const Holders& holders);
   void replace(std::span<const NewJob* const> jobs, std::span<Inserted> answers,
                const Places& places);
   void hold_keys(std::span<const NewJob* const> jobs, std::span<const Inserted> answers,

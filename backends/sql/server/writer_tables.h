@@ -42,6 +42,7 @@ struct Writer::Tables {
         find_holders_now(s, sql.find_holders_now, soci::use(rows, "rows"),
                          soci::into(bytes), soci::into(id), soci::into(run_at),
                          soci::into(state), soci::into(number)),
+        check_holders(s, sql.check_holders, soci::use(ids, "ids"), soci::into(number)),
         hold_keys(s, sql.hold_keys, soci::use(now, "now"), soci::use(rows, "rows")),
         leave_keys(s, sql.leave_keys, rows, "rows"),
         forget_keys(s, sql.forget_keys, soci::use(now, "now"), soci::use(most, "most")),
@@ -168,6 +169,7 @@ struct Writer::Tables {
   Statement lock_keys;
   Statement find_holders;
   Statement find_holders_now;
+  Statement check_holders;
   Statement hold_keys;
   Sequence leave_keys;
   Statement forget_keys;

@@ -13,12 +13,37 @@ Error error_of(const std::string& path, const SchemaTooNew& problem) {
           kOrigin, 0, Duration{0}};
 }
 
+namespace {
+
+// Who may use a schema that is newer than this library: said in a column that a later
+// version adds to carrel_schema, when it first allows the one before it. 0: nobody.
+int usable_from(soci::session& session) {
+  int there = 0;
+  Statement(session,
+            "SELECT count(*) FROM pragma_table_info('carrel_schema')"
+            " WHERE name = 'usable_from'",
+            soci::into(there))
+      .run();
+  int from = 0;
+  if (there == 0) return from;
+  Statement(session,
+            "SELECT coalesce(usable_from, 0) FROM carrel_schema"
+            " ORDER BY version DESC LIMIT 1",
+            soci::into(from))
+      .run();
+  return from;
+}
+
+}  // namespace
+
 int read_version(soci::session& session) {
   int version = 0;
   Statement(session, "SELECT coalesce(max(version), 0) FROM carrel_schema",
             soci::into(version))
       .run();
-  if (version > kSchemaVersion) throw SchemaTooNew{version};
+  if (version <= kSchemaVersion) return version;
+  const int from = usable_from(session);
+  if (from == 0 || from > kSchemaVersion) throw SchemaTooNew{version};
   return version;
 }
 

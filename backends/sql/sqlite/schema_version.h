@@ -13,13 +13,15 @@ namespace carrel::sql::sqlite {
 // before.
 inline constexpr int kSchemaVersion = 6;
 
-// The file was written by a newer version of the library.
+// The file was written by a newer version of the library, and does not say that this one
+// may use it.
 struct SchemaTooNew {
   int version = 0;
 };
 Error error_of(const std::string& path, const SchemaTooNew& problem);
 
-// 0: it has none yet. Throws soci::soci_error, and SchemaTooNew.
+// 0: it has none yet; it may be newer than kSchemaVersion. Throws soci::soci_error, and
+// SchemaTooNew.
 int read_version(soci::session& session);
 
 }  // namespace carrel::sql::sqlite

@@ -58,7 +58,21 @@ Result<void> check_postgresql(soci::session& session) {
   return fail(Code::kUnavailable, "the connection of this session is gone", kOrigin);
 }
 
+int set_verbosity(soci::session& session, int verbosity) noexcept {
+  using Set = PGVerbosity(PGconn*, PGVerbosity);
+  const auto set =
+      reinterpret_cast<Set*>(client_function(session, "PQsetErrorVerbosity"));
+  PGconn* const connection = native<soci::postgresql_session_backend>(session)->conn_;
+  if (set == nullptr) return verbosity;
+  return set(connection, static_cast<PGVerbosity>(verbosity));
+}
+
 }  // namespace
+
+ErrorStates::ErrorStates(soci::session& session) noexcept
+    : session_(session), before_(set_verbosity(session, PQERRORS_VERBOSE)) {}
+
+ErrorStates::~ErrorStates() { set_verbosity(session_, before_); }
 
 void* client_function(soci::session& session, const char* name) noexcept {
   // The code of the session's class lies in SOCI's part for that database, which was

@@ -24,6 +24,20 @@ Result<Backend> backend_of(soci::session& session);
 // is gone.
 Result<void> check_open(soci::session& session, Backend backend);
 
+// While it lives, what PostgreSQL says of an error begins with its SQLSTATE and a colon,
+// as SOCI does not tell it without its part for that database.
+class ErrorStates {
+ public:
+  explicit ErrorStates(soci::session& session) noexcept;
+  ~ErrorStates();
+  ErrorStates(const ErrorStates&) = delete;
+  ErrorStates& operator=(const ErrorStates&) = delete;
+
+ private:
+  soci::session& session_;
+  int before_;
+};
+
 // The file of a session of SQLite; empty: it has none.
 std::string sqlite_file(soci::session& session);
 

@@ -1,12 +1,16 @@
 #include <soci/mysql/soci-mysql.h>
 
 #include <atomic>
+#include <optional>
+#include <string>
+#include <string_view>
 
 #include "mariadb/errors.h"
 #include "mariadb/statements.h"
 #include "postgresql/errors.h"
 #include "postgresql/statements.h"
 #include "server/writer.h"
+#include "transaction/client.h"
 #include "transaction/within.h"
 
 namespace carrel::sql::transaction {
@@ -48,12 +52,18 @@ struct Kind {
 };
 
 Result<const Kind*> kind_of(soci::session& session, Backend backend) {
-  static const Kind kPostgresql{"postgresql", "SELECT now_us FROM carrel_clock",
-                                postgresql::kStatements};
+  static const char* const kPostgresqlClock = "SELECT now_us FROM carrel_clock";
+  static const Kind kPostgresql{"postgresql", kPostgresqlClock, postgresql::kStatements};
+  static const Kind kPostgresqlSnapshot{"postgresql", kPostgresqlClock,
+                                        postgresql::kSnapshotStatements};
   static const Kind kMariadb{"mariadb", kMariadbClock, mariadb::kStatements};
-  static const Kind kSnapshot{"mariadb", kMariadbClock, mariadb::kSnapshotStatements};
-  if (backend == Backend::kPostgresql) return &kPostgresql;
+  static const Kind kMariadbSnapshot{"mariadb", kMariadbClock,
+                                     mariadb::kSnapshotStatements};
   std::string level;
+  if (backend == Backend::kPostgresql) {
+    session << "SHOW transaction_isolation", soci::into(level);  // takes no snapshot
+    return level.starts_with("read ") ? &kPostgresql : &kPostgresqlSnapshot;
+  }
   std::string client;
   std::string connection;
   session << "SELECT @@tx_isolation, @@character_set_client, @@character_set_connection",
@@ -68,7 +78,7 @@ Result<const Kind*> kind_of(soci::session& session, Backend backend) {
   }
   // Its default is REPEATABLE READ.
   const bool fresh = level == "READ-COMMITTED" || level == "READ-UNCOMMITTED";
-  return fresh ? &kMariadb : &kSnapshot;
+  return fresh ? &kMariadb : &kMariadbSnapshot;
 }
 
 class LentDriver final : public server::Driver {
@@ -98,8 +108,15 @@ class LentDriver final : public server::Driver {
           mariadb::ends_session(code) ? Code::kUnavailable : mariadb::code_of(code);
       failure.error.message += mariadb::essence(e.get_error_message());
     } catch (const soci::soci_error& e) {
-      failure.error.code = code_of(e.get_error_category());
-      failure.error.message += postgresql::essence(e.get_error_message());
+      const std::string said(postgresql::essence(e.get_error_message()));
+      const std::string_view state = state_in(said);
+      failure.error.code =
+          state.empty() ? code_of(e.get_error_category()) : postgresql::code_of(state);
+      failure.error.message += said;
+      if (state == kChangedSince) {
+        failure.error.message +=
+            ": this transaction's snapshot is too old, roll back, and try it again";
+      }
     } catch (...) {
       failure = server::common_failure(place, kind_.origin);
     }
@@ -107,6 +124,13 @@ class LentDriver final : public server::Driver {
   }
 
  private:
+  static constexpr std::string_view kChangedSince = "40001";
+
+  // The SQLSTATE that a message begins with, thanks to ErrorStates.
+  static std::string_view state_in(std::string_view message) {
+    constexpr std::size_t kState = 5;
+    return message.find(": ") == kState ? message.substr(0, kState) : std::string_view();
+  }
   static Code code_of(soci::soci_error::error_category category) {
     switch (category) {
       case soci::soci_error::connection_error:
@@ -133,14 +157,17 @@ class NoNews final : public server::News {
 
 class JoinedServer final : public JoinedBy<server::Writer> {
  public:
-  JoinedServer(soci::session& session, const Kind& kind)
+  JoinedServer(soci::session& session, Backend backend, const Kind& kind)
       : driver_(session, kind),
         waiters_([] {}),
-        writer_(driver_, {}, waiters_, news_, limits_used_) {}
+        writer_(driver_, {}, waiters_, news_, limits_used_) {
+    if (backend == Backend::kPostgresql) states_.emplace(session);
+  }
 
  private:
   server::Writer& writer() override { return writer_; }
 
+  std::optional<ErrorStates> states_;
   LentDriver driver_;
   NoNews news_;
   Waiters waiters_;  // nobody does
@@ -153,7 +180,7 @@ class JoinedServer final : public JoinedBy<server::Writer> {
 Result<std::unique_ptr<Joined>> join_server(soci::session& session, Backend backend) {
   const auto kind = kind_of(session, backend);
   if (!kind) return tl::unexpected(kind.error());
-  return std::make_unique<JoinedServer>(session, **kind);
+  return std::make_unique<JoinedServer>(session, backend, **kind);
 }
 
 }  // namespace carrel::sql::transaction

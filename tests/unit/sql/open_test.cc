@@ -8,6 +8,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <future>
 
 #include "sqlite_files.h"
 
@@ -171,6 +172,30 @@ TEST(SqliteOpen, ASchemaThatBecomesNewerIsNotWrittenTo) {
               testing::ElementsAre("2"));
 }
 
+// One that the version after says can be used by this one is.
+TEST(SqliteOpen, ANewerSchemaIsUsedIfItSaysThatItCanBe) {
+  const TemporaryDirectory place;
+  const std::string file = place.file("jobs.db");
+  auto running = open_url(file).value();
+  insert_jobs(*running, 1);
+  run_sql(file,
+          "ALTER TABLE carrel_schema ADD COLUMN usable_from BIGINT;"
+          "CREATE TABLE carrel_newer (n);"
+          "INSERT INTO carrel_schema VALUES (7, 0, 6)");
+  insert_jobs(*running, 1);
+  auto store = open_url(file);
+  ASSERT_TRUE(store.has_value()) << store.error().message;
+  insert_jobs(**store, 1);
+  EXPECT_THAT(run_sql(file, "SELECT COUNT(*) FROM carrel_jobs"),
+              testing::ElementsAre("3"));
+  EXPECT_THAT(run_sql(file, "SELECT MAX(version) FROM carrel_schema"),
+              testing::ElementsAre("7"));
+  run_sql(file, "INSERT INTO carrel_schema VALUES (8, 0, 7)");
+  expect_refused(file, Code::kUnsupported, HasSubstr("version 8"));
+  run_sql(file, "INSERT INTO carrel_schema VALUES (9, 0, NULL)");
+  expect_refused(file, Code::kUnsupported, HasSubstr("version 9"));
+}
+
 // As the program of version 1 left it: one that waits, one that ran, one that is done.
 TEST(SqliteOpen, TheJobsOfAnOlderFileAreThere) {
   const TemporaryDirectory place;
@@ -227,6 +252,28 @@ TEST(SqliteOpen, AnOlderSchemaIsBroughtForward) {
   EXPECT_THAT(run_sql(file, indexes), testing::ElementsAre("0"));
   ASSERT_TRUE(open_url(file).has_value());
   EXPECT_THAT(run_sql(file, indexes), testing::ElementsAre("2"));
+}
+
+TEST(SqliteOpen, ManyThatBringItForwardAtOnceDoItOnce) {
+  const TemporaryDirectory place;
+  const std::string file = place.file("jobs.db");
+  ASSERT_TRUE(open_url(file).has_value());
+  for (int round = 0; round < 5; ++round) {
+    run_sql(file,
+            "DELETE FROM carrel_schema WHERE version > 4;"
+            "DROP TABLE carrel_rates; DROP TABLE carrel_starts;"
+            "DROP TABLE carrel_rate_keys; DROP INDEX carrel_limits_available");
+    std::vector<std::future<Result<std::unique_ptr<Store>>>> all;
+    for (int i = 0; i < 4; ++i) {
+      all.push_back(std::async(std::launch::async, [&] { return open_url(file); }));
+    }
+    for (auto& one : all) {
+      const auto store = one.get();
+      EXPECT_TRUE(store.has_value()) << store.error().message;
+    }
+    EXPECT_THAT(run_sql(file, "SELECT COUNT(*) - MAX(version) FROM carrel_schema"),
+                testing::ElementsAre("0"));
+  }
 }
 
 TEST(SqliteOpen, AHostsOwnTablesAreLeftAlone) {

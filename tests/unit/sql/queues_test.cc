@@ -7,9 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <atomic>
-#include <thread>
-
+#include "crowd.h"
 #include "sqlite_files.h"
 
 namespace carrel::test {
@@ -28,21 +26,9 @@ TEST(SqliteQueues, TheLimitHoldsOverTwoEngines) {
   config.worker.concurrency = 4;
   config.queues["scarce"].limit = 2;
   config.log.level = LogLevel::kOff;
-  std::atomic<int> now{0};
-  std::atomic<bool> crowded{false};
-  const auto open = [&] {
-    Registry registry = Registry::with_builtins();
-    register_sql(registry);
-    auto engine = Engine::open(config, std::move(registry)).value();
-    EXPECT_TRUE(engine.handle("work", [&](Context&) {
-      if (++now > 2) crowded = true;
-      std::this_thread::yield();
-      --now;
-    }));
-    return engine;
-  };
-  Engine one = open();
-  Engine two = open();
+  Crowd crowd(2);
+  Engine one = crowd.engine(config);
+  Engine two = crowd.engine(config);
   std::vector<JobId> ids;
   for (int i = 0; i < 60; ++i) {
     ids.push_back(one.enqueue("work", {}, {.queue = "scarce"}).value());
@@ -52,7 +38,48 @@ TEST(SqliteQueues, TheLimitHoldsOverTwoEngines) {
   for (const JobId id : ids) ASSERT_TRUE(one.wait(id, 60s));
   one.stop(10s);
   two.stop(10s);
-  EXPECT_FALSE(crowded);
+  EXPECT_FALSE(crowd.crowded());
+}
+
+// The clock of the process is put an hour forward or back: nothing is lost, taken from a
+// live run before its lease ends, or accepted from who lost it.
+TEST(SqliteClock, AStepMakesNothingEarlyAndNothingTwice) {
+  const TemporaryDirectory place;
+  conformance::ManualClock clock;
+  BackendOptions options;
+  options.clock = &clock;
+  const auto store = open_url(place.file("jobs.db"), options).value();
+  const auto source = store->claim_source();
+  NewJob later = work();
+  later.delay = 30min;
+  const JobId scheduled = store->insert({&later, 1}, 60s).at(0)->id;
+  insert_jobs(*store, 1);
+  std::uint64_t claims = 0;
+  const auto claim = [&](const char* worker) {
+    return source->claim({{}, kWork, 9}, worker, ++claims, kLease, 0s).value();
+  };
+  const auto finish = [&](const Claimed& run) {
+    Finish end;
+    end.lease = run.lease;
+    return store->finish({&end, 1}).at(0).value().kind;
+  };
+  const auto first = claim("first");
+  ASSERT_THAT(first, SizeIs(1));
+  clock.advance(-1h);
+  EXPECT_EQ(store->sweep(100).value().rescued, 0U);
+  EXPECT_THAT(claim("second"), IsEmpty()) << "it is later than it was";
+  clock.advance(2h);  // an hour from where it began
+  const Swept swept = store->sweep(100).value();
+  EXPECT_EQ(swept.rescued, 1U) << "its lease is over by the clock that counts";
+  EXPECT_EQ(store->monitor().job(scheduled)->state, State::kAvailable) << "it is due";
+  const auto again = claim("second");
+  ASSERT_THAT(again, SizeIs(2));
+  EXPECT_EQ(finish(first[0]), Finished::Kind::kStale);
+  clock.advance(-1h);
+  for (const Claimed& run : again) EXPECT_EQ(finish(run), Finished::Kind::kApplied);
+  EXPECT_THAT(claim("third"), IsEmpty());
+  EXPECT_EQ(store->monitor().counts()->total[static_cast<std::size_t>(State::kCompleted)],
+            2U);
 }
 
 TEST(SqliteQueues, AHolderThatIsKilledGivesItsShareBackWithItsLease) {

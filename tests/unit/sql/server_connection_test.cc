@@ -3,6 +3,8 @@
 #include <carrel/engine.h>
 #include <libpq-fe.h>
 #include <poll.h>
+#include <soci/postgresql/soci-postgresql.h>
+#include <soci/version.h>
 
 #include <algorithm>
 #include <atomic>
@@ -14,6 +16,7 @@
 #include <thread>
 #include <vector>
 
+#include "crowd.h"
 #include "mariadb/driver.h"
 #include "mariadb/session.h"
 #include "mariadb/url.h"
@@ -214,6 +217,20 @@ TEST_P(Server, AClaimThatIsWokenAsksForThatLaneAlone) {
   runs = claim(*store, 1);
   ASSERT_THAT(runs, SizeIs(1));
   EXPECT_EQ(runs[0].queue, "other");
+}
+
+// So rows go as one JSON parameter.
+TEST(Soci, AVectorIsOneRoundTripAnElement) {
+  if (SOCI_VERSION != 400003) GTEST_SKIP() << "another SOCI";
+  postgres_kind().clean();
+  Proxy proxy(postgres_kind().port());
+  soci::session db(soci::postgresql, "host=127.0.0.1 user=carrel dbname=carrel port=" +
+                                         std::to_string(proxy.port()));
+  db << "CREATE TABLE t (n BIGINT)";
+  std::vector<long long> numbers(50, 1);
+  const int before = proxy.sent();
+  db << "INSERT INTO t (n) VALUES (:n)", soci::use(numbers, "n");
+  EXPECT_GE(proxy.sent() - before, 50);
 }
 
 TEST_P(Server, WhatAStatementAloneStoresHasTheServersTime) {
@@ -442,22 +459,12 @@ TEST(Postgres, LimitsRatesUniqueKeysAndHoldsWorkBehindAPooler) {
   config.worker.concurrency = 4;
   config.worker.poll = 50ms;
   config.log.level = LogLevel::kOff;
-  std::atomic<int> now{0};
-  std::atomic<bool> crowded{false};
-  const auto open = [&] {
-    Registry registry = Registry::with_builtins();
-    register_sql(registry);
-    auto engine = Engine::open(config, std::move(registry)).value();
-    EXPECT_TRUE(engine.handle("work", [&](Context&) {
-      if (++now > 1) crowded = true;
-      std::this_thread::yield();
-      --now;
-    }));
-    EXPECT_TRUE(engine.handle("rated", [](Context&) {}));
-    return engine;
-  };
-  Engine one = open();
-  Engine two = open();
+  Crowd crowd(1);
+  Engine one = crowd.engine(config);
+  Engine two = crowd.engine(config);
+  for (Engine* engine : {&one, &two}) {
+    ASSERT_TRUE(engine->handle("rated", [](Context&) {}));
+  }
   EnqueueOptions keyed;
   keyed.unique = UniqueConfig{{"kind"}, Duration{0}, {}, OnConflict::kSkip};
   const Inserted first = one.insert("nobody's", {}, keyed).value();
@@ -476,7 +483,7 @@ TEST(Postgres, LimitsRatesUniqueKeysAndHoldsWorkBehindAPooler) {
   ASSERT_TRUE(one.start());
   ASSERT_TRUE(two.start());
   for (const JobId id : ids) ASSERT_TRUE(one.wait(id, 60s));
-  EXPECT_FALSE(crowded);
+  EXPECT_FALSE(crowd.crowded());
   for (int i = 0; i < 2; ++i) ASSERT_TRUE(one.wait(rated[i], 60s));
   EXPECT_EQ(two.job(rated[2])->state, State::kPending);
   EXPECT_TRUE(one.hold("place", 1, [&] {

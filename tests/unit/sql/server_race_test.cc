@@ -10,6 +10,7 @@
 #include <thread>
 #include <vector>
 
+#include "crowd.h"
 #include "server_case.h"
 
 namespace carrel::test {
@@ -150,21 +151,9 @@ TEST_P(Server, TheLimitOfAQueueHoldsOverTwoEngines) {
   config.worker.poll = 50ms;
   config.queues["scarce"].limit = 2;
   config.log.level = LogLevel::kOff;
-  std::atomic<int> now{0};
-  std::atomic<bool> crowded{false};
-  const auto open = [&] {
-    Registry registry = Registry::with_builtins();
-    register_sql(registry);
-    auto engine = Engine::open(config, std::move(registry)).value();
-    EXPECT_TRUE(engine.handle("work", [&](Context&) {
-      if (++now > 2) crowded = true;
-      std::this_thread::yield();
-      --now;
-    }));
-    return engine;
-  };
-  Engine one = open();
-  Engine two = open();
+  Crowd crowd(2);
+  Engine one = crowd.engine(config);
+  Engine two = crowd.engine(config);
   std::vector<JobId> ids;
   for (int i = 0; i < 40; ++i) {
     ids.push_back(one.enqueue("work", {}, {.queue = "scarce"}).value());
@@ -174,7 +163,7 @@ TEST_P(Server, TheLimitOfAQueueHoldsOverTwoEngines) {
   for (const JobId id : ids) ASSERT_TRUE(one.wait(id, 60s));
   one.stop(10s);
   two.stop(10s);
-  EXPECT_FALSE(crowded);
+  EXPECT_FALSE(crowd.crowded());
 }
 
 }  // namespace

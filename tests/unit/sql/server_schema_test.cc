@@ -1,12 +1,17 @@
 // The tables on a server, their versions, and what a URL may say.
 #include <sys/wait.h>
 
+#include <atomic>
 #include <cstdio>
 #include <future>
+#include <limits>
 #include <memory>
+#include <sstream>
 #include <string>
+#include <thread>
 #include <vector>
 
+#include "older_program.h"
 #include "server_case.h"
 
 namespace carrel::test {
@@ -120,6 +125,85 @@ TEST_P(Server, AnOlderSchemaIsBroughtForward) {
   EXPECT_EQ(attempts[0].rung, Rung::kNone);
 }
 
+// Two that are told to bring it forward at once: one does, the other finds it done.
+TEST_P(Server, TwoThatBringItForwardAtOnceDoItOnce) {
+  open(url());
+  for (int round = 0; round < 3; ++round) {
+    kind().run(
+        "DROP TABLE carrel_unique;"
+        "ALTER TABLE carrel_attempts DROP COLUMN ending;"
+        "DROP TABLE carrel_rates; DROP TABLE carrel_starts; DROP TABLE carrel_rate_keys;"
+        "DELETE FROM carrel_schema WHERE version > 2");
+    Registry registry;
+    register_sql(registry);
+    const Url place = *Url::parse(url());
+    const auto migrate = **registry.schema(place.scheme);
+    std::vector<std::future<Result<SchemaChange>>> all;
+    for (int i = 0; i < 2; ++i) {
+      all.push_back(std::async(std::launch::async, [&] { return migrate(place, true); }));
+    }
+    all.push_back(std::async(std::launch::async, [&]() -> Result<SchemaChange> {
+      auto store = open_store(url("?migrate=on"));
+      if (!store) return tl::unexpected(store.error());
+      return SchemaChange{};
+    }));
+    for (auto& one : all) {
+      const auto done = one.get();
+      EXPECT_TRUE(done.has_value()) << done.error().message;
+    }
+    EXPECT_EQ(kind().run("SELECT COUNT(*) - MAX(version) FROM carrel_schema").at(0), "0");
+    auto store = open(url("?migrate=off"));
+    ASSERT_NE(store, nullptr);
+    ASSERT_TRUE(insert(*store));
+  }
+}
+
+// A worker of the version before goes on beside newer ones.
+TEST_P(Server, AProgramOfTheVersionBeforeWorksOnIt) {
+  auto store = open(url());
+  const auto older = kind().name == std::string("postgresql")
+                         ? older_postgresql(kind().session())
+                         : older_mariadb(kind().session());
+  EXPECT_EQ(kind().run(
+                "SELECT usable_from FROM carrel_schema ORDER BY version DESC LIMIT 1")[0],
+            "4")
+      << "then these are not the statements of the version before";
+  const Inserted ours = insert(*store).value();
+  NewJob rated = job();
+  rated.rate = Rate{"k", 1, 1h};
+  rated.limit = Limit{"k", 1};
+  const Inserted newer = insert(*store, rated).value();
+  older->enqueue();
+  const auto runs = older->claim();
+  ASSERT_THAT(runs, SizeIs(2)) << "what it knows nothing of is not its to claim";
+  EXPECT_EQ(runs[0].id, static_cast<long long>(value(ours.id)));
+  older->complete(runs[0]);
+  const JobRecord done = store->monitor().job(ours.id).value();
+  EXPECT_EQ(done.state, State::kCompleted);
+  EXPECT_EQ(done.result, "7");
+  EXPECT_EQ(done.payload, "{}");
+  ASSERT_THAT(done.attempts, SizeIs(1));
+  EXPECT_EQ(done.attempts[0].worker, "older");
+  // What it runs is known to run here: it is not taken away, and may be finished by
+  // either.
+  older->renew(runs[1]);
+  EXPECT_EQ(store->sweep(100)->rescued, 0U);
+  const JobId theirs{static_cast<std::uint64_t>(runs[1].id)};
+  EXPECT_EQ(store->monitor().job(theirs)->state, State::kRunning);
+  const auto ours_now = claim(*store, 10);
+  ASSERT_THAT(ours_now, SizeIs(1));
+  EXPECT_EQ(ours_now[0].lease.id, newer.id);
+  Finish end;
+  end.lease = {theirs, Fence{static_cast<std::uint64_t>(runs[1].fence)}};
+  EXPECT_EQ(store->finish({&end, 1}).at(0)->kind, Finished::Kind::kApplied);
+  ASSERT_TRUE(store->finish(finishes(ours_now)).at(0));
+  EXPECT_EQ(store->monitor().counts()->total[static_cast<std::size_t>(State::kCompleted)],
+            3U);
+  // And what is enqueued here is found there.
+  ASSERT_TRUE(insert(*store));
+  EXPECT_THAT(older->claim(), SizeIs(1));
+}
+
 TEST_P(Server, APurgeLeavesNothingOfAJob) {
   BackendOptions options;
   options.retention.completed = Duration{0};
@@ -180,6 +264,39 @@ std::string command(const std::string& arguments, int* code) {
   }
   *code = WEXITSTATUS(::pclose(pipe));
   return said;
+}
+
+// By many pages, beside somebody who enqueues.
+TEST_P(Server, TheCommandExportsEveryJobOnce) {
+  const auto store = open(url());
+  constexpr std::size_t kJobs = 3'000;
+  for (const auto& in : store->insert(std::vector<NewJob>(kJobs, job()), 60s)) {
+    ASSERT_TRUE(in.has_value()) << in.error().message;
+  }
+  for (const auto& end : store->finish(finishes(claim(*store, 500)))) ASSERT_TRUE(end);
+  std::atomic<bool> over{false};
+  std::thread others([&] {
+    while (!over) EXPECT_TRUE(insert(*store));
+  });
+  int code = -1;
+  std::istringstream lines(command("--store '" + url() + "' export", &code));
+  over = true;
+  others.join();
+  EXPECT_EQ(code, 0);
+  std::uint64_t last = std::numeric_limits<std::uint64_t>::max();
+  std::size_t completed = 0;
+  std::size_t ours = 0;
+  for (std::string line; std::getline(lines, line);) {
+    const Json record = Json::parse(line, nullptr, false);
+    ASSERT_TRUE(record.is_object()) << line;
+    const auto id = record.at("id").get<std::uint64_t>();
+    EXPECT_LT(id, last) << "newest first, each once";
+    last = id;
+    if (id <= kJobs) ++ours;
+    if (record.at("state") == "completed") ++completed;
+  }
+  EXPECT_EQ(ours, kJobs);
+  EXPECT_EQ(completed, 500U);
 }
 
 TEST_P(Server, TheCommandWorksOnIt) {

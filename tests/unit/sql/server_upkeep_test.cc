@@ -108,9 +108,14 @@ TEST_P(ServerUpkeep, SoIsThatOfWhatATableKeepsBesideItsRows) {
   const std::string cancel =
       "SELECT pg_cancel_backend(pid) FROM pg_stat_activity"
       " WHERE query LIKE 'REINDEX%' AND wait_event_type = 'Lock'";
-  while (kind().run(cancel).empty()) std::this_thread::sleep_for(10ms);
+  const auto end = SteadyClock::now() + 60s;
+  bool cancelled = false;
+  while (!(cancelled = !kind().run(cancel).empty()) && SteadyClock::now() < end) {
+    std::this_thread::sleep_for(10ms);
+  }
+  *holder << "ROLLBACK";  // or it would wait for ever where nobody has cancelled it
   rebuilds.join();
-  *holder << "ROLLBACK";
+  ASSERT_TRUE(cancelled) << "it never waited";
   EXPECT_THAT(kind().run(half_built), testing::Contains(testing::HasSubstr("pg_toast")));
   const auto rebuilt = reindex();
   ASSERT_TRUE(rebuilt.has_value()) << rebuilt.error().message;

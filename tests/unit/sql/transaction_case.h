@@ -11,7 +11,9 @@
 
 #include <chrono>
 #include <iosfwd>
+#include <stop_token>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace carrel::test {
@@ -54,6 +56,16 @@ class Db {
 
  private:
   soci::session session_;
+};
+
+// Of a context apart from an engine, for runs that a test claims itself.
+class NoSink final : public ContextSink {
+ public:
+  void progress(float, std::string_view) override {}
+  void checkpoint(std::string_view) override {}
+  void log(std::string_view) override {}
+  std::stop_token stop() override { return {}; }
+  bool stopping() override { return false; }
 };
 
 class Transaction : public testing::TestWithParam<Kind> {

@@ -175,15 +175,36 @@ TEST_P(Transaction, AnOpenCompletionHoldsUpNoOtherJob) {
   EXPECT_THAT(engine.job(charge)->log, HasSubstr("charging"));
 }
 
-// A context apart from an engine, for runs that a test claims itself.
-class NoSink final : public ContextSink {
- public:
-  void progress(float, std::string_view) override {}
-  void checkpoint(std::string_view) override {}
-  void log(std::string_view) override {}
-  std::stop_token stop() override { return {}; }
-  bool stopping() override { return false; }
-};
+// The completion holds the job's row for as long as the host likes: whoever cancels it is
+// told so, and who enqueues beside that is not kept from it.
+TEST_P(Transaction, ACancelDoesNotWaitForAnOpenCompletion) {
+  Engine engine = ignited(config());
+  Db db(kind());
+  if (db.is("sqlite3")) GTEST_SKIP() << "there nobody else writes meanwhile";
+  const auto id = engine.enqueue("charge").value();
+  const std::vector<std::string> kinds = {"charge"};
+  const auto runs =
+      engine.store().claim_source()->claim({{}, kinds, 1}, "w", 1, Duration(1h), 0us);
+  ASSERT_TRUE(runs);
+  ASSERT_THAT(*runs, SizeIs(1));
+  NoSink sink;
+  Context job(runs->front(), sink);
+  db.begin();
+  ASSERT_TRUE(sql::complete(job, *db));
+  const auto start = std::chrono::steady_clock::now();
+  auto cancelling = std::async(std::launch::async, [&] { return engine.cancel(id); });
+  while (cancelling.wait_for(0s) != std::future_status::ready) {
+    const auto other = engine.enqueue("work");
+    ASSERT_TRUE(other) << other.error().message;
+  }
+  const auto refused = cancelling.get();
+  EXPECT_LT(std::chrono::steady_clock::now() - start, 20s);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::kUnavailable);
+  EXPECT_THAT(refused.error().message, HasSubstr("another transaction holds"));
+  db.rollback();
+  EXPECT_EQ(engine.cancel(id).value(), Cancelled::kRequested);
+}
 
 TEST_P(Transaction, WhoLostTheLeaseCompletesNothing) {
   Engine engine = open(config());

@@ -53,6 +53,11 @@ namespace carrel::sql {
 // default, what others have committed since the transaction first looked is seen all the
 // same; but a job that holds the unique key that is asked for is locked until the commit,
 // and what has a limit is counted by the claim. READ COMMITTED locks the least.
+//
+// PostgreSQL: REPEATABLE READ and SERIALIZABLE see only their snapshot. kUnavailable:
+// others have changed since what this needs; the host tries its whole transaction again,
+// as after any other 40001. kUnsupported: it would replace a job with a limit. Such a
+// transaction's new jobs with limits are counted by the claim.
 [[nodiscard]] Result<Inserted> enqueue(Engine& engine, soci::session& session,
                                        std::string_view kind, const Json& args = {},
                                        const EnqueueOptions& options = {});
@@ -81,6 +86,9 @@ namespace carrel::sql {
 // returns or throws; the engine counts it so, and its hooks see no result. If it was not
 // committed, the attempt fails with what the handler returned, or for that reason. A job
 // that was completed so is kept for a day if nothing else is heard of its worker.
+//
+// PostgreSQL, REPEATABLE READ and SERIALIZABLE: kUnavailable also where the lease was
+// renewed since the transaction's snapshot; kUnsupported where the job has a limit.
 [[nodiscard]] Result<void> complete(Context& job, soci::session& session,
                                     const Json& result = {});
 
