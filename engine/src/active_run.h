@@ -29,7 +29,7 @@ class Runner;
 // What a run reports, within its bounds.
 Progress as_progress(float fraction, std::string_view message);
 
-class ActiveRun final : public RunSink, public std::enable_shared_from_this<ActiveRun> {
+class ActiveRun final : public RunSink {
  public:
   // `its_kind` and `runner` outlive every run, but for those of abandoned threads, which
   // stop touching them when they are given up.

@@ -126,7 +126,7 @@ void Runner::start(std::span<const RunPtr> runs) {
         continue;
       }
       run.attach(std::move(*answers[i]));
-      if (!run.kind.traits.queues) arm(run);
+      if (!run.kind.traits.queues) arm(runs[i]);
     }
     runs = runs.subspan(answers.size());
   }
@@ -138,13 +138,20 @@ void Runner::refuse(ActiveRun& run, Error error) {
   run.on_end(failure(klass, std::move(error)));
 }
 
-void Runner::began(ActiveRun& run) { arm(run); }
+void Runner::began(ActiveRun& run) {
+  RunPtr held;
+  {
+    std::lock_guard lock(leases_mutex_);
+    held = leases_[run.index];
+  }
+  arm(held);
+}
 
-void Runner::arm(ActiveRun& run) {
+void Runner::arm(const RunPtr& run) {
   const Duration wall =
-      run.job.timeout.count() > 0 ? run.job.timeout : run.kind.spec.limits.wall;
+      run->job.timeout.count() > 0 ? run->job.timeout : run->kind.spec.limits.wall;
   if (wall.count() > 0) {
-    ladder_.arm(run.shared_from_this(), std::chrono::steady_clock::now() + wall);
+    ladder_.arm(run, std::chrono::steady_clock::now() + wall);
   }
 }
 
