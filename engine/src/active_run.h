@@ -43,12 +43,13 @@ class ActiveRun final : public RunSink {
         timed_(job.timeout.count() > 0 || its_kind.spec.limits.wall.count() > 0),
         on_progress_(std::move(on_progress)) {}
 
+  // Empty until the end; read by the completer.
+  std::optional<Outcome> outcome;
+
   const Claimed job;
   const Kind& kind;
 
-  // Filled at the end, read by the completer.
-  Outcome outcome;
-  Decision decision;
+  Decision decision;  // filled at the end
   // Others follow at once. A hint: who abandons the run may read it before it is set.
   std::atomic<bool> more_ends{false};
   // What the store was told of the end and could not take yet.
@@ -104,7 +105,9 @@ class ActiveRun final : public RunSink {
   void last_news(Beat& news);
 
  private:
-  void take_news(Beat& news);  // with the lock held
+  // With the lock held.
+  Beat& fresh_news();
+  void take_news(Beat& news);
   // The handle, and that it is about to be told so; empty before it is attached and after
   // the end.
   std::shared_ptr<Run> climb(Rung step) noexcept;
@@ -121,18 +124,17 @@ class ActiveRun final : public RunSink {
   Runner& runner_;
   const bool timed_;  // its own: `kind` may be gone when an abandoned thread looks
   const std::shared_ptr<const ProgressFn> on_progress_;
-  std::mutex telling_;
   std::atomic<std::uint8_t> marks_{0};
   std::atomic<bool> has_news_{false};  // without it there is nothing to lock for
   std::atomic<bool> beating_{false};   // a beat carries some
   std::atomic<int> stop_{-1};          // a StopReason once asked
-  mutable std::mutex mutex_;           // of what follows, of the last two once it is seen
-  std::optional<Progress> progress_;
-  std::optional<std::string> checkpoint_;
-  std::string log_;
-  bool end_waits_ = false;  // for the beat
+  // Guarded by mutex_; the first two once it is seen.
   std::shared_ptr<Run> run_;
   Rung climbed_ = Rung::kNone;  // changes no more after the end
+  bool end_waits_ = false;      // for the beat
+  std::unique_ptr<Beat> news_;  // that no beat has carried; its lease says nothing
+  mutable std::mutex mutex_;
+  std::mutex telling_;
 };
 
 }  // namespace carrel

@@ -166,7 +166,7 @@ void Completer::describe(ActiveRun& run, Finish& finish) {
     finish = std::move(*run.unsent);
     run.unsent.reset();
   } else {
-    fill_finish(finish, run.job, run.outcome, run.decision, run.climbed());
+    fill_finish(finish, run.job, *run.outcome, run.decision, run.climbed());
   }
   Beat news;
   run.last_news(news);
@@ -174,12 +174,12 @@ void Completer::describe(ActiveRun& run, Finish& finish) {
   if (news.checkpoint) finish.checkpoint = std::move(news.checkpoint);
   if (!news.log.empty()) finish.log += news.log;
   if (finish.verdict == Verdict::kCompleted) {
-    finish.result = std::move(run.outcome.result);
+    finish.result = std::move(run.outcome->result);
   }
 }
 
 void Completer::keep(ActiveRun& run, Finish&& finish) {
-  run.outcome.result = std::move(finish.result);
+  run.outcome->result = std::move(finish.result);
   run.unsent = std::make_unique<Finish>(std::move(finish));
 }
 
@@ -244,7 +244,7 @@ void Completer::applied(ActiveRun& run, Finish& finish, Finished&& finished, Sum
     return;
   }
   for (auto& ticket : finished.freed) sums.freed.push_back(std::move(ticket));
-  const Verdict verdict = verdict_of(finish, finished, run.outcome);
+  const Verdict verdict = verdict_of(finish, finished, *run.outcome);
   if (verdict == Verdict::kCompleted) ++sums.completed;
   if (verdict == Verdict::kCancelled) ++sums.cancelled;
   if (verdict == Verdict::kRetry || verdict == Verdict::kDiscarded) ++sums.failed;
@@ -253,8 +253,8 @@ void Completer::applied(ActiveRun& run, Finish& finish, Finished&& finished, Sum
   }
   if (!has_hooks_) return;
   count(sums);  // a hook may look
-  run.outcome.result = std::move(finish.result);
-  const Event event{run.job, run.outcome, verdict, finished.state};
+  run.outcome->result = std::move(finish.result);
+  const Event event{run.job, *run.outcome, verdict, finished.state};
   tell(hooks_.finished, log_, event);
   if (is_failure(verdict)) tell(hooks_.failed, log_, event);
 }
@@ -271,7 +271,7 @@ void Completer::cannot_store(ActiveRun& run, const Error& error) {
   Finish& finish = *run.unsent;
   std::string first = "the result";
   if (finish.verdict != Verdict::kCompleted) {
-    first = cut_message(run.outcome.error.message, 1024);
+    first = cut_message(run.outcome->error.message, 1024);
     first += "; its end";
   }
   run.bare = true;
@@ -281,16 +281,16 @@ void Completer::cannot_store(ActiveRun& run, const Error& error) {
   finish.progress.reset();
   finish.checkpoint.reset();
   finish.log.clear();
-  run.outcome.klass = OutcomeClass::kDiscarded;
-  run.outcome.result.clear();
-  run.outcome.error = {error.code, first + " cannot be stored: " + error.message};
+  run.outcome->klass = OutcomeClass::kDiscarded;
+  run.outcome->result.clear();
+  run.outcome->error = {error.code, first + " cannot be stored: " + error.message};
   Attempt attempt;
   attempt.attempt = run.job.attempt;
   attempt.fence = run.job.lease.fence;
   attempt.klass = OutcomeClass::kDiscarded;
   attempt.code = error.code;
-  attempt.message = run.outcome.error.message;
-  attempt.usage = run.outcome.usage;
+  attempt.message = run.outcome->error.message;
+  attempt.usage = run.outcome->usage;
   finish.attempt = std::move(attempt);
 }
 
