@@ -14,7 +14,7 @@ Attempt lost(const Row& row) {
   a.attempt = row.rule.attempt;
   a.fence = row.rule.fence;
   a.klass = OutcomeClass::kWorkerLost;
-  a.message = "the lease of worker " + row.rule.worker + " ended without a result";
+  a.message = "the lease of worker " + row.rule.worker.text() + " ended without a result";
   return a;
 }
 

@@ -107,7 +107,7 @@ bool replace(Row& row, OnConflict how, Time now, Duration delay, Duration start_
   return true;
 }
 
-std::optional<Refusal> claim(Row& row, std::string_view worker,
+std::optional<Refusal> claim(Row& row, const WorkerId& worker,
                              std::uint64_t claim_number, Duration lease, Time now) {
   switch (row.state) {
     case State::kPending:
