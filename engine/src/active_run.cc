@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "outcome.h"
 #include "runner.h"
 
 namespace carrel {
@@ -69,8 +70,19 @@ void ActiveRun::end_once(Outcome&& end, bool abandoned) noexcept {
     if ((before & kAttached) != 0) run.swap(run_);
   }
   if (abandoned && run) run->abandon();
-  outcome.emplace(std::move(end));
+  wall = end.usage.wall;
+  if (!is_plain(end)) outcome.emplace(std::move(end));
   runner_.ended(*this);
+}
+
+const Outcome& ActiveRun::known_outcome() const noexcept {
+  static const Outcome plain;
+  return outcome ? *outcome : plain;
+}
+
+Outcome& ActiveRun::whole_outcome() {
+  if (!outcome) outcome.emplace().usage.wall = wall;
+  return *outcome;
 }
 
 void ActiveRun::attach(std::shared_ptr<Run> run) noexcept {

@@ -43,8 +43,10 @@ class ActiveRun final : public RunSink {
         timed_(job.timeout.count() > 0 || its_kind.spec.limits.wall.count() > 0),
         on_progress_(std::move(on_progress)) {}
 
-  // Empty until the end; read by the completer.
+  // How it ended, for the completer: none where it says nothing but the time. Most are so,
+  // and what one thread need not write, another need not fetch.
   std::optional<Outcome> outcome;
+  Duration wall{0};
 
   const Claimed job;
   const Kind& kind;
@@ -82,6 +84,8 @@ class ActiveRun final : public RunSink {
   // The first reason stays; false: it was asked before.
   bool stop(StopReason reason) noexcept;
   std::optional<StopReason> stop_reason() const noexcept;
+  const Outcome& known_outcome() const noexcept;
+  Outcome& whole_outcome();
   // How far the ladder had gone when the run ended; of a run that has.
   Rung climbed() const noexcept { return climbed_; }
   bool terminate() noexcept;
