@@ -336,7 +336,7 @@ JobRecord record_of(const Row& row) {
   r.kind = row.bucket->kind;
   r.payload = row.payload;
   r.result = row.result;
-  r.worker = row.rule.worker;
+  r.worker = row.rule.worker.text();
   r.fence = row.rule.fence;
   r.priority = row.bucket->priority;
   r.attempt = row.rule.attempt;
@@ -381,7 +381,7 @@ void append_log(std::string& log, std::string_view lines) {
 
 void append_attempt(Row& row, Attempt attempt, Time now) {
   constexpr std::size_t kMost = 100;
-  attempt.worker = row.rule.worker;
+  attempt.worker = row.rule.worker.text();
   attempt.started = row.started;
   attempt.ended = now;
   auto& attempts = row.more().attempts;

@@ -114,7 +114,7 @@ Result<std::vector<ClaimAnswer>> MemoryStore::claim(std::span<const Ticket> tick
       jobs_.hold_back(*row, access.now());
       answers.emplace_back(tl::unexpect, Refusal::kLimited);
     } else if (const auto refusal =
-                   start(*row, worker, claim_number, lease, access.now())) {
+                   start(*row, known(worker), claim_number, lease, access.now())) {
       answers.emplace_back(tl::unexpect, *refusal);
     } else {
       fill_claimed(answers.emplace_back().value(), *row);
@@ -123,7 +123,12 @@ Result<std::vector<ClaimAnswer>> MemoryStore::claim(std::span<const Ticket> tick
   return answers;
 }
 
-std::optional<Refusal> MemoryStore::start(Row& row, std::string_view worker,
+const rules::WorkerId& MemoryStore::known(std::string_view worker) {
+  if (!(last_worker_ == worker)) last_worker_ = rules::WorkerId(worker);
+  return last_worker_;
+}
+
+std::optional<Refusal> MemoryStore::start(Row& row, const rules::WorkerId& worker,
                                           std::uint64_t claim_number, Duration lease,
                                           Time now) {
   std::optional<Refusal> refusal;
@@ -142,6 +147,7 @@ std::vector<Claimed> MemoryStore::take(const Demand& demand, std::string_view wo
   constexpr std::size_t kUsual = 256;  // rows that a claim is made ready for at once
   std::vector<Claimed> taken;
   std::vector<Row*> full;
+  const rules::WorkerId& id = known(worker);
   // Where its limit or rate is full a row is passed over, and stays where it is while the
   // others are walked.
   jobs_.buckets().best(Buckets::Wanted(demand), demand.max, now, [&](Row& row) {
@@ -149,7 +155,7 @@ std::vector<Claimed> MemoryStore::take(const Demand& demand, std::string_view wo
       full.push_back(&row);
       return false;
     }
-    if (start(row, worker, claim_number, lease, now)) return false;
+    if (start(row, id, claim_number, lease, now)) return false;
     if (taken.empty()) taken.reserve(std::min(demand.max, kUsual));
     fill_claimed(taken.emplace_back(), row);
     return true;

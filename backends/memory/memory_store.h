@@ -65,7 +65,8 @@ class MemoryStore final : public Store, private Monitor {
   // All below expect the lock to be held.
   std::vector<Claimed> take(const Demand& demand, std::string_view worker,
                             std::uint64_t claim_number, Duration lease, Time now);
-  std::optional<Refusal> start(Row& row, std::string_view worker,
+  const rules::WorkerId& known(std::string_view worker);
+  std::optional<Refusal> start(Row& row, const rules::WorkerId& worker,
                                std::uint64_t claim_number, Duration lease, Time now);
   void release_unnamed(std::string_view worker, std::uint64_t settled_claim, Time now);
   // Nothing: no job holds the key of `job` that it meets.
@@ -87,6 +88,7 @@ class MemoryStore final : public Store, private Monitor {
   Waiters waiters_;
   std::unordered_multimap<std::uint64_t, Watcher*> watchers_;  // by job
   std::uint64_t beats_ = 0;
+  rules::WorkerId last_worker_;  // that claimed: most likely the next, too
   bool interrupted_ = false;
 };
 

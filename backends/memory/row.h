@@ -21,10 +21,8 @@ struct Row;
 
 // A row's place in one RowOrder (row_order.h).
 struct Link {
-  enum class Where : std::uint8_t { kOut, kListed, kStray };
-  Row* prev = nullptr;
+  Row* prev = nullptr;  // a stray's is the row itself
   Row* next = nullptr;
-  Where where = Where::kOut;
 };
 
 // A row's place among those that share its rate.
@@ -52,6 +50,7 @@ struct Row {
   Bucket* bucket = nullptr;  // its queue, kind and priority
   KeyLine* line = nullptr;   // of those with its limit's key; null: no limit
   std::uint32_t limit = 0;
+  bool watched = false;  // somebody waits for its end
   Link ready;  // in the order of its bucket or key: available or pending
   Link timer;  // in its state's order by wake_at
   Time enqueued{};
@@ -63,7 +62,6 @@ struct Row {
   std::string result;
   std::unique_ptr<Details> details;  // null: all empty
   std::uint64_t named = 0;           // the last beat call that named its lease
-  bool watched = false;              // somebody waits for its end
   Slab* slab = nullptr;              // that it is a part of
 
   RateLine* rate_line() const {  // null: no rate

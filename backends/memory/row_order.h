@@ -51,10 +51,10 @@ class RowOrder {
     Link& link = By::link(row);
     if (last_ != nullptr && earlier<By>(row, *last_)) {
       strays_.insert(&row);
-      link.where = Link::Where::kStray;
+      link.prev = &row;
       return;
     }
-    link = {last_, nullptr, Link::Where::kListed};
+    link = {last_, nullptr};
     (last_ != nullptr ? By::link(*last_).next : first_) = &row;
     last_ = &row;
   }
@@ -62,9 +62,9 @@ class RowOrder {
   // No effect where the row is in no order.
   void erase(Row& row) {
     Link& link = By::link(row);
-    if (link.where == Link::Where::kStray) {
+    if (link.prev == &row) {
       strays_.erase(&row);
-    } else if (link.where == Link::Where::kListed) {
+    } else if (link.prev != nullptr || first_ == &row) {
       (link.prev != nullptr ? By::link(*link.prev).next : first_) = link.next;
       (link.next != nullptr ? By::link(*link.next).prev : last_) = link.prev;
     }

@@ -122,7 +122,7 @@ void RowTable::recycle(Row& row) {
   // Field by field: moving whole rows about was an eighth of the store's time.
   clear(row.payload);
   clear(row.result);
-  clear(row.rule.worker);
+  row.rule.worker = {};
   if (row.details) reset(row.details);
   row.started = kNever;
   row.ended = kNever;

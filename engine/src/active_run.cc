@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "outcome.h"
 #include "runner.h"
 
 namespace carrel {
@@ -32,25 +33,23 @@ void ActiveRun::on_progress(float fraction, std::string_view message) noexcept {
     (*on_progress_)(job, progress);
   }
   std::lock_guard lock(mutex_);
-  has_news_ = true;
-  progress_ = std::move(progress);
+  fresh_news().progress = std::move(progress);
 }
 
 void ActiveRun::on_checkpoint(std::string_view bytes) noexcept {
   std::lock_guard lock(mutex_);
-  has_news_ = true;
-  checkpoint_ = std::string(bytes);
+  fresh_news().checkpoint = std::string(bytes);
 }
 
 void ActiveRun::on_log(std::string_view line) noexcept {
   std::lock_guard lock(mutex_);
-  has_news_ = true;
-  if (log_.size() > 2 * kMaxLogPending) {  // the newest lines are the ones to keep
-    const auto cut = log_.find('\n', log_.size() - kMaxLogPending);
-    log_.erase(0, cut == std::string::npos ? log_.size() : cut + 1);
+  std::string& log = fresh_news().log;
+  if (log.size() > 2 * kMaxLogPending) {  // the newest lines are the ones to keep
+    const auto cut = log.find('\n', log.size() - kMaxLogPending);
+    log.erase(0, cut == std::string::npos ? log.size() : cut + 1);
   }
-  log_.append(line.substr(0, kMaxLogLine));
-  log_ += '\n';
+  log.append(line.substr(0, kMaxLogLine));
+  log += '\n';
 }
 
 void ActiveRun::on_end(Outcome end) noexcept { end_once(std::move(end), false); }
@@ -71,8 +70,19 @@ void ActiveRun::end_once(Outcome&& end, bool abandoned) noexcept {
     if ((before & kAttached) != 0) run.swap(run_);
   }
   if (abandoned && run) run->abandon();
-  outcome = std::move(end);
+  wall = end.usage.wall;
+  if (!is_plain(end)) outcome.emplace(std::move(end));
   runner_.ended(*this);
+}
+
+const Outcome& ActiveRun::known_outcome() const noexcept {
+  static const Outcome plain;
+  return outcome ? *outcome : plain;
+}
+
+Outcome& ActiveRun::whole_outcome() {
+  if (!outcome) outcome.emplace().usage.wall = wall;
+  return *outcome;
 }
 
 void ActiveRun::attach(std::shared_ptr<Run> run) noexcept {
@@ -125,11 +135,19 @@ bool ActiveRun::kill() noexcept {
   return run && run->kill();
 }
 
+Beat& ActiveRun::fresh_news() {
+  has_news_ = true;
+  if (!news_) news_ = std::make_unique<Beat>();
+  return *news_;
+}
+
 void ActiveRun::take_news(Beat& news) {
   has_news_ = false;
-  news.progress = std::exchange(progress_, std::nullopt);
-  news.checkpoint = std::exchange(checkpoint_, std::nullopt);
-  news.log = std::exchange(log_, {});
+  if (!news_) return;  // another look came first
+  news.progress = std::move(news_->progress);
+  news.checkpoint = std::move(news_->checkpoint);
+  news.log = std::move(news_->log);
+  news_.reset();
 }
 
 void ActiveRun::send_news(Beat& beat) {
@@ -144,10 +162,10 @@ bool ActiveRun::news_sent(Beat* failed) {
   if (!beating_.load()) return false;
   std::lock_guard lock(mutex_);
   if (failed != nullptr) {
-    has_news_ = true;
-    if (!progress_) progress_ = std::move(failed->progress);
-    if (!checkpoint_) checkpoint_ = std::move(failed->checkpoint);
-    log_.insert(0, failed->log);
+    Beat& news = fresh_news();
+    if (!news.progress) news.progress = std::move(failed->progress);
+    if (!news.checkpoint) news.checkpoint = std::move(failed->checkpoint);
+    news.log.insert(0, failed->log);
   }
   beating_ = false;
   return std::exchange(end_waits_, false);

@@ -29,7 +29,7 @@ class Runner;
 // What a run reports, within its bounds.
 Progress as_progress(float fraction, std::string_view message);
 
-class ActiveRun final : public RunSink, public std::enable_shared_from_this<ActiveRun> {
+class ActiveRun final : public RunSink {
  public:
   // `its_kind` and `runner` outlive every run, but for those of abandoned threads, which
   // stop touching them when they are given up.
@@ -43,12 +43,15 @@ class ActiveRun final : public RunSink, public std::enable_shared_from_this<Acti
         timed_(job.timeout.count() > 0 || its_kind.spec.limits.wall.count() > 0),
         on_progress_(std::move(on_progress)) {}
 
+  // How it ended, for the completer: none where it says nothing but the time. Most are so,
+  // and what one thread need not write, another need not fetch.
+  std::optional<Outcome> outcome;
+  Duration wall{0};
+
   const Claimed job;
   const Kind& kind;
 
-  // Filled at the end, read by the completer.
-  Outcome outcome;
-  Decision decision;
+  Decision decision;  // filled at the end
   // Others follow at once. A hint: who abandons the run may read it before it is set.
   std::atomic<bool> more_ends{false};
   // What the store was told of the end and could not take yet.
@@ -81,6 +84,8 @@ class ActiveRun final : public RunSink, public std::enable_shared_from_this<Acti
   // The first reason stays; false: it was asked before.
   bool stop(StopReason reason) noexcept;
   std::optional<StopReason> stop_reason() const noexcept;
+  const Outcome& known_outcome() const noexcept;
+  Outcome& whole_outcome();
   // How far the ladder had gone when the run ended; of a run that has.
   Rung climbed() const noexcept { return climbed_; }
   bool terminate() noexcept;
@@ -104,7 +109,9 @@ class ActiveRun final : public RunSink, public std::enable_shared_from_this<Acti
   void last_news(Beat& news);
 
  private:
-  void take_news(Beat& news);  // with the lock held
+  // With the lock held.
+  Beat& fresh_news();
+  void take_news(Beat& news);
   // The handle, and that it is about to be told so; empty before it is attached and after
   // the end.
   std::shared_ptr<Run> climb(Rung step) noexcept;
@@ -121,18 +128,17 @@ class ActiveRun final : public RunSink, public std::enable_shared_from_this<Acti
   Runner& runner_;
   const bool timed_;  // its own: `kind` may be gone when an abandoned thread looks
   const std::shared_ptr<const ProgressFn> on_progress_;
-  std::mutex telling_;
   std::atomic<std::uint8_t> marks_{0};
   std::atomic<bool> has_news_{false};  // without it there is nothing to lock for
   std::atomic<bool> beating_{false};   // a beat carries some
   std::atomic<int> stop_{-1};          // a StopReason once asked
-  mutable std::mutex mutex_;           // of what follows, of the last two once it is seen
-  std::optional<Progress> progress_;
-  std::optional<std::string> checkpoint_;
-  std::string log_;
-  bool end_waits_ = false;  // for the beat
+  // Guarded by mutex_; the first two once it is seen.
   std::shared_ptr<Run> run_;
   Rung climbed_ = Rung::kNone;  // changes no more after the end
+  bool end_waits_ = false;      // for the beat
+  std::unique_ptr<Beat> news_;  // that no beat has carried; its lease says nothing
+  mutable std::mutex mutex_;
+  std::mutex telling_;
 };
 
 }  // namespace carrel

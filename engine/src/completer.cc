@@ -166,20 +166,20 @@ void Completer::describe(ActiveRun& run, Finish& finish) {
     finish = std::move(*run.unsent);
     run.unsent.reset();
   } else {
-    fill_finish(finish, run.job, run.outcome, run.decision, run.climbed());
+    fill_finish(finish, run.job, run.known_outcome(), run.decision, run.climbed());
   }
   Beat news;
   run.last_news(news);
   if (news.progress) finish.progress = std::move(news.progress);
   if (news.checkpoint) finish.checkpoint = std::move(news.checkpoint);
   if (!news.log.empty()) finish.log += news.log;
-  if (finish.verdict == Verdict::kCompleted) {
-    finish.result = std::move(run.outcome.result);
+  if (finish.verdict == Verdict::kCompleted && run.outcome) {
+    finish.result = std::move(run.outcome->result);
   }
 }
 
 void Completer::keep(ActiveRun& run, Finish&& finish) {
-  run.outcome.result = std::move(finish.result);
+  run.whole_outcome().result = std::move(finish.result);
   run.unsent = std::make_unique<Finish>(std::move(finish));
 }
 
@@ -244,7 +244,9 @@ void Completer::applied(ActiveRun& run, Finish& finish, Finished&& finished, Sum
     return;
   }
   for (auto& ticket : finished.freed) sums.freed.push_back(std::move(ticket));
-  const Verdict verdict = verdict_of(finish, finished, run.outcome);
+  const Verdict verdict = finished.kind == Finished::Kind::kAlready
+                              ? verdict_of(finish, finished, run.whole_outcome())
+                              : finish.verdict;
   if (verdict == Verdict::kCompleted) ++sums.completed;
   if (verdict == Verdict::kCancelled) ++sums.cancelled;
   if (verdict == Verdict::kRetry || verdict == Verdict::kDiscarded) ++sums.failed;
@@ -253,8 +255,9 @@ void Completer::applied(ActiveRun& run, Finish& finish, Finished&& finished, Sum
   }
   if (!has_hooks_) return;
   count(sums);  // a hook may look
-  run.outcome.result = std::move(finish.result);
-  const Event event{run.job, run.outcome, verdict, finished.state};
+  Outcome& outcome = run.whole_outcome();
+  outcome.result = std::move(finish.result);
+  const Event event{run.job, outcome, verdict, finished.state};
   tell(hooks_.finished, log_, event);
   if (is_failure(verdict)) tell(hooks_.failed, log_, event);
 }
@@ -269,9 +272,10 @@ void Completer::count(Sums& sums) {
 // it.
 void Completer::cannot_store(ActiveRun& run, const Error& error) {
   Finish& finish = *run.unsent;
+  Outcome& outcome = run.whole_outcome();
   std::string first = "the result";
   if (finish.verdict != Verdict::kCompleted) {
-    first = cut_message(run.outcome.error.message, 1024);
+    first = cut_message(outcome.error.message, 1024);
     first += "; its end";
   }
   run.bare = true;
@@ -281,16 +285,16 @@ void Completer::cannot_store(ActiveRun& run, const Error& error) {
   finish.progress.reset();
   finish.checkpoint.reset();
   finish.log.clear();
-  run.outcome.klass = OutcomeClass::kDiscarded;
-  run.outcome.result.clear();
-  run.outcome.error = {error.code, first + " cannot be stored: " + error.message};
+  outcome.klass = OutcomeClass::kDiscarded;
+  outcome.result.clear();
+  outcome.error = {error.code, first + " cannot be stored: " + error.message};
   Attempt attempt;
   attempt.attempt = run.job.attempt;
   attempt.fence = run.job.lease.fence;
   attempt.klass = OutcomeClass::kDiscarded;
   attempt.code = error.code;
-  attempt.message = run.outcome.error.message;
-  attempt.usage = run.outcome.usage;
+  attempt.message = outcome.error.message;
+  attempt.usage = outcome.usage;
   finish.attempt = std::move(attempt);
 }
 

@@ -35,6 +35,12 @@ Outcome failure(OutcomeClass klass, Error error) {
   return out;
 }
 
+bool is_plain(const Outcome& o) noexcept {
+  return o.klass == OutcomeClass::kOk && o.result.empty() && o.exit_code == 0 &&
+         o.signal == 0 && o.usage.cpu == Duration::zero() && o.usage.max_rss_bytes == 0 &&
+         o.stderr_tail.empty() && !o.enforced && !o.leftover_killed;
+}
+
 OutcomeClass class_of(StopReason stop) noexcept {
   return stop == StopReason::kTimeout ? OutcomeClass::kWallTimeout
                                       : OutcomeClass::kCancelled;

@@ -18,6 +18,9 @@ Outcome outcome_of(Result<Json>&& answer, std::uint64_t result_bytes,
 // An end that was no success, with nothing else to say.
 Outcome failure(OutcomeClass klass, Error error);
 
+// It says no more than that the run went well, and how long it took.
+bool is_plain(const Outcome& outcome) noexcept;
+
 // kTimeout → kWallTimeout, else kCancelled.
 OutcomeClass class_of(StopReason stop) noexcept;
 

@@ -66,7 +66,7 @@ void PulseLoop::tick() {
     }
     if (!fenced(last_renewal_, setup_.lease)) return;
     for (const auto& run : runs) {
-      if (!run->ended()) end_run(*run, "could not be renewed");
+      if (!run->ended()) end_run(run, "could not be renewed");
     }
     return;
   }
@@ -77,18 +77,18 @@ void PulseLoop::tick() {
     if (runs[i]->news_sent()) runner_.end_on(*runs[i]);
     if (runs[i]->ended()) continue;
     if ((*answers)[i] == Pulse::kCancel) runner_.cancel(runs[i]->job.lease.id);
-    if ((*answers)[i] == Pulse::kStale && end_run(*runs[i], "was lost")) {
+    if ((*answers)[i] == Pulse::kStale && end_run(runs[i], "was lost")) {
       totals_.stale.fetch_add(1);
     }
   }
 }
 
 // False: it had been asked to stop already, and is on its way.
-bool PulseLoop::end_run(ActiveRun& run, const char* why) {
-  if (!run.stop(StopReason::kShutdown)) return false;
-  log_(LogLevel::kWarn, "job " + std::to_string(value(run.job.lease.id)) +
+bool PulseLoop::end_run(const Runner::RunPtr& run, const char* why) {
+  if (!run->stop(StopReason::kShutdown)) return false;
+  log_(LogLevel::kWarn, "job " + std::to_string(value(run->job.lease.id)) +
                             ": its lease " + why + "; the run is ended");
-  runner_.drop(run.shared_from_this());
+  runner_.drop(run);
   return true;
 }
 

@@ -36,7 +36,7 @@ class PulseLoop {
  private:
   void work();
   void tick();
-  bool end_run(ActiveRun& run, const char* why);
+  bool end_run(const Runner::RunPtr& run, const char* why);
 
   Store& store_;
   Feed& feed_;

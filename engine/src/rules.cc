@@ -107,7 +107,7 @@ bool replace(Row& row, OnConflict how, Time now, Duration delay, Duration start_
   return true;
 }
 
-std::optional<Refusal> claim(Row& row, std::string_view worker,
+std::optional<Refusal> claim(Row& row, const WorkerId& worker,
                              std::uint64_t claim_number, Duration lease, Time now) {
   switch (row.state) {
     case State::kPending:
@@ -250,7 +250,7 @@ Attempt lost_attempt(const Row& row) {
   attempt.attempt = row.attempt;
   attempt.fence = row.fence;
   attempt.klass = OutcomeClass::kWorkerLost;
-  attempt.message = "the lease of worker " + row.worker + " ended without a result";
+  attempt.message = "the lease of worker " + row.worker.text() + " ended without a result";
   return attempt;
 }
 

@@ -126,7 +126,7 @@ void Runner::start(std::span<const RunPtr> runs) {
         continue;
       }
       run.attach(std::move(*answers[i]));
-      if (!run.kind.traits.queues) arm(run);
+      if (!run.kind.traits.queues) arm(runs[i]);
     }
     runs = runs.subspan(answers.size());
   }
@@ -138,21 +138,28 @@ void Runner::refuse(ActiveRun& run, Error error) {
   run.on_end(failure(klass, std::move(error)));
 }
 
-void Runner::began(ActiveRun& run) { arm(run); }
+void Runner::began(ActiveRun& run) {
+  RunPtr held;
+  {
+    std::lock_guard lock(leases_mutex_);
+    held = leases_[run.index];
+  }
+  arm(held);
+}
 
-void Runner::arm(ActiveRun& run) {
+void Runner::arm(const RunPtr& run) {
   const Duration wall =
-      run.job.timeout.count() > 0 ? run.job.timeout : run.kind.spec.limits.wall;
+      run->job.timeout.count() > 0 ? run->job.timeout : run->kind.spec.limits.wall;
   if (wall.count() > 0) {
-    ladder_.arm(run.shared_from_this(), std::chrono::steady_clock::now() + wall);
+    ladder_.arm(run, std::chrono::steady_clock::now() + wall);
   }
 }
 
 void Runner::ended(ActiveRun& run) noexcept {
   ladder_.disarm(run);
   // Chance has a say only in how long a failure waits.
-  const double chance = run.outcome.klass == OutcomeClass::kOk ? 0 : random_fraction();
-  run.decision = decide(run.kind.retry, run.job, run.outcome, run.stop_reason(), chance);
+  const double chance = run.known_outcome().klass == OutcomeClass::kOk ? 0 : random_fraction();
+  run.decision = decide(run.kind.retry, run.job, run.known_outcome(), run.stop_reason(), chance);
   const Kind& kind = run.kind;
   const bool more = run.more_ends;
   const bool frees_a_place = !kind.traits.queues && run.has_place;

@@ -102,7 +102,7 @@ class Runner {
   bool leave_lane(const RunPtr& run);
   static void end_waiting(ActiveRun& run);
   void refuse(ActiveRun& run, Error error);
-  void arm(ActiveRun& run);
+  void arm(const RunPtr& run);
   void refill(const Kind& kind);
   void start_in_turn(RunPtr run);
   void release(std::size_t slots) noexcept;

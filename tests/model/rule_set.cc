@@ -25,14 +25,14 @@ Finished::Kind finish_any_state(rules::Row& row, Fence fence, Verdict verdict,
   return rules::finish(row, fence, verdict, retry_in, crashed, keep, now);
 }
 
-std::optional<Refusal> claim_by_ticket(rules::Row& row, std::string_view worker,
+std::optional<Refusal> claim_by_ticket(rules::Row& row, const rules::WorkerId& worker,
                                        std::uint64_t number, Duration lease, Time now) {
   if (row.state == State::kRunning) row.state = State::kAvailable;
   return rules::claim(row, worker, number, lease, now);
 }
 
 std::optional<Refusal> claim_with_attempt_as_fence(rules::Row& row,
-                                                   std::string_view worker,
+                                                   const rules::WorkerId& worker,
                                                    std::uint64_t number, Duration lease,
                                                    Time now) {
   const auto refusal = rules::claim(row, worker, number, lease, now);

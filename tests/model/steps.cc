@@ -198,7 +198,7 @@ class Steps {
   const char* claim(World& to, std::size_t w, ClaimMessage& message) {
     const rules::Row before = to.row;
     message.place = Place::kAnswer;
-    if (rules_.claim(to.row, name_of(w, message.life), message.number, kTick, kNow)) {
+    if (rules_.claim(to.row, rules::WorkerId(name_of(w, message.life)), message.number, kTick, kNow)) {
       return unchanged(to, from_) ? nullptr : broken::kStart;
     }
     to.holder = ++to.runs;

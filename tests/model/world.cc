@@ -31,7 +31,7 @@ using Place = ClaimMessage::Place;
 
 bool runs_for(const rules::Row& row, std::size_t worker) {
   return row.state == State::kRunning &&
-         row.worker.starts_with(static_cast<char>('a' + worker));
+         row.worker.text().starts_with(static_cast<char>('a' + worker));
 }
 
 Ranks claim_numbers(const World& world, std::size_t worker) {
@@ -91,7 +91,7 @@ void put(Key& out, const World& world, std::size_t worker, const Ranks& runs) {
     out.put(runs.of(w.beat.run));
   }
   if (!runs_for(world.row, worker)) return out.put(0);
-  out.put(static_cast<std::uint64_t>(world.row.worker[1]));
+  out.put(static_cast<std::uint64_t>(world.row.worker.text()[1]));
   out.put(claims.of(world.row.claim_number));
 }
 

@@ -302,7 +302,7 @@ std::vector<ClaimAnswer> Writer::claim(std::span<const Ticket> tickets,
       // What could be claimed was not asked for, where its queue is full.
       const bool full =
           queues.any() && std::find(asked.begin(), asked.end(), id) == asked.end();
-      why = rules::claim(tried, worker, claim_number, lease, now_)
+      why = rules::claim(tried, rules::WorkerId(worker), claim_number, lease, now_)
                 .value_or(full ? Refusal::kLimited : Refusal::kPaused);
     }
     answers.emplace_back(tl::unexpected(why));

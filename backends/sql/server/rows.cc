@@ -80,7 +80,7 @@ StoredRow RowLocker::current() const {
   row.rule.wake_at = to_time(wake_at_.get());
   row.rule.expires_at = to_time(expires_at_.get());
   row.rule.claim_number = static_cast<std::uint64_t>(claim_number_);
-  row.rule.worker = worker_;
+  row.rule.worker = rules::WorkerId(worker_);
   row.queue = queue_;
   row.kind = kind_;
   row.priority = static_cast<std::int16_t>(priority_);
@@ -186,7 +186,7 @@ void AttemptSaver::add(const StoredRow& row, Fence fence, const Attempt& attempt
       .add("max_rss", static_cast<long long>(attempt.usage.max_rss_bytes))
       .add_bytes("stderr_tail", attempt.stderr_tail)
       .add_bytes("ending", ending_column(attempt))
-      .add_text("worker", row.rule.worker);
+      .add_text("worker", row.rule.worker.text());
   if (row.started) adding_.add("started_at", row.started->time_since_epoch().count());
   // There cannot be more attempts than fences.
   if (value(fence) > static_cast<std::uint64_t>(keep_)) long_histories_.push_back(row.id);

@@ -114,7 +114,7 @@ std::vector<ClaimAnswer> Writer::claim(std::span<const Ticket> tickets,
       // What could be claimed was not asked for, where its queue is full.
       const bool full = queues_.any() &&
                         std::find(admitted.begin(), admitted.end(), id) == admitted.end();
-      why = rules::claim(tried, worker, claim_number, lease, at)
+      why = rules::claim(tried, rules::WorkerId(worker), claim_number, lease, at)
                 .value_or(full ? Refusal::kLimited : Refusal::kPaused);
     }
     answers.emplace_back(tl::unexpected(why));

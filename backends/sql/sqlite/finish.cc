@@ -52,7 +52,7 @@ Finished Writer::finish_row(StoredRow& row, const Finish& run, Time at) {
   }
   if (answer.kind != Finished::Kind::kApplied) return answer;
   if (run.attempt) {
-    attempts_.add({run.lease, row.rule.worker, row.started}, *run.attempt, at);
+    attempts_.add({run.lease, row.rule.worker.text(), row.started}, *run.attempt, at);
   }
   notes_.add(row.id, run.progress, run.checkpoint, run.log);
   moved(row, State::kRunning, at,

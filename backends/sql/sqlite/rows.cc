@@ -42,7 +42,7 @@ StoredRow RowLoader::current() const {
   row.rule.wake_at = to_time(wake_at_.get());
   row.rule.expires_at = to_time(expires_at_.get());
   row.rule.claim_number = static_cast<std::uint64_t>(claim_number_);
-  row.rule.worker = worker_;
+  row.rule.worker = rules::WorkerId(worker_);
   row.queue = queue_;
   row.kind = kind_;
   row.priority = static_cast<std::int16_t>(priority_);

@@ -9,11 +9,34 @@
 #include <carrel/store.h>
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 
 namespace carrel::rules {
+
+// A worker's id. Copies share one text, so that the many rows of a worker keep it once.
+class WorkerId {
+ public:
+  WorkerId() = default;  // nobody's: empty
+  explicit WorkerId(std::string_view id)
+      : text_(id.empty() ? nullptr : std::make_shared<const std::string>(id)) {}
+
+  const std::string& text() const noexcept {
+    static const std::string nobody;
+    return text_ ? *text_ : nobody;
+  }
+  friend bool operator==(const WorkerId& a, const WorkerId& b) noexcept {
+    return a.text_ == b.text_ || a.text() == b.text();
+  }
+  friend bool operator==(const WorkerId& a, std::string_view b) noexcept {
+    return a.text() == b;
+  }
+
+ private:
+  std::shared_ptr<const std::string> text_;
+};
 
 struct Row {
   State state = State::kAvailable;
@@ -29,7 +52,7 @@ struct Row {
   Time wake_at = kNever;
   Time expires_at = kNever;
   std::uint64_t claim_number = 0;  // of `worker`, while running
-  std::string worker;
+  WorkerId worker;
 };
 
 Row admit(Time now, Duration delay, Duration start_within, std::uint16_t max_attempts);
@@ -51,7 +74,7 @@ Time unique_until(const Unique& unique, Time enqueued);
 bool replace(Row& row, OnConflict how, Time now, Duration delay, Duration start_within);
 
 // available→running. Raises fence and attempt. On a refusal the row is unchanged.
-std::optional<Refusal> claim(Row& row, std::string_view worker,
+std::optional<Refusal> claim(Row& row, const WorkerId& worker,
                              std::uint64_t claim_number, Duration lease, Time now);
 
 // The lease is still (fence, running)? Renews it if asked.

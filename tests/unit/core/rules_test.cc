@@ -20,7 +20,7 @@ Row available(std::uint16_t max_attempts = 3) {
 
 Row running(std::uint16_t max_attempts = 3) {
   Row row = available(max_attempts);
-  EXPECT_FALSE(claim(row, "w1", 1, kLease, kNow));
+  EXPECT_FALSE(claim(row, WorkerId("w1"), 1, kLease, kNow));
   return row;
 }
 
@@ -120,7 +120,7 @@ TEST(Admit, OddInputNeitherOverflowsNorLosesTheJob) {
 
 TEST(Claim, Invariant2And7_RaisesFenceAndAttemptAndBeginsALease) {
   Row row = available();
-  EXPECT_FALSE(claim(row, "w1", 7, kLease, kNow));
+  EXPECT_FALSE(claim(row, WorkerId("w1"), 7, kLease, kNow));
   EXPECT_EQ(row.state, State::kRunning);
   EXPECT_EQ(value(row.fence), 1U);
   EXPECT_EQ(row.attempt, 1);
@@ -132,7 +132,7 @@ TEST(Claim, Invariant2And7_RaisesFenceAndAttemptAndBeginsALease) {
 TEST(Claim, ARefusalSaysWhyAndChangesNothing) {
   const auto refused = [](Row row, Refusal why, Time now) {
     const Row before = row;
-    EXPECT_EQ(claim(row, "w2", 9, kLease, now), why);
+    EXPECT_EQ(claim(row, WorkerId("w2"), 9, kLease, now), why);
     EXPECT_TRUE(equal(row, before));
   };
   refused(running(), Refusal::kGone, kNow);
@@ -153,7 +153,7 @@ TEST(Claim, ARefusalSaysWhyAndChangesNothing) {
 
 TEST(Claim, UntilTheLastMicrosecondBeforeExpiry) {
   Row row = admit(kNow, 0s, 5s, 1);
-  EXPECT_FALSE(claim(row, "w1", 1, kLease, kNow + 5s - 1us));
+  EXPECT_FALSE(claim(row, WorkerId("w1"), 1, kLease, kNow + 5s - 1us));
 }
 
 TEST(Beat, RenewsOnlyIfAskedAndTellsOfACancel) {
@@ -180,7 +180,7 @@ TEST(Beat, Invariant3_AStaleOneChangesNothing) {
 
 TEST(ReleaseUnnamed, FreesOnlyThisWorkersSettledClaims) {
   Row row = available();
-  claim(row, "w1", 5, kLease, kNow);
+  claim(row, WorkerId("w1"), 5, kLease, kNow);
   const Row before = row;
   EXPECT_FALSE(release_unnamed(row, "w2", 9, kKeep, kNow));
   EXPECT_FALSE(release_unnamed(row, "w1", 4, kKeep, kNow)) << "a claim in flight";
@@ -195,7 +195,7 @@ TEST(ReleaseUnnamed, FreesOnlyThisWorkersSettledClaims) {
 
 TEST(ReleaseUnnamed, KeepsTheExpiryOfAJobThatNeverStarted) {
   Row row = admit(kNow, 0s, 5s, 1);
-  claim(row, "w1", 1, kLease, kNow);
+  claim(row, WorkerId("w1"), 1, kLease, kNow);
   EXPECT_TRUE(release_unnamed(row, "w1", 1, kKeep, kNow));
   EXPECT_EQ(row.wake_at, kNow + 5s);
 }
@@ -238,7 +238,7 @@ TEST(Finish, RetryWaitsUntilNoAttemptIsLeft) {
   EXPECT_EQ(row.wake_at, kNow + 10s);
   EXPECT_EQ(row.attempt, 1);
   EXPECT_EQ(sweep(row, kKeep, kNow + 10s), SweepAct::kDue);
-  EXPECT_FALSE(claim(row, "w1", 2, kLease, kNow + 10s));
+  EXPECT_FALSE(claim(row, WorkerId("w1"), 2, kLease, kNow + 10s));
   finish(row, Verdict::kRetry, 10s);
   EXPECT_EQ(row.state, State::kDiscarded);
   EXPECT_EQ(row.attempt, 2);
@@ -305,7 +305,7 @@ TEST(Finish, Invariant3_AStaleOneChangesNothing) {
   stale(Fence{2});
   sweep(row, kKeep, kNow + kLease);  // rescued: nothing was finished
   stale(Fence{1});
-  claim(row, "w2", 1, kLease, kNow + kLease);
+  claim(row, WorkerId("w2"), 1, kLease, kNow + kLease);
   stale(Fence{1});
   row = available();
   stale(Fence{0});  // a row that was never claimed was never finished
@@ -316,7 +316,7 @@ TEST(Finish, CountsCrashes) {
   finish(row, Verdict::kRetry, 0s, true);
   EXPECT_EQ(row.crashes, 1);
   sweep(row, kKeep, kNow);
-  claim(row, "w1", 2, kLease, kNow);
+  claim(row, WorkerId("w1"), 2, kLease, kNow);
   finish(row, Verdict::kRetry, 0s, false);
   EXPECT_EQ(row.crashes, 1);
 }
@@ -324,19 +324,19 @@ TEST(Finish, CountsCrashes) {
 TEST(Expiry, AsksForOneStartNotForEveryAttempt) {
   const auto started = [] {
     Row row = admit(kNow, 0s, 5s, 3);
-    claim(row, "w1", 1, kLease, kNow);
+    claim(row, WorkerId("w1"), 1, kLease, kNow);
     return row;
   };
   Row retried = started();
   finish(retried, Verdict::kRetry, 1h);
   EXPECT_EQ(sweep(retried, kKeep, kNow + 1h), SweepAct::kDue);
-  EXPECT_FALSE(claim(retried, "w1", 2, kLease, kNow + 1h));
+  EXPECT_FALSE(claim(retried, WorkerId("w1"), 2, kLease, kNow + 1h));
   Row snoozed = started();
   finish(snoozed, Verdict::kSnoozed, 1h);
   EXPECT_EQ(sweep(snoozed, kKeep, kNow + 1h), SweepAct::kDue);
   Row rescued = started();
   EXPECT_EQ(sweep(rescued, kKeep, kNow + 1h), SweepAct::kRescued);
-  EXPECT_FALSE(claim(rescued, "w1", 2, kLease, kNow + 1h));
+  EXPECT_FALSE(claim(rescued, WorkerId("w1"), 2, kLease, kNow + 1h));
   Row released = started();
   finish(released, Verdict::kReleased);
   EXPECT_EQ(released.wake_at, kNow + 5s) << "as if it had never started";
@@ -367,7 +367,7 @@ TEST(Retry, MakesAvailableWithAnAttemptLeft) {
   EXPECT_EQ(row.wake_at, kNever);
   EXPECT_LT(row.attempt, row.max_attempts);
   EXPECT_EQ(row.crashes, 0);
-  EXPECT_FALSE(claim(row, "w1", 2, kLease, kNow));
+  EXPECT_FALSE(claim(row, WorkerId("w1"), 2, kLease, kNow));
   EXPECT_EQ(value(row.fence), 2U);
   EXPECT_EQ(row.attempt, 2) << "the history goes on";
 }
@@ -376,7 +376,7 @@ TEST(Retry, ClearsCancelAndExpiry) {
   Row row = admit(kNow, 0s, 5s, 1);
   ASSERT_EQ(sweep(row, kKeep, kNow + 5s), SweepAct::kExpired);
   EXPECT_TRUE(retry(row, kNow + 10s));
-  EXPECT_FALSE(claim(row, "w1", 1, kLease, kNow + 10s));
+  EXPECT_FALSE(claim(row, WorkerId("w1"), 1, kLease, kNow + 10s));
   cancel(row, kKeep, kNow);
   finish(row, Verdict::kCancelled);
   EXPECT_TRUE(retry(row, kNow + 10s));
@@ -430,7 +430,7 @@ TEST(Sweep, Invariant7_ALostLeaseSpendsTheAttempt) {
   EXPECT_EQ(row.state, State::kAvailable);
   EXPECT_EQ(row.attempt, 1);
   EXPECT_EQ(row.wake_at, kNever);
-  claim(row, "w2", 1, kLease, kNow + kLease);
+  claim(row, WorkerId("w2"), 1, kLease, kNow + kLease);
   EXPECT_EQ(sweep(row, kKeep, kNow + 2 * kLease), SweepAct::kExhausted);
   EXPECT_EQ(row.state, State::kDiscarded);
   EXPECT_EQ(row.crashes, 0) << "innocent until its own child crashes";
