@@ -6,6 +6,7 @@
 #include "memory_store.h"
 
 namespace carrel::memory {
+
 Result<Swept> MemoryStore::sweep(std::size_t max) {
   // What holds jobs up comes first, and purges last.
   constexpr std::array kOrder = {State::kRunning,   State::kRetryable, State::kScheduled,

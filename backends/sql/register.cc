@@ -13,6 +13,7 @@ void register_sql(Registry& registry) {
   registry.add_reindex("sqlite", sql::sqlite::reindex);
   registry.add_reindex("postgresql", sql::postgresql::reindex);
   registry.add_reindex("mysql", sql::mariadb::reindex);
+  registry.add_schema("sqlite", sql::sqlite::change_schema);
   registry.add_schema("postgresql", sql::postgresql::change_schema);
   registry.add_schema("mysql", sql::mariadb::change_schema);
 }

@@ -95,7 +95,7 @@ int enqueue(const Global& global, const EnqueueArgs& args) {
                                         : "line " + std::to_string(input->lines[at]) +
                                               ": " + error.message);
         }
-        if (code == kOk) code = exit_code(error.code);
+        if (code == kOk) code = exit_code(error);
       }
       ++at;
     }

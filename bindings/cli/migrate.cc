@@ -1,6 +1,7 @@
 // Brings the tables of a store forward, or says what that would do.
 #include <cstdio>
 
+#include "absolute_url.h"
 #include "commands.h"
 #include "session.h"
 #include "text.h"
@@ -10,7 +11,7 @@ namespace carrel::cli {
 int migrate(const Global& global, const MigrateArgs& args) {
   auto config = load_config(global);
   if (!config) return failed(config.error());
-  const auto url = Url::parse(config->store);
+  const auto url = Url::parse(absolute_url(*config, config->store));
   if (!url) return failed(url.error());
   auto registry = registry_of(*config);
   if (!registry) return failed(registry.error());
@@ -18,7 +19,7 @@ int migrate(const Global& global, const MigrateArgs& args) {
   if (!schema) return failed(schema.error());
   if (*schema == nullptr) {
     if (global.json) print_json({{"from", nullptr}, {"to", nullptr}, {"applied", false}});
-    std::fprintf(stderr, "%s: is brought forward by the first program that opens it\n",
+    std::fprintf(stderr, "%s: has no tables to bring forward from here\n",
                  url->redacted().c_str());
     return kOk;
   }

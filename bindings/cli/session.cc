@@ -107,12 +107,17 @@ std::string unhandled(const Health& health) {
          kinds;
 }
 
-int exit_code(Code code) noexcept {
-  switch (code) {
+int exit_code(const Error& error) noexcept {
+  switch (error.code) {
     case Code::kInvalid:
     case Code::kExists:
-    case Code::kUnsupported:
     case Code::kTooLarge:
+      return kUsage;
+    case Code::kUnsupported:
+      // Of a store's tables, or of its server: not of what was asked for.
+      for (const char* const store : {"sqlite", "postgresql", "mysql", "zmq"}) {
+        if (error.origin == store) return kStoreAway;
+      }
       return kUsage;
     case Code::kNotFound:
       return kNotFound;
@@ -134,7 +139,7 @@ int exit_code(Code code) noexcept {
 
 int failed(const Error& error) {
   complain(error.message);
-  return exit_code(error.code);
+  return exit_code(error);
 }
 
 void print_json(const Json& document) {

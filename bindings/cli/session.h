@@ -28,7 +28,7 @@ std::string unhandled(const Health& health);
 
 // Complains, and answers with the exit code that the error means.
 int failed(const Error& error);
-int exit_code(Code code) noexcept;
+int exit_code(const Error& error) noexcept;
 
 // One JSON document on one line, whatever bytes are in it.
 void print_json(const Json& document);

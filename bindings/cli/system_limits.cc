@@ -37,7 +37,8 @@ std::vector<LimitCheck> check_limits(
   std::uint64_t dearest = 0;
   for (const std::string& name : isolations(config)) {
     if (const auto it = descriptors.find(name); it != descriptors.end()) {
-      dearest = std::max<std::uint64_t>(dearest, it->second);
+      // While a program starts, what it is given is open here, too.
+      dearest = std::max<std::uint64_t>(dearest, (name == "exec" ? 2 : 1) * it->second);
     }
   }
   std::vector<LimitCheck> checks;

@@ -44,14 +44,14 @@ class Waiting {
     if (json_) {
       const auto record = engine_.job(id);
       if (record) print_json(Json(*record));
-      if (!result) return exit_code(result.error().code);
+      if (!result) return exit_code(result.error());
       return kOk;
     }
     if (!result) {
       const bool ran = result.error().code == Code::kFailed;
       complain((ran ? "job " + std::to_string(value(id)) + " failed: " : "") +
                result.error().message);
-      return exit_code(result.error().code);
+      return exit_code(result.error());
     }
     print_json(*result);
     return kOk;

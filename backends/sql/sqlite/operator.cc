@@ -82,7 +82,7 @@ std::vector<Ticket> Writer::set_paused(std::string_view queue, bool paused) {
 bool Writer::advance(StoredRow& row, Time at, Swept& swept) {
   const State before = row.rule.state;
   if (before == State::kRunning && row.rule.wake_at <= at) {
-    attempts_.add({{row.id, row.rule.fence}, row.rule.worker, row.started},
+    attempts_.add({{row.id, row.rule.fence}, row.rule.worker.text(), row.started},
                   rules::lost_attempt(row.rule), at);
   }
   switch (rules::sweep(row.rule, options_.retention, at)) {

@@ -206,4 +206,17 @@ void migrate(Session& session) {
   }
 }
 
+std::string steps_from(int version) {
+  if (version >= kSchemaVersion) return {};
+  std::string script = "BEGIN IMMEDIATE;";
+  script += kVersionTable;
+  script += ";\n";
+  for (; version < kSchemaVersion; ++version) {
+    script += *kSteps[static_cast<std::size_t>(version)];
+    script += ";\nINSERT INTO carrel_schema VALUES (" + std::to_string(version + 1) +
+              ", strftime('%s', 'now') + 0);\n";
+  }
+  return script + "COMMIT;\n";
+}
+
 }  // namespace carrel::sql::sqlite

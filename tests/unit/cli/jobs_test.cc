@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "../sql/sqlite_files.h"
 #include "command.h"
 
 namespace carrel::cli_test {
@@ -61,14 +62,63 @@ TEST_F(Jobs, AJobThatDidNotStartInTimeSaysSo) {
   EXPECT_THAT(carrel({"show", "1", "--result"}).err, HasSubstr(why));
 }
 
-TEST_F(Jobs, MigrateLeavesAFileToWhoOpensIt) {
-  const Said said = carrel({"migrate", "--json"});
+TEST_F(Jobs, MigrateOfWhatHasNoTables) {
+  const Said said = carrel({"--store", "memory:", "migrate", "--json"});
   EXPECT_EQ(said.code, 0);
   ASSERT_EQ(said.lines().size(), 1u) << said.out;
   EXPECT_EQ(said.json()[0],
             (Json{{"from", nullptr}, {"to", nullptr}, {"applied", false}}));
-  EXPECT_THAT(said.err,
-              HasSubstr("is brought forward by the first program that opens it"));
+}
+
+TEST_F(Jobs, MigrateSaysWhatAFileNeedsAndDoesIt) {
+  const auto change = [&](std::vector<std::string> options) {
+    options.insert(options.begin(), {"migrate", "--json"});
+    const Said said = carrel(options);
+    EXPECT_EQ(said.code, 0) << said.err;
+    return said.json().at(0);
+  };
+  const Json dry = change({"--dry-run"});
+  EXPECT_EQ(dry["from"], 0);
+  EXPECT_GT(dry["to"], 0);
+  EXPECT_EQ(dry["applied"], false);
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "jobs.db")) << "looking made a database";
+  EXPECT_EQ(change({})["applied"], true);
+  EXPECT_EQ(change({"--dry-run"})["from"], dry["to"]);
+  EXPECT_THAT(carrel({"migrate"}).out, HasSubstr("nothing to do"));
+  EXPECT_EQ(carrel({"enqueue", "a"}).code, 0);
+}
+
+// By what the command says that it does.
+TEST_F(Jobs, MigratePrintsTheSql) {
+  const Said script = carrel({"migrate", "--sql"});
+  EXPECT_EQ(script.code, 0) << script.err;
+  std::ofstream(folder_ / "jobs.db").close();
+  test::run_sql(folder_ / "jobs.db", script.out);
+  EXPECT_EQ(carrel({"migrate", "--dry-run", "--json"}).json().at(0)["from"],
+            carrel({"migrate", "--json"}).json().at(0)["to"]);
+  EXPECT_EQ(carrel({"enqueue", "a"}).code, 0);
+}
+
+// One exit code for it, whichever command meets it: the store cannot be used.
+TEST_F(Jobs, ANewerSchemaIsRefusedByEveryCommand) {
+  configure("[jobs.a]\nisolation = \"exec\"\ncommand = [\"true\"]\n");
+  ASSERT_EQ(carrel({"enqueue", "a"}).code, 0);
+  test::run_sql(folder_ / "jobs.db", "INSERT INTO carrel_schema VALUES (4711, 0)");
+  const std::vector<std::vector<std::string>> commands = {
+      {"enqueue", "a"},     {"list"},
+      {"show", "1"},        {"status"},
+      {"export"},           {"cancel", "1"},
+      {"run", "--drain"},   {"pause", "default"},
+      {"migrate"},          {"migrate", "--dry-run"},
+      {"migrate", "--sql"}, {"doctor"}};
+  for (const auto& command : commands) {
+    const Said said = carrel(command);
+    EXPECT_EQ(said.code, 4) << command.front() << ": " << said.err;
+    EXPECT_THAT(said.out + said.err,
+                AllOf(HasSubstr("jobs.db"), HasSubstr("version 4711"),
+                      HasSubstr("use a newer carrel")))
+        << command.front();
+  }
 }
 
 TEST_F(Jobs, ListFiltersAndPages) {

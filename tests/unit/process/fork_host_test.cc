@@ -2,7 +2,6 @@
 // it.
 #include <arpa/inet.h>
 #include <netinet/in.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -84,22 +83,6 @@ TEST_F(ForkHostTest, Case28_RequestingThreadEnds_JobSurvives) {
   job.run->request_stop(StopReason::kCancel);
   EXPECT_EQ(job.sink->wait().result, "\"stopped\"");
 }
-
-class DescriptorLimit {
- public:
-  DescriptorLimit(pid_t pid, rlim_t soft) : pid_(pid) {
-    prlimit(pid_, RLIMIT_NOFILE, nullptr, &before_);
-    const rlimit low{soft, before_.rlim_max};
-    prlimit(pid_, RLIMIT_NOFILE, &low, nullptr);
-  }
-  ~DescriptorLimit() { prlimit(pid_, RLIMIT_NOFILE, &before_, nullptr); }
-  DescriptorLimit(const DescriptorLimit&) = delete;
-  DescriptorLimit& operator=(const DescriptorLimit&) = delete;
-
- private:
-  pid_t pid_;
-  rlimit before_{};
-};
 
 TEST_F(ForkHostTest, Case29_HostOutOfDescriptors_ResourceErrorAndNothingLeaked) {
   fork_host(0).run("nothing");

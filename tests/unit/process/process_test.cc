@@ -59,6 +59,16 @@ void ProcessTest::TearDown() {
   EXPECT_EQ(of_both(server, "cgroup"), groups_);
 }
 
+DescriptorLimit::DescriptorLimit(pid_t pid, rlim_t soft) : pid_(pid) {
+  prlimit(pid_, RLIMIT_NOFILE, nullptr, &before_);
+  const rlimit wanted{soft, before_.rlim_max};
+  if (prlimit(pid_, RLIMIT_NOFILE, &wanted, nullptr) == 0) return;
+  missing_ = "RLIMIT_NOFILE: " + std::to_string(soft) + " descriptors are needed, and " +
+             std::to_string(before_.rlim_max) + " is the hard limit";
+}
+
+DescriptorLimit::~DescriptorLimit() { prlimit(pid_, RLIMIT_NOFILE, &before_, nullptr); }
+
 Host& ProcessTest::fork_host(std::size_t warm) {
   if (!fork_) fork_ = std::make_unique<Host>("fork", std::vector<KindSpec>{}, warm);
   return *fork_;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include "support.h"
 
@@ -29,6 +30,23 @@ class ProcessTest : public testing::Test {
   std::size_t server_descriptors_ = 0;
   std::string mounts_;  // of the host and of the server
   std::string groups_;  // that they are in
+};
+
+// How many descriptors that process may have open (0: this one), as long as it lives.
+class DescriptorLimit {
+ public:
+  DescriptorLimit(pid_t pid, rlim_t soft);
+  ~DescriptorLimit();
+  DescriptorLimit(const DescriptorLimit&) = delete;
+  DescriptorLimit& operator=(const DescriptorLimit&) = delete;
+
+  // "", or the limit that leaves less.
+  const std::string& missing() const { return missing_; }
+
+ private:
+  pid_t pid_;
+  rlimit before_{};
+  std::string missing_;
 };
 
 std::string hostile(std::string_view name);  // the path of that program
