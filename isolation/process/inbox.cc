@@ -1,5 +1,8 @@
 #include "inbox.h"
 
+#include <poll.h>
+
+#include <cerrno>
 #include <cstring>
 #include <utility>
 
@@ -35,6 +38,7 @@ bool Inbox::next(Next& out) {
     }
     out.stopped = size_ >= with_stop;
     size_ = 0;
+    answered_ = true;
     return true;
   }
 }
@@ -53,6 +57,11 @@ void Inbox::make_room(std::size_t bytes) {
 }
 
 bool Inbox::fill() {
+  // The host reads the last answer about now, which the kernel tells whoever sleeps on
+  // this end: a read would wake up for it, a poll does not.
+  pollfd readable{socket_, POLLIN, 0};
+  while (answered_ && poll(&readable, 1, -1) < 0 && errno == EINTR) {
+  }
   receive_message(socket_, buffer_.subspan(size_), received_, true);
   for (std::size_t i = 0; i < received_.fd_count; ++i) file_.reset(received_.fds[i]);
   if (received_.size > 0) size_ += static_cast<std::size_t>(received_.size);

@@ -38,6 +38,7 @@ class Inbox {
   std::vector<char> large_;
   std::span<char> buffer_{small_};
   std::size_t size_ = 0;
+  bool answered_ = false;  // a job was taken before
   std::string text_;  // of a body that came in a file
   UniqueFd file_;
   Received received_;
