@@ -15,6 +15,8 @@ constexpr std::size_t kMaxBatch = 1024;
 constexpr auto kFirstBackoff = std::chrono::milliseconds(20);
 constexpr auto kLastBackoff = std::chrono::seconds(2);
 
+const std::size_t kNoText = std::string().capacity();  // without memory of its own
+
 alignas(ActiveRun) char asleep;  // an address that no run has
 
 }  // namespace
@@ -178,6 +180,17 @@ void Completer::describe(ActiveRun& run, Finish& finish) {
   }
 }
 
+// fill_finish() sets the rest.
+void Completer::renew(Finish& finish) {
+  if (finish.attempt || finish.progress || finish.checkpoint ||
+      finish.result.capacity() > kNoText || finish.log.capacity() > kNoText) {
+    finish = Finish();
+  } else {
+    finish.result.clear();
+    finish.log.clear();
+  }
+}
+
 void Completer::keep(ActiveRun& run, Finish&& finish) {
   run.whole_outcome().result = std::move(finish.result);
   run.unsent = std::make_unique<Finish>(std::move(finish));
@@ -197,9 +210,11 @@ void Completer::set_aside(Batch& batch) {
 void Completer::commit(Batch& batch) {
   set_aside(batch);
   if (batch.empty()) return;
-  finishes_.resize(batch.size());
+  // Those of earlier batches are as good as new, and large to make.
+  if (finishes_.size() < batch.size()) finishes_.resize(batch.size());
   for (std::size_t i = 0; i < batch.size(); ++i) describe(*batch[i], finishes_[i]);
-  auto answers = store_.finish(finishes_);
+  const std::span<Finish> finishes(finishes_.data(), batch.size());
+  auto answers = store_.finish(finishes);
   Batch again;
   Sums sums;
   for (std::size_t i = 0; i < batch.size(); ++i) {
@@ -224,7 +239,7 @@ void Completer::commit(Batch& batch) {
       again.push_back(&run);
     }
   }
-  finishes_.clear();
+  for (Finish& finish : finishes) renew(finish);
   if (again.size() < batch.size()) status_.answered(StoreCall::kFinish, true);
   count(sums);
   // Before it counts as done: who drains would look for them too early.

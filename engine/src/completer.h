@@ -89,6 +89,7 @@ class Completer {
   // From a run to what the store is told, and back where it could not be told.
   static void describe(ActiveRun& run, Finish& finish);
   static void keep(ActiveRun& run, Finish&& finish);
+  static void renew(Finish& finish);
   struct Sums {
     std::size_t completed = 0;
     std::size_t failed = 0;

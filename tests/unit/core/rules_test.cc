@@ -38,6 +38,17 @@ bool equal(const Row& a, const Row& b) {
          a.worker == b.worker;
 }
 
+TEST(WorkerId, CopiesShareOneText) {
+  const WorkerId id("w1");
+  const Row row = running();
+  const Row copy = row;
+  EXPECT_EQ(&copy.worker.text(), &row.worker.text());
+  EXPECT_TRUE(row.worker == id);
+  EXPECT_FALSE(row.worker == WorkerId("w2"));
+  EXPECT_TRUE(WorkerId("") == WorkerId());
+  EXPECT_TRUE(WorkerId() == "");
+}
+
 TEST(Replace, WhatWaitsFallsDueAnew) {
   Row row = running();
   EXPECT_EQ(finish(row, Verdict::kRetry, 1h, true), Finished::Kind::kApplied);

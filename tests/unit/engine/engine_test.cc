@@ -305,6 +305,29 @@ TEST(Engine, HooksHearWhatBecameOfEachAttempt) {
   EXPECT_EQ(finished[1].second, State::kDiscarded);
 }
 
+TEST(Engine, HooksHearHowLongARunTookWithAResultAndWithout) {
+  Engine engine = open(memory_config(1));
+  std::vector<std::pair<std::string, bool>> heard;  // what was said, and its time was told
+  engine.on_finished([&](const Event& e) {
+    EXPECT_EQ(e.outcome.klass, OutcomeClass::kOk);
+    heard.emplace_back(e.outcome.result, e.outcome.usage.wall >= 1ms);
+  });
+  const auto take_time = [] {
+    const auto end = std::chrono::steady_clock::now() + 2ms;
+    while (std::chrono::steady_clock::now() < end) continue;
+  };
+  engine.handle("silent", [&](Context&) { take_time(); });
+  engine.handle("answers", [&](Context&) {
+    take_time();
+    return 1;
+  });
+  ASSERT_TRUE(engine.enqueue("silent"));
+  ASSERT_TRUE(engine.enqueue("answers"));
+  ASSERT_TRUE(engine.drain());
+  EXPECT_EQ(heard,
+            (std::vector<std::pair<std::string, bool>>{{"", true}, {"1", true}}));
+}
+
 TEST(Engine, ProgressIsHeardAsItIsReportedAndNeverAfterTheEnd) {
   for (const Mode mode : {Mode::kNormal, Mode::kInline}) {
     Config config = memory_config(1);
