@@ -31,11 +31,13 @@ ChildPool::ChildPool(const std::shared_ptr<Channel>& channel, std::size_t warm,
 
 void ChildPool::start(std::span<const std::shared_ptr<ForkRun>> runs) {
   Refused refused;
+  std::vector<Parcel> parcels;
+  parcels.reserve(runs.size());
   {
     std::lock_guard lock(mutex_);
     for (const auto& run : runs) {
       int error = closed_ ? ESRCH : 0;
-      if (error == 0) error = waiting_.empty() ? assign(run) : kNoRoom;
+      if (error == 0) error = waiting_.empty() ? assign(run, parcels) : kNoRoom;
       if (error == kNoRoom) {
         run->place = ++last_place_;
         waiting_.emplace(run->place, run);
@@ -43,9 +45,11 @@ void ChildPool::start(std::span<const std::shared_ptr<ForkRun>> runs) {
         refused.emplace_back(run, error);
       }
     }
-    ask();
   }
   refuse(refused);
+  for (Parcel& parcel : parcels) parcel.run->send(std::move(parcel));
+  std::lock_guard lock(mutex_);
+  ask_for_needed();
 }
 
 void ChildPool::refuse(const Refused& runs) {
@@ -73,38 +77,36 @@ void ChildPool::born() {
 
 void ChildPool::start_waiting() {
   Refused refused;
-  std::vector<std::shared_ptr<ForkRun>> started;
+  std::vector<Parcel> parcels;
   {
     std::lock_guard lock(mutex_);
     while (!waiting_.empty()) {
       const auto first = waiting_.begin();
-      const int error = assign(first->second);
+      const int error = assign(first->second, parcels);
       if (error == kNoRoom) break;
-      if (error == 0) {
-        started.push_back(std::move(first->second));
-      } else {
-        refused.emplace_back(std::move(first->second), error);
-      }
+      if (error != 0) refused.emplace_back(std::move(first->second), error);
       waiting_.erase(first);
     }
-    ask();
   }
   refuse(refused);
-  for (const auto& run : started) run->heed();
+  for (Parcel& parcel : parcels) {
+    const auto run = parcel.run;
+    run->send(std::move(parcel));
+    run->heed();
+  }
+  std::lock_guard lock(mutex_);
+  ask();
 }
 
 // ESRCH: the server has died.
-int ChildPool::assign(const std::shared_ptr<ForkRun>& run) {
-  for (;;) {
-    WarmChild child;
-    if (!pop_idle(run->kind(), child)) {
-      if (unborn_ >= kMostUnborn) return kNoRoom;
-      if (const int error = conceive(child)) return wait_or(error);
-    }
-    const int error = run->send_to(child);
-    // What is heard of the child before waits for this.
-    if (error == 0) return channel().attach(run) ? 0 : ESRCH;
-    if (error == EPIPE || error == ECONNRESET) continue;  // it has died meanwhile
+int ChildPool::assign(const std::shared_ptr<ForkRun>& run, std::vector<Parcel>& parcels) {
+  WarmChild child;
+  if (!pop_idle(run->kind(), child)) {
+    if (unborn_ >= kMostUnborn) return kNoRoom;
+    if (const int error = conceive(child)) return wait_or(error);
+  }
+  Parcel parcel;
+  if (const int error = run->give(child, parcel)) {
     if (child.jobs == 0) {
       fresh_.push_front(std::move(child));
     } else {  // it is its kind's
@@ -113,6 +115,10 @@ int ChildPool::assign(const std::shared_ptr<ForkRun>& run) {
     }
     return wait_or(error);
   }
+  // What is heard of the child before waits for this.
+  if (!channel().attach(run)) return ESRCH;
+  parcels.push_back(std::move(parcel));
+  return 0;
 }
 
 // Of each child that is under way the server has an end, or will have: once enough are
@@ -163,6 +169,12 @@ void ChildPool::ask() {
     }
   }
   ask_for_births();
+}
+
+// The others can wait until a job ends: a fork takes a processor for as long as a short
+// job does, and just now one is wanted for that.
+void ChildPool::ask_for_needed() {
+  if (fresh_.empty() || !births_.empty()) ask();
 }
 
 void ChildPool::ask_for_births() {
@@ -233,6 +245,12 @@ void ChildPool::let_go(std::uint64_t child) {
   if (closed_) return;
   leaving_.emplace(child, Clock::now());
   see_out_later();
+  ask();
+}
+
+void ChildPool::refill() {
+  std::lock_guard lock(mutex_);
+  ask();
 }
 
 void ChildPool::see_out_later() {

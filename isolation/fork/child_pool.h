@@ -28,6 +28,7 @@
 namespace carrel::process {
 
 class ForkRun;
+struct Parcel;
 
 struct WarmChild {
   std::uint64_t number = 0;
@@ -54,6 +55,9 @@ class ChildPool final : public Nursery, public std::enable_shared_from_this<Chil
 
   // The run is over, and its child ends now: one that does not is killed.
   void let_go(std::uint64_t child);
+
+  // The run is over, and its child has ended.
+  void refill();
 
   // Ends every child that runs nothing.
   void close();
@@ -85,13 +89,16 @@ class ChildPool final : public Nursery, public std::enable_shared_from_this<Chil
   void start_waiting();  // on the reactor
 
   // With the mutex held.
-  int assign(const std::shared_ptr<ForkRun>& run);  // 0, kNoRoom, or errno
+  // 0, kNoRoom, or errno. 0: it is attached to its child, and the last of `parcels` is to
+  // be sent.
+  int assign(const std::shared_ptr<ForkRun>& run, std::vector<Parcel>& parcels);
   int wait_or(int error) const;
   int conceive(WarmChild& out);  // likewise; it is asked for by ask()
   bool pop_idle(const std::string& kind, WarmChild& out);
   bool forget_idle(std::uint64_t child);
   void forget_all();
   void ask();
+  void ask_for_needed();
   void ask_for_births();
   void set_back();
   void expire_used_later();

@@ -32,37 +32,83 @@ ForkRun::ForkRun(Task task, const std::shared_ptr<Channel>& channel,
   bounds_.checkpoint = limits_.result_bytes;
 }
 
-int ForkRun::send_to(WarmChild& child) {
+int ForkRun::give(WarmChild& child, Parcel& parcel) {
   std::optional<std::chrono::steady_clock::time_point> deadline;
   if (limits_.wall.count() > 0) deadline = started_ + limits_.wall;
   JobHead head;
   head.again = child.jobs + 1 < recycling_.jobs;
   head.most_memory = recycling_.most_memory;
   head.run = value(job_->lease.fence);
-  std::string bytes(sizeof head, '\0');
+  std::string& bytes = parcel.bytes;
+  bytes.assign(sizeof head, '\0');
   Writer writer(bytes);
   encode(writer, *job_, deadline, limits_.result_bytes);
   const std::string_view body = std::string_view(bytes).substr(sizeof head);
-  UniqueFd file;
   if (body.size() > kMaxInline) {
-    file = memory_file(body);
-    if (!file) return errno;
+    parcel.file = memory_file(body);
+    if (!parcel.file) return errno;
     bytes.resize(sizeof head);
     head.in_file = true;
   } else {
     head.bytes = static_cast<std::uint32_t>(body.size());
   }
   std::memcpy(bytes.data(), &head, sizeof head);
-  const int fd = file.get();
-  const int error =
-      send_message(child.socket.get(), bytes, {&fd, head.in_file ? 1U : 0U});
-  if (error != 0) return error;
+  parcel.run = std::static_pointer_cast<ForkRun>(shared_from_this());
+  parcel.socket = child.socket.get();
   child_ = std::move(child);
   ++child_.jobs;
   ++children_;
   again_ = head.again;
   number_ = child_.number;
+  sending_ = kInside;
   return 0;
+}
+
+void ForkRun::send(Parcel parcel) {
+  const int file = parcel.file.get();
+  const int error =
+      send_message(parcel.socket, parcel.bytes, {&file, parcel.file ? 1U : 0U});
+  const auto meanwhile = sending_.exchange(error == 0 ? 0 : kFailed);
+  if (meanwhile == kInside && error == 0) return;
+  if ((meanwhile & kInside) == 0) return;  // it has answered, and may be over
+  if ((meanwhile & kRelease) != 0) return child_.socket.reset();
+  later([self = shared_from_this(), this, meanwhile, error] {
+    if (over()) return;
+    if (error != 0) {
+      not_sent(error);
+    } else {
+      sent(meanwhile);
+    }
+  });
+}
+
+bool ForkRun::put_off(std::uint8_t what) noexcept {
+  auto now = sending_.load();
+  while ((now & kInside) != 0) {
+    if (sending_.compare_exchange_weak(now, now | what)) return true;
+  }
+  return false;
+}
+
+void ForkRun::sent(std::uint8_t meanwhile) {
+  if ((meanwhile & kEnd) != 0) return ended(*end_);
+  if ((meanwhile & kStop) != 0) ask_to_stop();
+}
+
+// The child is as good as dead, whether that was heard of or not.
+void ForkRun::not_sent(int error) {
+  sending_ = 0;
+  const auto pool = pool_.lock();
+  const auto channel = this->channel();
+  if (!end_ && channel && pool) {
+    channel->forget(number_);
+    pool->let_go(number_);
+  }
+  if (end_ && end_->what == Reply::What::kNotForked) return refuse_resource(end_->error);
+  if (error != EPIPE && error != ECONNRESET) return refuse_resource(error);
+  --children_;
+  if (asked_class()) return refuse_stopped();
+  find_another();
 }
 
 bool ForkRun::heard() {
@@ -164,11 +210,11 @@ void ForkRun::refuse_stream(const char* why) {
 
 void ForkRun::ask_to_stop() {
   told_to_stop_ = true;
-  if (end_in_line()) return;
+  if (end_in_line() || put_off(kStop) || (sending_ & kFailed) != 0) return;
   JobHead head;
   head.what = JobHead::What::kStop;
   head.run = value(job_->lease.fence);
-  send(child_.socket.get(), &head, sizeof head, MSG_NOSIGNAL | MSG_DONTWAIT);
+  ::send(child_.socket.get(), &head, sizeof head, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
 void ForkRun::signal(int number, bool group) noexcept {
@@ -185,9 +231,13 @@ void ForkRun::heed() noexcept {
 bool ForkRun::end_in_line() {
   const auto pool = pool_.lock();
   if (!pool || !pool->withdraw(*this)) return false;
+  refuse_stopped();
+  return true;
+}
+
+void ForkRun::refuse_stopped() {
   refuse(*asked_class(),
          {code_of(*asked_class()), "it was stopped before it began", "fork"});
-  return true;
 }
 
 void ForkRun::refuse_resource(int error) {
@@ -197,11 +247,13 @@ void ForkRun::refuse_resource(int error) {
 }
 
 void ForkRun::release() {
-  child_.socket.reset();
+  if (!put_off(kRelease)) child_.socket.reset();
   partial_ = {};
 }
 
 void ForkRun::ended(const Reply& reply) {
+  end_ = reply;
+  if (put_off(kEnd) || (sending_ & kFailed) != 0) return;
   if (reply.what == Reply::What::kNotForked) return refuse_resource(reply.error);
   // Its last words were written before it died: they are all there. The bound is for a
   // process that it left behind, and that writes on.
@@ -212,6 +264,7 @@ void ForkRun::ended(const Reply& reply) {
     unread_ = ioctl(child_.socket.get(), SIOCOUTQ, &unread) == 0 && unread > 0;
   }
   if (never_began(reply)) return begin_again(reply);
+  if (const auto pool = pool_.lock()) pool->refill();
   finish(conclude(reply));
 }
 
@@ -236,15 +289,23 @@ void ForkRun::begin_again(const Reply& reply) {
         "fork"};
     return finish(std::move(outcome));
   }
+  find_another();
+}
+
+void ForkRun::find_another() {
+  const auto pool = pool_.lock();
+  if (!pool) return lost();
   child_ = {};
   number_ = 0;
   unread_ = false;
+  end_.reset();
   const auto self = std::static_pointer_cast<ForkRun>(shared_from_this());
   pool->start({&self, 1});
   heed();
 }
 
 void ForkRun::tell_end() {
+  sending_.fetch_and(static_cast<std::uint8_t>(~kInside));  // it was, since it answered
   Reply reply;
   reply.cpu_us = done_->cpu_us;
   reply.max_rss_kib = done_->max_rss_kib;

@@ -1,9 +1,11 @@
 // One job in a forked child: its frames become calls of the sink and an outcome.
 //
-// Threads: send_to by whoever holds the pool's mutex, before the run has a child; the
-// rest on the reactor.
+// Threads: give by whoever holds the pool's mutex, before the run has a child; send by
+// the same thread, without it; the rest on the reactor.
 #pragma once
 
+#include <atomic>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -19,6 +21,16 @@ struct Recycling {
   std::uint64_t most_memory = 0;
 };
 
+class ForkRun;
+
+// A job that was given to a child, and is to be sent to it.
+struct Parcel {
+  std::shared_ptr<ForkRun> run;
+  int socket = -1;
+  std::string bytes;
+  UniqueFd file;  // or none
+};
+
 class ForkRun final : public ChildRun {
  public:
   ForkRun(Task task, const std::shared_ptr<Channel>& channel,
@@ -27,9 +39,12 @@ class ForkRun final : public ChildRun {
   const std::string& kind() const noexcept { return job_->kind; }
   std::uint64_t place = 0;  // in the pool's line, guarded by the pool
 
-  // Gives the job to the child. 0: the child is this run's; else it is as it was, and
-  // errno says why.
-  int send_to(WarmChild& child);
+  // Gives the job to the child. 0: the child is this run's, and `parcel` is to be sent
+  // once the run is attached to it; else it is as it was, and errno says why.
+  int give(WarmChild& child, Parcel& parcel);
+  // The child may have answered, and the run be over, before this returns: whoever wakes
+  // another is often the one that has to wait then, so it is called with no lock held.
+  void send(Parcel parcel);
   // No child or memory could be had for it.
   void refuse_resource(int error);
   // On the reactor, after it was given to a child: whoever asked for its end meanwhile
@@ -55,14 +70,28 @@ class ForkRun final : public ChildRun {
   bool take_frame(const FrameStep& frame);
   void refuse_stream(const char* why);
   Outcome conclude(const Reply& reply);
+  void refuse_stopped();
   bool end_in_line();  // true: it waited for a child, and is over
   bool never_began(const Reply& reply) const;
   void begin_again(const Reply& reply);
+  bool put_off(std::uint8_t what) noexcept;  // until send() is through; false: it is
+  void sent(std::uint8_t meanwhile);
+  void not_sent(int error);
+  void find_another();
 
   const std::weak_ptr<ChildPool> pool_;
   const Recycling recycling_;
   WarmChild child_;
-  bool again_ = false;  // the child may be used for another job after this one
+  // Of sending_: a thread is in send(), which nobody waits for. What comes meanwhile is
+  // for it to see to.
+  static constexpr std::uint8_t kInside = 1;
+  static constexpr std::uint8_t kStop = 2;     // to be told to the child
+  static constexpr std::uint8_t kEnd = 4;      // end_
+  static constexpr std::uint8_t kRelease = 8;  // the child's socket, which it uses
+  static constexpr std::uint8_t kFailed = 16;  // it was not sent: not_sent() follows
+  std::atomic<std::uint8_t> sending_{0};
+  std::optional<Reply> end_;  // that was put off
+  bool again_ = false;        // the child may be used for another job after this one
   int children_ = 0;    // that it was given to
   bool told_to_stop_ = false;
   bool heard_ = false;   // anything at all

@@ -87,10 +87,7 @@ class Child {
     // One message takes no more than a file; what followed that is in the next.
     const bool stopped = next.stopped || (next.head.in_file && pipe.stopping());
     const Outcome outcome = stopped ? stopped_before() : perform(job, pipe);
-    // What the handler printed is its own; other streams belong to the host.
-    for (std::FILE* stream : {stdout, stderr}) {
-      if (__fpending(stream) > 0) std::fflush(stream);  // a look costs no page of its own
-    }
+    flush_printed();
     const auto done = account(next.head);
     pipe.finish(outcome, done);
     return next.head.again && done;
@@ -104,9 +101,17 @@ class Child {
     ChildPipe pipe(socket_, 0, 1024, false);
     Context context(job.job, pipe);
     outcome_of(invoke(handler, context), 1024, std::nullopt);
+    flush_printed();
   }
 
  private:
+  // What the handler printed is its own; other streams belong to the host.
+  static void flush_printed() {
+    for (std::FILE* stream : {stdout, stderr}) {
+      if (__fpending(stream) > 0) std::fflush(stream);  // a look costs no page of its own
+    }
+  }
+
   // What it is called is known to who stopped it.
   static Outcome stopped_before() {
     return failure(OutcomeClass::kCancelled,

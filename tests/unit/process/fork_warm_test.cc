@@ -24,8 +24,9 @@ class ForkWarmTest : public ProcessTest {
   std::vector<pid_t> idle() const { return children_of(server_); }
   // Until there are so many.
   std::vector<pid_t> idle(std::size_t count) const {
-    EXPECT_TRUE(eventually([&] { return idle().size() == count; })) << idle().size();
-    return idle();
+    std::vector<pid_t> now;
+    EXPECT_TRUE(eventually([&] { return (now = idle()).size() == count; })) << now.size();
+    return now;
   }
   // The only child of a host that keeps one, once the host has heard of it: it has one
   // descriptor more than a host that keeps none.
@@ -131,10 +132,44 @@ TEST_F(ForkWarmTest, AJobWhoseChildDiesBeforeItBeginsRunsInAnotherAndIsToldOnce)
     kill(waiting, SIGSTOP);
     const auto job = host.start("pid");
     kill(waiting, SIGKILL);
-    EXPECT_NE(pid_of(job.sink->wait()), waiting);
+    const pid_t ran = pid_of(job.sink->wait());
+    EXPECT_NE(ran, waiting);
     host.settle();
     EXPECT_EQ(job.sink->ends, 1);
+    EXPECT_TRUE(eventually([&] { return !exists(ran); }));  // it is not the idle one
   }
+}
+
+// Nobody has heard of the child's end yet.
+TEST_F(ForkWarmTest, AJobWhoseChildHasDiedBeforeItIsSentRunsInAnotherAndIsToldOnce) {
+  Host host("fork", {}, 1);
+  for (int i = 0; i < 20; ++i) {
+    const pid_t waiting = heard_of(host);
+    auto go_on = host.hold();
+    kill(waiting, SIGKILL);
+    EXPECT_TRUE(eventually([&] { return !exists(waiting); }));
+    const auto job = host.start("pid");
+    go_on.set_value();
+    const pid_t ran = pid_of(job.sink->wait());
+    EXPECT_NE(ran, waiting);
+    host.settle();
+    EXPECT_EQ(job.sink->ends, 1);
+    EXPECT_TRUE(eventually([&] { return !exists(ran); }));  // it is not the idle one
+  }
+}
+
+TEST_F(ForkWarmTest, AJobWhoseChildHasDiedBeforeItIsSentCanBeStopped) {
+  Host host("fork", {}, 1);
+  const pid_t waiting = heard_of(host);
+  auto go_on = host.hold();
+  kill(waiting, SIGKILL);
+  EXPECT_TRUE(eventually([&] { return !exists(waiting); }));
+  const auto job = host.start("pid");
+  job.run->request_stop(StopReason::kTimeout);
+  go_on.set_value();
+  const Outcome out = job.sink->wait();
+  EXPECT_EQ(out.klass, OutcomeClass::kWallTimeout);
+  EXPECT_EQ(out.error.code, Code::kTimeout);
 }
 
 TEST_F(ForkWarmTest, AJobThatIsKilledBeforeItBeginsIsNotRunElsewhere) {

@@ -1,0 +1,114 @@
+// A box whose room is this test.
+#include "box.h"
+
+#include <poll.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+
+#include "sandbox_test.h"
+#include "wire.h"
+
+namespace carrel::test {
+namespace {
+
+class SandboxBox : public SandboxTest {
+ protected:
+  void SetUp() override {
+    SandboxTest::SetUp();
+    profile.tier = SandboxTier::kRestricted;
+  }
+  void TearDown() override {
+    room.reset();
+    host.reset();
+    SandboxTest::TearDown();
+  }
+  void begin() {
+    const auto blueprint = sandbox::draw(profile);
+    ASSERT_TRUE(blueprint) << blueprint.error().message;
+    process::FdPair ends = process::socket_pair(SOCK_SEQPACKET);
+    box_ = fork();
+    ASSERT_GE(box_, 0);
+    room = std::move(ends.first);
+    if (box_ != 0) return;
+    room.reset();
+    sigset_t all;
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, nullptr);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    sandbox::run_box(*blueprint, std::move(ends.second));
+  }
+  // A program that ends at once, and a host that may want its files.
+  void ask() {
+    process::FdPair files = process::socket_pair(SOCK_SEQPACKET);
+    std::string spawn;
+    process::Writer words(spawn);
+    process::encode(words, "/bin/true", "", {"true"}, {});
+    const std::string body = sandbox::box_request(spawn, {});
+    process::RequestHead head;
+    head.ask = process::Ask::kSpawn;
+    head.fds = 5;
+    head.inline_bytes = static_cast<std::uint32_t>(body.size());
+    std::string request;
+    process::Writer(request).put(head);
+    request += body;
+    const int null = STDIN_FILENO;
+    const int fds[] = {null, null, null, null, files.second.get()};
+    ASSERT_EQ(process::send_message(room.get(), request, fds), 0);
+    host = std::move(files.first);
+  }
+  process::Reply answer() const {
+    process::Reply reply;
+    pollfd readable{room.get(), POLLIN, 0};
+    EXPECT_EQ(poll(&readable, 1, -1), 1);
+    EXPECT_EQ(recv(room.get(), &reply, sizeof reply, 0),
+              static_cast<ssize_t>(sizeof reply));
+    return reply;
+  }
+  bool ended() const { return waitpid(box_, nullptr, WNOHANG) == box_; }
+  pid_t box() const { return box_; }
+
+  process::UniqueFd room;
+  process::UniqueFd host;
+
+ private:
+  pid_t box_ = -1;
+};
+
+TEST_F(SandboxBox, ThatWaitsForAJobEndsWithItsRoom) {
+  REQUIRE_SANDBOX(profile);
+  begin();
+  EXPECT_TRUE(eventually([&] { return sleeps(box()); }));
+  EXPECT_FALSE(ended());
+  room.reset();
+  EXPECT_TRUE(eventually([&] { return ended(); }));
+}
+
+TEST_F(SandboxBox, ThatWaitsForTheReaderOfItsFilesEndsWithItsRoom) {
+  REQUIRE_SANDBOX(profile);
+  begin();
+  ask();
+  const process::Reply reply = answer();
+  EXPECT_EQ(reply.what, process::Reply::What::kEnded);
+  EXPECT_EQ(reply.status, 0);
+  EXPECT_TRUE(eventually([&] { return sleeps(box()); }));
+  EXPECT_FALSE(ended());
+  room.reset();
+  EXPECT_TRUE(eventually([&] { return ended(); }));
+}
+
+TEST_F(SandboxBox, ThatWaitsForTheReaderOfItsFilesEndsWhenThatHasThem) {
+  REQUIRE_SANDBOX(profile);
+  begin();
+  ask();
+  answer();
+  EXPECT_TRUE(eventually([&] { return sleeps(box()); }));
+  EXPECT_FALSE(ended());
+  host.reset();
+  EXPECT_TRUE(eventually([&] { return ended(); }));
+}
+
+}  // namespace
+}  // namespace carrel::test
