@@ -32,7 +32,7 @@ SELECT STRAIGHT_JOIN s.slot
    FOR UPDATE SKIP LOCKED)sql";
 
 inline constexpr const char* kLimitsNow = R"sql(
-SELECT STRAIGHT_JOIN l.job, l.limit_key, l.running,
+SELECT STRAIGHT_JOIN l.job, l.limit_key, l.running, l.state,
        (SELECT STRAIGHT_JOIN COUNT(*)
           FROM carrel_limits AS o FORCE INDEX (carrel_limits_line)
           JOIN carrel_jobs AS t FORCE INDEX (PRIMARY) ON t.id = o.job AND t.state = 3
@@ -120,7 +120,7 @@ SELECT lane
  WHERE SUBSTRING_INDEX(lane, CHAR(31), 1) NOT IN (SELECT queue FROM carrel_paused))sql";
 
 inline constexpr const char* kBestOfLimited = R"sql(
-SELECT job, run_at
+SELECT job, run_at, limit_key, ''
   FROM carrel_limits
  WHERE state = 2 AND lane = :lane
  ORDER BY run_at, job

@@ -59,10 +59,14 @@ SELECT STRAIGHT_JOIN a.job, a.fence, a.attempt, a.class, HEX(a.message), a.code,
   JOIN carrel_attempts AS a ON a.job = r.id
  ORDER BY a.job, a.fence)sql";
 
+// Four walks, of which those run whose states are asked for: each table's ids downwards
+// where what is asked for is what most rows are (available, completed); else what the
+// index of the states finds.
 inline constexpr const char* kList = R"sql(
 (SELECT id
-   FROM carrel_jobs
-  WHERE id < :before
+   FROM carrel_jobs FORCE INDEX (PRIMARY)
+  WHERE :states & 4 <> 0
+    AND id < :before
     AND (:states >> state) & 1
     AND (:queue = '' OR queue = :queue)
     AND (:kind = '' OR kind = :kind)
@@ -71,9 +75,33 @@ inline constexpr const char* kList = R"sql(
   LIMIT :most)
 UNION ALL
 (SELECT id
-   FROM carrel_history
-  WHERE id < :before
+   FROM carrel_jobs FORCE INDEX (carrel_jobs_available)
+  WHERE :states & 4 = 0 AND :states & 27 <> 0
+    AND state IN (IF(:states & 1, 0, -1), IF(:states & 2, 1, -1), IF(:states & 8, 3, -1),
+                  IF(:states & 16, 4, -1))
+    AND id < :before
+    AND (:queue = '' OR queue = :queue)
+    AND (:kind = '' OR kind = :kind)
+    AND enqueued_at <= :enqueued_before
+  ORDER BY id DESC
+  LIMIT :most)
+UNION ALL
+(SELECT id
+   FROM carrel_history FORCE INDEX (PRIMARY)
+  WHERE :states & 32 <> 0
+    AND id < :before
     AND (:states >> state) & 1
+    AND (:queue = '' OR queue = :queue)
+    AND (:kind = '' OR kind = :kind)
+    AND enqueued_at <= :enqueued_before
+  ORDER BY id DESC
+  LIMIT :most)
+UNION ALL
+(SELECT id
+   FROM carrel_history FORCE INDEX (carrel_history_wake)
+  WHERE :states & 32 = 0 AND :states & 192 <> 0
+    AND state IN (IF(:states & 64, 6, -1), IF(:states & 128, 7, -1))
+    AND id < :before
     AND (:queue = '' OR queue = :queue)
     AND (:kind = '' OR kind = :kind)
     AND enqueued_at <= :enqueued_before

@@ -117,9 +117,10 @@ SELECT lane
  WHERE SUBSTRING_INDEX(lane, CHAR(31), 1) NOT IN (SELECT queue FROM carrel_paused))sql";
 
 inline constexpr const char* kBestOfRated = R"sql(
-SELECT STRAIGHT_JOIN r.job, r.run_at
+SELECT STRAIGHT_JOIN r.job, r.run_at, COALESCE(l.limit_key, ''), r.rate_key
   FROM carrel_rates AS r FORCE INDEX (carrel_rates_available)
   JOIN carrel_jobs AS j FORCE INDEX (PRIMARY) ON j.id = r.job AND j.state = 18
+  LEFT JOIN carrel_limits AS l FORCE INDEX (PRIMARY) ON l.job = r.job
  WHERE r.state = 2 AND r.lane = :lane
  ORDER BY r.run_at, r.job
  LIMIT :most)sql";

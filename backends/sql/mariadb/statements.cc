@@ -177,6 +177,21 @@ const char* const kMarkOneAndCommit = R"sql(
 EXECUTE carrel_mark USING :lease_end, :claim_number, :worker, :now, :id;
 COMMIT)sql";
 
+const char* const kMarkLimitedAndCommit = R"sql(
+UPDATE carrel_jobs FORCE INDEX (PRIMARY)
+   SET state = 3,
+       fence = fence + 1,
+       attempt = LEAST(attempt + 1, 65535),
+       wake_at = :lease_end,
+       claim_number = :claim_number,
+       worker = :worker,
+       started_at = :now
+ WHERE id IN (:ids);
+UPDATE carrel_limits FORCE INDEX (PRIMARY)
+   SET state = 3
+ WHERE job IN (:ids);
+COMMIT)sql";
+
 const char* const kPickIds = R"sql(
 SELECT STRAIGHT_JOIN j.id, j.fence + 1, j.queue, j.kind, HEX(j.payload), j.timeout_us, j.priority, j.run_at,
        LEAST(j.attempt + 1, 65535), j.max_attempts, j.crashes
@@ -222,12 +237,16 @@ const server::Statements kStatements = {
     .claim_lanes = nullptr,
     .claim_lane = nullptr,
     .claim_ids = nullptr,
+    .claim_limited = nullptr,
     .claim_lone = nullptr,
+    .claim_lane_unless_limited = nullptr,
+    .claim_lone_unless_limited = nullptr,
     .find_lone = kFindLone,
     .pick_lone = kPickLone,
     .pick_named = kPickNamed,
     .mark_and_commit = kMarkAndCommit,
     .mark_one_and_commit = kMarkOneAndCommit,
+    .mark_limited_and_commit = kMarkLimitedAndCommit,
     .pick_lane = kPickLane,
     .pick_ids = kPickIds,
     .mark = kMark,
@@ -248,6 +267,7 @@ const server::Statements kStatements = {
     .set_limits = kSetLimits,
     .free_jobs = kFreeJobs,
     .hold_jobs = kHoldJobs,
+    .candidates = nullptr,
     .limited_lanes = kLimitedLanes,
     .best_of_limited = kBestOfLimited,
     .read_limits = kReadLimits,

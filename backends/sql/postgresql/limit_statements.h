@@ -36,7 +36,7 @@ SELECT slot
    FOR UPDATE SKIP LOCKED)sql";
 
 inline constexpr const char* kLimitsNow = R"sql(
-SELECT l.job, l.limit_key, l.running,
+SELECT l.job, l.limit_key, l.running, l.state,
        (SELECT count(*)
           FROM carrel_limits o
           JOIN carrel_jobs r ON r.id = o.job AND r.state = 3
@@ -87,11 +87,15 @@ SELECT job, limit_key, lane, run_at, running, state
        state smallint))sql";
 
 inline constexpr const char* kSetLimits = R"sql(
+WITH r AS MATERIALIZED (
+  SELECT *
+    FROM json_to_recordset(:rows::json) AS r(job bigint, state smallint, run_at bigint)
+)
 UPDATE carrel_limits l
    SET state = r.state,
        run_at = coalesce(r.run_at, l.run_at)
-  FROM json_to_recordset(:rows::json) AS r(job bigint, state smallint, run_at bigint)
- WHERE l.job = r.job)sql";
+  FROM r
+ WHERE l.job = r.job AND l.job = ANY(ARRAY(SELECT job FROM r)))sql";
 
 inline constexpr const char* kFreeJobs = R"sql(
 UPDATE carrel_jobs
@@ -123,11 +127,91 @@ SELECT lane
    AND split_part(lane, chr(31), 1) NOT IN (SELECT queue FROM carrel_paused))sql";
 
 inline constexpr const char* kBestOfLimited = R"sql(
-SELECT job, run_at
+SELECT job, run_at, limit_key, ''::text
   FROM carrel_limits
  WHERE state = 2 AND lane = :lane
  ORDER BY run_at, job
  LIMIT :most)sql";
+
+// What a claim may choose from, in one statement: of each lane that has any the best, in
+// the order of the lane; under what limit and rate they are. Lanes as all_lanes names
+// them.
+inline constexpr const char* kCandidates = R"sql(
+WITH RECURSIVE lane AS (
+  (SELECT queue, kind FROM carrel_jobs WHERE state = 2 ORDER BY queue, kind LIMIT 1)
+  UNION ALL
+  SELECT next.queue, next.kind
+    FROM lane,
+         LATERAL (SELECT j.queue, j.kind
+                    FROM carrel_jobs j
+                   WHERE j.state = 2 AND (j.queue, j.kind) > (lane.queue, lane.kind)
+                   ORDER BY j.queue, j.kind
+                   LIMIT 1) AS next
+), limited AS (
+  (SELECT lane FROM carrel_limits WHERE state = 2 ORDER BY lane LIMIT 1)
+  UNION ALL
+  SELECT next.lane
+    FROM limited,
+         LATERAL (SELECT l.lane
+                    FROM carrel_limits l
+                   WHERE l.state = 2 AND l.lane > limited.lane
+                   ORDER BY l.lane
+                   LIMIT 1) AS next
+), rated AS (
+  (SELECT lane FROM carrel_rates WHERE state = 2 ORDER BY lane LIMIT 1)
+  UNION ALL
+  SELECT next.lane
+    FROM rated,
+         LATERAL (SELECT r.lane
+                    FROM carrel_rates r
+                   WHERE r.state = 2 AND r.lane > rated.lane
+                   ORDER BY r.lane
+                   LIMIT 1) AS next
+), every AS (
+  SELECT 0 AS keyed, queue, kind, '' AS lane FROM lane
+  UNION ALL
+  SELECT 1, split_part(lane, chr(31), 1), split_part(lane, chr(31), 2), lane FROM limited
+  UNION ALL
+  SELECT 2, split_part(lane, chr(31), 1), split_part(lane, chr(31), 2), lane FROM rated
+), mine AS MATERIALIZED (
+  SELECT keyed, queue, kind, lane
+    FROM every
+   WHERE kind = ANY(ARRAY(SELECT r.name FROM json_to_recordset(:kinds::json)
+                              AS r(name text)))
+     AND (:queues::text = '[]'
+          OR queue = ANY(ARRAY(SELECT r.name FROM json_to_recordset(:queues::json)
+                                  AS r(name text))))
+     AND queue NOT IN (SELECT queue FROM carrel_paused)
+)
+SELECT mine.queue, mine.kind, best.priority, best.run_at, best.id, '', ''
+  FROM mine,
+       LATERAL (SELECT id, priority, run_at
+                  FROM carrel_jobs
+                 WHERE state = 2 AND queue = mine.queue AND kind = mine.kind
+                   AND (expires_at IS NULL OR expires_at > :now::bigint)
+                 ORDER BY priority, run_at, id
+                 LIMIT :most) AS best
+ WHERE mine.keyed = 0
+UNION ALL
+SELECT mine.lane, '', 0, best.run_at, best.job, best.limit_key, ''
+  FROM mine,
+       LATERAL (SELECT job, run_at, limit_key
+                  FROM carrel_limits
+                 WHERE state = 2 AND lane = mine.lane
+                 ORDER BY run_at, job
+                 LIMIT :most) AS best
+ WHERE mine.keyed = 1
+UNION ALL
+SELECT mine.lane, '', 0, best.run_at, best.job, best.limit_key, best.rate_key
+  FROM mine,
+       LATERAL (SELECT r.job, r.run_at, coalesce(l.limit_key, '') AS limit_key, r.rate_key
+                  FROM carrel_rates r
+                  JOIN carrel_jobs j ON j.id = r.job AND j.state = 18
+                  LEFT JOIN carrel_limits l ON l.job = r.job
+                 WHERE r.state = 2 AND r.lane = mine.lane
+                 ORDER BY r.run_at, r.job
+                 LIMIT :most) AS best
+ WHERE mine.keyed = 2)sql";
 
 inline constexpr const char* kReadLimits = R"sql(
 SELECT job, limit_key, running

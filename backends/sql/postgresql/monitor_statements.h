@@ -63,10 +63,43 @@ SELECT job, fence, attempt, class, encode(message, 'hex'), code, native, exit_co
  ORDER BY job, fence)sql";
 
 // :states is a mask, bit n for state n.
+// Four walks, of which those run whose states are asked for (what depends on parameters
+// alone is looked at once): each table's ids downwards where what is asked for is what
+// most rows are (available, completed); else what the index of the others finds, by an
+// expression, as the ids themselves would lead through all rows.
 inline constexpr const char* kList = R"sql(
 (SELECT id
    FROM carrel_jobs
-  WHERE id < :before
+  WHERE :states::int & 4 <> 0
+    AND id < :before
+    AND (:states::int >> state) & 1 = 1
+    AND (:queue::text = '' OR queue = :queue)
+    AND (:kind::text = '' OR kind = :kind)
+    AND enqueued_at <= :enqueued_before
+  ORDER BY id DESC
+  LIMIT :most)
+UNION ALL
+(SELECT id
+   FROM (SELECT id, queue, kind, enqueued_at
+           FROM carrel_jobs
+          WHERE :states::int & 12 = 8 AND state = 3
+         UNION ALL
+         SELECT id, queue, kind, enqueued_at
+           FROM carrel_jobs
+          WHERE :states::int & 4 = 0 AND :states::int & 19 <> 0
+            AND wake_at IS NOT NULL AND state IN (0, 1, 4)
+            AND (:states::int >> state) & 1 = 1) AS few
+  WHERE id + 0 < :before
+    AND (:queue::text = '' OR queue = :queue)
+    AND (:kind::text = '' OR kind = :kind)
+    AND enqueued_at <= :enqueued_before
+  ORDER BY id + 0 DESC
+  LIMIT :most)
+UNION ALL
+(SELECT id
+   FROM carrel_history
+  WHERE :states::int & 32 <> 0
+    AND id < :before
     AND (:states::int >> state) & 1 = 1
     AND (:queue::text = '' OR queue = :queue)
     AND (:kind::text = '' OR kind = :kind)
@@ -76,12 +109,14 @@ inline constexpr const char* kList = R"sql(
 UNION ALL
 (SELECT id
    FROM carrel_history
-  WHERE id < :before
+  WHERE :states::int & 32 = 0 AND :states::int & 192 <> 0
+    AND state IN (6, 7)
+    AND id + 0 < :before
     AND (:states::int >> state) & 1 = 1
     AND (:queue::text = '' OR queue = :queue)
     AND (:kind::text = '' OR kind = :kind)
     AND enqueued_at <= :enqueued_before
-  ORDER BY id DESC
+  ORDER BY id + 0 DESC
   LIMIT :most)
  ORDER BY 1 DESC
  LIMIT :most)sql";

@@ -56,11 +56,15 @@ SELECT job, run_at, period, starts, state, rate_key, lane
        rate_key text, lane text))sql";
 
 inline constexpr const char* kSetRates = R"sql(
+WITH r AS MATERIALIZED (
+  SELECT *
+    FROM json_to_recordset(:rows::json) AS r(job bigint, state smallint, run_at bigint)
+)
 UPDATE carrel_rates t
    SET state = r.state,
        run_at = coalesce(r.run_at, t.run_at)
-  FROM json_to_recordset(:rows::json) AS r(job bigint, state smallint, run_at bigint)
- WHERE t.job = r.job)sql";
+  FROM r
+ WHERE t.job = r.job AND t.job = ANY(ARRAY(SELECT job FROM r)))sql";
 
 inline constexpr const char* kAddStarts = R"sql(
 INSERT INTO carrel_starts (rate_key, begun_at, job, fence)
@@ -114,9 +118,10 @@ SELECT lane
    AND split_part(lane, chr(31), 1) NOT IN (SELECT queue FROM carrel_paused))sql";
 
 inline constexpr const char* kBestOfRated = R"sql(
-SELECT r.job, r.run_at
+SELECT r.job, r.run_at, coalesce(l.limit_key, ''), r.rate_key
   FROM carrel_rates r
   JOIN carrel_jobs j ON j.id = r.job AND j.state = 18
+  LEFT JOIN carrel_limits l ON l.job = r.job
  WHERE r.state = 2 AND r.lane = :lane
  ORDER BY r.run_at, r.job
  LIMIT :most)sql";

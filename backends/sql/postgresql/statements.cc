@@ -1,5 +1,8 @@
 #include "postgresql/statements.h"
 
+#include <string>
+#include <string_view>
+
 #include "postgresql/limit_statements.h"
 #include "postgresql/monitor_statements.h"
 #include "postgresql/rate_statements.h"
@@ -242,6 +245,21 @@ SELECT (SELECT count(*) FROM mine), coalesce(id, 0), coalesce(fence, 0),
   FROM (SELECT 1) AS one
   LEFT JOIN claimed ON true)sql";
 
+// For the time when some jobs have limits or rates: claims nothing while one of those is
+// available, which may come before what this would claim.
+std::string unless_any_limited(std::string text, std::string_view before) {
+  constexpr std::string_view kNone = R"sql(
+     AND (SELECT job FROM carrel_limits WHERE state = 2 ORDER BY lane LIMIT 1) IS NULL
+     AND (SELECT job FROM carrel_rates WHERE state = 2 ORDER BY lane LIMIT 1) IS NULL)sql";
+  return text.insert(text.find(before), kNone);
+}
+
+const std::string kClaimLaneUnlessLimited =
+    unless_any_limited(kClaimLane, "\n   ORDER BY priority, run_at, id\n   LIMIT :most");
+
+const std::string kClaimLoneUnlessLimited =
+    unless_any_limited(kClaimLone, "\n), claimed AS (");
+
 const char* const kClaimIds = R"sql(
 WITH asked AS MATERIALIZED (
   SELECT id
@@ -264,6 +282,34 @@ UPDATE carrel_jobs
  WHERE id = ANY(ARRAY(SELECT id FROM asked))
 RETURNING id, fence, queue, kind, encode(payload, 'hex'), timeout_us, priority, run_at,
           attempt, max_attempts, crashes)sql";
+
+// The same, and what runs is no more in the line of its key.
+const char* const kClaimLimited = R"sql(
+WITH asked AS MATERIALIZED (
+  SELECT id
+    FROM carrel_jobs
+   WHERE id = ANY(ARRAY(SELECT json_array_elements_text(:ids::json)::bigint))
+     AND state = :state
+     AND (expires_at IS NULL OR expires_at > :now::bigint)
+     AND queue NOT IN (SELECT queue FROM carrel_paused)
+   ORDER BY id
+     FOR UPDATE SKIP LOCKED
+), claimed AS (
+  UPDATE carrel_jobs
+     SET state = 3,
+         fence = fence + 1,
+         attempt = least(attempt + 1, 65535),
+         wake_at = :lease_end,
+         claim_number = :claim_number,
+         worker = :worker,
+         started_at = :now::bigint
+   WHERE id = ANY(ARRAY(SELECT id FROM asked))
+  RETURNING id, fence, queue, kind, encode(payload, 'hex'), timeout_us, priority, run_at,
+            attempt, max_attempts, crashes
+), noted AS (
+  UPDATE carrel_limits SET state = 3 WHERE job = ANY(ARRAY(SELECT id FROM asked))
+)
+SELECT * FROM claimed)sql";
 
 }  // namespace
 
@@ -289,12 +335,16 @@ const server::Statements kStatements = {
     .claim_lanes = kClaimLanes,
     .claim_lane = kClaimLane,
     .claim_ids = kClaimIds,
+    .claim_limited = kClaimLimited,
     .claim_lone = kClaimLone,
+    .claim_lane_unless_limited = kClaimLaneUnlessLimited.c_str(),
+    .claim_lone_unless_limited = kClaimLoneUnlessLimited.c_str(),
     .find_lone = nullptr,
     .pick_lone = nullptr,
     .pick_named = nullptr,
     .mark_and_commit = nullptr,
     .mark_one_and_commit = nullptr,
+    .mark_limited_and_commit = nullptr,
     .pick_lane = nullptr,
     .pick_ids = nullptr,
     .mark = nullptr,
@@ -313,6 +363,7 @@ const server::Statements kStatements = {
     .set_limits = kSetLimits,
     .free_jobs = kFreeJobs,
     .hold_jobs = kHoldJobs,
+    .candidates = kCandidates,
     .limited_lanes = kLimitedLanes,
     .best_of_limited = kBestOfLimited,
     .read_limits = kReadLimits,

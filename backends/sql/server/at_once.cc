@@ -112,8 +112,11 @@ std::optional<Writer::Taken> Writer::take_at_once(const Demand& demand,
   std::size_t most = std::min<std::size_t>(demand.max, 1U << 20);
   if (named) most = QueueRooms(demand).take(demand.queues[0], most);
   if (most == 0) return std::nullopt;
+  if (chose_limited_) return std::nullopt;
   start(Time{});
-  if (t.limits.any_available()) {
+  const bool sure = t.claim_lone_unless_limited && t.limits.may_be_available();
+  const std::uint64_t made = t.limits.made();
+  if (!sure && t.limits.any_available()) {
     found_limited_ = true;
     return std::nullopt;
   }
@@ -127,9 +130,9 @@ std::optional<Writer::Taken> Writer::take_at_once(const Demand& demand,
     committing_ = true;
     if (named) {
       const std::pair<Lane, std::size_t> share{{demand.queues[0], demand.kinds[0]}, most};
-      taken.jobs = claim_lanes(claiming, {&share, 1}, true);
+      taken.jobs = claim_lanes(claiming, {&share, 1}, true, sure);
     } else {
-      taken.jobs = claim_lone(claiming, demand, most, lanes);
+      taken.jobs = claim_lone(claiming, demand, most, lanes, sure);
     }
   }
   if (!named) lone_lane_ = lanes <= 1;
@@ -144,6 +147,7 @@ std::optional<Writer::Taken> Writer::take_at_once(const Demand& demand,
     if (begun_ && now_ == Time{}) start(connection_.session().now());
     return std::nullopt;
   }
+  if (sure && !taken.jobs.empty()) t.limits.saw_none(made);
   t.limits.claimed_plain(taken.jobs);
   if (taken.jobs.size() == most) {
     taken.leftover.push_back({taken.jobs[0].queue, taken.jobs[0].kind});  // perhaps

@@ -65,7 +65,7 @@ std::vector<Claimed> Writer::best_first(bool whole, Run run) {
 
 std::vector<Claimed> Writer::claim_lanes(
     const Claiming& claiming, std::span<const std::pair<Lane, std::size_t>> shares,
-    bool whole) {
+    bool whole, bool unless_limited) {
   auto& t = *tables_;
   begin_claim(claiming);
   const auto name = [&](const std::pair<Lane, std::size_t>& share) {
@@ -75,7 +75,8 @@ std::vector<Claimed> Writer::claim_lanes(
   };
   if (t.claim_lane && shares.size() == 1) {
     name(shares[0]);
-    return best_first(whole, [&](const auto& add) { t.claim_lane.rows(add); });
+    auto& statement = unless_limited ? t.claim_lane_unless_limited : t.claim_lane;
+    return best_first(whole, [&](const auto& add) { statement.rows(add); });
   }
   if (t.claim_lanes) {
     JsonRows rows;
@@ -96,20 +97,25 @@ std::vector<Claimed> Writer::claim_lanes(
   });
 }
 
-std::vector<Claimed> Writer::claim_lone(const Claiming& claiming, const Demand& demand,
-                                        std::size_t max, std::size_t& lanes) {
-  auto& t = *tables_;
-  begin_claim(claiming);
+void Writer::name_demand(const Demand& demand) {
   const auto names = [](std::span<const std::string> list) {
     JsonRows rows;
     for (const std::string& name : list) rows.row().add_text("name", name);
     return rows.take();
   };
-  t.kinds = names(demand.kinds);
-  t.queues_asked = names(demand.queues);
+  tables_->kinds = names(demand.kinds);
+  tables_->queues_asked = names(demand.queues);
+}
+
+std::vector<Claimed> Writer::claim_lone(const Claiming& claiming, const Demand& demand,
+                                        std::size_t max, std::size_t& lanes,
+                                        bool unless_limited) {
+  auto& t = *tables_;
+  begin_claim(claiming);
+  name_demand(demand);
   t.most = static_cast<long long>(max);
   return best_first(true, [&](const auto& add) {
-    t.claim_lone.rows([&] {
+    (unless_limited ? t.claim_lone_unless_limited : t.claim_lone).rows([&] {
       lanes = static_cast<std::size_t>(t.number);
       if (t.id != 0) add();
     });
@@ -186,7 +192,7 @@ void Writer::read_picked(std::span<const char* const> cells) {
 }
 
 std::vector<Claimed> Writer::claim_ids(const Claiming& claiming, std::vector<JobId> ids,
-                                       int state) {
+                                       int state, bool whole) {
   auto& t = *tables_;
   std::vector<Claimed> claimed;
   if (ids.empty()) return claimed;
@@ -197,17 +203,17 @@ std::vector<Claimed> Writer::claim_ids(const Claiming& claiming, std::vector<Job
   t.state = state;
   const auto add = [&] { claimed.push_back(claimed_row()); };
   if (t.claim_ids) {
-    t.claim_ids.rows(add);
+    (state == kAvailableLimited ? t.claim_limited : t.claim_ids).rows(add);
   } else {
     t.pick_ids.rows(add);
-    mark(claimed, false);
+    mark(claimed, whole && last_ && claimed.size() == ids.size(), state);
   }
   complete_claim(claimed);
   return claimed;
 }
 
 // Makes rows that were picked what they were said to be.
-void Writer::mark(const std::vector<Claimed>& picked, bool with_commit) {
+void Writer::mark(const std::vector<Claimed>& picked, bool with_commit, int state) {
   if (picked.empty()) return;
   auto& t = *tables_;
   std::vector<JobId> ids;
@@ -216,14 +222,15 @@ void Writer::mark(const std::vector<Claimed>& picked, bool with_commit) {
   std::sort(ids.begin(), ids.end());
   if (with_commit && connection_.session().commits_alone()) {
     const server::Statements& sql = driver_.statements();
-    with_commit_ =
-        with_values(ids.size() == 1 ? sql.mark_one_and_commit : sql.mark_and_commit,
-                    {{"lease_end", literal(t.lease_end)},
-                     {"claim_number", literal(t.claim_number)},
-                     {"worker", literal(t.worker)},
-                     {"now", literal(t.now)},
-                     {"id", literal(to_column(ids[0]))},
-                     {"ids", literals(ids)}});
+    const char* const text = state == kAvailableLimited ? sql.mark_limited_and_commit
+                             : ids.size() == 1          ? sql.mark_one_and_commit
+                                                        : sql.mark_and_commit;
+    with_commit_ = with_values(text, {{"lease_end", literal(t.lease_end)},
+                                      {"claim_number", literal(t.claim_number)},
+                                      {"worker", literal(t.worker)},
+                                      {"now", literal(t.now)},
+                                      {"id", literal(to_column(ids[0]))},
+                                      {"ids", literals(ids)}});
     return;
   }
   t.ids = json_array(ids);
@@ -321,7 +328,10 @@ Writer::Taken Writer::take(const Demand& demand, std::string_view worker,
     tables_->limits.lock_queues(limited);
     queues.narrow(rooms, limited);
   }
-  if ((std::exchange(found_limited_, false) && limits.any()) || limits.any_available()) {
+  // Where the last claim saw some there are others, most likely: that one finds out.
+  const bool chose = std::exchange(chose_limited_, false);
+  const bool found = std::exchange(found_limited_, false) || chose;
+  if ((found && limits.any()) || limits.any_available()) {
     return take_with_limits({worker, claim_number, lease}, demand, max, rooms);
   }
   Taken taken = take_plain({worker, claim_number, lease}, demand, max, rooms);

@@ -10,73 +10,118 @@ namespace carrel::sql::server {
 
 // Of jobs that their limits admit.
 std::vector<Claimed> Writer::claim_limited(const Claiming& claiming,
-                                           const std::vector<JobId>& ids) {
+                                           const std::vector<JobId>& ids, bool whole) {
   auto& t = *tables_;
-  auto claimed = claim_ids(claiming, ids, kAvailableLimited);
-  for (const Claimed& c : claimed) t.limits.started(c.lease);
+  auto claimed = claim_ids(claiming, ids, kAvailableLimited, whole);
+  const bool noted = t.claim_limited || !with_commit_.empty();
+  for (const Claimed& c : claimed) t.limits.started(c.lease, noted);
   t.limits.write_notes();
   return claimed;
 }
 
 // The best of those with limits and those without.
 struct Writer::Choice {
-  std::vector<JobId> limited;
+  std::vector<Limits::Asked> limited;
   std::vector<std::pair<Lane, std::size_t>> shares;  // of the others' lanes
   std::vector<Lane> leftover;
 };
 
-Writer::Choice Writer::choose(const Demand& demand, std::size_t max, QueueRooms rooms,
-                              const std::set<JobId>& passed_over) {
+// In the order in which it would run.
+struct Writer::Candidate {
+  std::size_t rank;  // of its queue
+  int priority;
+  long long run_at;
+  long long id;
+  std::size_t lane;
+  bool keyed;
+  std::string limit_key;
+  std::string rate_key;
+  auto order() const { return std::tie(rank, priority, run_at, id); }
+};
+
+// Of lanes one after the other, all that are plain before the others.
+std::vector<Writer::Candidate> Writer::candidates(const Demand& demand, std::size_t most,
+                                                  std::vector<Lane>& lanes) {
   auto& t = *tables_;
-  struct Candidate {
-    std::size_t rank;  // of its queue
-    int priority;
-    long long run_at;
-    long long id;
-    std::size_t lane;
-    bool limited;
-    auto operator<=>(const Candidate&) const = default;
-  };
   std::vector<Candidate> all;
-  std::vector<Lane> lanes = t.lanes.find(&demand);
+  const auto in = [&](const std::string& queue, const std::string& kind) {
+    if (lanes.empty() || lanes.back().queue != queue || lanes.back().kind != kind) {
+      lanes.push_back({queue, kind});
+    }
+    return lanes.size() - 1;
+  };
+  if (t.candidates) {
+    name_demand(demand);
+    t.most = static_cast<long long>(most);
+    t.candidates.rows([&] {
+      const bool keyed = t.kind.empty();
+      const LimitedLane lane =
+          keyed ? LimitedLane::of(t.queue)
+                : LimitedLane{t.queue, t.kind, static_cast<std::int16_t>(t.priority)};
+      const std::size_t at = in(lane.queue, lane.kind);
+      all.push_back({rank_of(demand, lane.queue), lane.priority, t.run_at, t.id, at,
+                     keyed, t.limit_key, t.rate_key});
+    });
+    return all;
+  }
+  std::set<std::string> texts;  // a lane may have jobs with limits and such with rates
+  t.all_lanes.rows([&] {
+    if (!t.kind.empty()) {
+      if (names(demand, t.queue, t.kind)) lanes.push_back({t.queue, t.kind});
+      return;
+    }
+    texts.insert(t.queue);
+  });
+  std::vector<LimitedLane> keyed;
+  for (const std::string& text : texts) {
+    LimitedLane lane = LimitedLane::of(text);
+    if (names(demand, lane.queue, lane.kind)) keyed.push_back(std::move(lane));
+  }
   if (!lanes.empty()) {
-    for (const auto& c : t.lanes.candidates(lanes, demand, max, now_)) {
+    for (const auto& c : t.lanes.candidates(lanes, demand, most, now_)) {
       all.push_back(
-          {c.rank, static_cast<int>(c.priority), c.run_at, c.id, c.lane, false});
+          {c.rank, static_cast<int>(c.priority), c.run_at, c.id, c.lane, false, "", ""});
     }
   }
-  const std::size_t plain = lanes.size();
-  const auto add = [&](LimitedLanes& held) {
-    for (const auto& c :
-         held.candidates(held.find(&demand), max + passed_over.size() + 1)) {
-      if (passed_over.contains(to_id(c.id))) continue;
-      if (lanes.size() == plain || lanes.back().queue != c.lane.queue ||
-          lanes.back().kind != c.lane.kind) {
-        lanes.push_back({c.lane.queue, c.lane.kind});
-      }
-      all.push_back({rank_of(demand, c.lane.queue), c.lane.priority, c.run_at, c.id,
-                     lanes.size() - 1, true});
+  const auto add = [&](LimitedLanes& of) {
+    for (auto& c : of.candidates(keyed, most)) {
+      const std::size_t at = in(c.lane.queue, c.lane.kind);
+      all.push_back({rank_of(demand, c.lane.queue), c.lane.priority, c.run_at, c.id, at,
+                     true, std::move(c.limit_key), std::move(c.rate_key)});
     }
   };
-  const std::size_t others = all.size();
   add(t.limited_lanes);
   if (t.limits.rates()) add(t.rated_lanes);
-  if (all.size() > others) t.limits.saw_some();
-  std::sort(all.begin(), all.end());
+  return all;
+}
+
+Writer::Choice Writer::choose(const Demand& demand, std::size_t max, QueueRooms rooms,
+                              const std::set<JobId>& passed_over) {
+  std::vector<Lane> lanes;
+  // One more than may be taken: whether the lane holds more.
+  std::vector<Candidate> all = candidates(demand, max + passed_over.size() + 1, lanes);
+  chose_limited_ =
+      std::any_of(all.begin(), all.end(), [](const Candidate& c) { return c.keyed; });
+  if (chose_limited_) tables_->limits.saw_some();
+  std::erase_if(all,
+                [&](const Candidate& c) { return passed_over.contains(to_id(c.id)); });
+  std::sort(all.begin(), all.end(),
+            [](const Candidate& a, const Candidate& b) { return a.order() < b.order(); });
   Choice choice;
   std::vector<std::size_t> take(lanes.size());
   std::vector<bool> more(lanes.size());
   std::size_t chosen = 0;
-  for (std::size_t i = 0; i < all.size(); ++i) {
-    if (chosen == max || rooms.take(lanes[all[i].lane].queue, 1) == 0) {
-      more[all[i].lane] = true;
+  for (Candidate& c : all) {
+    if (chosen == max || rooms.take(lanes[c.lane].queue, 1) == 0) {
+      more[c.lane] = true;
       continue;
     }
     ++chosen;
-    if (all[i].limited) {
-      choice.limited.push_back(to_id(all[i].id));
+    if (c.keyed) {
+      choice.limited.push_back(
+          {to_id(c.id), std::move(c.limit_key), std::move(c.rate_key)});
     } else {
-      ++take[all[i].lane];
+      ++take[c.lane];
     }
   }
   for (std::size_t i = 0; i < lanes.size(); ++i) {
@@ -98,9 +143,13 @@ Writer::Taken Writer::take_with_limits(const Claiming& claiming, const Demand& d
     std::vector<Claimed> claimed;
     if (!choice.limited.empty()) {
       const Limits::Admission admission = t.limits.admit(choice.limited);
-      claimed = claim_limited(claiming, admission.admitted);
+      const bool whole =
+          choice.shares.empty() && admission.admitted.size() == choice.limited.size() &&
+          std::all_of(choice.limited.begin(), choice.limited.end(),
+                      [](const auto& job) { return job.rate_key.empty(); });
+      claimed = claim_limited(claiming, admission.admitted, whole);
       // The busy ones, too, and what is not what it looked like.
-      passed_over.insert(choice.limited.begin(), choice.limited.end());
+      for (const Limits::Asked& asked : choice.limited) passed_over.insert(asked.id);
       again = claimed.size() < choice.limited.size();
     }
     if (!choice.shares.empty()) {

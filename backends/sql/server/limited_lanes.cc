@@ -41,7 +41,7 @@ LimitedLane LimitedLane::of(std::string_view text) {
 LimitedLanes::LimitedLanes(Session& session, const char* find, const char* best)
     : find_(session, find, into(lane_)),
       best_(session, best, use(lane_, "lane"), use(most_, "most"), into(id_),
-            into(run_at_)) {}
+            into(run_at_), into(limit_key_), into(rate_key_)) {}
 
 std::vector<LimitedLane> LimitedLanes::find(const Demand* demand) {
   std::vector<LimitedLane> lanes;
@@ -60,7 +60,7 @@ std::vector<LimitedLanes::Candidate> LimitedLanes::candidates(
   most_ = static_cast<long long>(most);
   for (const LimitedLane& lane : lanes) {
     lane_ = lane.text();
-    best_.rows([&] { found.push_back({lane, run_at_, id_}); });
+    best_.rows([&] { found.push_back({lane, run_at_, id_, limit_key_, rate_key_}); });
   }
   return found;
 }

@@ -38,6 +38,8 @@ class LimitedLanes {
     LimitedLane lane;
     long long run_at = 0;
     long long id = 0;
+    std::string limit_key;  // empty: it has none; so of the other
+    std::string rate_key;
   };
   // Of each of these up to `most`, best first. Whether they may run is for Limits to say.
   std::vector<Candidate> candidates(const std::vector<LimitedLane>& lanes,
@@ -48,6 +50,8 @@ class LimitedLanes {
   long long most_ = 0;
   long long id_ = 0;
   long long run_at_ = 0;
+  std::string limit_key_;
+  std::string rate_key_;
   Statement find_;
   Statement best_;
 };

@@ -23,7 +23,7 @@ Limits::Limits(Session& session, const Statements& sql)
       lock_(session, sql.lock_slots, use(ids_, "ids"), into(slot_)),
       try_(session, sql.try_slots, use(ids_, "ids"), into(slot_)),
       now_(session, sql.limits_now, use(ids_, "ids"), into(id_), into(key_), into(limit_),
-           into(running_)),
+           into(state_), into(running_)),
       count_(session, sql.count_line, use(rows_, "rows"), into(n_), into(running_),
              into(available_)),
       next_(session, sql.next_line, use(rows_, "rows"), into(n_), into(lane_)),
@@ -64,9 +64,7 @@ bool Limits::any() {
   return said_any_ = expects_some();
 }
 
-bool Limits::any_available() {
-  return (expects_some() || looked_at_ >= use_->next_look) && look();
-}
+bool Limits::any_available() { return may_be_available() && look(); }
 
 bool Limits::look() {
   use_->next_look = looked_at_ + use_->poll;
@@ -81,6 +79,12 @@ bool Limits::look() {
 void Limits::saw_some() {
   constexpr int kPolls = 60;
   use_->looks_until = looked_at_ + kPolls * use_->poll;
+}
+
+void Limits::saw_none(std::uint64_t made) {
+  use_->next_look = looked_at_ + use_->poll;
+  if (made != use_->made) saw_some();
+  use_->made = made;
 }
 
 void Limits::committed() {
@@ -378,9 +382,9 @@ void Limits::moved(const StoredRow& row) {
   touched_rates_.insert(rate->second);
 }
 
-void Limits::started(const Lease& lease) {
+void Limits::started(const Lease& lease, bool noted) {
   use_->plain.erase(lease.id);  // it may have come by its limit since
-  note(lease.id, State::kRunning, std::nullopt);
+  if (!noted) note(lease.id, State::kRunning, std::nullopt);
   const auto rate = admitted_.find(lease.id);
   if (rate == admitted_.end()) return;
   rates_.note(lease.id, std::nullopt);
@@ -397,8 +401,23 @@ void Limits::write_notes() {
 }
 
 Limits::Admission Limits::admit(std::span<const JobId> ids) {
+  return admit(ids, keys_of(ids));
+}
+
+Limits::Admission Limits::admit(std::span<const Asked> jobs) {
+  std::vector<JobId> ids;
+  Keys keys;
+  ids.reserve(jobs.size());
+  for (const auto& [id, limit_key, rate_key] : jobs) {
+    ids.push_back(id);
+    if (!limit_key.empty()) keys.limits.emplace(id, limit_key);
+    if (!rate_key.empty()) keys.rates.emplace(id, rate_key);
+  }
+  return admit(ids, std::move(keys));
+}
+
+Limits::Admission Limits::admit(std::span<const JobId> ids, Keys keys) {
   Admission answer;
-  Keys keys = keys_of(ids);
   const std::set<int> busy = try_lock(keys.slots());
   busy_.insert(busy.begin(), busy.end());
   std::vector<JobId> asked;
@@ -417,12 +436,13 @@ Limits::Admission Limits::admit(std::span<const JobId> ids) {
   struct Now {
     std::string key;
     long long limit;
+    bool rated;
   };
   std::unordered_map<JobId, Now> limited;
   std::unordered_map<std::string, long long> running;
   ids_ = json_array(asked);
   now_.rows([&] {
-    limited.emplace(to_id(id_), Now{key_, limit_});
+    limited.emplace(to_id(id_), Now{key_, limit_, state_ == kAvailableLimited});
     running.emplace(key_, running_);
   });
   std::unordered_map<JobId, Rates::Now> rated;
@@ -433,6 +453,7 @@ Limits::Admission Limits::admit(std::span<const JobId> ids) {
   const auto went_elsewhere = [&](JobId id) {
     std::set<int> slots;
     if (const auto limit = limited.find(id); limit != limited.end()) {
+      if (limit->second.rated && !is_rated(id)) return true;  // it came by a rate
       slots.insert(slot_of(limit->second.key));
       keys_.insert_or_assign(id, limit->second.key);
     }

@@ -84,6 +84,13 @@ class Limits {
   // As any(), but where that would say so it asks whether some are at this moment.
   bool any_available();
   void saw_some();  // of those that are available
+  // A claim that makes sure of it by itself should: there may be some.
+  bool may_be_available() const {
+    return expects_some() || looked_at_ >= use_->next_look;
+  }
+  // It has: there was none, at some time after used() was `made`.
+  std::uint64_t made() const { return use_->used.made; }
+  void saw_none(std::uint64_t made);
   // The transaction has made some available: to be told when it is committed.
   void committed();
   bool rates() const { return use_->used.rates; }  // after any()
@@ -128,7 +135,15 @@ class Limits {
     std::vector<JobId> busy;
   };
   Admission admit(std::span<const JobId> ids);
-  void started(const Lease& lease);
+  // Likewise, of what was read already; it may have changed since.
+  struct Asked {
+    JobId id{};
+    std::string limit_key;  // empty: it has none; so of the other
+    std::string rate_key;
+  };
+  Admission admit(std::span<const Asked> jobs);
+  // `noted`: its limit's row says so already.
+  void started(const Lease& lease, bool noted);
   // The operation has no use of this transaction: it found nothing but what was busy.
   // False: it has tried often enough.
   bool wait_for_busy();
@@ -172,6 +187,7 @@ class Limits {
   Keys keys_of(std::span<const JobId> ids) { return keys_of(ids, find_keys_); }
   Keys keys_of(std::span<const JobId> ids, Statement& find);
   void merge(Keys keys);
+  Admission admit(std::span<const JobId> ids, Keys keys);
   void note(JobId id, std::optional<State> state, std::optional<Time> run_at);
   std::vector<Count> count(std::span<const Line> lines);
   std::vector<Line> waiting_lines();
@@ -211,6 +227,7 @@ class Limits {
   long long id_ = 0;
   int is_limit_ = 0;
   int is_rate_ = 0;
+  int state_ = 0;
   long long starts_ = 0;
   long long period_ = 0;
   std::string rate_key_;

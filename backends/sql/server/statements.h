@@ -78,10 +78,17 @@ struct Statements {
   const char* claim_lanes;
   const char* claim_lane;  // of one, :queue, :kind, :most; null: as of many
   const char* claim_ids;
+  // As claim_ids, and what it claims is 3 in carrel_limits then. Null: set_limits does
+  // it.
+  const char* claim_limited;
   // Claims :most of the lane that has available jobs and is not paused, if there is but
   // one of :queues (none named: all) and :kinds. Answers with how many there are, up to
   // 2, and the lane and no id where it claimed nothing. Null: there is no such statement.
   const char* claim_lone;
+  // The same two, but that they claim nothing while a job with a limit or a rate is
+  // available. Null: any_limits is asked before them.
+  const char* claim_lane_unless_limited;
+  const char* claim_lone_unless_limited;
   // The same in statements that are sent together, with a BEGIN before them and without
   // the marking: find_lone, which answers with how many lanes there are and what time it
   // is, then pick_lone, which answers as pick_lane. Of literals: of all lanes those of
@@ -93,8 +100,10 @@ struct Statements {
   const char* pick_named;
   const char* mark_and_commit;      // as mark, of literals, and a COMMIT after it
   const char* mark_one_and_commit;  // the same, of :id
-  const char* pick_lane;            // :queue, :kind, :now, :most; locks
-  const char* pick_ids;             // locks
+  // The same of :ids that have limits, which are 3 in carrel_limits then.
+  const char* mark_limited_and_commit;
+  const char* pick_lane;  // :queue, :kind, :now, :most; locks
+  const char* pick_ids;   // locks
   const char* mark;
 
   const char* running_by_queue;  // queue, how many
@@ -105,18 +114,24 @@ struct Statements {
   const char* limit_keys_now = nullptr;  // likewise, where old_snapshots; locks
   const char* lock_slots;                // :ids
   const char* try_slots;                 // those of :ids that nobody else holds
-  const char* limits_now;  // of :ids, if available: job, key, limit, how many run of it
+  // Of :ids, if available: job, key, limit, 2 or 18, how many run of the key.
+  const char* limits_now;
   const char* count_line;  // of :rows (n, limit_key, lane): n, running, available
   const char* next_line;   // of :rows (n, limit_key, lane): n, the next lane that waits
   // :limit_key, :lane, :most: job, limit, and its rate: key (empty: none), starts, period
   const char* pending_of_line;
-  const char* add_limits;       // :rows
-  const char* drop_limit;       // :id
-  const char* set_limits;       // :rows (job, state, run_at)
-  const char* free_jobs;        // :ids: from pending to available
-  const char* hold_jobs;        // :ids: from available to pending
+  const char* add_limits;  // :rows
+  const char* drop_limit;  // :id
+  const char* set_limits;  // :rows (job, state, run_at)
+  const char* free_jobs;   // :ids: from pending to available
+  const char* hold_jobs;   // :ids: from available to pending
+  // At :now, what a demand of :kinds and :queues (as claim_lone has them) may choose
+  // from: of each lane that has any :most, with or without limits and rates. queue and
+  // kind, or the lane and no kind; priority, run_at, id, key of the limit, key of the
+  // rate. Null: all_lanes, and what is the best of each.
+  const char* candidates;
   const char* limited_lanes;    // with available jobs, and not paused
-  const char* best_of_limited;  // :lane, :most: job, run_at
+  const char* best_of_limited;  // :lane, :most: job, run_at, key, ''
   const char* read_limits;      // of :ids: job, key, limit
 
   // Rates; what they mean is in rates.h.
@@ -140,7 +155,7 @@ struct Statements {
   const char* set_rate_wake;    // :rate_key, :wake_at
   const char* drop_rate_key;    // :rate_key
   const char* rated_lanes;      // with available jobs, and not paused
-  const char* best_of_rated;    // :lane, :most: job, run_at
+  const char* best_of_rated;    // :lane, :most: job, run_at, key of its limit, key
   const char* read_rates;       // of :ids: job, key, starts, period
 
   // Rows as the rules see them, locked.

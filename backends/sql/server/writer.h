@@ -154,7 +154,8 @@ class Writer final : public Transactor {
   template <class Run>
   std::vector<Claimed> best_first(bool whole, Run run);
   std::vector<Claimed> claim_lone(const Claiming& claiming, const Demand& demand,
-                                  std::size_t max, std::size_t& lanes);
+                                  std::size_t max, std::size_t& lanes,
+                                  bool unless_limited);
   std::vector<Claimed> pick_lone(const Claiming& claiming, const Demand& demand,
                                  std::size_t most, std::size_t& lanes);
   std::vector<Claimed> pick_named(const Claiming& claiming, const Demand& demand,
@@ -162,21 +163,26 @@ class Writer final : public Transactor {
   void read_picked(std::span<const char* const> cells);
   std::vector<Claimed> claim_lanes(const Claiming& claiming,
                                    std::span<const std::pair<Lane, std::size_t>> shares,
-                                   bool whole);
+                                   bool whole, bool unless_limited = false);
   std::vector<Claimed> claim_ids(const Claiming& claiming, std::vector<JobId> ids,
-                                 int state);
+                                 int state, bool whole = false);
   std::vector<Claimed> claim_limited(const Claiming& claiming,
-                                     const std::vector<JobId>& ids);
+                                     const std::vector<JobId>& ids, bool whole = false);
   Taken take_plain(const Claiming& claiming, const Demand& demand, std::size_t max,
                    QueueRooms rooms);
   Taken take_with_limits(const Claiming& claiming, const Demand& demand, std::size_t max,
                          QueueRooms rooms);
+  void name_demand(const Demand& demand);
+  struct Candidate;
+  std::vector<Candidate> candidates(const Demand& demand, std::size_t most,
+                                    std::vector<Lane>& lanes);
   struct Choice;
   Choice choose(const Demand& demand, std::size_t max, QueueRooms rooms,
                 const std::set<JobId>& passed_over);
   void begin_claim(const Claiming& claiming);
   Claimed claimed_row();
-  void mark(const std::vector<Claimed>& picked, bool with_commit);
+  void mark(const std::vector<Claimed>& picked, bool with_commit,
+            int state = static_cast<int>(State::kAvailable));
   static void put_in_order(std::vector<Claimed>& jobs, const Demand& demand);
   void complete_claim(std::vector<Claimed>& claimed);
 
@@ -231,6 +237,7 @@ class Writer final : public Transactor {
   std::vector<Gathered> gathered_;
   std::string with_commit_;     // what is sent instead of the COMMIT, with one at its end
   bool found_limited_ = false;  // take_at_once() has, and leaves it to take()
+  bool chose_limited_ = false;  // the last that chose among all had some with limits
   bool lone_lane_ = true;       // the last claim of several kinds or queues found no more
   Redo redo_ = Redo::kNothing;
   std::atomic<std::size_t> tallied_{0};

@@ -61,6 +61,14 @@ struct Writer::Tables {
                    soci::into(bytes, has_bytes), soci::into(timeout),
                    soci::into(priority), soci::into(run_at), soci::into(attempt),
                    soci::into(max_attempts), soci::into(crashes)),
+        claim_lane_unless_limited(
+            s, sql.claim_lane_unless_limited, soci::use(lease_end, "lease_end"),
+            soci::use(claim_number, "claim_number"), soci::use(worker, "worker"),
+            soci::use(now, "now"), soci::use(queue, "queue"), soci::use(kind, "kind"),
+            soci::use(most, "most"), soci::into(id), soci::into(fence), soci::into(queue),
+            soci::into(kind), soci::into(bytes, has_bytes), soci::into(timeout),
+            soci::into(priority), soci::into(run_at), soci::into(attempt),
+            soci::into(max_attempts), soci::into(crashes)),
         claim_ids(s, sql.claim_ids, soci::use(lease_end, "lease_end"),
                   soci::use(claim_number, "claim_number"), soci::use(worker, "worker"),
                   soci::use(now, "now"), soci::use(ids, "ids"), soci::use(state, "state"),
@@ -68,6 +76,14 @@ struct Writer::Tables {
                   soci::into(bytes, has_bytes), soci::into(timeout), soci::into(priority),
                   soci::into(run_at), soci::into(attempt), soci::into(max_attempts),
                   soci::into(crashes)),
+        claim_limited(s, sql.claim_limited, soci::use(lease_end, "lease_end"),
+                      soci::use(claim_number, "claim_number"),
+                      soci::use(worker, "worker"), soci::use(now, "now"),
+                      soci::use(ids, "ids"), soci::use(state, "state"), soci::into(id),
+                      soci::into(fence), soci::into(queue), soci::into(kind),
+                      soci::into(bytes, has_bytes), soci::into(timeout),
+                      soci::into(priority), soci::into(run_at), soci::into(attempt),
+                      soci::into(max_attempts), soci::into(crashes)),
         claim_lone(s, sql.claim_lone, soci::use(kinds, "kinds"),
                    soci::use(queues_asked, "queues"), soci::use(most, "most"),
                    soci::use(lease_end, "lease_end"),
@@ -77,6 +93,21 @@ struct Writer::Tables {
                    soci::into(bytes, has_bytes), soci::into(timeout),
                    soci::into(priority), soci::into(run_at), soci::into(attempt),
                    soci::into(max_attempts), soci::into(crashes)),
+        claim_lone_unless_limited(
+            s, sql.claim_lone_unless_limited, soci::use(kinds, "kinds"),
+            soci::use(queues_asked, "queues"), soci::use(most, "most"),
+            soci::use(lease_end, "lease_end"), soci::use(claim_number, "claim_number"),
+            soci::use(worker, "worker"), soci::use(now, "now"), soci::into(number),
+            soci::into(id), soci::into(fence), soci::into(queue), soci::into(kind),
+            soci::into(bytes, has_bytes), soci::into(timeout), soci::into(priority),
+            soci::into(run_at), soci::into(attempt), soci::into(max_attempts),
+            soci::into(crashes)),
+        candidates(s, sql.candidates, soci::use(kinds, "kinds"),
+                   soci::use(queues_asked, "queues"), soci::use(now, "now"),
+                   soci::use(most, "most"), soci::into(queue), soci::into(kind),
+                   soci::into(priority), soci::into(run_at), soci::into(id),
+                   soci::into(limit_key), soci::into(rate_key)),
+        all_lanes(s, sql.all_lanes, soci::into(queue), soci::into(kind)),
         pick_lane(s, sql.pick_lane, soci::use(queue, "queue"), soci::use(kind, "kind"),
                   soci::use(now, "now"), soci::use(most, "most"), soci::into(id),
                   soci::into(fence), soci::into(queue), soci::into(kind),
@@ -157,6 +188,8 @@ struct Writer::Tables {
   std::string rows;
   std::string kinds;
   std::string queues_asked;
+  std::string limit_key;
+  std::string rate_key;
   std::vector<JobId> beside;  // of what is claimed: those whose payload is not in the row
   std::unordered_map<JobId, long long> run_ats;  // of what take_with_limits() claims
 
@@ -174,8 +207,13 @@ struct Writer::Tables {
   Sequence replace_payloads;
   Statement claim_lanes;
   Statement claim_lane;
+  Statement claim_lane_unless_limited;
   Statement claim_ids;
+  Statement claim_limited;
   Statement claim_lone;
+  Statement claim_lone_unless_limited;
+  Statement candidates;
+  Statement all_lanes;
   Statement pick_lane;
   Statement pick_ids;
   Statement mark;

@@ -23,6 +23,9 @@ Limits::Limits(soci::session& session, RowLoader& loader, RowSaver& saver)
       find_(session, statements::kFindLimited, use(id_, "job"), into(key_), into(limit_)),
       find_available_(session, statements::kFindAvailableLimited, use(ids_, "ids"),
                       into(id_), into(key_), into(limit_)),
+      running_of_keys_(session, statements::kCountRunningOfKeys, use(ids_, "ids"),
+                       into(key_), into(number_)),
+      start_(session, statements::kStartLimited, use(ids_, "ids")),
       rename_(session, statements::kRenameLimited, use(key_, "key"),
               use(limit_, "running"), use(id_, "job")),
       delete_(session, statements::kDeleteLimits, use(ids_, "ids")),
@@ -186,7 +189,8 @@ std::vector<JobId> Limits::admit(std::span<const JobId> ids, Time at) {
   std::unordered_map<JobId, Rate> rated;
   if (any_rate_) rated = rates_.find_available(ids);
   if (limited.empty() && rated.empty()) return {ids.begin(), ids.end()};
-  std::map<std::string, long long> running_now;
+  std::unordered_map<std::string, long long> running_now;  // none: not in it
+  running_of_keys_.rows([&] { running_now.emplace(key_, number_); });
   std::map<std::string, long long> starting;
   std::vector<JobId> admitted;
   std::vector<JobId> at_limit;
@@ -203,10 +207,7 @@ std::vector<JobId> Limits::admit(std::span<const JobId> ids, Time at) {
     }
     if (limit != limited.end()) {
       const std::string& key = limit->second.key;
-      const auto known = running_now.find(key);
-      long long& count = known != running_now.end()
-                             ? known->second
-                             : running_now.emplace(key, running(key)).first->second;
+      long long& count = running_now[key];
       if (count >= limit->second.limit) {
         at_limit.push_back(id);
         touched_.insert(key);  // should one of the admitted not be claimed after all
@@ -251,11 +252,7 @@ void Limits::started(std::span<const Claimed> jobs, Time at) {
     }
   }
   ids_ = json_array(ids);
-  ids.clear();
-  find_available_.rows([&] { ids.push_back(to_id(id_)); });
-  for (const auto& [id, row] : loader_.load(ids)) {
-    set_state(id, State::kRunning, row.run_at);
-  }
+  start_.run();
 }
 
 void Limits::change(const StoredRow& row, const NewJob& job, Time at) {

@@ -120,6 +120,8 @@ class Limits {
   Statement add_;
   Statement find_;
   Statement find_available_;
+  Statement running_of_keys_;
+  Statement start_;
   Statement rename_;
   Statement delete_;
   Statement set_;

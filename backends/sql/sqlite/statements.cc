@@ -107,6 +107,21 @@ SELECT job, key, running
   FROM carrel_limits
  WHERE job IN (SELECT value FROM json_each(:ids)) AND +state = 2)sql";
 
+// Of the keys that those have; the list of keys is made once, and each is counted once.
+const char* const kCountRunningOfKeys = R"sql(
+SELECT key, count(*)
+  FROM carrel_limits
+ WHERE key IN (SELECT key
+                 FROM carrel_limits
+                WHERE job IN (SELECT value FROM json_each(:ids)) AND +state = 2)
+   AND state = 3
+ GROUP BY key)sql";
+
+const char* const kStartLimited = R"sql(
+UPDATE carrel_limits
+   SET state = 3
+ WHERE job IN (SELECT value FROM json_each(:ids)) AND +state = 2)sql";
+
 const char* const kSetLimited = R"sql(
 UPDATE carrel_limits SET state = :state, run_at = :run_at WHERE job = :job)sql";
 

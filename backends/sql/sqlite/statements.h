@@ -40,6 +40,8 @@ extern const char* const kAnyAvailableLimited;
 extern const char* const kAddLimited;
 extern const char* const kFindLimited;
 extern const char* const kFindAvailableLimited;
+extern const char* const kCountRunningOfKeys;
+extern const char* const kStartLimited;
 extern const char* const kSetLimited;
 extern const char* const kCountRunningOfKey;
 extern const char* const kCountAvailableOfKey;

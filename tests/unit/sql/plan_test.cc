@@ -94,8 +94,10 @@ TEST_F(SqlitePlan, LimitsSeekInTheLineOfTheirKey) {
     expect_index(statement, "COVERING INDEX carrel_limits_line");
   }
   expect_index(statements::kPendingOfKey, "INDEX carrel_limits_line");
+  expect_index(statements::kCountRunningOfKeys, "COVERING INDEX carrel_limits_line");
   for (const char* statement :
        {statements::kFindLimited, statements::kFindAvailableLimited,
+        statements::kCountRunningOfKeys, statements::kStartLimited,
         statements::kSetLimited, statements::kDeleteLimits, statements::kReadLimit}) {
     expect_index(statement, "INTEGER PRIMARY KEY");
   }

@@ -33,6 +33,7 @@ class ServerLimits : public Server {
     return runs;
   }
 
+  std::uint64_t number_ = 100;
   std::unique_ptr<Store> worker_;
   std::unique_ptr<Store> producer_;
 };
@@ -57,6 +58,34 @@ TEST_P(ServerLimits, SoDoesOneOfOneLaneAndItsLeaseIsWhole) {
   const auto swept = worker_->sweep(10);
   ASSERT_TRUE(swept.has_value()) << swept.error().message;
   EXPECT_EQ(swept->rescued, 0U);
+}
+
+// A claim that is one statement makes sure by itself that there is none.
+TEST_P(ServerLimits, OnceOneWasSeenThoseOfOthersKeepTheirPlace) {
+  static const std::vector<std::string> kQueues = {"default"};
+  static const std::vector<std::string> kKinds = {"work"};
+  for (const bool named : {false, true}) {
+    const auto claim_one = [&] {
+      auto runs = worker_->claim_source()->claim(
+          {named ? std::span(kQueues) : std::span<const std::string>(), kKinds, 1}, "w",
+          ++number_, 30s, 0us);
+      return runs ? std::move(*runs) : std::vector<Claimed>{};
+    };
+    ASSERT_TRUE(insert(*producer_, limited()));
+    ASSERT_THAT(finish(claim_one()), SizeIs(1));
+    for (int i = 0; i < 2; ++i) {
+      ASSERT_TRUE(insert(*producer_));
+      ASSERT_THAT(finish(claim_one()), SizeIs(1)) << "there is no other";
+    }
+    ASSERT_TRUE(insert(*producer_));
+    NewJob first = limited();
+    first.priority = -1;
+    ASSERT_TRUE(insert(*producer_, first));
+    const auto runs = finish(claim_one());
+    ASSERT_THAT(runs, SizeIs(1));
+    EXPECT_EQ(runs[0].priority, -1) << named;
+    ASSERT_THAT(finish(claim_one()), SizeIs(1));
+  }
 }
 
 // Which is not one statement, or two round trips.

@@ -18,6 +18,7 @@ using testing::Not;
 // The claim's cost must not grow with what it does not take.
 std::string with_values(std::string sql) {
   const std::vector<std::pair<std::string, std::string>> values = {
+      {":kinds", R"('[{"name":"work"}]')"},
       {":rows", R"('[{"queue":"default","kind":"work","most":10}]')"},
       {":ids", "'[1]'"},
       {":limit_key", "'k'"},
@@ -47,7 +48,8 @@ TEST(Postgres, AClaimReadsTheIndexOfAvailableJobsInItsOrder) {
   ASSERT_TRUE(open_store(postgres().url()));
   postgres().run("SET enable_seqscan = on; ANALYZE carrel_jobs");
   const auto& sql = sql::postgresql::kStatements;
-  for (const char* statement : {sql.claim_lanes, sql.claim_lane}) {
+  for (const char* statement :
+       {sql.claim_lanes, sql.claim_lane, sql.claim_lane_unless_limited}) {
     std::string plan;
     for (const auto& line :
          postgres().run("SET enable_seqscan = off; EXPLAIN " + with_values(statement))) {
@@ -73,6 +75,130 @@ TEST(Postgres, APollSeeksInTheIndexesOfWhatIsAvailable) {
   EXPECT_THAT(plan, HasSubstr("carrel_rates_available"));
   EXPECT_THAT(plan, Not(HasSubstr("Seq Scan on carrel_jobs"))) << plan;
   EXPECT_THAT(plan, Not(HasSubstr("Seq Scan on carrel_limits"))) << plan;
+}
+
+TEST(Postgres, WhatAClaimMayChooseFromIsSought) {
+  postgres_kind().clean();
+  ASSERT_TRUE(open_store(postgres().url()));
+  std::string text = sql::postgresql::kStatements.candidates;
+  for (std::size_t at = text.find(":queues"); at != text.npos;
+       at = text.find(":queues")) {
+    text.replace(at, 7, "'[]'");
+  }
+  std::string plan;
+  for (const auto& line :
+       postgres().run("SET enable_seqscan = off; SET enable_bitmapscan = off; EXPLAIN " +
+                      with_values(text))) {
+    plan += line + "\n";
+  }
+  for (const std::string table : {"carrel_jobs", "carrel_limits", "carrel_rates"}) {
+    EXPECT_THAT(plan, HasSubstr(table + "_available"));
+    EXPECT_THAT(plan, Not(HasSubstr("Seq Scan on " + table))) << plan;
+  }
+  EXPECT_THAT(plan, Not(HasSubstr("Sort"))) << plan;
+}
+
+// Of a table of this size a join would rather read all than seek a hundred.
+TEST(Postgres, LimitsAndRatesAreWrittenByTheirKeysAlone) {
+  postgres_kind().clean();
+  ASSERT_TRUE(open_store(postgres().url()));
+  for (const std::string rows :
+       {"carrel_limits (job, run_at, running, limit_key, lane) SELECT i, i, 1, 'k', 'a'",
+        "carrel_rates (job, run_at, period_us, starts, rate_key, lane)"
+        " SELECT i, i, 1, 1, 'k', 'a'"}) {
+    postgres().run("INSERT INTO " + rows + " FROM generate_series(1, 3000) AS r(i)");
+  }
+  postgres().run("ANALYZE carrel_limits, carrel_rates");
+  const auto& sql = sql::postgresql::kStatements;
+  for (const char* statement : {sql.set_limits, sql.set_rates}) {
+    std::string plan;
+    for (const auto& line : postgres().run("EXPLAIN " + with_values(statement))) {
+      plan += line + "\n";
+    }
+    EXPECT_THAT(plan, Not(HasSubstr("Seq Scan"))) << plan;
+  }
+}
+
+// How a page of jobs in the states of a mask is to be found.
+struct Page {
+  std::string states;
+  std::vector<std::string> by;
+  std::vector<std::string> not_by;
+};
+
+std::string page_of(std::string list, const std::string& states) {
+  const std::vector<std::pair<std::string, std::string>> values = {
+      {":states", states},
+      {":queue", "''"},
+      {":kind", "''"},
+      {":enqueued_before", "9000000000000000"},
+      {":before", "1000000000"}};
+  for (const auto& [name, value] : values) {
+    for (std::size_t at = list.find(name); at != list.npos; at = list.find(name)) {
+      list.replace(at, name.size(), value);
+    }
+  }
+  return list;
+}
+
+// Neither what waits nor what has ended is read through for a page of others.
+TEST(Postgres, APageReadsWhereItsStatesAre) {
+  postgres_kind().clean();
+  ASSERT_TRUE(open_store(postgres().url()));
+  const std::vector<Page> pages = {
+      {"4", {"carrel_jobs_pkey"}, {"carrel_history", "carrel_jobs_wake"}},    // available
+      {"8", {"carrel_jobs_worker"}, {"carrel_history", "carrel_jobs_pkey"}},  // running
+      {"18", {"carrel_jobs_wake"}, {"carrel_history", "carrel_jobs_pkey"}},
+      {"32", {"carrel_history_pkey"}, {"carrel_jobs"}},  // completed
+      {"128", {"carrel_history_wake"}, {"carrel_jobs", "carrel_history_pkey"}},
+      {"255", {"carrel_jobs_pkey", "carrel_history_pkey"}, {"wake"}}};
+  for (const auto& [states, by, not_by] : pages) {
+    std::string plan;
+    for (const auto& line : postgres().run(
+             "SET enable_seqscan = off; SET enable_bitmapscan = off; EXPLAIN " +
+             with_values(page_of(sql::postgresql::kStatements.list, states)))) {
+      plan += line + "\n";
+    }
+    for (const auto& name : by) EXPECT_THAT(plan, HasSubstr(name)) << states << plan;
+    for (const auto& name : not_by) {
+      EXPECT_THAT(plan, Not(HasSubstr(name))) << states << plan;
+    }
+  }
+}
+
+TEST(Mariadb, APageReadsWhereItsStatesAre) {
+  mariadb_kind().clean();
+  auto store = open_store(mariadb().url());
+  ASSERT_TRUE(store);
+  std::vector<NewJob> jobs(200);  // an empty table is not asked by its indexes
+  for (NewJob& job : jobs) job.kind = "work";
+  for (const auto& answer : (*store)->insert(jobs, 60s)) ASSERT_TRUE(answer.has_value());
+  mariadb().run(
+      "INSERT INTO carrel_history (id, state, queue, kind, priority, attempt,"
+      " max_attempts, crashes, cancel_requested, fence, finished_fence, wake_at,"
+      " enqueued_at, run_at, ended_at, timeout_us, claim_number, worker)"
+      " SELECT 1000 + seq, 5, 'q', 'k', 0, 1, 1, 0, 0, 1, 1, 9000000000000000, 1, 1, 1, "
+      "0,"
+      " 1, '' FROM seq_1_to_200; ANALYZE TABLE carrel_jobs, carrel_history");
+  const std::vector<Page> pages = {
+      {"4", {}, {"carrel_history", "carrel_jobs_available"}},
+      {"8", {"carrel_jobs_available"}, {"carrel_history", "PRIMARY"}},
+      {"18", {"carrel_jobs_available"}, {"carrel_history", "PRIMARY"}},
+      {"32", {"carrel_history"}, {"carrel_jobs", "carrel_history_wake"}},
+      {"128", {"carrel_history_wake"}, {"carrel_jobs", "PRIMARY"}},
+      {"255", {"PRIMARY"}, {"_wake", "_available"}}};
+  for (const auto& [states, by, not_by] : pages) {
+    std::string plan;
+    for (const auto& line :
+         mariadb().run("EXPLAIN FORMAT=JSON " +
+                       with_values(page_of(sql::mariadb::kStatements.list, states)))) {
+      plan += line + "\n";
+    }
+    for (const auto& name : by) EXPECT_THAT(plan, HasSubstr(name)) << states << plan;
+    for (const auto& name : not_by) {
+      EXPECT_THAT(plan, Not(HasSubstr(name))) << states << plan;
+    }
+  }
 }
 
 // However many jobs a key holds back.
