@@ -179,6 +179,7 @@ class Limits {
     bool contains(JobId id) const { return limits.contains(id) || rates.contains(id); }
     bool touches(JobId id, const std::set<int>& slots) const;
   };
+  static std::string lane_of(const NewJob& job);
   static int slot_of(std::string_view key);
   static int rate_slot_of(std::string_view key);
   bool try_slot(int slot);

@@ -1,0 +1,129 @@
+// Which available jobs their limits and rates let begin.
+#include <algorithm>
+#include <utility>
+
+#include "server/limits.h"
+
+namespace carrel::sql::server {
+
+Limits::Admission Limits::admit(std::span<const JobId> ids) {
+  return admit(ids, keys_of(ids));
+}
+
+Limits::Admission Limits::admit(std::span<const Asked> jobs) {
+  std::vector<JobId> ids;
+  Keys keys;
+  ids.reserve(jobs.size());
+  for (const auto& [id, limit_key, rate_key] : jobs) {
+    ids.push_back(id);
+    if (!limit_key.empty()) keys.limits.emplace(id, limit_key);
+    if (!rate_key.empty()) keys.rates.emplace(id, rate_key);
+  }
+  return admit(ids, std::move(keys));
+}
+
+Limits::Admission Limits::admit(std::span<const JobId> ids, Keys keys) {
+  Admission answer;
+  const std::set<int> busy = try_lock(keys.slots());
+  busy_.insert(busy.begin(), busy.end());
+  std::vector<JobId> asked;
+  std::vector<JobId> asked_rates;
+  for (const JobId id : ids) {
+    if (!keys.contains(id)) continue;
+    if (keys.touches(id, busy)) {
+      answer.busy.push_back(id);
+      continue;
+    }
+    asked.push_back(id);
+    if (keys.rates.contains(id)) asked_rates.push_back(id);
+  }
+  if (asked.empty()) return answer;
+  // As it is now that nobody else changes it.
+  struct Now {
+    std::string key;
+    long long limit;
+    bool rated;
+  };
+  std::unordered_map<JobId, Now> limited;
+  std::unordered_map<std::string, long long> running;
+  ids_ = json_array(asked);
+  now_.rows([&] {
+    limited.emplace(to_id(id_), Now{key_, limit_, state_ == kAvailableLimited});
+    running.emplace(key_, running_);
+  });
+  std::unordered_map<JobId, Rates::Now> rated;
+  for (Rates::Now& now : rates_.now(asked_rates)) rated.emplace(now.id, std::move(now));
+  std::unordered_map<std::string, long long> starting;
+  merge(std::move(keys));
+  // One that went to another key in between: what runs of that may change any moment.
+  const auto went_elsewhere = [&](JobId id) {
+    std::set<int> slots;
+    if (const auto limit = limited.find(id); limit != limited.end()) {
+      if (limit->second.rated && !is_rated(id)) return true;  // it came by a rate
+      slots.insert(slot_of(limit->second.key));
+      keys_.insert_or_assign(id, limit->second.key);
+    }
+    if (const auto rate = rated.find(id); rate != rated.end()) {
+      slots.insert(rate_slot_of(rate->second.rate.key));
+      rates_of_.insert_or_assign(id, rate->second.rate.key);
+    }
+    if (std::includes(held_.begin(), held_.end(), slots.begin(), slots.end())) {
+      return false;
+    }
+    busy_.insert(slots.begin(), slots.end());
+    return true;
+  };
+  std::vector<JobId> refused;
+  for (const JobId id : asked) {
+    const auto limit = limited.find(id);
+    const auto rate = rated.find(id);
+    if (went_elsewhere(id)) {
+      answer.busy.push_back(id);
+      continue;
+    }
+    const bool has_limit = keys_.contains(id);
+    if ((has_limit && limit == limited.end()) || (is_rated(id) && rate == rated.end())) {
+      continue;  // it is not available any more
+    }
+    if (rate != rated.end()) {
+      const Rate& of = rate->second.rate;
+      if (rate->second.begun + starting[of.key] >= of.starts) {
+        refused.push_back(id);
+        note(id, std::nullopt, std::nullopt);
+        rates_.note(id, Standing::kWaits);
+        waking_rates_.insert(of.key);
+        continue;
+      }
+    }
+    if (has_limit && running[limit->second.key] >= limit->second.limit) {
+      refused.push_back(id);
+      // Touches its key, too: should one of the admitted not be claimed after all.
+      note(id, State::kPending, std::nullopt);
+      if (rate != rated.end()) {
+        rates_.note(id, std::nullopt);
+        waking_rates_.insert(rate->second.rate.key);
+      }
+      continue;
+    }
+    if (has_limit) ++running[limit->second.key];
+    if (rate != rated.end()) {
+      ++starting[rate->second.rate.key];
+      admitted_.insert_or_assign(id, rate->second.rate);
+    }
+    answer.admitted.push_back(id);
+  }
+  if (refused.empty()) return answer;
+  ids_ = json_array(refused);
+  hold_.run();
+  write_notes();
+  return answer;
+}
+
+bool Limits::wait_for_busy() {
+  constexpr int kOften = 10;
+  if (busy_.empty() || ++waits_ > kOften) return false;
+  wanted_ = std::exchange(busy_, {});
+  return true;
+}
+
+}  // namespace carrel::sql::server

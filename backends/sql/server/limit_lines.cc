@@ -1,0 +1,203 @@
+// The lines in which the jobs of a key stand: who has to wait, and who is let go.
+#include <utility>
+
+#include "server/driver.h"
+#include "server/limits.h"
+#include "server/rows.h"
+
+namespace carrel::sql::server {
+
+std::vector<Limits::Count> Limits::count(std::span<const Line> lines) {
+  std::vector<Count> counts(lines.size());
+  // Not counted: the claim finds what is too many.
+  if (lines.empty() || !counts_) return counts;
+  JsonRows rows;
+  for (std::size_t i = 0; i < lines.size(); ++i) {
+    rows.row()
+        .add("n", static_cast<long long>(i))
+        .add_text("limit_key", lines[i].key)
+        .add_text("lane", lines[i].lane);
+  }
+  rows_ = rows.take();
+  count_.rows([&] { counts.at(static_cast<std::size_t>(n_)) = {running_, available_}; });
+  return counts;
+}
+
+void Limits::place(std::span<const Placing> jobs) {
+  std::map<Line, Count> counts;
+  for (const auto& [job, row] : jobs) counts[{job->limit->key, lane_of(*job)}];
+  std::vector<Line> lines;
+  lines.reserve(counts.size());
+  for (const auto& [line, none] : counts) lines.push_back(line);
+  const std::vector<Count> found = count(lines);
+  for (std::size_t i = 0; i < lines.size(); ++i) counts[lines[i]] = found[i];
+  for (const auto& [job, row] : jobs) {
+    Count& now = counts[{job->limit->key, lane_of(*job)}];
+    if (now.running + now.available < job->limit->running) {
+      ++now.available;
+    } else {
+      rules::hold(*row);
+    }
+  }
+}
+
+// Of the keys that were touched, the lanes in which jobs wait.
+std::vector<Limits::Line> Limits::waiting_lines() {
+  std::vector<Line> lines;
+  if (!next_) throw UnseenWaiting{};
+  std::vector<Line> at;
+  for (const std::string& key : std::exchange(touched_, {})) at.push_back({key, ""});
+  while (!at.empty()) {
+    JsonRows rows;
+    for (std::size_t i = 0; i < at.size(); ++i) {
+      rows.row()
+          .add("n", static_cast<long long>(i))
+          .add_text("limit_key", at[i].key)
+          .add_text("lane", at[i].lane);
+    }
+    rows_ = rows.take();
+    std::vector<Line> next;
+    next_.rows([&] {
+      if (!lane_.empty())
+        next.push_back({at.at(static_cast<std::size_t>(n_)).key, lane_});
+    });
+    lines.insert(lines.end(), next.begin(), next.end());
+    at = std::move(next);
+  }
+  return lines;
+}
+
+// Makes pending jobs of a lane available. write_notes() is to follow.
+void Limits::let_go(const std::vector<JobId>& ids, const LimitedLane& lane,
+                    std::vector<Ticket>& freed) {
+  if (ids.empty()) return;
+  ids_ = json_array(ids);
+  free_.run();
+  made_ = true;
+  for (const JobId id : ids) freed.push_back({id, lane.queue, lane.kind, lane.priority});
+}
+
+void Limits::free(const Line& line, Count count, std::vector<Ticket>& freed) {
+  constexpr std::size_t kAtOnce = 64;
+  struct Waiting {
+    JobId id;
+    long long limit;
+    Rate rate;
+  };
+  long long ahead = count.running + count.available;
+  for (bool more = true; more;) {
+    std::vector<Waiting> waiting;
+    key_ = line.key;
+    lane_ = line.lane;
+    most_ = kAtOnce;
+    pending_.rows([&] {
+      waiting.push_back(
+          {to_id(id_), limit_,
+           Rate{rate_key_, static_cast<std::uint32_t>(starts_), Duration(period_)}});
+    });
+    std::vector<JobId> ids;
+    std::set<std::string> shut;  // rates whose window is full
+    bool full = false;
+    for (const auto& [id, limit, rate] : waiting) {
+      if (ahead >= limit) {
+        full = true;
+        continue;
+      }
+      const bool rated = !rate.key.empty();
+      const bool closed = rated && (shut.contains(rate.key) ||
+                                    (try_slot(rate_slot_of(rate.key)) &&
+                                     rates_.ahead(rate, line.lane) >= rate.starts));
+      if (!closed) {
+        ids.push_back(id);
+        ++ahead;
+        if (!rated) {
+          note_limit(id, State::kAvailable, std::nullopt);
+          continue;
+        }
+        rates_of_.emplace(id, rate.key);
+        note_limit(id, State::kAvailable, std::nullopt);
+        rates_.note(id, Standing::kAvailable);
+        rates_.ahead(rate, line.lane);
+        rates_.more(rate, line.lane);
+        continue;
+      }
+      // It waits for that now, and whoever is behind it may run in its stead.
+      shut.insert(rate.key);
+      note_limit(id, std::nullopt, std::nullopt);
+      rates_.note(id, Standing::kWaits);
+      waking_rates_.insert(rate.key);
+    }
+    more = waiting.size() == kAtOnce && !full;
+    let_go(ids, LimitedLane::of(line.lane), freed);
+    write_notes();
+  }
+}
+
+// Those whose window has room. Where their limit is full, they wait for that instead.
+void Limits::free_rated(const Rates::Line& line, std::vector<Ticket>& freed) {
+  constexpr std::size_t kAtOnce = 64;
+  const auto waiting = rates_.waiting(line, kAtOnce);
+  std::set<std::string> limit_keys;
+  for (const auto& one : waiting) {
+    const bool limited = !one.limit_key.empty();
+    if (limited && try_slot(slot_of(one.limit_key))) limit_keys.insert(one.limit_key);
+  }
+  std::vector<Line> lines;
+  lines.reserve(limit_keys.size());
+  for (const std::string& key : limit_keys) lines.push_back({key, line.lane});
+  std::map<std::string, Count> counts;
+  const std::vector<Count> found = count(lines);
+  for (std::size_t i = 0; i < lines.size(); ++i) counts[lines[i].key] = found[i];
+  std::vector<JobId> ids;
+  for (const auto& [id, rate, limit_key, limit] : waiting) {
+    if (rates_.ahead(rate, line.lane) >= rate.starts) break;
+    if (!limit_key.empty()) {
+      rates_of_.emplace(id, rate.key);
+      if (const auto known = counts.find(limit_key); known != counts.end()) {
+        Count& now = known->second;
+        if (now.running + now.available >= limit) {
+          note_limit(id, State::kPending, std::nullopt);
+          rates_.note(id, std::nullopt);
+          continue;
+        }
+        ++now.available;
+      }
+      note_limit(id, State::kAvailable, std::nullopt);
+    }
+    ids.push_back(id);
+    rates_.note(id, Standing::kAvailable);
+    rates_.more(rate, line.lane);
+  }
+  let_go(ids, LimitedLane::of(line.lane), freed);
+  write_notes();
+}
+
+void Limits::windows_opened() {
+  constexpr std::size_t kMany = 100;
+  const std::vector<std::string> keys = rates_.due(kMany);
+  std::set<int> slots;
+  for (const std::string& key : keys) slots.insert(rate_slot_of(key));
+  lock(std::move(slots));
+  touched_rates_.insert(keys.begin(), keys.end());
+  due_rates_.insert(keys.begin(), keys.end());
+}
+
+std::vector<Ticket> Limits::settle() {
+  std::vector<Ticket> freed;
+  write_notes();
+  const auto rates = std::exchange(touched_rates_, {});
+  for (const Rates::Line& line : rates_.waiting_lines(rates)) free_rated(line, freed);
+  if (!touched_.empty()) {
+    const std::vector<Line> lines = waiting_lines();
+    const std::vector<Count> counts = count(lines);
+    for (std::size_t i = 0; i < lines.size(); ++i) free(lines[i], counts[i], freed);
+  }
+  waking_rates_.insert(rates.begin(), rates.end());
+  const auto due = std::exchange(due_rates_, {});
+  for (const std::string& key : due) waking_rates_.erase(key);
+  rates_.wake_in_time(std::exchange(waking_rates_, {}));
+  for (const std::string& key : due) rates_.looked_at(key);
+  return freed;
+}
+
+}  // namespace carrel::sql::server
