@@ -216,7 +216,8 @@ UPDATE JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS r
 }  // namespace
 
 const server::Statements kStatements = {
-    .arrays = true,
+    .inserted = server::RowShape::kArrays,
+    .wide = server::RowShape::kArrays,
     .prepare = kPrepare,
     .claim_requests = kClaimRequests,
     .find_requests = kFindRequests,

@@ -34,6 +34,7 @@ SELECT encode(q.request_id, 'hex'), q.job, coalesce(j.state, 0), coalesce(j.queu
          SELECT decode(r.request_id, 'hex')
            FROM json_to_recordset(:rows::json) AS r(request_id text))))sql";
 
+// Arrays are read in half the time that it takes to find the names in JSON.
 const char* const kInsertJobs = R"sql(
 WITH begun AS MATERIALIZED (
   SELECT CASE WHEN :now::bigint = 0 THEN now_us ELSE 0 END AS at FROM carrel_clock
@@ -46,11 +47,14 @@ SELECT coalesce(r.id, nextval('carrel_job_id')), r.state, r.queue, r.kind, r.pri
        r.expires_at + (SELECT at FROM begun), :now::bigint + (SELECT at FROM begun),
        r.run_at + (SELECT at FROM begun), r.timeout_us,
        decode(r.request_id, 'hex'), decode(r.payload, 'hex')
-  FROM (SELECT *
-          FROM json_to_recordset(:rows::json) AS r(
-               n int, id bigint, state smallint, queue text, kind text,
-               priority smallint, max_attempts int, wake_at bigint, expires_at bigint,
-               run_at bigint, timeout_us bigint, request_id text, payload text)
+  FROM (SELECT r.*
+          FROM (SELECT :rows::text[] AS of OFFSET 0) AS columns,
+               unnest(of[1]::int[], of[2]::smallint[], of[3]::text[], of[4]::text[],
+                      of[5]::smallint[], of[6]::int[], of[7]::bigint[],
+                      of[8]::bigint[], of[9]::bigint[], of[10]::bigint[],
+                      of[11]::text[], of[12]::bigint[], of[13]::text[]) AS r(
+               n, state, queue, kind, priority, max_attempts, wake_at, expires_at,
+               run_at, timeout_us, payload, id, request_id)
          ORDER BY n) AS r
 RETURNING id)sql";
 
@@ -315,7 +319,8 @@ SELECT * FROM claimed)sql";
 }  // namespace
 
 const server::Statements kStatements = {
-    .arrays = false,
+    .inserted = server::RowShape::kColumns,
+    .wide = server::RowShape::kObjects,
     .prepare = nullptr,
     .claim_requests = kClaimRequests,
     .find_requests = kFindRequests,

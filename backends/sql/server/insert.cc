@@ -105,7 +105,7 @@ void Writer::insert_rows(std::span<const NewJob* const> jobs, std::span<Inserted
   const auto due_at = [&](const rules::Row& row) {
     return row.state == State::kScheduled ? row.wake_at : now_;
   };
-  JsonRows rows(driver_.statements().arrays);
+  JsonRows rows(driver_.statements().inserted);
   std::vector<std::size_t> nameless;  // of `rows`: their ids come from the statement
   std::unordered_set<JobId> named;
   std::size_t count = 0;

@@ -36,36 +36,57 @@ void append_hex(std::string& text, std::string_view bytes) {
 }  // namespace
 
 JsonRows& JsonRows::row() {
-  if (arrays_) {
-    text_ += text_.empty() ? "[[" : "],[";
-  } else {
-    text_ += text_.empty() ? "[{" : "},{";
+  switch (shape_) {
+    case RowShape::kObjects:
+      text_ += text_.empty() ? "[{" : "},{";
+      break;
+    case RowShape::kArrays:
+      text_ += text_.empty() ? "[[" : "],[";
+      break;
+    case RowShape::kColumns:
+      column_ = 0;
+      ++rows_;
+      break;
   }
   first_ = true;
   return *this;
 }
 
-void JsonRows::name(std::string_view name) {
+std::string& JsonRows::name(std::string_view name) {
+  if (shape_ == RowShape::kColumns) return next_column();
   if (!first_) text_ += ',';
   first_ = false;
-  if (arrays_) return;
+  if (shape_ == RowShape::kArrays) return text_;
   text_ += '"';
   text_ += name;
   text_ += "\":";
+  return text_;
+}
+
+std::string& JsonRows::next_column() {
+  if (column_ == columns_.size()) columns_.emplace_back();
+  Column& column = columns_[column_++];
+  pad(column, rows_ - 1);
+  column.text += column.text.empty() ? '{' : ',';
+  ++column.rows;
+  return column.text;
+}
+
+void JsonRows::pad(Column& column, std::size_t rows) {
+  for (; column.rows < rows; ++column.rows) {
+    column.text += column.text.empty() ? "{NULL" : ",NULL";
+  }
 }
 
 JsonRows& JsonRows::add_null() {
-  if (!arrays_) return *this;
-  name({});
-  text_ += "null";
+  if (shape_ != RowShape::kObjects) name({}) += "null";
   return *this;
 }
 
 JsonRows& JsonRows::add(std::string_view key, long long number) {
-  name(key);
   std::array<char, 24> digits;
   const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), number);
-  text_.append(digits.data(), end.ptr);
+  name(key).append(digits.data(), end.ptr);
   return *this;
 }
 
@@ -74,38 +95,37 @@ JsonRows& JsonRows::add(std::string_view key, std::optional<long long> number) {
 }
 
 JsonRows& JsonRows::add_real(std::string_view key, double number) {
-  name(key);
   std::array<char, 32> digits;
   const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), number);
-  text_.append(digits.data(), end.ptr);
+  name(key).append(digits.data(), end.ptr);
   return *this;
 }
 
 JsonRows& JsonRows::add_text(std::string_view key, std::string_view text) {
-  name(key);
-  text_ += '"';
+  std::string& out = name(key);
+  out += '"';
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
     if (c == '"' || c == '\\') {
-      text_ += '\\';
-      text_ += c;
-    } else if (byte < 0x20) {
-      text_ += "\\u00";
-      text_ += kDigits[byte >> 4];
-      text_ += kDigits[byte & 15];
+      out += '\\';
+      out += c;
+    } else if (byte < 0x20 && shape_ != RowShape::kColumns) {
+      out += "\\u00";
+      out += kDigits[byte >> 4];
+      out += kDigits[byte & 15];
     } else {
-      text_ += c;
+      out += c;
     }
   }
-  text_ += '"';
+  out += '"';
   return *this;
 }
 
 JsonRows& JsonRows::add_bytes(std::string_view key, std::string_view bytes) {
-  name(key);
-  text_ += '"';
-  append_hex(text_, bytes);
-  text_ += '"';
+  std::string& out = name(key);
+  out += '"';
+  append_hex(out, bytes);
+  out += '"';
   return *this;
 }
 
@@ -113,11 +133,36 @@ JsonRows& JsonRows::add_bytes(std::string_view key, const std::string* bytes) {
   return bytes != nullptr ? add_bytes(key, *bytes) : add_null();
 }
 
+bool JsonRows::full() const noexcept {
+  std::size_t bytes = text_.size();
+  for (const Column& column : columns_) bytes += column.text.size();
+  return bytes >= kFull;
+}
+
 std::string JsonRows::take() {
+  if (shape_ == RowShape::kColumns) return take_columns();
   std::string text = std::move(text_);
-  text += text.empty() ? "[]" : arrays_ ? "]]" : "}]";
+  text += text.empty() ? "[]" : shape_ == RowShape::kArrays ? "]]" : "}]";
   text_.clear();
   first_ = true;
+  return text;
+}
+
+std::string JsonRows::take_columns() {
+  std::string text = "{";
+  for (Column& column : columns_) {
+    pad(column, rows_);
+    if (text.size() > 1) text += ',';
+    text += '"';
+    for (const char c : column.text) {
+      if (c == '"' || c == '\\') text += '\\';
+      text += c;
+    }
+    text += "}\"";
+  }
+  text += '}';
+  columns_.clear();
+  rows_ = 0;
   return text;
 }
 

@@ -88,17 +88,29 @@ void Limits::committed() {
   if (std::exchange(made_, false)) ++use_->used.made;
 }
 
-void Limits::claimed_plain(std::span<const Claimed> jobs) {
+void UsedLimits::Plain::add(std::span<const Claimed> jobs) {
   constexpr std::size_t kMany = 1U << 16;  // some are finished elsewhere
-  if (use_->plain.size() > kMany) use_->plain.clear();
-  for (const Claimed& job : jobs) use_->plain.insert(job.lease.id);
+  const std::lock_guard lock(mutex_);
+  if (ids_.size() > kMany) ids_.clear();
+  for (const Claimed& job : jobs) ids_.insert(job.lease.id);
+}
+
+void UsedLimits::Plain::remove(JobId id) {
+  const std::lock_guard lock(mutex_);
+  ids_.erase(id);
+}
+
+std::vector<JobId> UsedLimits::Plain::take_others(std::span<const JobId> ids) {
+  std::vector<JobId> others;
+  const std::lock_guard lock(mutex_);
+  for (const JobId id : ids) {
+    if (ids_.erase(id) == 0) others.push_back(id);
+  }
+  return others;
 }
 
 void Limits::know_ended(std::span<const JobId> ids) {
-  std::vector<JobId> others;
-  for (const JobId id : ids) {
-    if (use_->plain.erase(id) == 0) others.push_back(id);
-  }
+  const std::vector<JobId> others = use_->used.plain.take_others(ids);
   if (!others.empty()) know(others);
 }
 
@@ -209,7 +221,7 @@ void Limits::moved(const StoredRow& row) {
 }
 
 void Limits::started(const Lease& lease, bool noted) {
-  use_->plain.erase(lease.id);  // it may have come by its limit since
+  use_->used.plain.remove(lease.id);  // it may have come by its limit since
   if (!noted) note(lease.id, State::kRunning, std::nullopt);
   const auto rate = admitted_.find(lease.id);
   if (rate == admitted_.end()) return;

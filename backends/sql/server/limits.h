@@ -31,6 +31,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <mutex>
 #include <optional>
 #include <set>
 #include <span>
@@ -53,6 +54,19 @@ struct UsedLimits {
   // looks is not lost.
   std::atomic<std::uint64_t> made{0};
   std::atomic<bool> rates{false};  // somebody has one, or had
+
+  // Jobs that have none, and were claimed here.
+  class Plain {
+   public:
+    void add(std::span<const Claimed> jobs);
+    void remove(JobId id);
+    std::vector<JobId> take_others(std::span<const JobId> ids);  // and forgets the rest
+
+   private:
+    std::mutex mutex_;
+    std::unordered_set<JobId> ids_;
+  };
+  Plain plain;
 };
 
 // What outlives a session of what is known about limits.
@@ -63,8 +77,7 @@ struct LimitsUse {
   // Those that come now and then keep their place among the others: after one was seen,
   // claims look for more until then.
   std::chrono::steady_clock::time_point looks_until{};
-  std::uint64_t made = 0;             // UsedLimits::made, before it was last looked
-  std::unordered_set<JobId> plain{};  // jobs that have none, and were claimed here
+  std::uint64_t made = 0;  // UsedLimits::made, before it was last looked
 };
 
 class Limits {
@@ -94,7 +107,7 @@ class Limits {
   // The transaction has made some available: to be told when it is committed.
   void committed();
   bool rates() const { return use_->used.rates; }  // after any()
-  void claimed_plain(std::span<const Claimed> jobs);
+  void claimed_plain(std::span<const Claimed> jobs) { use_->used.plain.add(jobs); }
   // As know(), of jobs that ended; nothing is asked of those known to have no limit.
   void know_ended(std::span<const JobId> ids);
 

@@ -103,9 +103,9 @@ void Sequence::run() {
 }
 
 RowSaver::RowSaver(Session& session, const Statements& statements)
-    : save_rows_(statements.arrays),
-      to_history_rows_(statements.arrays),
-      to_jobs_rows_(statements.arrays),
+    : save_rows_(statements.wide),
+      to_history_rows_(statements.wide),
+      to_jobs_rows_(statements.wide),
       save_(session, statements.save_jobs, use(rows_, "rows")),
       to_history_(session, statements.to_history, rows_, "rows"),
       to_jobs_(session, statements.to_jobs, rows_, "rows"),
@@ -164,7 +164,7 @@ void RowSaver::forget() {
 }
 
 AttemptSaver::AttemptSaver(Session& session, const Statements& statements)
-    : adding_(statements.arrays),
+    : adding_(statements.wide),
       keep_(kKeptAttempts),
       add_(session, statements.add_attempts, use(rows_, "rows"), use(now_, "now")),
       trim_(session, statements.trim_attempts, use(job_, "job"), use(keep_, "keep")) {}

@@ -9,12 +9,14 @@
 // it. It is 2 in carrel_rates if it has a rate, and then 18 in carrel_limits, too; else 2
 // there.
 //
-// Parameters: :ids is a JSON array of numbers, :rows one of objects (json_rows.h), but
-// that of insert_jobs, save_jobs, to_history, to_jobs and add_attempts one of arrays
-// where `arrays` says so: their members are in the order of the columns of the statement.
+// Parameters: :ids is a JSON array of numbers, :rows JSON of objects (json_rows.h), but
+// that of insert_jobs, save_jobs, to_history, to_jobs and add_attempts has the shape that
+// `inserted` and `wide` say: their members are in the order of the statement's columns.
 // What is not text comes and goes as hexadecimal digits. Statements that lock rows do so
 // in the order of their ids, or pass over what is locked.
 #pragma once
+
+#include "server/json_rows.h"
 
 namespace carrel::sql::server {
 
@@ -31,7 +33,8 @@ struct Steps {
 };
 
 struct Statements {
-  bool arrays;
+  RowShape inserted;  // of insert_jobs
+  RowShape wide;      // of the others where rows are wide
   // What does not lock may read a snapshot that is older than what is locked: in a host's
   // transaction.
   bool old_snapshots = false;

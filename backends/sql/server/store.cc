@@ -23,6 +23,7 @@ class ServerStore final : public Store {
         monitor_(*driver_),
         news_(make_news(waiters_, [this] { return reader_.lanes(); })),
         producer_(*driver_, options, waiters_, *news_, limits_used_),
+        claimer_(*driver_, options, waiters_, *news_, limits_used_),
         worker_(*driver_, options, waiters_, *news_, limits_used_) {}
 
   StoreTraits traits() const noexcept override {
@@ -52,7 +53,7 @@ class ServerStore final : public Store {
                                          std::uint64_t claim_number,
                                          Duration lease) override {
     if (tickets.empty()) return std::vector<ClaimAnswer>{};
-    return worker_.write([&](Writer& writer) {
+    return claimer_.write([&](Writer& writer) {
       return writer.claim(tickets, worker, claim_number, lease);
     });
   }
@@ -199,8 +200,10 @@ class ServerStore final : public Store {
   ServerMonitor monitor_;
   std::unique_ptr<News> news_;
   UsedLimits limits_used_;
-  // Those who bring jobs and those who take them do not wait for each other.
+  // Those who bring jobs, who take them and who say what became of them do not wait for
+  // each other.
   Half producer_;
+  Half claimer_;
   Half worker_;
 };
 
@@ -235,8 +238,8 @@ class ServerStore::Source final : public ClaimSource {
       if (looks) signal = waiter_.looking();
       if (!woken || demand.in_order) signal.reset();
       if (looks && takes_any) {
-        auto taken = store_.worker_.take(signal ? of_lane(demand, *signal) : demand,
-                                         worker, claim_number, lease);
+        auto taken = store_.claimer_.take(signal ? of_lane(demand, *signal) : demand,
+                                          worker, claim_number, lease);
         if (!taken) return tl::unexpected(std::move(taken.error()));
         if (!taken->jobs.empty()) {
           leftover = std::move(taken->leftover);

@@ -14,7 +14,7 @@ namespace {
 TEST(JsonRows, AnArrayKeepsThePlaceOfWhatIsNull) {
   const std::string bytes = "a\xff";
   for (const bool arrays : {false, true}) {
-    JsonRows rows(arrays);
+    JsonRows rows(arrays ? RowShape::kArrays : RowShape::kObjects);
     for (int i = 0; i < 2; ++i) {
       rows.row()
           .add("n", i)
@@ -29,6 +29,30 @@ TEST(JsonRows, AnArrayKeepsThePlaceOfWhatIsNull) {
                        R"({"n":1,"bytes":"61ff","text":"\""}])");
     EXPECT_EQ(rows.take(), "[]");
   }
+}
+
+TEST(JsonRows, ColumnsAreArraysInAnArray) {
+  JsonRows rows(RowShape::kColumns);
+  EXPECT_TRUE(rows.empty());
+  rows.row().add("n", 0).add("at", std::nullopt).add_text("text", "a, {\"\\\n\"");
+  rows.row().add("n", 1).add("at", 7).add_text("text", "NULL").add("late", 3);
+  rows.row().add("n", 2).add("at", std::nullopt).add_text("text", "");
+  EXPECT_FALSE(rows.empty());
+  EXPECT_EQ(rows.take(), R"({"{0,1,2}","{null,7,null}",)"
+                         R"("{\"a, {\\\"\\\\)"
+                         "\n"
+                         R"(\\\"\",\"NULL\",\"\"}","{NULL,3,NULL}"})");
+  EXPECT_TRUE(rows.empty());
+  EXPECT_EQ(rows.take(), "{}");
+}
+
+TEST(JsonRows, ColumnsAreFullAsTheRestIs) {
+  JsonRows rows(RowShape::kColumns);
+  const std::string half(JsonRows::kFull / 2, 'a');
+  rows.row().add_text("a", half);
+  EXPECT_FALSE(rows.full());
+  rows.add_text("b", half);
+  EXPECT_TRUE(rows.full());
 }
 
 TEST(Script, AValueIsALiteralWhateverIsInIt) {

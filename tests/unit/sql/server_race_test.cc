@@ -16,6 +16,29 @@
 namespace carrel::test {
 namespace {
 
+// One that waits, for what a host's transaction holds, holds up no other work.
+TEST_P(Server, AClaimDoesNotWaitForAFinish) {
+  auto store = open(url());
+  ASSERT_TRUE(insert(*store));
+  const auto first = claim(*store, 1);
+  ASSERT_EQ(first.size(), 1U);
+  ASSERT_TRUE(insert(*store));
+  auto host = kind().session();
+  host->begin();
+  *host << "UPDATE carrel_jobs SET priority = 1 WHERE id = " << value(first[0].lease.id);
+  std::atomic<bool> answered{false};
+  std::thread finisher([&] {
+    const auto answers = store->finish(finishes(first));
+    EXPECT_TRUE(answers.at(0).has_value());
+    answered = true;
+  });
+  until_it_waits_for("carrel_jobs");
+  EXPECT_EQ(claim(*store, 1).size(), 1U);
+  EXPECT_FALSE(answered);
+  host->rollback();
+  finisher.join();
+}
+
 // Several processes' worth of writers at once, on keys that each of them holds in an
 // order of its own: nobody may wait for a key while holding anything.
 TEST_P(Server, ManyWorkersOnFewKeysDoNotDeadLock) {
