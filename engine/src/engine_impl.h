@@ -13,7 +13,9 @@
 #include <utility>
 #include <vector>
 
+#include "door.h"
 #include "holds.h"
+#include "inside.h"
 #include "kind.h"
 #include "reactor.h"
 #include "worker.h"
@@ -28,6 +30,17 @@ class Engine::Impl {
   Result<void> add_handler(std::string_view kind, Handler handler);
   Result<void> add_fork_hook(const std::function<void(Handlers&)>& add);
   Result<void> ignite();
+
+  // Calls `call`, and while it is under way in a handler, which may be abandoned, the
+  // engine does not end: kCancelled, it does already. Other callers are their host's to
+  // wait for.
+  template <class F>
+  auto guarded(F&& call) -> decltype(call()) {
+    if (Inside::of(*door_) == nullptr) return call();
+    const Visit visit(door_);
+    if (visit.inside()) return call();
+    return tl::unexpected<Error>(ends());
+  }
 
   // Jobs on their way to the store, made where they are handed to it from.
   struct NewJobs {
@@ -67,6 +80,7 @@ class Engine::Impl {
   std::vector<ProgressHook> on_progress;
 
  private:
+  static Error ends();  // what a call is told when the engine does
   // Ignition, step by step.
   Result<void> ignite_locked();
   std::vector<KindSpec> specs() const;
@@ -78,23 +92,27 @@ class Engine::Impl {
   tl::unexpected<Error> refused(std::string_view key, Error error) const;
   void renew_queue();
   Result<void> make_isolations(std::vector<KindSpec> specs);
+  Handler marked(Handler handler) const;
   BackendOptions backend_options() const;
 
   void refuse_too_large(NewJobs& jobs) const;
   bool knows(std::string_view kind) const;
   bool waits_for_itself(const JobRecord& job);
+  Result<void> await(JobId id, std::chrono::steady_clock::time_point until);
   // Of a fresh `job`.
   Result<void> fill(NewJob& job, std::string_view kind, std::string payload,
                     const EnqueueOptions& options) const;
   void publish(std::vector<Ticket> tickets);
   void due_in(Duration delay);
   void run_inline(const Ticket& ticket);
-  Holds& holds();
+  std::shared_ptr<Holds> holds();
   void interrupt_holds();
 
   std::shared_ptr<Queue> queue() const;
   Result<std::unique_ptr<Worker>> make_worker();
   std::size_t concurrency() const noexcept;
+
+  const std::shared_ptr<Door> door_ = std::make_shared<Door>();
 
   Handlers handlers_;
   std::optional<Error> handler_error_;
@@ -119,7 +137,7 @@ class Engine::Impl {
   std::atomic<std::uint64_t> inline_claims_{0};
 
   std::mutex holds_mutex_;
-  std::unique_ptr<Holds> holds_;  // made by the first hold
+  std::shared_ptr<Holds> holds_;  // made by the first hold
 
   std::mutex wake_mutex_;
   int wake_fd_ = -1;                   // an eventfd that run() waits on, while it does

@@ -17,10 +17,14 @@ Engine::Impl::Impl(Config its_config, Registry its_registry)
 
 Engine::Impl::~Impl() {
   stop(Duration{0});
-  holds_.reset();  // tells the store what is left to tell
+  door_->close();
+  if (holds_) holds_->close();
   if (store) store->interrupt();
-  kinds_ = {};  // before the reactor they live on
+  door_->wait_empty();  // of the handlers that were abandoned
+  kinds_ = {};          // before the reactor they live on
 }
+
+Error Engine::Impl::ends() { return {Code::kCancelled, "the engine ends", "engine"}; }
 
 std::size_t Engine::Impl::concurrency() const noexcept {
   if (config.worker.concurrency > 0) return config.worker.concurrency;
