@@ -164,7 +164,12 @@ Result<Health> Engine::health() {
 }
 
 Result<void> Engine::start() { return impl_->start(); }
-void Engine::stop(Duration grace) { impl_->stop(grace); }
+void Engine::stop(Duration grace) {
+  std::ignore = impl_->guarded([&]() -> Result<void> {
+    impl_->stop(grace);
+    return {};
+  });
+}
 Result<void> Engine::run() { return impl_->run(); }
 Result<DrainReport> Engine::drain(std::stop_token stop) { return impl_->drain(stop); }
 

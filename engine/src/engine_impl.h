@@ -6,10 +6,14 @@
 #include <carrel/engine.h>
 
 #include <atomic>
+#include <condition_variable>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <stop_token>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -109,6 +113,15 @@ class Engine::Impl {
   void interrupt_holds();
 
   std::shared_ptr<Queue> queue() const;
+  class Turn;
+  Result<void> may_begin() const;
+  std::shared_ptr<Worker> worker() const;
+  void set_worker(std::shared_ptr<Worker> worker);
+  void stop_worker(Duration grace);
+  bool is_running();
+  void stop_elsewhere(const std::shared_ptr<Worker>& running, Duration grace);
+  template <class F>
+  std::vector<std::function<F>> marked(const std::vector<std::function<F>>& hooks) const;
   Result<std::unique_ptr<Worker>> make_worker();
   std::size_t concurrency() const noexcept;
 
@@ -130,9 +143,15 @@ class Engine::Impl {
   std::shared_ptr<Queue> queue_;
   bool has_queue_ = false;  // whether that is so, from ignition on
 
-  std::mutex lifecycle_mutex_;  // start, stop, drain: one at a time
+  std::mutex lifecycle_mutex_;
+  std::condition_variable turn_over_;
+  bool taken_ = false;                             // somebody starts, stops or drains
+  std::atomic<bool> draining_{false};              // changes under the lock
+  std::stop_source drain_stop_{std::nostopstate};  // of the last drain
   mutable std::mutex worker_mutex_;
   std::shared_ptr<Worker> worker_;
+  std::mutex stopper_mutex_;
+  std::thread stopper_;  // made by a stop() in a handler or hook
   const std::string inline_worker_ = make_worker_id();
   std::atomic<std::uint64_t> inline_claims_{0};
 

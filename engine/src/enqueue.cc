@@ -246,12 +246,7 @@ void Engine::Impl::announce(std::span<const Ticket> tickets) {
 }
 
 void Engine::Impl::due_in(Duration delay) {
-  std::shared_ptr<Worker> worker;
-  {
-    std::lock_guard lock(worker_mutex_);
-    worker = worker_;
-  }
-  if (worker) worker->due_in(delay);
+  if (const auto running = worker()) running->due_in(delay);
 }
 
 }  // namespace carrel

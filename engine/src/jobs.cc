@@ -108,12 +108,8 @@ Result<Cancelled> Engine::Impl::cancel(JobId id) {
   auto answers = store->cancel({&id, 1});
   if (!answers) return tl::unexpected<Error>(std::move(answers.error()));
   if (answers->front() == Cancelled::kRequested) {
-    std::shared_ptr<Worker> worker;
-    {
-      std::lock_guard lock(worker_mutex_);
-      worker = worker_;
-    }
-    if (worker) worker->cancel(id);  // here or not: others hear it with their next beat
+    // Here or not: others hear it with their next beat.
+    if (const auto running = worker()) running->cancel(id);
   }
   return answers->front();
 }
@@ -175,17 +171,12 @@ Result<Health> Engine::Impl::health() {
   health.completed = totals_.completed;
   health.failed = totals_.failed;
   health.stale = totals_.stale;
-  std::shared_ptr<Worker> worker;
-  {
-    std::lock_guard lock(worker_mutex_);
-    worker = worker_;
-  }
-  if (worker) {
+  if (const auto running = worker()) {
     health.running = true;
-    health.busy = worker->busy();
-    health.unflushed = worker->unflushed();
-    for (auto& [name, queue] : health.queues) queue.busy = worker->busy_in(name);
-    health.store_error = worker->store_error();
+    health.busy = running->busy();
+    health.unflushed = running->unflushed();
+    for (auto& [name, queue] : health.queues) queue.busy = running->busy_in(name);
+    health.store_error = running->store_error();
   }
   return health;
 }
