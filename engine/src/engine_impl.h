@@ -108,6 +108,8 @@ class Engine::Impl {
                     const EnqueueOptions& options) const;
   void publish(std::vector<Ticket> tickets);
   void due_in(Duration delay);
+  // Jobs may be available that were not: drain() has nobody else who would tell it.
+  void tell_drain();
   void run_inline(const Ticket& ticket);
   std::shared_ptr<Holds> holds();
   void interrupt_holds();

@@ -111,6 +111,7 @@ Result<Cancelled> Engine::Impl::cancel(JobId id) {
     // Here or not: others hear it with their next beat.
     if (const auto running = worker()) running->cancel(id);
   }
+  tell_drain();  // who waited for its place may go on
   return answers->front();
 }
 

@@ -308,9 +308,16 @@ bool Runner::wait_killed(std::chrono::steady_clock::time_point until) {
   });
 }
 
-void Runner::wait_below(std::size_t busy) {
-  wait(std::chrono::steady_clock::time_point::max(),
-       [&] { return interrupted_ || busy_.load() < busy; });
+void Runner::wait_below(std::size_t busy, std::chrono::steady_clock::time_point until) {
+  wait(until, [&] {
+    return std::exchange(poked_, false) || interrupted_ || busy_.load() < busy;
+  });
+}
+
+void Runner::poke() {
+  std::lock_guard lock(wait_mutex_);
+  poked_ = true;
+  changed_.notify_all();
 }
 
 std::vector<Runner::RunPtr> Runner::leases() const {

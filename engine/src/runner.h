@@ -80,8 +80,10 @@ class Runner {
   // Until the threads that reported an end are out of here and of what they call. No run
   // is left.
   void wait_reported() const noexcept;
-  // Until fewer than `busy` runs are left, or interrupt().
-  void wait_below(std::size_t busy);
+  // Until fewer than `busy` runs are left, poke() or interrupt(); at most until then.
+  void wait_below(std::size_t busy, std::chrono::steady_clock::time_point until);
+  // Ends that wait, or else the next.
+  void poke();
 
   // Every lease that is held here: runs, and ended ones whose finish is not committed.
   std::vector<RunPtr> leases() const;
@@ -143,6 +145,7 @@ class Runner {
   std::atomic<std::size_t> wake_at_busy_{
       0};  // a waiter wants to hear once busy is this low
   bool interrupted_ = false;
+  bool poked_ = false;
   std::chrono::steady_clock::time_point grace_end_ =
       std::chrono::steady_clock::time_point::max();
 };

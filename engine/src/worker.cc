@@ -110,7 +110,8 @@ Result<void> Worker::drain(const std::stop_token& stop) {
     }
     const std::size_t busy = runner_.busy();
     if (busy > 0) {
-      runner_.wait_below(busy);
+      // What its jobs enqueue is told of; what others did, and what falls due, is not.
+      runner_.wait_below(busy, Steady::now() + dispatcher_.pause());
     } else if (completer_.pending() > 0) {
       completer_.flush(Steady::now() + kLastWords);  // its end may set others free
     } else if (idle && *due == 0) {

@@ -54,6 +54,8 @@ class Worker {
   bool expect_stop(Duration grace);
   bool expects_stop() const noexcept { return stop_expected_.load(); }
 
+  // A drain() that waits for a run to end looks for jobs. From any thread.
+  void poke() { runner_.poke(); }
   bool cancel(JobId id) { return runner_.cancel(id); }
   void due_in(Duration delay) { dispatcher_.due_in(delay); }
   const std::string& id() const noexcept { return id_; }

@@ -265,9 +265,10 @@ class Engine {
   // then stop(worker.grace). Takes over those two signals, if at their default, while it
   // runs; no other call of this library touches the host's signals.
   [[nodiscard]] Result<void> run();
-  // Runs all that is due here and now, also what that makes due, and returns; or until
-  // `stop` is requested or stop() is called: then it takes no more and ends like
-  // stop(worker.grace). Not beside start() or another drain(): kInvalid.
+  // Runs all that is due here and now, also what that makes due, and what comes due while
+  // jobs run, and returns; or until `stop` is requested or stop() is called: then it
+  // takes no more and ends like stop(worker.grace). Not beside start() or another
+  // drain(): kInvalid.
   [[nodiscard]] Result<DrainReport> drain(std::stop_token stop = {});
 
   const Config& config() const noexcept;
