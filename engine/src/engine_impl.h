@@ -95,6 +95,7 @@ class Engine::Impl {
   Result<std::unique_ptr<Queue>> open_queue();
   tl::unexpected<Error> refused(std::string_view key, Error error) const;
   void renew_queue();
+  Result<void> need_queue();  // a fresh one, where there should be one and is none
   Result<void> make_isolations(std::vector<KindSpec> specs);
   Handler marked(Handler handler) const;
   BackendOptions backend_options() const;
@@ -140,7 +141,7 @@ class Engine::Impl {
   Totals totals_;
 
   // nullptr where the store is its own queue. Replaced when a worker stops, since a queue
-  // that was interrupted stays so.
+  // that was interrupted stays so; nullptr where that failed, until the next start.
   mutable std::mutex queue_mutex_;
   std::shared_ptr<Queue> queue_;
   bool has_queue_ = false;  // whether that is so, from ignition on

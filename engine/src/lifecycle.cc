@@ -69,6 +69,7 @@ Result<std::unique_ptr<Worker>> Engine::Impl::make_worker() {
     return fail(Code::kInvalid, "an engine with role = \"producer\" runs no jobs",
                 "engine");
   }
+  if (auto ok = need_queue(); !ok) return tl::unexpected<Error>(std::move(ok.error()));
   return std::make_unique<Worker>(Worker::Setup{
       *store, queue(), kinds_, *reactor_, config, concurrency(), marked(on_finished),
       marked(on_failed), marked(on_progress), totals_, log});
@@ -201,16 +202,25 @@ void Engine::Impl::stop_elsewhere(const std::shared_ptr<Worker>& running,
   }
 }
 
-// The queue was interrupted for good: a later start() needs a fresh one.
+// After a stop: the queue was interrupted for good.
 void Engine::Impl::renew_queue() {
-  if (!queue()) return;
-  auto fresh = open_queue();
-  if (!fresh) {
-    log(LogLevel::kError, "the queue cannot be opened again: " + fresh.error().message);
-    return;
+  if (!has_queue_) return;
+  {
+    std::lock_guard lock(queue_mutex_);
+    queue_.reset();
   }
+  if (const auto ok = need_queue(); !ok) {
+    log(LogLevel::kError, "the queue cannot be opened again: " + ok.error().message);
+  }
+}
+
+Result<void> Engine::Impl::need_queue() {
+  if (!has_queue_ || queue()) return {};
+  auto fresh = open_queue();
+  if (!fresh) return tl::unexpected<Error>(std::move(fresh.error()));
   std::lock_guard lock(queue_mutex_);
   queue_ = std::move(*fresh);
+  return {};
 }
 
 Result<DrainReport> Engine::Impl::drain(const std::stop_token& stop) {
