@@ -22,6 +22,7 @@
 #include "inside.h"
 #include "kind.h"
 #include "reactor.h"
+#include "signal_wake.h"
 #include "worker.h"
 
 namespace carrel {
@@ -162,8 +163,8 @@ class Engine::Impl {
   std::shared_ptr<Holds> holds_;  // made by the first hold
 
   std::mutex wake_mutex_;
-  int wake_fd_ = -1;                   // an eventfd that run() waits on, while it does
-  std::optional<Duration> run_grace_;  // of the stop() that ends run()
+  const SignalWake* run_wake_ = nullptr;  // that run() waits for, while it does
+  std::optional<Duration> run_grace_;     // of the stop() that ends run()
 };
 
 }  // namespace carrel

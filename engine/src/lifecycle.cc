@@ -1,19 +1,14 @@
 // Starting, running, draining and stopping.
-#include <poll.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <optional>
 #include <string>
 #include <system_error>
 #include <thread>
 #include <utility>
 
 #include "engine_impl.h"
-#include "signal_wake.h"
 #include "threads.h"
 
 namespace carrel {
@@ -143,8 +138,7 @@ void Engine::Impl::stop(Duration grace) {
   {
     std::lock_guard lock(wake_mutex_);
     run_grace_ = grace;  // run() may be the first to stop the worker
-    const std::uint64_t one = 1;
-    if (wake_fd_ >= 0) (void)!write(wake_fd_, &one, sizeof one);
+    if (run_wake_ != nullptr) run_wake_->wake();
   }
   const auto running = worker();
   std::stop_source draining{std::nostopstate};
@@ -257,39 +251,32 @@ Result<DrainReport> Engine::Impl::drain(const std::stop_token& stop) {
 
 Result<void> Engine::Impl::run() {
   if (auto ok = may_begin(); !ok) return ok;
-  const int fd = eventfd(0, EFD_CLOEXEC);
-  if (fd < 0) return fail(Code::kUnavailable, "eventfd failed", "engine", errno);
+  std::optional<SignalWake> wake;
   {
+    // A stop() that comes from here on is heard of.
     std::lock_guard lock(wake_mutex_);
-    if (wake_fd_ >= 0) {
-      close(fd);
+    if (run_wake_ != nullptr) {
       return fail(Code::kInvalid, "the engine is running already", "engine");
     }
-    wake_fd_ = fd;
+    auto made = SignalWake::make();  // before any job can run
+    if (!made) return tl::unexpected<Error>(std::move(made.error()));
+    run_wake_ = &wake.emplace(std::move(*made));
     run_grace_.reset();
   }
-  Result<void> started;
-  {
-    const SignalWake signals(fd);  // before any job can run
-    started = start();
-    if (started) {
-      pollfd waiting{fd, POLLIN, 0};
-      while (poll(&waiting, 1, -1) < 0 && errno == EINTR) {
-      }
-      Duration grace = config.worker.grace;
-      {
-        std::lock_guard lock(wake_mutex_);
-        if (run_grace_) grace = *run_grace_;
-      }
-      // Still inside: a second signal while jobs get their grace changes nothing.
-      stop(grace);
+  auto started = start();
+  if (started) {
+    wake->wait();
+    Duration grace = config.worker.grace;
+    {
+      std::lock_guard lock(wake_mutex_);
+      if (run_grace_) grace = *run_grace_;
     }
+    // The signals are still taken: a second one while jobs get their grace changes
+    // nothing.
+    stop(grace);
   }
-  {
-    std::lock_guard lock(wake_mutex_);
-    wake_fd_ = -1;
-  }
-  close(fd);
+  std::lock_guard lock(wake_mutex_);
+  run_wake_ = nullptr;
   return started;
 }
 

@@ -262,8 +262,10 @@ class Engine {
   // of the engine does the rest; start() waits for that.
   void stop(Duration grace);
   // start(), then blocks until stop() is called elsewhere or SIGINT or SIGTERM comes;
-  // then stop(worker.grace). Takes over those two signals, if at their default, while it
-  // runs; no other call of this library touches the host's signals.
+  // then stop(worker.grace). A stop() that comes before run() is called is not
+  // remembered. Takes over those two signals, if at their default, while it runs; one
+  // ends the run() of every engine. No other call of this library touches the host's
+  // signals.
   [[nodiscard]] Result<void> run();
   // Runs all that is due here and now, also what that makes due, and what comes due while
   // jobs run, and returns; or until `stop` is requested or stop() is called: then it
