@@ -3,14 +3,13 @@
 
 #include <signal_wake.h>
 
-#include <optional>
 #include <stop_token>
 #include <thread>
 
 namespace carrel::cli {
 
-// Takes over both signals while it lives; one at a time. Starts a thread: make it after
-// what must be forked without any. Throws std::system_error if no descriptor is free.
+// Takes over both signals while it lives. Starts a thread: make it after what must be
+// forked without any. Throws std::system_error if no descriptor is free.
 class Interrupt {
  public:
   Interrupt();
@@ -23,8 +22,7 @@ class Interrupt {
 
  private:
   std::stop_source source_;
-  int fd_ = -1;  // readable once one came, or this ends
-  std::optional<SignalWake> signals_;
+  const SignalWake signals_;  // awake once one came, or this ends
   std::thread thread_;
 };
 

@@ -48,6 +48,8 @@ Duration Dispatcher::rest() {
          std::chrono::microseconds(1);
 }
 
+Duration Dispatcher::pause() const { return std::clamp(next_, Duration{0}, poll_); }
+
 void Dispatcher::work() {
   std::unique_lock lock(mutex_);
   while (!stopping_) {
@@ -60,8 +62,7 @@ void Dispatcher::work() {
       status_.failed(StoreCall::kSweep, swept.error());
     }
     lock.lock();
-    const Duration pause = swept ? std::min(poll_, std::max(next_, Duration{0})) : poll_;
-    const auto until = Clock::now() + pause;
+    const auto until = Clock::now() + (swept ? pause() : poll_);
     while (!stopping_ && Clock::now() < std::min(until, due_)) {
       wake_.wait_until(lock, std::min(until, due_));
     }

@@ -31,6 +31,8 @@ class Dispatcher {
 
   // Sweeps on the caller's thread until nothing is due: how many jobs became available.
   Result<std::size_t> sweep_all();
+  // When to sweep again, from the last of these on.
+  Duration pause() const;
 
  private:
   using Clock = std::chrono::steady_clock;

@@ -2,6 +2,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <tuple>
 
 #include "engine_impl.h"
 #include "log.h"
@@ -73,71 +74,102 @@ std::vector<Result<JobId>> Engine::enqueue(std::span<const Request> requests) {
 
 Result<Inserted> Engine::insert(std::string_view kind, const Json& args,
                                 const EnqueueOptions& options) {
-  Impl::NewJobs jobs(1);
-  impl_->add(jobs, kind, args, options);
-  return std::move(impl_->insert(std::move(jobs)).front());
+  return impl_->guarded([&] {
+    Impl::NewJobs jobs(1);
+    impl_->add(jobs, kind, args, options);
+    return std::move(impl_->insert(std::move(jobs)).front());
+  });
 }
 
 std::vector<Result<Inserted>> Engine::insert(std::span<const Request> requests) {
-  Impl::NewJobs jobs(requests.size());
-  for (const auto& request : requests) {
-    impl_->add(jobs, request.kind, request.args, request.options);
-  }
-  return impl_->insert(std::move(jobs));
+  using Answers = std::vector<Result<Inserted>>;
+  auto answers = impl_->guarded([&]() -> Result<Answers> {
+    Impl::NewJobs jobs(requests.size());
+    for (const auto& request : requests) {
+      impl_->add(jobs, request.kind, request.args, request.options);
+    }
+    return impl_->insert(std::move(jobs));
+  });
+  if (answers) return std::move(*answers);
+  return {requests.size(), tl::unexpected<Error>(answers.error())};
 }
 
 Result<NewJob> Engine::new_job(std::string_view kind, const Json& args,
                                const EnqueueOptions& options) const {
-  Impl::NewJobs jobs(1);
-  impl_->add(jobs, kind, args, options);
-  if (jobs.rows.empty()) {
+  return impl_->guarded([&]() -> Result<NewJob> {
+    Impl::NewJobs jobs(1);
+    impl_->add(jobs, kind, args, options);
+    if (!jobs.rows.empty()) return std::move(jobs.rows.front());
     return tl::unexpected<Error>(std::move(jobs.refused.front().second));
-  }
-  return std::move(jobs.rows.front());
+  });
 }
 
-void Engine::publish(std::span<const Ticket> tickets) { impl_->announce(tickets); }
+void Engine::publish(std::span<const Ticket> tickets) {
+  std::ignore = impl_->guarded([&]() -> Result<void> {
+    impl_->announce(tickets);
+    return {};
+  });
+}
 
 void Engine::publish(std::span<const Inserted> jobs) {
   std::vector<Ticket> tickets;
   for (const Inserted& job : jobs) {
     if (job.ticket) tickets.push_back(*job.ticket);
   }
-  impl_->announce(tickets);
+  publish(tickets);
 }
 
 Result<JobId> Engine::enqueue_bytes(std::string_view kind, std::string payload,
                                     const EnqueueOptions& options) {
-  Impl::NewJobs jobs(1);
-  impl_->add(jobs, kind, std::move(payload), options);
-  return id_of(std::move(impl_->insert(std::move(jobs)).front()));
+  return impl_->guarded([&] {
+    Impl::NewJobs jobs(1);
+    impl_->add(jobs, kind, std::move(payload), options);
+    return id_of(std::move(impl_->insert(std::move(jobs)).front()));
+  });
 }
 
-Result<Json> Engine::wait(JobId id, Duration timeout) { return impl_->wait(id, timeout); }
+Result<Json> Engine::wait(JobId id, Duration timeout) {
+  return impl_->guarded([&] { return impl_->wait(id, timeout); });
+}
 
 Result<JobRecord> Engine::job(JobId id) {
-  if (auto ok = impl_->ignite(); !ok) return tl::unexpected<Error>(std::move(ok.error()));
-  return impl_->store->monitor().job(id);
+  return impl_->guarded([&]() -> Result<JobRecord> {
+    if (auto ok = impl_->ignite(); !ok) return tl::unexpected<Error>(ok.error());
+    return impl_->store->monitor().job(id);
+  });
 }
 
 Result<std::vector<JobRecord>> Engine::list(const Filter& filter, JobId before,
                                             std::size_t limit) {
-  if (auto ok = impl_->ignite(); !ok) return tl::unexpected<Error>(std::move(ok.error()));
-  return impl_->store->monitor().list(filter, before, limit);
+  return impl_->guarded([&]() -> Result<std::vector<JobRecord>> {
+    if (auto ok = impl_->ignite(); !ok) return tl::unexpected<Error>(ok.error());
+    return impl_->store->monitor().list(filter, before, limit);
+  });
 }
 
-Result<Cancelled> Engine::cancel(JobId id) { return impl_->cancel(id); }
-Result<void> Engine::retry(JobId id) { return impl_->retry(id); }
+Result<Cancelled> Engine::cancel(JobId id) {
+  return impl_->guarded([&] { return impl_->cancel(id); });
+}
+Result<void> Engine::retry(JobId id) {
+  return impl_->guarded([&] { return impl_->retry(id); });
+}
 Result<void> Engine::pause(std::string_view queue) {
-  return impl_->set_paused(queue, true);
+  return impl_->guarded([&] { return impl_->set_paused(queue, true); });
 }
 Result<void> Engine::resume(std::string_view queue) {
-  return impl_->set_paused(queue, false);
+  return impl_->guarded([&] { return impl_->set_paused(queue, false); });
 }
-Result<Health> Engine::health() { return impl_->health(); }
+Result<Health> Engine::health() {
+  return impl_->guarded([&] { return impl_->health(); });
+}
 
 Result<void> Engine::start() { return impl_->start(); }
-void Engine::stop(Duration grace) { impl_->stop(grace); }
+void Engine::stop(Duration grace) {
+  std::ignore = impl_->guarded([&]() -> Result<void> {
+    impl_->stop(grace);
+    return {};
+  });
+}
 Result<void> Engine::run() { return impl_->run(); }
 Result<DrainReport> Engine::drain(std::stop_token stop) { return impl_->drain(stop); }
 

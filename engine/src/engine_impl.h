@@ -6,17 +6,24 @@
 #include <carrel/engine.h>
 
 #include <atomic>
+#include <condition_variable>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <span>
+#include <stop_token>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
+#include "door.h"
 #include "holds.h"
+#include "inside.h"
 #include "kind.h"
 #include "reactor.h"
+#include "signal_wake.h"
 #include "worker.h"
 
 namespace carrel {
@@ -29,6 +36,17 @@ class Engine::Impl {
   Result<void> add_handler(std::string_view kind, Handler handler);
   Result<void> add_fork_hook(const std::function<void(Handlers&)>& add);
   Result<void> ignite();
+
+  // Calls `call`, and while it is under way in a handler, which may be abandoned, the
+  // engine does not end: kCancelled, it does already. Other callers are their host's to
+  // wait for.
+  template <class F>
+  auto guarded(F&& call) -> decltype(call()) {
+    if (Inside::of(*door_) == nullptr) return call();
+    const Visit visit(door_);
+    if (visit.inside()) return call();
+    return tl::unexpected<Error>(ends());
+  }
 
   // Jobs on their way to the store, made where they are handed to it from.
   struct NewJobs {
@@ -68,6 +86,7 @@ class Engine::Impl {
   std::vector<ProgressHook> on_progress;
 
  private:
+  static Error ends();  // what a call is told when the engine does
   // Ignition, step by step.
   Result<void> ignite_locked();
   std::vector<KindSpec> specs() const;
@@ -79,26 +98,42 @@ class Engine::Impl {
   Result<std::unique_ptr<Queue>> open_queue();
   tl::unexpected<Error> refused(std::string_view key, Error error) const;
   void renew_queue();
+  Result<void> need_queue();  // a fresh one, where there should be one and is none
   Result<void> make_isolations(std::vector<KindSpec> specs);
+  Handler marked(Handler handler) const;
   BackendOptions backend_options() const;
 
   void refuse_too_large(NewJobs& jobs) const;
   bool knows(std::string_view kind) const;
   bool waits_for_itself(const JobRecord& job);
+  Result<void> await(JobId id, std::chrono::steady_clock::time_point until);
   // Of a fresh `job`.
   Result<void> fill(NewJob& job, std::string_view kind, std::string payload,
                     const EnqueueOptions& options) const;
   void publish(std::vector<Ticket> tickets);
   void due_in(Duration delay);
+  // Jobs may be available that were not: drain() has nobody else who would tell it.
+  void tell_drain();
   // Of these and of what their ends set free, each that is due and of a known kind.
   void run_inline(std::span<const Ticket> tickets);
   std::vector<Ticket> run_inline(const Ticket& ticket);  // what its end has set free
-  Holds& holds();
+  std::shared_ptr<Holds> holds();
   void interrupt_holds();
 
   std::shared_ptr<Queue> queue() const;
+  class Turn;
+  Result<void> may_begin() const;
+  std::shared_ptr<Worker> worker() const;
+  void set_worker(std::shared_ptr<Worker> worker);
+  void stop_worker(Duration grace);
+  bool is_running();
+  void stop_elsewhere(const std::shared_ptr<Worker>& running, Duration grace);
+  template <class F>
+  std::vector<std::function<F>> marked(const std::vector<std::function<F>>& hooks) const;
   Result<std::unique_ptr<Worker>> make_worker();
   std::size_t concurrency() const noexcept;
+
+  const std::shared_ptr<Door> door_ = std::make_shared<Door>();
 
   Handlers handlers_;
   std::optional<Error> handler_error_;
@@ -111,23 +146,29 @@ class Engine::Impl {
   Totals totals_;
 
   // nullptr where the store is its own queue. Replaced when a worker stops, since a queue
-  // that was interrupted stays so.
+  // that was interrupted stays so; nullptr where that failed, until the next start.
   mutable std::mutex queue_mutex_;
   std::shared_ptr<Queue> queue_;
   bool has_queue_ = false;  // whether that is so, from ignition on
 
-  std::mutex lifecycle_mutex_;  // start, stop, drain: one at a time
+  std::mutex lifecycle_mutex_;
+  std::condition_variable turn_over_;
+  bool taken_ = false;                             // somebody starts, stops or drains
+  std::atomic<bool> draining_{false};              // changes under the lock
+  std::stop_source drain_stop_{std::nostopstate};  // of the last drain
   mutable std::mutex worker_mutex_;
   std::shared_ptr<Worker> worker_;
+  std::mutex stopper_mutex_;
+  std::thread stopper_;  // made by a stop() in a handler or hook
   const std::string inline_worker_ = make_worker_id();
   std::atomic<std::uint64_t> inline_claims_{0};
 
   std::mutex holds_mutex_;
-  std::unique_ptr<Holds> holds_;  // made by the first hold
+  std::shared_ptr<Holds> holds_;  // made by the first hold
 
   std::mutex wake_mutex_;
-  int wake_fd_ = -1;                   // an eventfd that run() waits on, while it does
-  std::optional<Duration> run_grace_;  // of the stop() that ends run()
+  const SignalWake* run_wake_ = nullptr;  // that run() waits for, while it does
+  std::optional<Duration> run_grace_;     // of the stop() that ends run()
 };
 
 }  // namespace carrel

@@ -213,6 +213,7 @@ std::vector<Result<Inserted>> Engine::Impl::insert(NewJobs jobs) {
     }
     if (soonest != Duration::max()) due_in(soonest);
   }
+  tell_drain();
   if (jobs.refused.empty()) return answers;
   std::vector<Result<Inserted>> all;
   all.reserve(answers.size() + jobs.refused.size());
@@ -228,6 +229,7 @@ std::vector<Result<Inserted>> Engine::Impl::insert(NewJobs jobs) {
 void Engine::Impl::publish(std::vector<Ticket> tickets) {
   drop_holds(tickets);
   if (const auto to = queue()) to->publish(tickets);
+  tell_drain();
 }
 
 void Engine::Impl::announce(std::span<const Ticket> tickets) {
@@ -243,15 +245,16 @@ void Engine::Impl::announce(std::span<const Ticket> tickets) {
   } else {
     store->announce(tickets);
   }
+  tell_drain();
+}
+
+void Engine::Impl::tell_drain() {
+  if (!draining_.load()) return;
+  if (const auto running = worker()) running->poke();
 }
 
 void Engine::Impl::due_in(Duration delay) {
-  std::shared_ptr<Worker> worker;
-  {
-    std::lock_guard lock(worker_mutex_);
-    worker = worker_;
-  }
-  if (worker) worker->due_in(delay);
+  if (const auto running = worker()) running->due_in(delay);
 }
 
 }  // namespace carrel

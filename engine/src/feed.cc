@@ -149,14 +149,17 @@ void Feed::work_when_dry() {
   }
 }
 
-void Feed::stop() {
+void Feed::close() noexcept {
   {
     std::lock_guard lock(mutex_);
-    if (stopping_) return;
     stopping_ = true;
   }
   wake_.notify_all();
   runner_.interrupt();
+}
+
+void Feed::stop() {
+  close();
   source_.interrupt();
   if (thread_.joinable()) thread_.join();
   std::unique_lock lock(mutex_);

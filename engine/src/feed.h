@@ -40,6 +40,8 @@ class Feed {
   ~Feed();  // stop()
 
   void start();
+  // Claims no more, but for what is under way; stop() is still to be called.
+  void close() noexcept;
   void stop();  // idempotent; returns when the last claim has been launched
   // Claims what there is room for, if that needs no waiting and nobody else is claiming.
   void serve() noexcept;

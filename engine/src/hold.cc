@@ -8,16 +8,16 @@ namespace {
 constexpr std::size_t kMaxKey = 256;
 }
 
-Holds& Engine::Impl::holds() {
+std::shared_ptr<Holds> Engine::Impl::holds() {
   std::lock_guard lock(holds_mutex_);
   if (!holds_) {
-    holds_ = std::make_unique<Holds>(
+    holds_ = std::make_shared<Holds>(
         *store,
         Holds::Setup{config.worker.lease, config.worker.beat, config.worker.poll,
                      [this](std::vector<Ticket> freed) { publish(std::move(freed)); },
                      log});
   }
-  return *holds_;
+  return holds_;
 }
 
 void Engine::Impl::interrupt_holds() {
@@ -35,11 +35,13 @@ Result<void> Engine::Impl::hold(const Limit& limit, const Holds::Run& run, Durat
   }
   if (limit.running == 0) return refuse(Code::kInvalid, "hold: a limit is 1 or more");
   if (wait < Duration{0}) return refuse(Code::kInvalid, "hold: `wait` is negative");
-  if (auto ok = ignite(); !ok) return ok;
-  if (!store->traits().limits) {
-    return refuse(Code::kUnsupported, "hold: this store counts no limits");
-  }
-  return holds().hold(limit, run, wait, give_up);
+  auto found = guarded([&]() -> Result<std::shared_ptr<Holds>> {
+    if (auto ok = ignite(); !ok) return tl::unexpected<Error>(std::move(ok.error()));
+    if (store->traits().limits) return holds();
+    return fail(Code::kUnsupported, "hold: this store counts no limits", "hold");
+  });
+  if (!found) return tl::unexpected<Error>(std::move(found.error()));
+  return (*found)->hold(limit, run, wait, give_up);  // which has a door of its own
 }
 
 Result<void> Engine::hold_place(std::string_view key, std::uint32_t limit,

@@ -49,50 +49,23 @@ Holds::Holds(Store& store, Setup setup)
       tick_(std::max(setup_.beat * 9 / 10, Duration{1000})),
       source_(store.claim_source()) {}
 
-class Holds::Visit {
- public:
-  explicit Visit(std::shared_ptr<Door> door) : door_(std::move(door)) { enter(); }
-  ~Visit() { leave(); }
-  Visit(const Visit&) = delete;
-  Visit& operator=(const Visit&) = delete;
+Holds::~Holds() { close(); }
 
-  // False: the door is closed, and the holds are gone or about to be.
-  bool enter() {
-    const std::lock_guard lock(door_->mutex);
-    if (door_->closed) return false;
-    ++door_->inside;
-    return inside_ = true;
-  }
-  void leave() {
-    const std::lock_guard lock(door_->mutex);
-    if (std::exchange(inside_, false) && --door_->inside == 0) door_->left.notify_all();
-  }
-  bool inside() const noexcept { return inside_; }
-
- private:
-  const std::shared_ptr<Door> door_;
-  bool inside_ = false;
-};
-
-Holds::~Holds() {
-  {
-    const std::lock_guard lock(door_->mutex);
-    door_->closed = true;
-  }
+void Holds::close() {
+  if (door_->closed()) return;
+  door_->close();
   {
     const std::lock_guard lock(mutex_);
     closing_ = true;
     for (const auto& [number, place] : waiting_) place->changed.notify_all();
   }
   if (source_) source_->interrupt();
-  {
-    std::unique_lock lock(door_->mutex);
-    door_->left.wait(lock, [&] { return door_->inside == 0; });
-  }
+  door_->wait_empty();
   wake_.notify_all();
   guard_wake_.notify_all();
   if (thread_.joinable()) thread_.join();
   if (guard_.joinable()) guard_.join();
+  source_.reset();
   for (const auto& [number, place] : held_) {
     if (!place->ended) place->lost.request_stop();
   }

@@ -28,6 +28,8 @@
 #include <thread>
 #include <vector>
 
+#include "door.h"
+
 namespace carrel {
 
 // A queue of tickets has nobody who would take those of holds.
@@ -43,9 +45,11 @@ class Holds {
     LogFn log;
   };
   Holds(Store& store, Setup setup);
+  ~Holds();  // close()
   // Waits for those that are in hold(), who give up, but for code that holds: that may be
-  // a handler's that was abandoned. It is told that its place is lost.
-  ~Holds();
+  // a handler's that was abandoned. It is told that its place is lost. Tells the store
+  // what is left to tell, and calls it no more. Idempotent, by one thread at a time.
+  void close();
 
   using Run = std::function<void(const std::stop_token&)>;
   // Engine::hold, without its value. What `run` throws comes through.
@@ -72,15 +76,6 @@ class Holds {
     std::stop_source lost;
   };
   using PlacePtr = std::shared_ptr<Place>;
-  // How many callers are in here, but for those whose code holds. They keep it: who comes
-  // back from such code may find that this object is gone.
-  struct Door {
-    std::mutex mutex;
-    std::condition_variable left;
-    std::size_t inside = 0;
-    bool closed = false;
-  };
-  class Visit;
   using Lock = std::unique_lock<std::mutex>;
   // A place that a hold has given up, or could not finish: the thread ends it.
   struct Rest {
@@ -119,8 +114,10 @@ class Holds {
   const std::vector<std::string> queues_;
   const std::vector<std::string> kinds_;
   const Duration tick_;
-  const std::unique_ptr<ClaimSource> source_;  // nullptr: the store has none
+  std::unique_ptr<ClaimSource> source_;  // nullptr: the store has none, or is closed
 
+  // Callers are inside, but for those whose code holds: who comes back from such code may
+  // find that this is closed, and the store gone.
   const std::shared_ptr<Door> door_ = std::make_shared<Door>();
   std::mutex mutex_;
   std::condition_variable wake_;        // the thread

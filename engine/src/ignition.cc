@@ -271,9 +271,18 @@ Result<std::unique_ptr<Queue>> Engine::Impl::open_queue() {
   return opened;
 }
 
+// So that what the handler asks of this engine is known to come from there.
+Handler Engine::Impl::marked(Handler handler) const {
+  return [door = door_, handler = std::move(handler)](Context& job) {
+    const Inside inside(*door, &job);
+    return handler(job);
+  };
+}
+
 Result<void> Engine::Impl::make_isolations(std::vector<KindSpec> specs) {
   std::map<std::string, std::vector<KindSpec>> by_isolation;
   for (auto& spec : specs) {
+    if (spec.handler) spec.handler = marked(std::move(spec.handler));
     by_isolation[isolation_of(spec)].push_back(std::move(spec));
   }
   for (auto& [name, members] : by_isolation) {

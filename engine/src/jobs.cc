@@ -62,8 +62,33 @@ Result<Json> Engine::Impl::wait(JobId id, Duration timeout) {
                                       " has the key that the job waiting for it holds: "
                                       "it would wait for ever");
     }
-    auto finals = store->await_final({&id, 1}, left);
-    if (!finals) return tl::unexpected<Error>(std::move(finals.error()));
+    if (auto ok = await(id, until); !ok) {
+      return tl::unexpected<Error>(std::move(ok.error()));
+    }
+  }
+}
+
+// Until the job is final, or the time is over.
+Result<void> Engine::Impl::await(JobId id, Steady::time_point until) {
+  const Inside* inside = Inside::of(*door_);
+  if (inside != nullptr && inside->job() == nullptr) {
+    return fail(Code::kInvalid, "job " + std::to_string(value(id)) +
+                                    " is not final, and a hook cannot wait for it: what "
+                                    "it waits for may wait for the hook");
+  }
+  while (true) {
+    if (door_->closed()) return tl::unexpected<Error>(ends());
+    if (inside != nullptr && inside->job()->stopping()) {
+      return fail(Code::kCancelled, "the handler that waits for job " +
+                                        std::to_string(value(id)) + " was asked to stop");
+    }
+    auto left = std::chrono::duration_cast<Duration>(until - Steady::now());
+    if (left.count() <= 0) return {};
+    // A store's wait hears of no stop, and a handler's is to end with it.
+    if (inside != nullptr) left = std::min(left, config.worker.beat);
+    const auto finals = store->await_final({&id, 1}, left);
+    if (!finals) return tl::unexpected<Error>(finals.error());
+    if (!finals->empty()) return {};
   }
 }
 
@@ -83,13 +108,10 @@ Result<Cancelled> Engine::Impl::cancel(JobId id) {
   auto answers = store->cancel({&id, 1});
   if (!answers) return tl::unexpected<Error>(std::move(answers.error()));
   if (answers->front() == Cancelled::kRequested) {
-    std::shared_ptr<Worker> worker;
-    {
-      std::lock_guard lock(worker_mutex_);
-      worker = worker_;
-    }
-    if (worker) worker->cancel(id);  // here or not: others hear it with their next beat
+    // Here or not: others hear it with their next beat.
+    if (const auto running = worker()) running->cancel(id);
   }
+  tell_drain();  // who waited for its place may go on
   return answers->front();
 }
 
@@ -150,17 +172,12 @@ Result<Health> Engine::Impl::health() {
   health.completed = totals_.completed;
   health.failed = totals_.failed;
   health.stale = totals_.stale;
-  std::shared_ptr<Worker> worker;
-  {
-    std::lock_guard lock(worker_mutex_);
-    worker = worker_;
-  }
-  if (worker) {
+  if (const auto running = worker()) {
     health.running = true;
-    health.busy = worker->busy();
-    health.unflushed = worker->unflushed();
-    for (auto& [name, queue] : health.queues) queue.busy = worker->busy_in(name);
-    health.store_error = worker->store_error();
+    health.busy = running->busy();
+    health.unflushed = running->unflushed();
+    for (auto& [name, queue] : health.queues) queue.busy = running->busy_in(name);
+    health.store_error = running->store_error();
   }
   return health;
 }

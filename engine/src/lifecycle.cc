@@ -1,14 +1,15 @@
 // Starting, running, draining and stopping.
-#include <poll.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <optional>
+#include <string>
+#include <system_error>
 #include <thread>
+#include <utility>
 
 #include "engine_impl.h"
-#include "signal_wake.h"
+#include "threads.h"
 
 namespace carrel {
 
@@ -16,11 +17,20 @@ Engine::Impl::Impl(Config its_config, Registry its_registry)
     : config(std::move(its_config)), registry(std::move(its_registry)) {}
 
 Engine::Impl::~Impl() {
+  if (Inside::of(*door_) != nullptr) {
+    std::fprintf(stderr, "carrel: a handler or hook destroys its own engine\n");
+    std::abort();  // it would wait for itself
+  }
   stop(Duration{0});
-  holds_.reset();  // tells the store what is left to tell
+  door_->close();
+  if (holds_) holds_->close();
   if (store) store->interrupt();
+  door_->wait_empty();  // of the handlers that were abandoned
+  if (stopper_.joinable()) stopper_.join();
   kinds_ = {};  // before the reactor they live on
 }
+
+Error Engine::Impl::ends() { return {Code::kCancelled, "the engine ends", "engine"}; }
 
 std::size_t Engine::Impl::concurrency() const noexcept {
   if (config.worker.concurrency > 0) return config.worker.concurrency;
@@ -32,6 +42,20 @@ std::shared_ptr<Queue> Engine::Impl::queue() const {
   return queue_;
 }
 
+// So that what hooks ask of this engine is known to come from there.
+template <class F>
+std::vector<std::function<F>> Engine::Impl::marked(
+    const std::vector<std::function<F>>& hooks) const {
+  std::vector<std::function<F>> marked;
+  for (const auto& hook : hooks) {
+    marked.emplace_back([door = door_, hook](const auto&... what) {
+      const Inside inside(*door, nullptr);
+      hook(what...);
+    });
+  }
+  return marked;
+}
+
 Result<std::unique_ptr<Worker>> Engine::Impl::make_worker() {
   if (auto ok = ignite(); !ok) return tl::unexpected<Error>(std::move(ok.error()));
   // Of a handler that came after ignition: its jobs would wait for ever, unexplained.
@@ -40,82 +64,183 @@ Result<std::unique_ptr<Worker>> Engine::Impl::make_worker() {
     return fail(Code::kInvalid, "an engine with role = \"producer\" runs no jobs",
                 "engine");
   }
-  return std::make_unique<Worker>(Worker::Setup{*store, queue(), kinds_, *reactor_,
-                                                config, concurrency(), on_finished,
-                                                on_failed, on_progress, totals_, log});
+  if (auto ok = need_queue(); !ok) return tl::unexpected<Error>(std::move(ok.error()));
+  return std::make_unique<Worker>(Worker::Setup{
+      *store, queue(), kinds_, *reactor_, config, concurrency(), marked(on_finished),
+      marked(on_failed), marked(on_progress), totals_, log});
+}
+
+// start, stop and drain: one at a time.
+class Engine::Impl::Turn {
+ public:
+  // Waits for it, or until `vain`: there is no use for it any more.
+  template <class Predicate>
+  Turn(Impl& engine, Predicate vain) : engine_(engine) {
+    std::unique_lock lock(engine_.lifecycle_mutex_);
+    engine_.turn_over_.wait(lock, [&] { return !engine_.taken_ || vain(); });
+    mine_ = !std::exchange(engine_.taken_, true);
+  }
+  ~Turn() {
+    if (!mine_) return;
+    const std::lock_guard lock(engine_.lifecycle_mutex_);
+    engine_.taken_ = false;
+    engine_.draining_ = false;
+    engine_.turn_over_.notify_all();
+  }
+  Turn(const Turn&) = delete;
+  Turn& operator=(const Turn&) = delete;
+  bool mine() const noexcept { return mine_; }
+
+ private:
+  Impl& engine_;
+  bool mine_ = false;
+};
+
+std::shared_ptr<Worker> Engine::Impl::worker() const {
+  std::lock_guard lock(worker_mutex_);
+  return worker_;
+}
+
+void Engine::Impl::set_worker(std::shared_ptr<Worker> worker) {
+  std::lock_guard lock(worker_mutex_);
+  worker_.swap(worker);
+}
+
+// Of a thread that may begin to run jobs: those that run them may not.
+Result<void> Engine::Impl::may_begin() const {
+  if (Inside::of(*door_) == nullptr) return {};
+  return fail(Code::kInvalid,
+              "the engine is running already: this is a handler or hook of its own",
+              "engine");
 }
 
 Result<void> Engine::Impl::start() {
-  std::lock_guard lock(lifecycle_mutex_);
-  if (worker_) return fail(Code::kInvalid, "the engine is running already", "engine");
+  if (auto ok = may_begin(); !ok) return ok;
+  const Turn turn(*this, [&] { return draining_.load(); });
+  if (!turn.mine() || is_running()) {
+    return fail(Code::kInvalid, "the engine is running already", "engine");
+  }
   if (config.mode == Mode::kInline) {
     return fail(
         Code::kInvalid,
         "mode = \"inline\" runs each job at its enqueue; drain() runs what is left",
         "engine");
   }
-  auto worker = make_worker();
-  if (!worker) return tl::unexpected<Error>(std::move(worker.error()));
-  {
-    std::lock_guard guard(worker_mutex_);
-    worker_ = std::move(*worker);
-  }
-  worker_->start();
+  auto made = make_worker();
+  if (!made) return tl::unexpected<Error>(std::move(made.error()));
+  const std::shared_ptr<Worker> worker = std::move(*made);
+  set_worker(worker);
+  worker->start();
   return {};
 }
 
 void Engine::Impl::stop(Duration grace) {
   {
     std::lock_guard lock(wake_mutex_);
-    const std::uint64_t one = 1;
     run_grace_ = grace;  // run() may be the first to stop the worker
-    if (wake_fd_ >= 0) (void)!write(wake_fd_, &one, sizeof one);
+    if (run_wake_ != nullptr) run_wake_->wake();
   }
-  interrupt_holds();  // of handlers, too, which would be waited for
-  std::lock_guard lock(lifecycle_mutex_);
-  if (!worker_) return;
-  worker_->stop(grace);
+  const auto running = worker();
+  std::stop_source draining{std::nostopstate};
   {
-    std::lock_guard guard(worker_mutex_);
-    worker_.reset();
+    // After the worker: that of a drain comes later than this.
+    std::lock_guard lock(lifecycle_mutex_);
+    draining = drain_stop_;
   }
+  draining.request_stop();
+  interrupt_holds();  // of handlers, too, which would be waited for
+  const bool first = running && running->expect_stop(grace);
+  if (Inside::of(*door_) != nullptr) {
+    if (first) stop_elsewhere(running, grace);
+    return;
+  }
+  const Turn turn(*this, [] { return false; });
+  stop_worker(grace);
+}
+
+// By whose turn it is.
+void Engine::Impl::stop_worker(Duration grace) {
+  const auto running = worker();
+  if (!running) return;
+  running->stop(grace);
+  set_worker(nullptr);
   renew_queue();
 }
 
-// The queue was interrupted for good: a later start() needs a fresh one.
-void Engine::Impl::renew_queue() {
-  if (!queue()) return;
-  auto fresh = open_queue();
-  if (!fresh) {
-    log(LogLevel::kError, "the queue cannot be opened again: " + fresh.error().message);
-    return;
+// By whose turn it is, who is to begin: where a stop was asked for it comes first, and
+// waits no longer than that asked for.
+bool Engine::Impl::is_running() {
+  const auto running = worker();
+  if (!running || !running->expects_stop()) return running != nullptr;
+  stop_worker(Duration::max());
+  return false;
+}
+
+// For a handler or hook: the stop would wait for it.
+void Engine::Impl::stop_elsewhere(const std::shared_ptr<Worker>& running,
+                                  Duration grace) {
+  const std::lock_guard lock(stopper_mutex_);
+  // One of an earlier worker has nothing left to wait for.
+  if (stopper_.joinable()) stopper_.join();
+  try {
+    stopper_ = named_thread("carrel-stop", [this, running, grace] {
+      const auto over = [&] { return worker() != running; };
+      const Turn turn(*this, over);
+      if (turn.mine() && !over()) stop_worker(grace);
+    });
+  } catch (const std::system_error& e) {
+    log(LogLevel::kError,
+        std::string("stop() in a handler or hook: it cannot make a thread; what runs now "
+                    "is left to a stop() or start() elsewhere: ") +
+            e.what());
   }
+}
+
+// After a stop: the queue was interrupted for good.
+void Engine::Impl::renew_queue() {
+  if (!has_queue_) return;
+  {
+    std::lock_guard lock(queue_mutex_);
+    queue_.reset();
+  }
+  if (const auto ok = need_queue(); !ok) {
+    log(LogLevel::kError, "the queue cannot be opened again: " + ok.error().message);
+  }
+}
+
+Result<void> Engine::Impl::need_queue() {
+  if (!has_queue_ || queue()) return {};
+  auto fresh = open_queue();
+  if (!fresh) return tl::unexpected<Error>(std::move(fresh.error()));
   std::lock_guard lock(queue_mutex_);
   queue_ = std::move(*fresh);
+  return {};
 }
 
 Result<DrainReport> Engine::Impl::drain(const std::stop_token& stop) {
-  std::lock_guard lock(lifecycle_mutex_);
-  if (worker_) {
+  if (auto ok = may_begin(); !ok) return tl::unexpected<Error>(std::move(ok.error()));
+  const Turn turn(*this, [&] { return draining_.load(); });
+  if (!turn.mine() || is_running()) {
     return fail(Code::kInvalid, "the engine is running: drain() is for one that is not",
                 "engine");
   }
-  auto worker = make_worker();
-  if (!worker) return tl::unexpected<Error>(std::move(worker.error()));
+  std::stop_source end;
+  {
+    std::lock_guard lock(lifecycle_mutex_);
+    draining_ = true;
+    turn_over_.notify_all();  // who waits to start need not
+    drain_stop_ = end;
+  }
+  const std::stop_callback forward(stop, [&] { end.request_stop(); });
+  auto made = make_worker();
+  if (!made) return tl::unexpected<Error>(std::move(made.error()));
+  const std::shared_ptr<Worker> worker = std::move(*made);
   const std::uint64_t completed = totals_.completed;
   const std::uint64_t failed = totals_.failed;
   const std::uint64_t cancelled = totals_.cancelled;
-  {
-    std::lock_guard guard(worker_mutex_);
-    worker_ = std::move(*worker);  // so that cancel() and progress find it
-  }
-  const auto drained = worker_->drain(stop);
-  worker_->stop(config.worker.grace);
-  {
-    std::lock_guard guard(worker_mutex_);
-    worker_.reset();
-  }
-  renew_queue();
+  set_worker(worker);  // so that stop(), cancel() and progress find it
+  const auto drained = worker->drain(end.get_token());
+  stop_worker(config.worker.grace);
   if (!drained) return tl::unexpected<Error>(drained.error());
   DrainReport report;
   report.completed = totals_.completed - completed;
@@ -125,39 +250,33 @@ Result<DrainReport> Engine::Impl::drain(const std::stop_token& stop) {
 }
 
 Result<void> Engine::Impl::run() {
-  const int fd = eventfd(0, EFD_CLOEXEC);
-  if (fd < 0) return fail(Code::kUnavailable, "eventfd failed", "engine", errno);
+  if (auto ok = may_begin(); !ok) return ok;
+  std::optional<SignalWake> wake;
   {
+    // A stop() that comes from here on is heard of.
     std::lock_guard lock(wake_mutex_);
-    if (wake_fd_ >= 0) {
-      close(fd);
+    if (run_wake_ != nullptr) {
       return fail(Code::kInvalid, "the engine is running already", "engine");
     }
-    wake_fd_ = fd;
+    auto made = SignalWake::make();  // before any job can run
+    if (!made) return tl::unexpected<Error>(std::move(made.error()));
+    run_wake_ = &wake.emplace(std::move(*made));
     run_grace_.reset();
   }
-  Result<void> started;
-  {
-    const SignalWake signals(fd);  // before any job can run
-    started = start();
-    if (started) {
-      pollfd waiting{fd, POLLIN, 0};
-      while (poll(&waiting, 1, -1) < 0 && errno == EINTR) {
-      }
-      Duration grace = config.worker.grace;
-      {
-        std::lock_guard lock(wake_mutex_);
-        if (run_grace_) grace = *run_grace_;
-      }
-      // Still inside: a second signal while jobs get their grace changes nothing.
-      stop(grace);
+  auto started = start();
+  if (started) {
+    wake->wait();
+    Duration grace = config.worker.grace;
+    {
+      std::lock_guard lock(wake_mutex_);
+      if (run_grace_) grace = *run_grace_;
     }
+    // The signals are still taken: a second one while jobs get their grace changes
+    // nothing.
+    stop(grace);
   }
-  {
-    std::lock_guard lock(wake_mutex_);
-    wake_fd_ = -1;
-  }
-  close(fd);
+  std::lock_guard lock(wake_mutex_);
+  run_wake_ = nullptr;
   return started;
 }
 

@@ -298,13 +298,26 @@ void Runner::abandon_all() {
 }
 
 template <class Predicate>
-bool Runner::wait(std::chrono::steady_clock::time_point until, Predicate done) {
+bool Runner::wait(const std::chrono::steady_clock::time_point& until, Predicate done) {
   std::unique_lock lock(wait_mutex_);
   ++waiters_;
   wake_at_busy_ = size_.concurrency + size_.prefetch;
-  const bool is_done = changed_.wait_until(lock, until, done);
+  bool is_done = false;
+  while (!(is_done = done()) && std::chrono::steady_clock::now() < until) {
+    changed_.wait_until(lock, until);
+  }
   --waiters_;
   return is_done;
+}
+
+bool Runner::wait_grace() {
+  return wait(grace_end_, [&] { return busy_.load() == 0; });
+}
+
+void Runner::hurry(std::chrono::steady_clock::time_point until) {
+  std::lock_guard lock(wait_mutex_);
+  grace_end_ = std::min(grace_end_, until);
+  changed_.notify_all();
 }
 
 bool Runner::wait_idle(std::chrono::steady_clock::time_point until) {
@@ -320,9 +333,16 @@ bool Runner::wait_killed(std::chrono::steady_clock::time_point until) {
   });
 }
 
-void Runner::wait_below(std::size_t busy) {
-  wait(std::chrono::steady_clock::time_point::max(),
-       [&] { return interrupted_ || busy_.load() < busy; });
+void Runner::wait_below(std::size_t busy, std::chrono::steady_clock::time_point until) {
+  wait(until, [&] {
+    return std::exchange(poked_, false) || interrupted_ || busy_.load() < busy;
+  });
+}
+
+void Runner::poke() {
+  std::lock_guard lock(wait_mutex_);
+  poked_ = true;
+  changed_.notify_all();
 }
 
 std::vector<Runner::RunPtr> Runner::leases() const {

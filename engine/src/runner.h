@@ -72,13 +72,18 @@ class Runner {
   void abandon_all();
   // Until no run is left, at most until then. True: none is.
   bool wait_idle(std::chrono::steady_clock::time_point until);
+  // Likewise, at most until the soonest time that hurry() was given, before or meanwhile.
+  bool wait_grace();
+  void hurry(std::chrono::steady_clock::time_point until);
   // Likewise, but for runs that cannot be killed.
   bool wait_killed(std::chrono::steady_clock::time_point until);
   // Until the threads that reported an end are out of here and of what they call. No run
   // is left.
   void wait_reported() const noexcept;
-  // Until fewer than `busy` runs are left, or interrupt().
-  void wait_below(std::size_t busy);
+  // Until fewer than `busy` runs are left, poke() or interrupt(); at most until then.
+  void wait_below(std::size_t busy, std::chrono::steady_clock::time_point until);
+  // Ends that wait, or else the next.
+  void poke();
 
   // Every lease that is held here: runs, and ended ones whose finish is not committed.
   std::vector<RunPtr> leases() const;
@@ -107,8 +112,9 @@ class Runner {
   void start_in_turn(RunPtr run);
   void release(std::size_t slots) noexcept;
   void tell_waiters() noexcept;
+  // `until` is read anew after every wake.
   template <class Predicate>
-  bool wait(std::chrono::steady_clock::time_point until, Predicate done);
+  bool wait(const std::chrono::steady_clock::time_point& until, Predicate done);
 
   const KindTable& kinds_;
   const Size size_;
@@ -140,6 +146,9 @@ class Runner {
   std::atomic<std::size_t> wake_at_busy_{
       0};  // a waiter wants to hear once busy is this low
   bool interrupted_ = false;
+  bool poked_ = false;
+  std::chrono::steady_clock::time_point grace_end_ =
+      std::chrono::steady_clock::time_point::max();
 };
 
 }  // namespace carrel

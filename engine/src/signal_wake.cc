@@ -1,42 +1,64 @@
 #include "signal_wake.h"
 
+#include <poll.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
+#include <csignal>
+#include <cstddef>
 #include <cstdint>
+#include <mutex>
 
 namespace carrel {
+
+// They are never freed, nor their descriptors closed, but used again: a signal's handler
+// may look at them at any time, on any thread.
+struct SignalWake::Wake {
+  const int fd;
+  Wake* const next;
+  std::atomic<bool> used{true};
+
+  void add_one() const noexcept {
+    const std::uint64_t one = 1;
+    (void)!write(fd, &one, sizeof one);
+  }
+};
+
 namespace {
+std::mutex wakes_mutex;
+std::size_t wakes_used = 0;
+std::atomic<void*> first_wake{nullptr};  // of a list that only grows
+static_assert(std::atomic<void*>::is_always_lock_free);
+}  // namespace
 
-std::atomic<int> wake_fd{-1};
-static_assert(std::atomic<int>::is_always_lock_free);
-
-void on_signal(int) {
+void SignalWake::on_signal(int) {
   const int saved = errno;
-  const std::uint64_t one = 1;
-  const int fd = wake_fd.load();
-  if (fd >= 0) (void)!write(fd, &one, sizeof one);
+  for (auto* wake = static_cast<Wake*>(first_wake.load()); wake != nullptr;
+       wake = wake->next) {
+    if (wake->used.load()) wake->add_one();
+  }
   errno = saved;
 }
 
-bool take(int signal) {
+void SignalWake::take(int signal) noexcept {
   struct sigaction now {};
   if (sigaction(signal, nullptr, &now) != 0 || (now.sa_flags & SA_SIGINFO) != 0 ||
       now.sa_handler != SIG_DFL) {
-    return false;
+    return;
   }
   struct sigaction ours {};
-  ours.sa_handler = on_signal;
+  ours.sa_handler = &SignalWake::on_signal;
   ours.sa_flags = SA_RESTART;
   sigemptyset(&ours.sa_mask);
-  return sigaction(signal, &ours, nullptr) == 0;
+  sigaction(signal, &ours, nullptr);
 }
 
-void give_back(int signal) {
+void SignalWake::give_back(int signal) noexcept {
   struct sigaction now {};
   if (sigaction(signal, nullptr, &now) != 0 || (now.sa_flags & SA_SIGINFO) != 0 ||
-      now.sa_handler != on_signal) {
+      now.sa_handler != &SignalWake::on_signal) {
     return;  // the host has put up one of its own meanwhile
   }
   struct sigaction defaults {};
@@ -44,20 +66,43 @@ void give_back(int signal) {
   sigaction(signal, &defaults, nullptr);
 }
 
-}  // namespace
-
-SignalWake::SignalWake(int fd) noexcept {
-  int none = -1;
-  mine_ = wake_fd.compare_exchange_strong(none, fd);
-  if (!mine_) return;
-  took_int_ = take(SIGINT);
-  took_term_ = take(SIGTERM);
+Result<SignalWake> SignalWake::make() {
+  std::lock_guard lock(wakes_mutex);
+  auto* const first = static_cast<Wake*>(first_wake.load());
+  Wake* mine = first;
+  while (mine != nullptr && mine->used.load()) mine = mine->next;
+  if (mine == nullptr) {
+    const int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (fd < 0) return fail(Code::kUnavailable, "eventfd failed", "engine", errno);
+    mine = new Wake{fd, first};
+    first_wake.store(mine);
+  } else {
+    std::uint64_t stale = 0;  // of who used it before
+    (void)!read(mine->fd, &stale, sizeof stale);
+    mine->used.store(true);
+  }
+  ++wakes_used;
+  take(SIGINT);
+  take(SIGTERM);
+  return SignalWake(mine);
 }
 
 SignalWake::~SignalWake() {
-  if (took_int_) give_back(SIGINT);
-  if (took_term_) give_back(SIGTERM);
-  if (mine_) wake_fd = -1;
+  if (wake_ == nullptr) return;
+  std::lock_guard lock(wakes_mutex);
+  if (--wakes_used == 0) {
+    give_back(SIGINT);
+    give_back(SIGTERM);
+  }
+  wake_->used.store(false);
+}
+
+void SignalWake::wake() const noexcept { wake_->add_one(); }
+
+void SignalWake::wait() const noexcept {
+  pollfd waiting{wake_->fd, POLLIN, 0};
+  while (poll(&waiting, 1, -1) < 0 && errno == EINTR) {
+  }
 }
 
 }  // namespace carrel

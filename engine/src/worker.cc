@@ -110,7 +110,8 @@ Result<void> Worker::drain(const std::stop_token& stop) {
     }
     const std::size_t busy = runner_.busy();
     if (busy > 0) {
-      runner_.wait_below(busy);
+      // What its jobs enqueue is told of; what others did, and what falls due, is not.
+      runner_.wait_below(busy, Steady::now() + dispatcher_.pause());
     } else if (completer_.pending() > 0) {
       completer_.flush(Steady::now() + kLastWords);  // its end may set others free
     } else if (idle && *due == 0) {
@@ -120,14 +121,19 @@ Result<void> Worker::drain(const std::stop_token& stop) {
   return {};
 }
 
+bool Worker::expect_stop(Duration grace) {
+  feed_.close();
+  runner_.hurry(Steady::now() + std::min<Duration>(grace, std::chrono::hours(24 * 365)));
+  return !stop_expected_.exchange(true);
+}
+
 void Worker::stop(Duration grace) {
   if (stopped_) return;
   stopped_ = true;
+  expect_stop(grace);
   feed_.stop();
   runner_.stop_all(StopReason::kShutdown);
-  const auto end =
-      Steady::now() + std::min<Duration>(grace, std::chrono::hours(24 * 365));
-  if (!runner_.wait_idle(end)) {
+  if (!runner_.wait_grace()) {
     runner_.kill_all();
     // What can be killed is heard of soon; a thread is not.
     const auto killed = Steady::now() + kLastWords;

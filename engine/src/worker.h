@@ -6,6 +6,7 @@
 
 #include <carrel/engine.h>
 
+#include <atomic>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -42,11 +43,19 @@ class Worker {
   ~Worker();  // stop(0s), unless it was stopped
 
   void start();
-  // Runs what is due, on the caller's thread, until nothing is.
-  // Until nothing is due or `stop` is requested; stop() is still to be called.
+  // Runs what is due, on the caller's thread, until nothing is or `stop` is requested;
+  // stop() is still to be called.
   Result<void> drain(const std::stop_token& stop);
+  // By one thread.
   void stop(Duration grace);
+  // stop(grace) is about to be called, or is under way: takes no more from here on, and
+  // that waits no longer than `grace` from now. From any thread, also of its own. True:
+  // the first time.
+  bool expect_stop(Duration grace);
+  bool expects_stop() const noexcept { return stop_expected_.load(); }
 
+  // A drain() that waits for a run to end looks for jobs. From any thread.
+  void poke() { runner_.poke(); }
   bool cancel(JobId id) { return runner_.cancel(id); }
   void due_in(Duration delay) { dispatcher_.due_in(delay); }
   const std::string& id() const noexcept { return id_; }
@@ -72,6 +81,7 @@ class Worker {
   PulseLoop pulse_;
   Dispatcher dispatcher_;
   LogFn log_;
+  std::atomic<bool> stop_expected_{false};
   bool stopped_ = false;
 };
 

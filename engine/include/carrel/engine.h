@@ -80,8 +80,9 @@ struct QueueHealth {
 };
 
 struct Health {
-  bool running = false;  // start() was called and stop() was not
-  Counts counts;         // of the store
+  bool running = false;  // it takes jobs, or stops: from start() to the end of stop(),
+                         // and in drain()
+  Counts counts;  // of the store
   std::vector<std::string> paused;
   std::map<std::string, QueueHealth> queues;  // those that the configuration names
   std::optional<Footprint> footprint;         // empty: the store does not say
@@ -106,6 +107,15 @@ void to_json(Json& j, const Health& h);
 // setters, which come before the first enqueue, wait, job or start. That first call
 // *ignites* the engine: it freezes the handlers, forks the process server if a kind needs
 // it, then loads the backends and starts threads. open() only reads.
+//
+// In handlers and hooks: these run on threads of the engine, and may call it. There
+// stop() only asks, start(), run() and drain() are kInvalid, and destroying it aborts,
+// for it would wait for its caller. In a handler whose job is to stop, wait() ends with
+// kCancelled; in a hook it does not wait. A handler that did not heed a stop and is in a
+// call when the engine is destroyed is waited for; it is told kCancelled by wait(), and
+// must call no more.
+//
+// An engine that was moved from is empty: it may be assigned to or destroyed, no more.
 class Engine {
  public:
   // Reads the file and the environment. kInvalid, kNotFound: a message that names the
@@ -117,7 +127,7 @@ class Engine {
 
   Engine(Engine&&) noexcept;
   Engine& operator=(Engine&&) noexcept;
-  ~Engine();  // stop(0s), if started
+  ~Engine();  // stop(0s), if started. Every call but those of handlers has returned
 
   // Registers what runs a kind of job. An error (registered twice, engine already
   // ignited) also comes out of the next ignition, start, run or drain, so it may be
@@ -138,16 +148,16 @@ class Engine {
   Result<void> preload(std::function<void()> load);
   Result<void> after_fork_child(std::function<void()> hook);
 
-  // Called on the thread that commits finishes: be brief. on_finished hears every attempt
+  // Called on the thread that commits finishes: be brief. What they throw is logged.
+  // on_finished hears every attempt
   // that was applied, on_failed only those that did not complete, snooze or release.
   // A job may end, and be heard of here, before the enqueue that made it returns its id.
   void on_finished(Hook hook);
   void on_failed(Hook hook);
   // Hears progress as it is reported by the runs of this engine: for a page that shows a
   // bar move, without asking the store. Called on whichever thread brings the report, for
-  // one run in order and never after its end was told: be brief, and do not stop the
-  // engine here. A forked child sends ten reports a second, so of more some are not heard
-  // of, but the last always is.
+  // one run in order and never after its end was told: be brief. A forked child sends ten
+  // reports a second, so of more some are not heard of, but the last always is.
   void on_progress(ProgressHook hook);
 
   // Ignites now, to see its errors early. Idempotent.
@@ -179,8 +189,10 @@ class Engine {
   void publish(const Inserted& job) { publish(std::span(&job, 1)); }
 
   // The job's result, when it is final. kTimeout: it is not, after `timeout`. kFailed: it
-  // was discarded, with the last attempt's message. kCancelled. kNotFound: never was, or
-  // purged.
+  // was discarded, with the last attempt's message. kCancelled: the job was; or the
+  // caller is a handler whose own job is to stop, which is seen within a beat. kInvalid:
+  // it is not final, and the caller is a hook, with a `timeout` above 0, or a handler
+  // that holds the job's key. kNotFound: never was, or purged.
   [[nodiscard]] Result<Json> wait(JobId id, Duration timeout);
   [[nodiscard]] Result<JobRecord> job(JobId id);
   // Newest first; see Monitor::list.
@@ -240,19 +252,25 @@ class Engine {
   [[nodiscard]] Result<void> resume(std::string_view queue);
   [[nodiscard]] Result<Health> health();
 
-  // Starts taking jobs, on threads of the engine.
+  // Starts taking jobs, on threads of the engine. kInvalid: it does already, or drains.
   [[nodiscard]] Result<void> start();
   // Takes no more, asks the running to stop, waits up to `grace`, then ends what can be
   // killed; what did not end by itself is released: it runs again, at no cost of an
-  // attempt. Nothing is left running in the store. Idempotent.
+  // attempt. Nothing is left running in the store. Idempotent. Of several at once the
+  // shortest grace counts. In a handler or hook of this engine it returns at once: no
+  // further job is asked for, run() or drain() end, and where start() was called a thread
+  // of the engine does the rest; start() waits for that.
   void stop(Duration grace);
   // start(), then blocks until stop() is called elsewhere or SIGINT or SIGTERM comes;
-  // then stop(worker.grace). Takes over those two signals, if at their default, while it
-  // runs; no other call of this library touches the host's signals.
+  // then stop(worker.grace). A stop() that comes before run() is called is not
+  // remembered. Takes over those two signals, if at their default, while it runs; one
+  // ends the run() of every engine. No other call of this library touches the host's
+  // signals.
   [[nodiscard]] Result<void> run();
-  // Runs all that is due here and now, also what that makes due, and returns; or until
-  // `stop` is requested: then it takes no more and ends like stop(worker.grace). Not
-  // beside start(): kInvalid.
+  // Runs all that is due here and now, also what that makes due, and what comes due while
+  // jobs run, and returns; or until `stop` is requested or stop() is called: then it
+  // takes no more and ends like stop(worker.grace). Not beside start() or another
+  // drain(): kInvalid.
   [[nodiscard]] Result<DrainReport> drain(std::stop_token stop = {});
 
   const Config& config() const noexcept;

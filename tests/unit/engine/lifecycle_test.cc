@@ -164,6 +164,29 @@ TEST(Lifecycle, RunEndsOnSigtermAndGivesTheSignalBack) {
   EXPECT_EQ(now.sa_handler, SIG_DFL);
 }
 
+TEST(Lifecycle, OneSigtermEndsEveryRun) {
+  Engine engines[2] = {open(memory_config()), open(memory_config())};
+  Gate gate;
+  std::vector<std::thread> threads;
+  for (Engine& engine : engines) {
+    engine.handle("a", [&](Context&) { gate.pass(); });
+    ASSERT_TRUE(engine.enqueue("a"));
+    threads.emplace_back([&] { EXPECT_TRUE(engine.run()); });
+  }
+  gate.wait_for(2);
+  gate.open();
+  kill(getpid(), SIGTERM);
+  for (auto& thread : threads) thread.join();
+  struct sigaction now {};
+  sigaction(SIGTERM, nullptr, &now);
+  EXPECT_EQ(now.sa_handler, SIG_DFL);
+  // What came before it began is not its own.
+  std::thread again([&] { EXPECT_TRUE(engines[0].run()); });
+  EXPECT_TRUE(engines[0].wait(engines[0].enqueue("a").value(), kLong));
+  engines[0].stop(kLong);
+  again.join();
+}
+
 TEST(Lifecycle, RunEndsWhenStopIsCalledElsewhere) {
   Engine engine = open(memory_config());
   Gate gate;

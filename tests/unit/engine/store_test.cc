@@ -99,5 +99,45 @@ TEST(StoreCalls, AJobWhoseLeaseCannotBeRenewedIsStoppedBeforeItEnds) {
   engine.stop(1s);
 }
 
+// A store whose counts take a while.
+class Thoughtful final : public conformance::StoreWrapper, private Monitor {
+ public:
+  static constexpr auto kThinks = std::chrono::milliseconds(2);
+  using StoreWrapper::StoreWrapper;
+  Monitor& monitor() noexcept override { return *this; }
+
+ private:
+  Result<JobRecord> job(JobId id) override { return real().monitor().job(id); }
+  Result<std::vector<JobRecord>> list(const Filter& filter, JobId before,
+                                      std::size_t limit) override {
+    return real().monitor().list(filter, before, limit);
+  }
+  Result<Counts> counts() override {
+    const auto until = SteadyClock::now() + kThinks;
+    while (SteadyClock::now() < until) std::this_thread::yield();
+    return real().monitor().counts();
+  }
+  Result<std::vector<std::string>> paused() override { return real().monitor().paused(); }
+};
+
+TEST(StoreCalls, HealthSaysHowLongItsCountsTook) {
+  Registry registry = Registry::with_builtins();
+  registry.add_store(
+      "thoughtful",
+      [](const Url&, const BackendOptions& o) -> Result<std::unique_ptr<Store>> {
+        return std::make_unique<Thoughtful>(make_memory_store(o));
+      });
+  Config config = memory_config();
+  config.store = "thoughtful:";
+  Engine engine = Engine::open(config, registry).value();
+  const auto before = SteadyClock::now();
+  const auto health = engine.health();
+  const auto took = std::chrono::duration_cast<Duration>(SteadyClock::now() - before);
+  ASSERT_TRUE(health);
+  EXPECT_GE(health->store_round_trip, Thoughtful::kThinks);
+  EXPECT_LE(health->store_round_trip, took);
+  EXPECT_EQ(Json(*health).at("store_round_trip_us"), health->store_round_trip.count());
+}
+
 }  // namespace
 }  // namespace carrel
