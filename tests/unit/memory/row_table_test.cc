@@ -30,7 +30,7 @@ TEST(RowTable, ARecycledRowIsAsNewUnderAnIdOfItsOwn) {
   Row& first = table.add();
   first.payload = std::string(100, 'p');
   first.result = "r";
-  first.rule.worker = "w";
+  first.rule.worker = rules::WorkerId("w");
   first.more().log = "line\n";
   first.more().request_id = "request";
   first.more().checkpoint = "c";
@@ -42,7 +42,7 @@ TEST(RowTable, ARecycledRowIsAsNewUnderAnIdOfItsOwn) {
   table.remove(first);
   const Row& next = table.add();
   EXPECT_EQ(value(next.id), 2U);
-  EXPECT_EQ(next.payload + next.result + next.rule.worker, "");
+  EXPECT_EQ(next.payload + next.result + next.rule.worker.text(), "");
   if (next.details) {
     EXPECT_EQ(next.details->log + next.details->request_id + next.details->checkpoint,
               "");
