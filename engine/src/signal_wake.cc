@@ -46,17 +46,17 @@ void give_back(int signal) {
 
 }  // namespace
 
-SignalWake::SignalWake(int fd) noexcept {
+SignalWake::SignalWake(int fd, std::initializer_list<int> signals) noexcept {
   int none = -1;
   mine_ = wake_fd.compare_exchange_strong(none, fd);
   if (!mine_) return;
-  took_int_ = take(SIGINT);
-  took_term_ = take(SIGTERM);
+  for (const int signal : signals) {
+    if (count_ < taken_.size() && take(signal)) taken_[count_++] = signal;
+  }
 }
 
 SignalWake::~SignalWake() {
-  if (took_int_) give_back(SIGINT);
-  if (took_term_) give_back(SIGTERM);
+  for (std::size_t i = 0; i < count_; ++i) give_back(taken_[i]);
   if (mine_) wake_fd = -1;
 }
 
