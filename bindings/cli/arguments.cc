@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "text.h"
+#include "utf8.h"
 #include "wording.h"
 
 namespace carrel::cli {
@@ -16,10 +17,10 @@ constexpr const char* kFooter =
     "  0  done\n"
     "  1  the job failed, was cancelled or discarded\n"
     "  2  wrong usage or configuration\n"
-    "  3  no such job\n"
+    "  3  no such job, or it is not kept any more\n"
     "  4  the store is away or cannot be used\n"
     "  5  timed out\n"
-    "  6  interrupted before all was done (run --drain)";
+    "  6  interrupted before all was done";
 
 CLI::Option* duration(CLI::App* app, const std::string& name, Duration& out,
                       const std::string& help) {
@@ -37,19 +38,37 @@ CLI::Option* duration(CLI::App* app, const std::string& name, Duration& out,
       ->type_name("DURATION");
 }
 
-// What CLI11 shall say of a text that is the id of no job; empty: it may be one.
-std::string no_job_id(const std::string& text) {
-  constexpr std::uint64_t kLargest = std::uint64_t{1} << 62;
+std::string shown(const std::string& text) { return quote(cut(printable(text), 60)); }
+
+bool is_number(const std::string& text, std::uint64_t least) {
+  constexpr std::uint64_t kLargestId = std::uint64_t{1} << 62;
   std::uint64_t id = 0;
   const char* const end = text.data() + text.size();
   const auto [at, error] = std::from_chars(text.data(), end, id);
-  if (error == std::errc() && at == end && id >= 1 && id <= kLargest) return {};
-  return "expected the id of a job, such as 7, got " + quote(text);
+  return error == std::errc() && at == end && id >= least && id <= kLargestId;
+}
+
+// What CLI11 shall say of a text that is the id of no job; empty: it may be one.
+std::string no_job_id(const std::string& text) {
+  if (is_number(text, 1)) return {};
+  return "expected the id of a job, such as 7, got " + shown(text);
+}
+
+// 0 is before none.
+std::string no_place(const std::string& text) {
+  if (is_number(text, 0)) return {};
+  return "expected the id of a job, such as 7, or 0, got " + shown(text);
 }
 
 // Of a text that a script left empty, most likely by a variable that was not set.
 std::string empty_text(const std::string& text) {
   return text.empty() ? "it is empty: leave it out if it shall not be said" : "";
+}
+
+// Of a kind or queue to look for.
+std::string no_name(const std::string& text) {
+  if (!is_utf8(text)) return "it is not UTF-8, got " + shown(text);
+  return empty_text(text);
 }
 
 CLI::Option* job_ids(CLI::App* app, std::vector<JobId>& out) {
@@ -72,8 +91,8 @@ void states(CLI::App* app, std::vector<State>& out) {
              const auto state = parse_state(name);
              if (!state) {
                throw CLI::ValidationError(
-                   "--state", "\"" + name +
-                                  "\" is none of pending, scheduled, available, running, "
+                   "--state", shown(name) +
+                                  " is none of pending, scheduled, available, running, "
                                   "retryable, completed, cancelled, discarded");
              }
              out.push_back(*state);
@@ -86,8 +105,12 @@ void states(CLI::App* app, std::vector<State>& out) {
 
 void filter(CLI::App* app, Filter& out) {
   states(app, out.states);
-  app->add_option("--kind", out.kind, "Only jobs of this kind")->type_name("KIND");
-  app->add_option("--queue", out.queue, "Only jobs in this queue")->type_name("QUEUE");
+  app->add_option("--kind", out.kind, "Only jobs of this kind")
+      ->type_name("KIND")
+      ->check(no_name);
+  app->add_option("--queue", out.queue, "Only jobs in this queue")
+      ->type_name("QUEUE")
+      ->check(no_name);
   duration(app, "--older-than", out.older_than,
            "Only jobs enqueued at least this long ago");
 }
@@ -101,7 +124,8 @@ void add_run(CLI::App& app, Arguments& out, RunArgs& a) {
                 "Jobs at once, instead of worker.concurrency")
       ->check(CLI::Range(1, 100'000));
   c->add_option("--queue", a.queues, "Only from this queue; may be given again")
-      ->type_name("QUEUE");
+      ->type_name("QUEUE")
+      ->check(no_name);
   c->callback([&] { out.command = a; });
 }
 
@@ -112,17 +136,21 @@ void add_enqueue(CLI::App& app, Arguments& out, EnqueueArgs& a) {
       ->type_name("JSON")
       ->check(empty_text);
   c->add_flag("--lines", a.lines, "One job for each line of JSON on standard input");
-  c->add_option("--queue", a.options.queue, "Instead of the kind's")->type_name("QUEUE");
+  c->add_option("--queue", a.options.queue, "Instead of the kind's")
+      ->type_name("QUEUE")
+      ->check(empty_text);
   duration(c, "--delay", a.options.delay, "Not before this long from now");
   duration(c, "--timeout", a.options.timeout, "Of one attempt");
   duration(c, "--start-within", a.options.start_within,
            "Discard it if it has not started this long after it fell due");
-  c->add_option("--priority", a.options.priority, "Lower runs first");
+  c->add_option("--priority", a.options.priority, "Lower runs first")
+      ->check(CLI::Range(-32'768, 32'767));
   c->add_option("--max-attempts", a.options.max_attempts, "Instead of the kind's")
       ->check(CLI::Range(1, 65'535));
   c->add_option("--request-id", a.options.request_id,
                 "The same again enqueues nothing and answers with the first job")
-      ->type_name("TEXT");
+      ->type_name("TEXT")
+      ->check(empty_text);
   c->add_flag("--wait", a.wait, "Wait for the end, and print the result");
   auto* most = duration(c, "--wait-at-most", a.wait_at_most, "The same, for this long");
   c->callback([&, most] {
@@ -141,7 +169,8 @@ void add_enqueue(CLI::App& app, Arguments& out, EnqueueArgs& a) {
 void before(CLI::App* app, JobId& out, const char* help) {
   app->add_option_function<std::uint64_t>(
          "--before", [&out](std::uint64_t id) { out = JobId{id}; }, help)
-      ->type_name("ID");
+      ->type_name("ID")
+      ->check(no_place);
 }
 
 void add_list(CLI::App& app, Arguments& out, ListArgs& a) {
@@ -206,7 +235,10 @@ template <class Args>
 void add_queues(CLI::App& app, Arguments& out, Args& a, const char* name,
                 const char* help) {
   auto* c = app.add_subcommand(name, help);
-  c->add_option("queue", a.queues, "Names of queues")->required()->type_name("QUEUE");
+  c->add_option("queue", a.queues, "Names of queues")
+      ->required()
+      ->type_name("QUEUE")
+      ->check(no_name);
   c->callback([&] { out.command = a; });
 }
 
@@ -216,18 +248,24 @@ void add_compare(CLI::App& app, Arguments& out, CompareArgs& a) {
                          "Run the same jobs over isolations, stores and concurrency, "
                          "and print how fast each was");
   c->add_option("--kind", a.kind,
-                "A program of the configuration, instead of synthetic work")
-      ->type_name("KIND");
-  c->add_option("--args", a.args, "Its arguments")->type_name("JSON");
+                "A program of the configuration, instead of synthetic work; without "
+                "its rate, its concurrency and what makes its jobs unique")
+      ->type_name("KIND")
+      ->check(no_name);
+  auto* arguments = c->add_option("--args", a.args, "Its arguments")
+                        ->type_name("JSON")
+                        ->check(empty_text);
   c->add_option("--isolation", a.isolations, "Joined by ','; default: all that fit")
       ->type_name("NAME")
-      ->delimiter(',');
+      ->delimiter(',')
+      ->check(empty_text);
   c->add_option(
        "--on", a.stores,
        "URLs of stores, joined by ','; sqlite: alone is a temporary file. Default: "
        "memory:,sqlite:")
       ->type_name("URL")
-      ->delimiter(',');
+      ->delimiter(',')
+      ->check(empty_text);
   c->add_option("--concurrency", a.concurrency,
                 "Jobs at once, joined by ','; default: 1,2")
       ->type_name("N")
@@ -237,7 +275,12 @@ void add_compare(CLI::App& app, Arguments& out, CompareArgs& a) {
       ->check(CLI::Range(1, 10'000'000))
       ->capture_default_str();
   duration(c, "--work", a.work, "CPU time of a synthetic job; default: 1ms");
-  c->callback([&] { out.command = a; });
+  c->callback([&, arguments] {
+    if (arguments->count() > 0 && a.kind.empty()) {
+      throw CLI::ValidationError("--args", "are those of a --kind, and none is named");
+    }
+    out.command = a;
+  });
 }
 
 void add_sandbox(CLI::App& app, Arguments& out, SandboxArgs& a) {
@@ -246,9 +289,11 @@ void add_sandbox(CLI::App& app, Arguments& out, SandboxArgs& a) {
   c->add_option("--profile", a.profile,
                 "restricted, standard, full, or a [sandbox.NAME] of the configuration")
       ->type_name("NAME")
+      ->check(empty_text)
       ->capture_default_str();
   c->add_option("--args", a.args, "What it reads; - reads that from standard input")
-      ->type_name("JSON");
+      ->type_name("JSON")
+      ->check(empty_text);
   duration(c, "--timeout", a.timeout, "Default: 1m");
   c->add_option("command", a.command, "The program and its arguments, after --")
       ->required()
@@ -359,11 +404,11 @@ std::variant<Arguments, int> parse(int argc, char** argv) {
         if (!c->get_group().empty()) known.push_back(c->get_name());
       }
       const std::string given = app.remaining().front();
-      complain("there is no command " + quote(given) + did_you_mean(given, known) +
+      complain("there is no command " + shown(given) + did_you_mean(given, known) +
                " (carrel --help tells more)");
       return kUsage;
     }
-    complain(std::string(e.what()) + " (carrel --help tells more)");
+    complain(cut(printable(e.what()), 1'000) + " (carrel --help tells more)");
     return kUsage;
   }
   return out;

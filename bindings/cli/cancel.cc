@@ -1,3 +1,4 @@
+#include "bulk.h"
 #include "commands.h"
 #include "session.h"
 #include "text.h"
@@ -29,10 +30,18 @@ Words words(Cancelled answer) {
 int cancel(const Global& global, const CancelArgs& args) {
   auto engine = connect(global);
   if (!engine) return failed(engine.error());
+  const Bulk bulk;
   int code = kOk;
+  std::size_t done = 0;
   for (const JobId id : args.ids) {
+    const auto stop = [&](int why) {
+      if (args.ids.size() > 1) tell_rest(done, args.ids.size(), "cancelled", id);
+      return worse(code, why);
+    };
+    if (const int now = bulk.between(); now != kOk) return stop(now);
     const auto answer = engine->cancel(id);
-    if (!answer) return failed(answer.error());
+    if (!answer) return stop(failed(answer.error()));
+    ++done;
     const Words said = words(*answer);
     const std::string line = "job " + std::to_string(value(id)) + ": " + said.people;
     if (*answer == Cancelled::kNotFound) code = kNotFound;

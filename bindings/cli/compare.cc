@@ -8,6 +8,7 @@
 #include <mutex>
 
 #include "commands.h"
+#include "interrupt.h"
 #include "json_input.h"
 #include "progress.h"
 #include "scratch.h"
@@ -75,12 +76,26 @@ class Tally {
 
 class Comparison {
  public:
-  Comparison(const CompareArgs& args, Config base, Registry registry, Json payload)
+  Comparison(const CompareArgs& args, Config base, Registry registry, Json payload,
+             const Interrupt& interrupt)
       : args_(args),
+        interrupt_(interrupt),
         base_(std::move(base)),
         registry_(std::move(registry)),
         payload_(std::move(payload)) {}
 
+  // What can be told before the first run.
+  Result<void> check(const Combination& cell) {
+    const auto url = Url::parse(cell.store);
+    if (!url) return tl::unexpected<Error>(url.error());
+    const auto store = registry_.store(url->scheme);
+    if (!store) return tl::unexpected<Error>(store.error());
+    const auto config = config_for(cell, "/");
+    if (!config) return tl::unexpected<Error>(config.error());
+    return config->validate();
+  }
+
+  // kCancelled: a signal came.
   Result<Figures> run(const Combination& cell) {
     auto scratch = Scratch::make();
     if (!scratch) return tl::unexpected<Error>(scratch.error());
@@ -101,6 +116,7 @@ class Comparison {
     const std::vector<Request> batch(std::min(kBatch, args_.jobs),
                                      Request{kind, payload_, {}});
     for (std::size_t at = 0; at < args_.jobs; at += batch.size()) {
+      if (interrupt_.came()) return interrupted(*engine);
       const auto part =
           std::span(batch).subspan(0, std::min(batch.size(), args_.jobs - at));
       for (const auto& id : engine->enqueue(part)) {
@@ -108,6 +124,7 @@ class Comparison {
       }
     }
     if (auto ok = wait(*engine, tally); !ok) return tl::unexpected<Error>(ok.error());
+    if (interrupt_.came()) return interrupted(*engine);
     const auto ended = Steady::now();
     engine->stop(Duration{0});
     Figures figures = tally.take();
@@ -121,6 +138,7 @@ class Comparison {
   Result<void> wait(Engine& engine, Tally& tally) {
     auto heard = Steady::now();
     while (!tally.wait(args_.jobs, std::chrono::milliseconds(500))) {
+      if (interrupt_.came()) return {};
       const auto health = engine.health();
       if (health && !health->store_error) {
         heard = Steady::now();
@@ -132,6 +150,26 @@ class Comparison {
     return {};
   }
 
+  static std::string queue() { return "carrel.compare." + std::to_string(getpid()); }
+
+  // Nobody else would run what waits in a store that is shared.
+  static tl::unexpected<Error> interrupted(Engine& engine) {
+    engine.stop(Duration{0});
+    Filter waiting;
+    waiting.queue = queue();
+    waiting.states = {State::kPending, State::kScheduled, State::kAvailable,
+                      State::kRetryable};
+    for (;;) {
+      const auto jobs = engine.list(waiting, {}, kBatch);
+      std::vector<JobId> ids;
+      if (jobs) {
+        for (const JobRecord& job : *jobs) ids.push_back(job.id);
+      }
+      if (ids.empty() || !engine.store().cancel(ids)) break;
+    }
+    return fail(Code::kCancelled, "interrupted");
+  }
+
   // Its jobs wait in a queue of their own, and leave nothing in a store that is shared.
   Result<Config> config_for(const Combination& cell,
                             const std::filesystem::path& folder) {
@@ -139,6 +177,7 @@ class Comparison {
     if (!entry) return tl::unexpected<Error>(entry.error());
     Config config;
     config.directory = base_.directory;
+    config.sandboxes = base_.sandboxes;
     config.log.level = LogLevel::kError;
     config.store = cell.store == "sqlite:" ? "sqlite:" + (folder / "compare.db").string()
                                            : cell.store;
@@ -146,8 +185,13 @@ class Comparison {
     config.worker.concurrency = cell.concurrency;
     KindConfig kind = base_.kind(name());
     kind.isolation = cell.isolation;
-    kind.queue = "carrel.compare." + std::to_string(getpid());
+    kind.queue = queue();
     kind.max_attempts = 1;
+    // All jobs are the same here, and what others run in a shared store has no part in
+    // it.
+    kind.unique = {};
+    kind.concurrency = {};
+    kind.rate = {};
     kind.start_within = Duration{0};
     config.worker.queues = {kind.queue};
     if (args_.kind.empty()) {
@@ -169,6 +213,7 @@ class Comparison {
   }
 
   const CompareArgs& args_;
+  const Interrupt& interrupt_;
   Config base_;
   Registry registry_;
   Json payload_;
@@ -210,7 +255,23 @@ Result<void> fork_server() {
   return prefork([](Handlers& handlers) { handlers.handle(kSynthetic, spin_handler); });
 }
 
+std::vector<Combination> combinations(const CompareArgs& args) {
+  std::vector<Combination> all;
+  for (const std::string& store : args.stores) {
+    for (const std::size_t concurrency : args.concurrency) {
+      for (const std::string& isolation : args.isolations) {
+        all.push_back({isolation, store, concurrency});
+      }
+    }
+  }
+  return all;
+}
+
 int print_all(const Global& global, const CompareArgs& args, Comparison& comparison) {
+  const std::vector<Combination> cells = combinations(args);
+  for (const Combination& cell : cells) {
+    if (auto ok = comparison.check(cell); !ok) return failed(ok.error());
+  }
   Table table({{"STORE"},
                {"ISOLATION"},
                {"AT ONCE", Table::Align::kRight},
@@ -220,56 +281,53 @@ int print_all(const Global& global, const CompareArgs& args, Comparison& compari
                {"P99", Table::Align::kRight},
                {"FAILED", Table::Align::kRight}});
   StatusLine line(global.json);
-  const std::size_t cells =
-      args.stores.size() * args.concurrency.size() * args.isolations.size();
   std::size_t done = 0;
+  double first = 0;
   int code = kOk;
-  for (const std::string& store : args.stores) {
-    const auto url = Url::parse(store);
-    if (!url) return failed(url.error());
-    const std::string shown = url->redacted();
-    for (const std::size_t concurrency : args.concurrency) {
-      double first = 0;
-      for (const std::string& isolation : args.isolations) {
-        line.draw(bar(static_cast<double>(done++) / static_cast<double>(cells), 20) +
-                  " " + shown + " " + isolation + ", " + std::to_string(concurrency) +
-                  " at once");
-        const Combination cell{isolation, store, concurrency};
-        const auto figures = comparison.run(cell);
-        if (!figures) {
-          line.draw("");
-          return failed(figures.error());
-        }
-        if (first == 0) first = figures->rate();
-        if (figures->failed > 0) {
-          code = kJobFailed;
-          line.note("carrel: " + isolation + " on " + shown +
-                    ": a job failed: " + printable(figures->first_failure));
-        }
-        if (global.json) {
-          print_json(as_json(cell, shown, *figures));
-          std::fflush(stdout);
-          continue;
-        }
-        table.add({{shown},
-                   {isolation},
-                   {std::to_string(concurrency)},
-                   {fixed(figures->rate(), figures->rate() < 100 ? 1 : 0), Colour::kBold},
-                   {fixed(figures->rate() / first, 2)},
-                   {rough(figures->percentile(50))},
-                   {rough(figures->percentile(99))},
-                   {figures->failed == 0 ? "·" : grouped(figures->failed),
-                    figures->failed == 0 ? Colour::kFaint : Colour::kBad}});
-      }
+  for (const Combination& cell : cells) {
+    const std::string shown = Url::parse(cell.store)->redacted();
+    if (done % args.isolations.size() == 0) first = 0;
+    line.draw(bar(static_cast<double>(done++) / static_cast<double>(cells.size()), 20) +
+              " " + shown + " " + cell.isolation + ", " +
+              std::to_string(cell.concurrency) + " at once");
+    const auto figures = comparison.run(cell);
+    if (!figures && figures.error().code == Code::kCancelled) {
+      line.note("carrel: interrupted");
+      code = kInterrupted;
+      break;
     }
+    if (!figures) {
+      line.draw("");
+      return failed(figures.error());
+    }
+    if (first == 0) first = figures->rate();
+    if (figures->failed > 0) {
+      code = kJobFailed;
+      line.note("carrel: " + cell.isolation + " on " + shown +
+                ": a job failed: " + printable(figures->first_failure));
+    }
+    if (global.json) {
+      print_json(as_json(cell, shown, *figures));
+      std::fflush(stdout);
+      continue;
+    }
+    table.add({{shown},
+               {cell.isolation},
+               {std::to_string(cell.concurrency)},
+               {fixed(figures->rate(), figures->rate() < 100 ? 1 : 0), Colour::kBold},
+               {fixed(figures->rate() / first, 2)},
+               {rough(figures->percentile(50))},
+               {rough(figures->percentile(99))},
+               {figures->failed == 0 ? "·" : grouped(figures->failed),
+                figures->failed == 0 ? Colour::kFaint : Colour::kBad}});
   }
   line.draw("");
-  if (global.json) return code;
+  if (global.json || table.empty()) return code;
   table.print();
   std::printf(
-      "\n%s jobs each%s. RATIO: to the first isolation, with the same store and as "
+      "\n%s each%s. RATIO: to the first isolation, with the same store and as "
       "many at once.\n",
-      grouped(args.jobs).c_str(),
+      counted(args.jobs, "job").c_str(),
       args.kind.empty() ? (" of " + to_text(args.work) + " of CPU time").c_str() : "");
   return code;
 }
@@ -277,6 +335,9 @@ int print_all(const Global& global, const CompareArgs& args, Comparison& compari
 }  // namespace
 
 int compare(const Global& global, const CompareArgs& given) {
+  if (!global.store.empty()) {
+    return failed(Error{Code::kInvalid, "--store: compare takes its stores from --on"});
+  }
   if (auto ok = fork_server(); !ok) return failed(ok.error());
   CompareArgs args = given;
   Config config;
@@ -298,12 +359,11 @@ int compare(const Global& global, const CompareArgs& given) {
     if (!json) return failed(json.error());
     payload = std::move(*json);
   }
-  Registry registry = Registry::with_builtins();
-  for (const std::string& plugin : config.plugins) {
-    if (auto ok = registry.load(config.directory / plugin); !ok)
-      return failed(ok.error());
-  }
-  Comparison comparison(args, std::move(config), std::move(registry), std::move(payload));
+  auto registry = registry_of(config);
+  if (!registry) return failed(registry.error());
+  const Interrupt interrupt;
+  Comparison comparison(args, std::move(config), std::move(*registry), std::move(payload),
+                        interrupt);
   return print_all(global, args, comparison);
 }
 

@@ -57,21 +57,14 @@ class Doctor {
     registry_ = Registry::with_builtins();
     auto loaded = load_config(global_);
     // Where nobody named a file there need not be one.
-    const bool named = !global_.config.empty() || getenv("CARREL_CONFIG") != nullptr;
+    const std::string file = config_file(global_);
     std::error_code ignored;
-    if (!loaded && !named && !std::filesystem::exists("carrel.toml", ignored) &&
+    if (!loaded && file.empty() && !std::filesystem::exists("carrel.toml", ignored) &&
         global_.store.empty()) {
       add({"configuration", "none", true, false, "the defaults hold"}, kUsage);
       return;
     }
-    const char* variable = getenv("CARREL_CONFIG");
-    Finding finding{"configuration",
-                    !global_.config.empty() ? global_.config
-                    : variable != nullptr   ? variable
-                                            : "carrel.toml",
-                    true,
-                    true,
-                    {}};
+    Finding finding{"configuration", file.empty() ? "carrel.toml" : file, true, true, {}};
     if (!loaded) {
       finding.works = false;
       finding.text = loaded.error().message;
@@ -89,8 +82,8 @@ class Doctor {
       finding.works = false;
       finding.text = ok.error().message;
     } else {
-      finding.text = grouped(config_.jobs.size()) + " kinds, " +
-                     grouped(concurrency(config_)) + " jobs at once";
+      finding.text = counted(config_.jobs.size(), "kind") + ", " +
+                     counted(concurrency(config_), "job") + " at once";
     }
     add(std::move(finding), kUsage);
   }
@@ -243,7 +236,7 @@ class Doctor {
     for (const LimitCheck& check : check_limits(config_, descriptors_)) {
       Finding finding{"limit", check.name, check.enough, true, {}};
       finding.text = grouped(check.limit) + " allowed, about " + grouped(check.needed) +
-                     " needed for " + grouped(concurrency(config_)) + " jobs at once";
+                     " needed for " + counted(concurrency(config_), "job") + " at once";
       if (!check.enough) finding.text += ": " + check.advice;
       finding.more = {{"allowed", check.limit}, {"needed", check.needed}};
       add(std::move(finding), kUsage);

@@ -1,5 +1,7 @@
 #include "interrupt.h"
 
+#include <poll.h>
+
 #include <system_error>
 #include <utility>
 
@@ -7,7 +9,7 @@ namespace carrel::cli {
 namespace {
 
 SignalWake make_wake() {
-  auto made = SignalWake::make();
+  auto made = SignalWake::make({SIGINT, SIGTERM, SIGHUP});
   if (made) return std::move(*made);
   throw std::system_error(static_cast<int>(made.error().native), std::generic_category(),
                           "eventfd");
@@ -15,16 +17,24 @@ SignalWake make_wake() {
 
 }  // namespace
 
-Interrupt::Interrupt() : signals_(make_wake()) {
-  thread_ = std::thread([this] {
+Interrupt::Interrupt(std::function<void()> heard) : signals_(make_wake()) {
+  thread_ = std::thread([this, heard = std::move(heard)] {
     signals_.wait();
-    source_.request_stop();  // at the end nobody heeds it any more
+    if (ending_) return;
+    source_.request_stop();  // first: what is heard may take its time
+    if (heard) heard();
   });
 }
 
 Interrupt::~Interrupt() {
+  ending_ = true;
   signals_.wake();
   thread_.join();
+}
+
+bool Interrupt::came() const noexcept {
+  pollfd now{signals_.descriptor(), POLLIN, 0};
+  return poll(&now, 1, 0) > 0;
 }
 
 }  // namespace carrel::cli

@@ -1,6 +1,8 @@
 // The carrel command.
 #include <carrel/process.h>
+#include <standard_streams.h>
 
+#include <csignal>
 #include <cstdio>
 #include <exception>
 #include <type_traits>
@@ -43,12 +45,17 @@ int dispatch(const Arguments& arguments) {
 }  // namespace carrel::cli
 
 int main(int argc, char** argv) {
+  carrel::open_standard_streams();
   // A process server that was killed, its keeper too, can be made again.
   carrel::main_hook(argc, argv);
+  // A file that may not grow is an error as a full disk is, and no reason to die.
+  std::signal(SIGXFSZ, SIG_IGN);
   try {
     const auto parsed = carrel::cli::parse(argc, argv);
-    if (const int* code = std::get_if<int>(&parsed)) return *code;
-    const int code = carrel::cli::dispatch(std::get<carrel::cli::Arguments>(parsed));
+    const int* const done = std::get_if<int>(&parsed);
+    const int code =
+        done != nullptr ? *done
+                        : carrel::cli::dispatch(std::get<carrel::cli::Arguments>(parsed));
     // An answer that a full disk swallowed is none.
     if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
       carrel::cli::complain("cannot write to standard output");

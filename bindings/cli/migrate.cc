@@ -5,6 +5,7 @@
 #include "commands.h"
 #include "session.h"
 #include "text.h"
+#include "wording.h"
 
 namespace carrel::cli {
 
@@ -19,19 +20,21 @@ int migrate(const Global& global, const MigrateArgs& args) {
   if (!schema) return failed(schema.error());
   if (*schema == nullptr) {
     if (global.json) print_json({{"from", nullptr}, {"to", nullptr}, {"applied", false}});
-    std::fprintf(stderr, "%s: has no tables to bring forward from here\n",
-                 url->redacted().c_str());
+    std::fprintf(stderr, "%s has no tables to bring forward from here\n",
+                 quote(url->redacted()).c_str());
     return kOk;
   }
   const bool apply = !args.dry_run && !args.sql;
   const auto change = (**schema)(*url, apply);
   if (!change) return failed(change.error());
-  if (args.sql) {
+  if (args.sql && !global.json) {
     std::fputs(change->sql.c_str(), stdout);
     return kOk;
   }
   if (global.json) {
-    print_json({{"from", change->from}, {"to", change->to}, {"applied", apply}});
+    Json document{{"from", change->from}, {"to", change->to}, {"applied", apply}};
+    if (args.sql) document["sql"] = change->sql;
+    print_json(document);
     return kOk;
   }
   const std::string store = url->redacted();

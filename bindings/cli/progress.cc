@@ -18,8 +18,7 @@ std::string bar(double fraction, std::size_t columns) {
   return "[" + std::string(full, '#') + std::string(columns - full, '-') + "] " + percent;
 }
 
-StatusLine::StatusLine(bool quiet)
-    : quiet_(quiet), terminal_(!quiet && is_terminal(stderr)) {}
+StatusLine::StatusLine(bool quiet) : quiet_(quiet), draws_(!quiet && can_draw(stderr)) {}
 
 StatusLine::~StatusLine() { wipe(); }
 
@@ -29,7 +28,7 @@ void StatusLine::wipe() {
 }
 
 void StatusLine::draw(std::string_view text) {
-  if (!terminal_) return;
+  if (!draws_) return;
   winsize size{};
   const bool known = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1;
   const std::size_t columns = known ? size.ws_col - 1U : 79;
@@ -47,7 +46,7 @@ void StatusLine::note(std::string_view text) {
   const std::string drawn = drawn_;
   wipe();
   std::fprintf(stderr, "%.*s\n", static_cast<int>(text.size()), text.data());
-  if (terminal_ && !drawn.empty()) {
+  if (draws_ && !drawn.empty()) {
     std::fprintf(stderr, "\r%s\x1b[K", drawn.c_str());
     std::fflush(stderr);
     drawn_ = drawn;

@@ -24,13 +24,13 @@ class StatusLine {
   void draw(std::string_view text);
   // A line that stays, above the one that is drawn.
   void note(std::string_view text);
-  bool on_terminal() const noexcept { return terminal_; }
+  bool draws() const noexcept { return draws_; }
 
  private:
   void wipe();
   std::mutex mutex_;
   bool quiet_;
-  bool terminal_;
+  bool draws_;
   std::string drawn_;
 };
 

@@ -5,6 +5,7 @@
 #include "commands.h"
 #include "session.h"
 #include "text.h"
+#include "wording.h"
 
 namespace carrel::cli {
 
@@ -18,11 +19,16 @@ int reindex(const Global& global) {
   const auto reindex = registry->reindex(url->scheme);
   if (!reindex) return failed(reindex.error());
   if (*reindex == nullptr) {
-    complain(url->redacted() + ": has nothing to rebuild here");
+    complain(quote(url->redacted()) + " has nothing to rebuild here");
     return kUsage;
   }
   auto done = (**reindex)(*url);
-  if (!done) return failed(done.error());
+  if (!done) {
+    Error error = done.error();
+    if (error.code == Code::kNotFound)
+      error.code = Code::kUnavailable;  // no job is meant
+    return failed(error);
+  }
   if (global.json) {
     print_json({{"bytes_before", done->bytes_before},
                 {"bytes_after", done->bytes_after},

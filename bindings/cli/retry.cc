@@ -1,5 +1,8 @@
+#include <algorithm>
+#include <cctype>
 #include <iostream>
 
+#include "bulk.h"
 #include "commands.h"
 #include "session.h"
 #include "text.h"
@@ -21,7 +24,7 @@ Result<std::vector<JobId>> matching(Engine& engine, const Filter& filter) {
   }
 }
 
-std::string jobs(std::size_t n) { return grouped(n) + (n == 1 ? " job" : " jobs"); }
+std::string jobs(std::size_t n) { return counted(n, "job"); }
 
 // Asks at a terminal; elsewhere nobody is there to answer.
 Result<bool> confirmed(const RetryArgs& args, std::size_t n) {
@@ -34,7 +37,11 @@ Result<bool> confirmed(const RetryArgs& args, std::size_t n) {
   std::fprintf(stderr, "Retry %s? [y/N] ", jobs(n).c_str());
   std::string answer;
   std::getline(std::cin, answer);
-  return answer == "y" || answer == "Y" || answer == "yes";
+  std::transform(answer.begin(), answer.end(), answer.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  const bool yes = answer == "y" || answer == "yes";
+  if (!yes) std::fprintf(stderr, "nothing retried\n");
+  return yes;
 }
 
 void say(const Global& global, JobId id, bool dry) {
@@ -58,22 +65,54 @@ int retry_matching(const Global& global, const RetryArgs& args, Engine& engine) 
     if (!yes) return failed(yes.error());
     if (!*yes) return kOk;
   }
+  const Bulk bulk;
   std::size_t retried = 0;
   for (std::size_t at = 0; at < ids->size(); at += kBatch) {
     const auto batch = std::span(*ids).subspan(at, std::min(kBatch, ids->size() - at));
+    if (const int now = bulk.between(); now != kOk) {
+      tell_rest(retried, ids->size(), "retried", batch.front());
+      return now;
+    }
     // The tickets are left: whoever runs these jobs finds their rows.
     const auto answers = engine.store().retry(batch);
+    const Error* away = nullptr;
     for (std::size_t i = 0; i < batch.size(); ++i) {
       if (answers[i]) {
         ++retried;
         say(global, batch[i], false);
       } else if (answers[i].error().code == Code::kUnavailable) {
-        return failed(answers[i].error());
+        away = &answers[i].error();
       }  // else it moved on since it was listed
+    }
+    if (away != nullptr) {
+      const int code = failed(*away);
+      tell_rest(retried, ids->size(), "retried", batch.front());
+      return code;
     }
   }
   std::fprintf(stderr, "%s retried\n", jobs(retried).c_str());
   return kOk;
+}
+
+int retry_ids(const Global& global, const RetryArgs& args, Engine& engine) {
+  const Bulk bulk;
+  int code = kOk;
+  std::size_t done = 0;
+  for (const JobId id : args.ids) {
+    if (const int now = bulk.between(); now != kOk) {
+      tell_rest(done, args.ids.size(), args.dry_run ? "looked at" : "retried", id);
+      return worse(code, now);
+    }
+    const auto ok =
+        args.dry_run ? engine.job(id).map([](const JobRecord&) {}) : engine.retry(id);
+    if (ok) {
+      say(global, id, args.dry_run);
+      ++done;
+    } else {
+      code = worse(code, failed(ok.error()));
+    }
+  }
+  return code;
 }
 
 }  // namespace
@@ -81,25 +120,8 @@ int retry_matching(const Global& global, const RetryArgs& args, Engine& engine) 
 int retry(const Global& global, const RetryArgs& args) {
   auto engine = connect(global);
   if (!engine) return failed(engine.error());
-  if (args.ids.empty()) return retry_matching(global, args, *engine);
-  int code = kOk;
-  for (const JobId id : args.ids) {
-    if (args.dry_run) {
-      const auto job = engine->job(id);
-      if (job) {
-        say(global, id, true);
-      } else {
-        code = failed(job.error());
-      }
-      continue;
-    }
-    if (const auto ok = engine->retry(id); ok) {
-      say(global, id, false);
-    } else {
-      code = failed(ok.error());
-    }
-  }
-  return code;
+  return args.ids.empty() ? retry_matching(global, args, *engine)
+                          : retry_ids(global, args, *engine);
 }
 
 }  // namespace carrel::cli

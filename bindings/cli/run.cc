@@ -68,7 +68,7 @@ class Ticker {
         grouped(waiting) + " waiting";
     if (later > 0) text += ", " + grouped(later) + " later";
     text += ", " + grouped(health.completed) + " completed";
-    if (health.failed > 0) text += ", " + grouped(health.failed) + " attempts failed";
+    if (health.failed > 0) text += ", " + counted(health.failed, "attempt") + " failed";
     if (health.store_error) text += ", the store: " + *health.store_error;
     return text;
   }
@@ -103,8 +103,17 @@ Result<Engine> open(const Global& global, const RunArgs& args) {
   return engine;
 }
 
-int drain(const Global& global, Engine& engine, const std::function<void()>& clear) {
-  const Interrupt interrupt;
+// "carrel: stopping: waits up to 30s for 1 job"
+std::string stopping(Engine& engine) {
+  const auto health = engine.health();
+  std::string text = "carrel: stopping";
+  if (!health || health->busy == 0) return text;
+  return text + ": waits up to " + to_text(engine.config().worker.grace) + " for " +
+         counted(health->busy, "job");
+}
+
+int drain(const Global& global, Engine& engine, const Interrupt& interrupt,
+          const std::function<void()>& clear) {
   const auto report = engine.drain(interrupt.token());
   clear();
   if (!report) return failed(report.error());
@@ -145,24 +154,26 @@ int run(const Global& global, const RunArgs& args) {
     }
   });
   std::optional<Ticker> ticker;
-  if (line.on_terminal()) ticker.emplace(*engine, line);
+  if (line.draws()) ticker.emplace(*engine, line);
   const auto clear = [&] {
     ticker.reset();
     line.draw("");
   };
-  if (args.drain) return drain(global, *engine, clear);
+  const Interrupt interrupt([&] { line.note(stopping(*engine)); });
+  if (args.drain) return drain(global, *engine, interrupt, clear);
 
   line.note("carrel: running; stops on SIGINT or SIGTERM");
   const auto begun = std::chrono::steady_clock::now();
-  const auto ran = engine->run();
+  if (auto ok = engine->start(); !ok) return failed(ok.error());
+  interrupt.wait();
+  engine->stop(engine->config().worker.grace);
   clear();
-  if (!ran) return failed(ran.error());
   if (const auto health = engine->health(); health && !global.json) {
     line.note("carrel: stopped after " +
               rough(std::chrono::duration_cast<Duration>(
                   std::chrono::steady_clock::now() - begun)) +
               ": " + grouped(health->completed) + " completed, " +
-              grouped(health->failed) + " attempts failed");
+              counted(health->failed, "attempt") + " failed");
   }
   return kOk;
 }

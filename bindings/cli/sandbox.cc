@@ -14,8 +14,8 @@ namespace {
 // A tier needs no configuration.
 Result<Config> profiles(const Global& global) {
   std::error_code ignored;
-  const bool named = !global.config.empty() || std::getenv("CARREL_CONFIG") != nullptr;
-  if (!named && !std::filesystem::exists("carrel.toml", ignored)) return Config{};
+  if (config_file(global).empty() && !std::filesystem::exists("carrel.toml", ignored))
+    return Config{};
   return load_config(global);
 }
 
@@ -25,7 +25,8 @@ int sandbox(const Global& global, const SandboxArgs& args) {
   const auto config = profiles(global);
   if (!config) return failed(config.error());
   if (!config->sandbox(args.profile)) {
-    complain("there is no sandbox \"" + args.profile + "\" in the configuration");
+    complain("there is no sandbox \"" + cut(printable(args.profile), 60) +
+             "\" in the configuration");
     return kUsage;
   }
   SandboxedRun run{args.profile, args.command, {}, args.timeout};

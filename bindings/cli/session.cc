@@ -12,9 +12,7 @@ namespace {
 constexpr const char* kDefaultFile = "carrel.toml";
 
 Result<Config> read_file(const Global& global) {
-  const char* variable = std::getenv("CARREL_CONFIG");
-  std::string file = global.config;
-  if (file.empty() && variable != nullptr) file = variable;
+  std::string file = config_file(global);
   std::error_code ignored;
   if (file.empty() && std::filesystem::exists(kDefaultFile, ignored)) file = kDefaultFile;
   if (!file.empty()) return Config::load(file);
@@ -25,6 +23,11 @@ Result<Config> read_file(const Global& global) {
 }
 
 }  // namespace
+
+std::string config_file(const Global& global) {
+  const char* variable = std::getenv("CARREL_CONFIG");
+  return !global.config.empty() || variable == nullptr ? global.config : variable;
+}
 
 Result<Config> load_config(const Global& global) {
   auto config = read_file(global);
@@ -62,6 +65,7 @@ Result<Registry> registry_of(const Config& config) {
   Registry registry = Registry::with_builtins();
   for (const std::string& plugin : config.plugins) {
     if (auto ok = registry.load(config.directory / plugin); !ok) {
+      ok.error().code = Code::kInvalid;  // the configuration's, not a missing job
       return tl::unexpected<Error>(ok.error());
     }
   }

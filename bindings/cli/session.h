@@ -9,6 +9,9 @@ namespace carrel::cli {
 
 inline constexpr std::size_t kBatch = 500;  // rows of one transaction
 
+// --config, else $CARREL_CONFIG; empty: neither names a file.
+std::string config_file(const Global& global);
+
 // The file, then the environment, then --store. Any error is one of the configuration.
 Result<Config> load_config(const Global& global);
 

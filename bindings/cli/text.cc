@@ -2,14 +2,47 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <ctime>
+#include <iterator>
+
+#include "utf8.h"
 
 namespace carrel::cli {
 namespace {
 
-bool is_continuation(char c) { return (static_cast<unsigned char>(c) & 0xc0) == 0x80; }
+struct Range {
+  char32_t first;
+  char32_t last;
+};
+
+template <std::size_t N>
+bool is_in(const Range (&ranges)[N], char32_t c) {
+  return std::any_of(std::begin(ranges), std::end(ranges),
+                     [c](const Range& r) { return c >= r.first && c <= r.last; });
+}
+
+constexpr Range kControls[] = {
+    {0x00, 0x1f}, {0x7f, 0x9f}, {0x2028, 0x2029}, {0x202a, 0x202e}, {0x2066, 0x2069}};
+
+// Those in common use, not all of Unicode's.
+constexpr Range kCombining[] = {
+    {0x0300, 0x036f}, {0x0483, 0x0489}, {0x0591, 0x05bd}, {0x0610, 0x061a},
+    {0x064b, 0x065f}, {0x0e31, 0x0e31}, {0x0e34, 0x0e3a}, {0x0e47, 0x0e4e},
+    {0x1ab0, 0x1aff}, {0x1dc0, 0x1dff}, {0x200b, 0x200f}, {0x2060, 0x2064},
+    {0x20d0, 0x20ff}, {0xfe00, 0xfe0f}, {0xfe20, 0xfe2f}, {0xfeff, 0xfeff}};
+constexpr Range kWide[] = {{0x1100, 0x115f},   {0x2e80, 0x303e},   {0x3041, 0x4dbf},
+                           {0x4e00, 0xa4cf},   {0xa960, 0xa97f},   {0xac00, 0xd7a3},
+                           {0xf900, 0xfaff},   {0xfe30, 0xfe6f},   {0xff00, 0xff60},
+                           {0xffe0, 0xffe6},   {0x1f300, 0x1f64f}, {0x1f680, 0x1f6ff},
+                           {0x1f900, 0x1f9ff}, {0x1fa70, 0x1faff}, {0x20000, 0x3fffd}};
+
+std::size_t columns_of(char32_t c) {
+  if (c < kCombining[0].first) return 1;
+  return is_in(kCombining, c) ? 0 : is_in(kWide, c) ? 2 : 1;
+}
 
 Time now() {
   return std::chrono::time_point_cast<Duration>(std::chrono::system_clock::now());
@@ -23,21 +56,28 @@ void complain(std::string_view message) {
 
 std::string printable(std::string_view text, bool lines) {
   std::string out;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const auto c = static_cast<unsigned char>(text[i]);
-    const bool kept = lines && (c == '\n' || c == '\t');
-    // U+0080 to U+009F are control characters too: 0xc2 and one of 0x80 to 0x9f.
-    const bool c1 = c == 0xc2 && i + 1 < text.size() &&
-                    static_cast<unsigned char>(text[i + 1]) < 0xa0;
-    if (c1) ++i;
-    out.push_back((c < 0x20 && !kept) || c == 0x7f || c1 ? ' ' : text[i]);
+  for (std::size_t at = 0; at < text.size();) {
+    const Utf8Char c = utf8_at(text, at);
+    const bool kept = lines && (c.code == '\n' || c.code == '\t');
+    if (!c.valid) {
+      out += "\xef\xbf\xbd";
+    } else if (!kept && is_in(kControls, c.code)) {
+      out += ' ';
+    } else {
+      out += text.substr(at, c.bytes);
+    }
+    at += c.bytes;
   }
   return out;
 }
 
 std::size_t width(std::string_view text) {
   std::size_t n = 0;
-  for (char c : text) n += is_continuation(c) ? 0 : 1;
+  for (std::size_t at = 0; at < text.size();) {
+    const Utf8Char c = utf8_at(text, at);
+    n += columns_of(c.code);
+    at += c.bytes;
+  }
   return n;
 }
 
@@ -45,21 +85,26 @@ std::string cut(std::string_view text, std::size_t columns) {
   if (width(text) <= columns) return std::string(text);
   std::size_t n = 0;
   std::size_t end = 0;
-  while (end < text.size() && (n < columns - 1 || is_continuation(text[end]))) {
-    n += is_continuation(text[end]) ? 0 : 1;
-    ++end;
-    if (n == columns - 1 && (end == text.size() || !is_continuation(text[end]))) break;
+  while (end < text.size()) {
+    const Utf8Char c = utf8_at(text, end);
+    n += columns_of(c.code);
+    if (n + 1 > columns) break;
+    end += c.bytes;
   }
   return std::string(text.substr(0, end)) + "…";
 }
 
 bool is_terminal(std::FILE* stream) { return isatty(fileno(stream)) == 1; }
 
+bool can_draw(std::FILE* stream) {
+  const char* term = std::getenv("TERM");
+  return is_terminal(stream) && term != nullptr && *term != '\0' &&
+         std::string_view(term) != "dumb";
+}
+
 bool has_colour(std::FILE* stream) {
   const char* no_colour = std::getenv("NO_COLOR");
-  const char* term = std::getenv("TERM");
-  return is_terminal(stream) && (no_colour == nullptr || *no_colour == '\0') &&
-         term != nullptr && std::string_view(term) != "dumb";
+  return can_draw(stream) && (no_colour == nullptr || *no_colour == '\0');
 }
 
 std::string coloured(std::string_view text, Colour colour, std::FILE* stream) {
@@ -124,6 +169,10 @@ std::string grouped(std::uint64_t n) {
   std::string digits = std::to_string(n);
   for (std::size_t i = digits.size(); i > 3; i -= 3) digits.insert(i - 3, ",");
   return digits;
+}
+
+std::string counted(std::uint64_t n, std::string_view what) {
+  return grouped(n).append(" ").append(what).append(n == 1 ? "" : "s");
 }
 
 std::string when(Time t) {

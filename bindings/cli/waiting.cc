@@ -19,42 +19,61 @@ constexpr std::size_t kBarColumns = 24;
 
 class Waiting {
  public:
-  Waiting(Engine& engine, std::size_t total, Duration at_most, bool json)
+  Waiting(Engine& engine, std::size_t total, Duration at_most, const Bulk& bulk,
+          bool json)
       : engine_(engine),
+        bulk_(bulk),
         total_(total),
         until_(Steady::now() + std::min<Duration>(at_most, std::chrono::hours(24 * 365))),
         json_(json),
         line_(json) {}
 
+  // The exit code; over() tells whether it is the job's.
   int one(JobId id) {
+    over_ = false;
     while (true) {
+      if (const int code = bulk_.between(); code != kOk) return code;
       const auto left = std::chrono::duration_cast<Duration>(until_ - Steady::now());
       const Duration step = std::clamp<Duration>(left, Duration{0}, kLook);
       const auto result = engine_.wait(id, step);
-      if (result || result.error().code != Code::kTimeout) return ended(id, result);
+      if (!result && exit_code(result.error()) == kStoreAway) {
+        return failed(result.error());
+      }
+      if (result || result.error().code != Code::kTimeout) return tell(id, result);
       if (left <= step) return failed(result.error());
       look(id);
     }
   }
 
+  bool over() const noexcept { return over_; }
+
  private:
-  int ended(JobId id, const Result<Json>& result) {
+  int tell(JobId id, const Result<Json>& result) {
+    over_ = true;
     ++done_;
     line_.draw("");
+    const std::string name = "job " + std::to_string(value(id));
+    // It was there when it was enqueued.
+    const bool gone = !result && result.error().code == Code::kNotFound;
+    const std::string not_kept = "ended, but is not kept (retention)";
     if (json_) {
-      const auto record = engine_.job(id);
-      if (record) print_json(Json(*record));
-      if (!result) return exit_code(result.error());
-      return kOk;
-    }
-    if (!result) {
+      if (const auto record = engine_.job(id); record) {
+        print_json(Json(*record));
+      } else {
+        Json known{{"id", value(id)}, {"state", nullptr}};
+        if (result) known.update({{"state", "completed"}, {"result", *result}});
+        known["message"] = result || gone ? not_kept : result.error().message;
+        print_json(known);
+      }
+    } else if (result) {
+      print_json(*result);
+    } else if (gone) {
+      complain(name + " " + not_kept);
+    } else {
       const bool ran = result.error().code == Code::kFailed;
-      complain((ran ? "job " + std::to_string(value(id)) + " failed: " : "") +
-               result.error().message);
-      return exit_code(result.error());
+      complain((ran ? name + " failed: " : "") + result.error().message);
     }
-    print_json(*result);
-    return kOk;
+    return result ? kOk : exit_code(result.error());
   }
 
   void look(JobId id) {
@@ -69,7 +88,7 @@ class Waiting {
       text += ", and its queue " + printable(job->queue) + " is paused";
     }
     if (moved && !job->progress->message.empty()) text = job->progress->message;
-    if (line_.on_terminal()) {
+    if (line_.draws()) {
       std::string drawn =
           name + " " +
           bar(total_ > 1 ? static_cast<double>(done_) / static_cast<double>(total_)
@@ -94,8 +113,10 @@ class Waiting {
   }
 
   Engine& engine_;
+  const Bulk& bulk_;
   std::size_t total_;
   std::size_t done_ = 0;
+  bool over_ = false;
   Steady::time_point until_;
   bool json_;
   StatusLine line_;
@@ -104,15 +125,17 @@ class Waiting {
 
 }  // namespace
 
-int wait_for(Engine& engine, std::span<const JobId> ids, Duration at_most, bool json) {
-  Waiting waiting(engine, ids.size(), at_most, json);
-  int code = kOk;
+Waited wait_for(Engine& engine, std::span<const JobId> ids, Duration at_most,
+                const Bulk& bulk, bool json) {
+  Waiting waiting(engine, ids.size(), at_most, bulk, json);
+  Waited all;
   for (const JobId id : ids) {
-    const int one = waiting.one(id);
-    if (code == kOk) code = one;
-    if (one == kTimedOut || one == kStoreAway) break;
+    const int code = waiting.one(id);
+    if (all.code == kOk) all.code = code;
+    if (!waiting.over()) break;
+    ++all.told;
   }
-  return code;
+  return all;
 }
 
 }  // namespace carrel::cli

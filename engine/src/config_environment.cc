@@ -32,19 +32,39 @@ std::vector<std::string> variable_names() {
   return names;
 }
 
+// The key that has this name and is no scalar: "worker.queues".
+std::optional<std::string> key_of_file(std::string_view name) {
+  const auto names_it = [&](const std::string& key) {
+    return name == config::variable_name(key);
+  };
+  for (const auto& key : config::engine_keys()) {
+    if (names_it(std::string(key.name))) return std::string(key.name);
+  }
+  for (const auto& key : config::kind_keys()) {
+    std::string full = "defaults." + std::string(key.name);
+    if (names_it(full)) return full;
+  }
+  return std::nullopt;
+}
+
 // Whether `name` was meant for us: it begins with one of our tables, ends in one of our
 // keys, or is nearly one of our names.
 Result<void> refuse_if_meant(std::string_view name) {
   const auto known = variable_names();
   const std::string_view bare = name.substr(kPrefix.size());
+  if (const auto key = key_of_file(name)) {
+    return fail(Code::kInvalid,
+                std::string(name) + ": " + *key + " is set in the file only", "config");
+  }
   for (std::string_view table :
-       {"WORKER_", "RETENTION_", "LOG_", "DEFAULTS_", "JOBS_", "QUEUES_"}) {
+       {"WORKER_", "RETENTION_", "LOG_", "DEFAULTS_", "JOBS_", "QUEUES_", "SANDBOX_"}) {
     if (!bare.starts_with(table)) continue;
     return fail(Code::kInvalid,
                 std::string(name) + ": there is no such setting" +
-                    (table == "JOBS_"     ? "; [jobs] is set in the file only"
-                     : table == "QUEUES_" ? "; [queues] is set in the file only"
-                                          : did_you_mean(name, known)),
+                    (table == "JOBS_"      ? "; [jobs] is set in the file only"
+                     : table == "QUEUES_"  ? "; [queues] is set in the file only"
+                     : table == "SANDBOX_" ? "; [sandbox] is set in the file only"
+                                           : did_you_mean(name, known)),
                 "config");
   }
   std::vector<std::string> bare_names;  // the shared prefix would make all of them near

@@ -250,10 +250,21 @@ Result<Config> Config::load(const fs::path& file) {
   errno = 0;
   std::ifstream stream(file, std::ios::binary);
   if (!stream) return unreadable(file, errno != 0 ? errno : EIO);
-  std::ostringstream text;
-  text << stream.rdbuf();
+  // Also of a device, which has no size and no end.
+  constexpr std::size_t kMost = 16U << 20;
+  std::string text;
+  std::array<char, 65'536> part{};
+  while (stream.read(part.data(), part.size()) || stream.gcount() > 0) {
+    text.append(part.data(), static_cast<std::size_t>(stream.gcount()));
+    if (text.size() > kMost) {
+      return fail(
+          Code::kInvalid,
+          "the configuration " + file.string() + " is too large: it has more than 16 MiB",
+          "config");
+    }
+  }
   if (stream.bad()) return unreadable(file, EIO);
-  return parse_in(text.str(), file.string(), fs::absolute(file, error).parent_path());
+  return parse_in(text, file.string(), fs::absolute(file, error).parent_path());
 }
 
 }  // namespace carrel

@@ -16,6 +16,11 @@ namespace carrel {
 namespace {
 
 constexpr std::size_t kMaxName = 128;
+// Of a sandbox, for the loader of a program that does nothing.
+constexpr std::uint64_t kLeastFiles = 8;
+constexpr std::uint64_t kLeastSpace = 4U << 20;
+constexpr std::uint64_t kLeastStack = 64U << 10;
+constexpr const char* kOurs = ": the names CARREL_JOB_… are given to each job anew";
 
 class Validator {
  public:
@@ -252,11 +257,15 @@ class Validator {
       if (bad_variable(name) || has_nul(text)) {
         refuse(prefix + "env", quote(name) + " is not a possible variable");
       }
+      if (name.starts_with("CARREL_JOB_")) refuse(prefix + "env", quote(name) + kOurs);
     }
     for (const std::string& name : kind.pass_env) {
       if (bad_variable(name)) {
         refuse(prefix + "pass_env",
                quote(name) + " is not a possible name of a variable");
+      }
+      if (name.starts_with("CARREL_JOB_")) {
+        refuse(prefix + "pass_env", quote(name) + kOurs);
       }
     }
     if (has_nul(kind.cwd)) refuse(prefix + "cwd", "holds a NUL byte");
@@ -276,6 +285,16 @@ class Validator {
       refuse(prefix + "allow_missing", quote(name) + " is nothing that may be missing" +
                                            did_you_mean(name, features));
     }
+    const auto at_least = [&](const char* key, std::uint64_t value, std::uint64_t least,
+                              const std::string& text) {
+      if (value == 0 || value >= least) return;
+      refuse(prefix + key,
+             "too little to load a program: at least " + text + ", or 0 for no limit");
+    };
+    at_least("open_files", profile.open_files, kLeastFiles, std::to_string(kLeastFiles));
+    at_least("address_space", profile.address_space, kLeastSpace,
+             config::size_text(kLeastSpace));
+    at_least("stack", profile.stack, kLeastStack, config::size_text(kLeastStack));
     if (!full && profile.memory > 0) {
       refuse(prefix + "memory",
              "needs tier = \"full\"; address_space bounds each process");
@@ -312,6 +331,10 @@ class Validator {
       if (tier != SandboxTier::kRestricted && (dst + "/").starts_with(own + "/")) {
         return "cannot appear in " + own + ", which is the sandbox's own";
       }
+    }
+    if (tier != SandboxTier::kRestricted && !mount.ro &&
+        (dst == "/etc" || dst == "/etc/")) {
+      return "cannot be written at /etc: the sandbox makes files of its own there";
     }
     return std::nullopt;
   }

@@ -8,6 +8,7 @@
 #include "json_text.h"
 #include "key_template.h"
 #include "unique_key.h"
+#include "utf8.h"
 
 namespace carrel {
 namespace {
@@ -25,14 +26,22 @@ bool is_name(std::string_view name) {
     const auto byte = static_cast<unsigned char>(c);
     control |= byte < 0x20 || byte == 0x7f;
   }
-  return !control;
+  return !control && is_utf8(name);
+}
+
+// On one line, and readable, whatever it is.
+std::string shortened(std::string_view name) {
+  constexpr std::size_t kShown = 60;
+  const auto text = Json(name.substr(0, kShown));
+  return text.dump(-1, ' ', true, Json::error_handler_t::replace) +
+         (name.size() > kShown ? "…, " + std::to_string(name.size()) + " bytes" : "");
 }
 
 tl::unexpected<Error> bad_name(std::string_view what, std::string_view name) {
   return fail(Code::kInvalid,
               std::string(what) +
-                  " must be 1 to 128 bytes without control characters, got " +
-                  Json(name).dump(-1, ' ', true, Json::error_handler_t::replace),
+                  " must be 1 to 128 bytes of UTF-8 without control characters, got " +
+                  shortened(name),
               "enqueue");
 }
 

@@ -118,7 +118,11 @@ Result<void> Engine::Impl::ignite_locked() {
   if (handler_error_) return unexpected(*handler_error_);
   if (auto ok = config.validate(); !ok) return ok;
   for (const auto& plugin : config.plugins) {
-    if (auto ok = registry.load(config.directory / plugin); !ok) return ok;
+    if (auto ok = registry.load(config.directory / plugin); !ok) {
+      // What is not found else is a job.
+      if (ok.error().code == Code::kNotFound) ok.error().code = Code::kInvalid;
+      return ok;
+    }
   }
   if (auto ok = check_against(config, registry); !ok) return ok;
   if (config.role == Role::kProducer) return open_backends();

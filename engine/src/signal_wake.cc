@@ -7,7 +7,6 @@
 #include <atomic>
 #include <cerrno>
 #include <csignal>
-#include <cstddef>
 #include <cstdint>
 #include <mutex>
 
@@ -18,7 +17,7 @@ namespace carrel {
 struct SignalWake::Wake {
   const int fd;
   Wake* const next;
-  std::atomic<bool> used{true};
+  std::atomic<std::uint64_t> signals{0};  // a bit each; 0: it is not used
 
   void add_one() const noexcept {
     const std::uint64_t one = 1;
@@ -28,16 +27,18 @@ struct SignalWake::Wake {
 
 namespace {
 std::mutex wakes_mutex;
-std::size_t wakes_used = 0;
 std::atomic<void*> first_wake{nullptr};  // of a list that only grows
 static_assert(std::atomic<void*>::is_always_lock_free);
+static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
+
+constexpr std::uint64_t bit_of(int signal) { return 1ULL << signal; }
 }  // namespace
 
-void SignalWake::on_signal(int) {
+void SignalWake::on_signal(int signal) {
   const int saved = errno;
   for (auto* wake = static_cast<Wake*>(first_wake.load()); wake != nullptr;
        wake = wake->next) {
-    if (wake->used.load()) wake->add_one();
+    if ((wake->signals.load() & bit_of(signal)) != 0) wake->add_one();
   }
   errno = saved;
 }
@@ -66,11 +67,22 @@ void SignalWake::give_back(int signal) noexcept {
   sigaction(signal, &defaults, nullptr);
 }
 
-Result<SignalWake> SignalWake::make() {
+// With wakes_mutex held.
+bool SignalWake::anybody_has(std::uint64_t signal) noexcept {
+  for (auto* wake = static_cast<Wake*>(first_wake.load()); wake != nullptr;
+       wake = wake->next) {
+    if ((wake->signals.load() & signal) != 0) return true;
+  }
+  return false;
+}
+
+Result<SignalWake> SignalWake::make(std::initializer_list<int> signals) {
+  std::uint64_t all = 0;
+  for (const int signal : signals) all |= bit_of(signal);
   std::lock_guard lock(wakes_mutex);
   auto* const first = static_cast<Wake*>(first_wake.load());
   Wake* mine = first;
-  while (mine != nullptr && mine->used.load()) mine = mine->next;
+  while (mine != nullptr && mine->signals.load() != 0) mine = mine->next;
   if (mine == nullptr) {
     const int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (fd < 0) return fail(Code::kUnavailable, "eventfd failed", "engine", errno);
@@ -79,25 +91,23 @@ Result<SignalWake> SignalWake::make() {
   } else {
     std::uint64_t stale = 0;  // of who used it before
     (void)!read(mine->fd, &stale, sizeof stale);
-    mine->used.store(true);
   }
-  ++wakes_used;
-  take(SIGINT);
-  take(SIGTERM);
+  mine->signals.store(all);
+  for (const int signal : signals) take(signal);
   return SignalWake(mine);
 }
 
 SignalWake::~SignalWake() {
   if (wake_ == nullptr) return;
   std::lock_guard lock(wakes_mutex);
-  if (--wakes_used == 0) {
-    give_back(SIGINT);
-    give_back(SIGTERM);
+  const std::uint64_t mine = wake_->signals.exchange(0);
+  for (int signal = 1; signal < 64; ++signal) {
+    if ((mine & bit_of(signal)) != 0 && !anybody_has(bit_of(signal))) give_back(signal);
   }
-  wake_->used.store(false);
 }
 
 void SignalWake::wake() const noexcept { wake_->add_one(); }
+int SignalWake::descriptor() const noexcept { return wake_->fd; }
 
 void SignalWake::wait() const noexcept {
   pollfd waiting{wake_->fd, POLLIN, 0};

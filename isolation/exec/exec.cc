@@ -111,9 +111,10 @@ class ExecIsolation final : public Isolation {
     while (!tasks.empty()) {
       const Entry* entry = find(tasks.front());
       if (entry == nullptr) {
-        answers.push_back(fail(Code::kNotFound,
-                               "no program for the kind \"" + tasks[0].job->kind + "\"",
-                               "exec"));
+        answers.emplace_back(
+            tl::unexpect,
+            Error{Code::kNotFound,
+                  "no program for the kind \"" + tasks[0].job->kind + "\"", "exec"});
         tasks = tasks.subspan(1);
         continue;
       }
@@ -174,7 +175,7 @@ class ExecIsolation final : public Isolation {
     }
     const std::size_t written = write_first(input.first, task.job->payload);
     launch.run = std::make_shared<ExecRun>(
-        std::move(task), channel, entry.program.name(), entry.program.output(),
+        std::move(task), channel, entry.program,
         ExecPipes{std::move(input.first), std::move(output.first), std::move(error.first),
                   std::move(notes.first), std::move(folder.first)},
         written, entry.place->terms);

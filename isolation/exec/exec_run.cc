@@ -21,12 +21,13 @@ bool out_of_resources(int error) {
 
 }  // namespace
 
-ExecRun::ExecRun(Task task, const std::shared_ptr<Channel>& channel, std::string program,
-                 Output output, ExecPipes pipes, std::size_t written,
+ExecRun::ExecRun(Task task, const std::shared_ptr<Channel>& channel,
+                 const Program& program, ExecPipes pipes, std::size_t written,
                  std::shared_ptr<const SandboxTerms> sandbox)
     : ChildRun(std::move(task), channel),
-      program_(std::move(program)),
-      output_as_(output),
+      program_(program.name()),
+      cwd_(program.folder()),
+      output_as_(program.output()),
       sandbox_(std::move(sandbox)),
       input_(std::move(pipes.input)),
       output_(std::move(pipes.output)),
@@ -173,10 +174,11 @@ void ExecRun::not_spawned(const Reply& reply) {
   }
   const bool poor =
       reply.what == Reply::What::kNotForked || out_of_resources(reply.error);
-  const std::string what =
-      reply.stage == Reply::Stage::kChangeFolder
-          ? "the working folder of " + program_ + " cannot be entered: "
-          : program_ + " cannot be started: ";
+  const std::string what = reply.stage == Reply::Stage::kChangeFolder
+                               ? "the working folder of " + program_ +
+                                     (cwd_.empty() ? "" : ", " + cwd_ + ",") +
+                                     " cannot be entered: "
+                               : program_ + " cannot be started: ";
   const bool not_seen = sandbox_ != nullptr && reply.error == ENOENT;
   refuse(poor ? OutcomeClass::kResourceError : OutcomeClass::kSpawnError,
          {poor ? Code::kUnavailable : Code::kFailed,

@@ -7,6 +7,7 @@
 
 #include "child_run.h"
 #include "lines.h"
+#include "program.h"
 
 namespace carrel::process {
 
@@ -30,8 +31,8 @@ class ExecRun final : public ChildRun {
  public:
   // `written`: how much of the payload is in the input pipe already; once it is all
   // there, `pipes.input` is empty. `sandbox`: nullptr: it has none.
-  ExecRun(Task task, const std::shared_ptr<Channel>& channel, std::string program,
-          Output output, ExecPipes pipes, std::size_t written,
+  ExecRun(Task task, const std::shared_ptr<Channel>& channel, const Program& program,
+          ExecPipes pipes, std::size_t written,
           std::shared_ptr<const SandboxTerms> sandbox);
 
   void watch() override;
@@ -60,6 +61,7 @@ class ExecRun final : public ChildRun {
   void conclude();
 
   const std::string program_;
+  const std::string cwd_;
   const Output output_as_;
   const std::shared_ptr<const SandboxTerms> sandbox_;
   Port input_;

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "blueprint.h"
@@ -24,6 +25,9 @@ bool has_zero(std::string_view text) { return text.find('\0') != std::string_vie
 std::string variable(std::string_view name, std::string_view value) {
   return std::string(name).append("=").append(value.substr(0, value.find('\0')));
 }
+
+// Said of each job by itself; those of a job that this host is are another's.
+bool is_ours(std::string_view name) { return name.starts_with("CARREL_JOB_"); }
 
 }  // namespace
 
@@ -62,7 +66,9 @@ Result<Program> Program::make(const KindSpec& kind) {
   std::string search = kDefaultSearch;
   const bool sandboxed = kind.sandbox.has_value();
   const bool rooted = sandboxed && kind.sandbox->tier != SandboxTier::kRestricted;
-  for (const auto& name : kind.pass_env) {
+  for (auto at = kind.pass_env.begin(); at != kind.pass_env.end(); ++at) {
+    const std::string& name = *at;
+    if (std::find(kind.pass_env.begin(), at, name) != at || is_ours(name)) continue;
     const char* value = std::getenv(name.c_str());
     if (value == nullptr || kind.env.contains(name)) continue;
     // Folders of the host; a sandbox has its own.
@@ -75,6 +81,7 @@ Result<Program> Program::make(const KindSpec& kind) {
         has_zero(value)) {
       return invalid(kind, "env has a name or value that cannot be: \"" + name + "\"");
     }
+    if (is_ours(name)) continue;
     program.env_.push_back(variable(name, value));
     if (name == "PATH") search = value;
   }

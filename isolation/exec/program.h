@@ -19,6 +19,7 @@ class Program {
   static Result<Program> make(const KindSpec& kind);
 
   const std::string& name() const noexcept { return argv_[0]; }
+  const std::string& folder() const noexcept { return cwd_; }  // empty: the host's
   Output output() const noexcept { return output_; }
   // The body of a kSpawn request for one run of it.
   std::string request(const Claimed& job) const;

@@ -15,6 +15,10 @@ inline constexpr const char* kOrigin = "sqlite";  // Error::origin
 // is no database: kCorrupt. SOCI itself calls most of these "unknown".
 Code code_of(int result) noexcept;
 
+// `error` is an errno of opening a file. kInvalid where its name or its permissions are
+// wrong, else kUnavailable: a file system that is read-only or full, no descriptor.
+Code code_of_errno(int error) noexcept;
+
 // Of the exception that is being handled. The message names `path`, and never holds the
 // statement or its parameters, which are the caller's data.
 Error current_error(const std::string& path) noexcept;

@@ -10,6 +10,7 @@
 #include <mutex>
 #include <system_error>
 
+#include "error.h"
 #include "threads.h"
 
 namespace carrel::sql::sqlite {
@@ -54,8 +55,11 @@ Result<Gate> Gate::open(std::string path) {
   if (fd < 0 && errno == EACCES) fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) {
     const int error = errno;
-    return fail(Code::kInvalid, path + ": cannot be opened: " + std::strerror(error),
-                "sqlite", error);
+    // What a person has named is the file that it is beside.
+    return fail(code_of_errno(error),
+                path.substr(0, path.rfind('-')) + ": cannot be opened: " + path + ": " +
+                    std::strerror(error),
+                kOrigin, error);
   }
   return Gate(std::make_shared<Line>(std::move(path), fd));
 }

@@ -2,6 +2,7 @@
 
 #include "error.h"
 #include "gate.h"
+#include "schema_version.h"
 #include "session.h"
 #include "statement.h"
 #include "store.h"
@@ -31,7 +32,10 @@ Result<void> check_tables(const Settings& settings) {
               "SELECT count(*) FROM sqlite_master WHERE name = 'carrel_schema'",
               soci::into(tables))
         .run();
-    if (tables > 0) return {};
+    if (tables > 0) {
+      read_version((*session)->soci());  // throws of one that is too new
+      return {};
+    }
   } catch (...) {
     return tl::unexpected(current_error(settings.path));
   }

@@ -85,7 +85,7 @@ Result<std::unique_ptr<Session>> Session::open(const Settings& settings, Role ro
       int native = 0;
       std::string why = refusal_of_system(settings.path, native);
       if (!why.empty()) {
-        return cannot_open(settings.path, Code::kInvalid, std::move(why), native);
+        return cannot_open(settings.path, code_of_errno(native), std::move(why), native);
       }
     }
     return tl::unexpected(std::move(error));

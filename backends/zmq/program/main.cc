@@ -6,6 +6,7 @@
 #include <carrel/config.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <standard_streams.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -221,6 +222,9 @@ int run(int argc, char** argv) {
 }  // namespace carrel::zmq
 
 int main(int argc, char** argv) {
+  carrel::open_standard_streams();
+  // A file that may not grow is an error as a full disk is, and no reason to die.
+  std::signal(SIGXFSZ, SIG_IGN);
   try {
     return carrel::zmq::run(argc, argv);
   } catch (const std::exception& e) {

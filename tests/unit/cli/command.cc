@@ -27,11 +27,16 @@ struct Pipe {
   int write = -1;
 };
 
-// The environment of the test, but for what would configure the command.
+// The environment of the test, but for what would configure the command, which is found.
 std::vector<std::string> environment() {
-  std::vector<std::string> all{"NO_COLOR=1", "TERM=dumb"};
+  const char* path = std::getenv("PATH");
+  std::vector<std::string> all{
+      "NO_COLOR=1", "TERM=dumb",
+      "PATH=" + std::filesystem::path(CARREL_COMMAND).parent_path().string() + ":" +
+          (path != nullptr ? path : "/usr/bin:/bin")};
   for (char** at = environ; *at != nullptr; ++at) {
     const std::string_view variable = *at;
+    if (variable.starts_with("PATH=")) continue;
     if (!variable.starts_with("CARREL_") || variable.starts_with("CARREL_MODULE_PATH=")) {
       all.emplace_back(variable);
     }
@@ -65,7 +70,8 @@ std::vector<Json> Said::json() const {
 }
 
 Running::Running(const std::vector<std::string>& arguments,
-                 const std::filesystem::path& folder, const std::string& input) {
+                 const std::filesystem::path& folder, const std::string& input,
+                 const std::string& program) {
   Pipe in;
   Pipe out;
   Pipe err;
@@ -75,16 +81,16 @@ Running::Running(const std::vector<std::string>& arguments,
   posix_spawn_file_actions_adddup2(&actions, out.write, 1);
   posix_spawn_file_actions_adddup2(&actions, err.write, 2);
   posix_spawn_file_actions_addchdir_np(&actions, folder.c_str());
-  std::vector<std::string> argv{CARREL_COMMAND};
+  std::vector<std::string> argv{program};
   argv.insert(argv.end(), arguments.begin(), arguments.end());
   std::vector<std::string> env = environment();
-  const int failed = posix_spawn(&pid_, CARREL_COMMAND, &actions, nullptr,
+  const int failed = posix_spawn(&pid_, program.c_str(), &actions, nullptr,
                                  pointers(argv).data(), pointers(env).data());
   posix_spawn_file_actions_destroy(&actions);
   close(in.read);
   close(out.write);
   close(err.write);
-  EXPECT_EQ(failed, 0) << "cannot start " << CARREL_COMMAND;
+  EXPECT_EQ(failed, 0) << "cannot start " << program;
   if (failed != 0) pid_ = -1;
   // Inputs of these tests fit in a pipe.
   EXPECT_EQ(write(in.write, input.data(), input.size()),
@@ -131,6 +137,13 @@ bool Running::read_until(std::string_view part) {
   return true;
 }
 
+bool Running::hear(std::string_view part) {
+  while (said_.err.find(part) == std::string::npos) {
+    if (err_ < 0 || !read_some()) return false;
+  }
+  return true;
+}
+
 void Running::signal(int number) { kill(pid_, number); }
 
 Said Running::finish() {
@@ -161,6 +174,10 @@ void Command::configure(const std::string& toml) {
 Said Command::carrel(const std::vector<std::string>& arguments,
                      const std::string& input) {
   return Running(arguments, folder_, input).finish();
+}
+
+Said Command::shell(const std::string& script) {
+  return Running({"-c", script}, folder_, "", "/bin/sh").finish();
 }
 
 Json Command::show(const std::string& id) {

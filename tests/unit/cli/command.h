@@ -24,13 +24,14 @@ struct Said {
 class Running {
  public:
   Running(const std::vector<std::string>& arguments, const std::filesystem::path& folder,
-          const std::string& input);
+          const std::string& input, const std::string& program = CARREL_COMMAND);
   ~Running();
   Running(const Running&) = delete;
   Running& operator=(const Running&) = delete;
 
   // Reads standard output up to a line that holds `part`; false: it ended before.
   bool read_until(std::string_view part);
+  bool hear(std::string_view part);  // the same of standard error
   void signal(int number);
   Said finish();  // reads to the end, and reaps it
 
@@ -49,6 +50,8 @@ class Command : public testing::Test {
 
   void configure(const std::string& toml);  // writes ./carrel.toml
   Said carrel(const std::vector<std::string>& arguments, const std::string& input = {});
+  // A script of sh, to which the command is `carrel`.
+  Said shell(const std::string& script);
   Json show(const std::string& id);  // of show --json
 
   std::filesystem::path folder_;

@@ -1,8 +1,7 @@
-// doctor and compare
+// doctor
 #include <gmock/gmock.h>
 
 #include <map>
-#include <set>
 
 #include "command.h"
 
@@ -79,36 +78,6 @@ TEST_F(Doctor, HoldsTheDescriptorLimitAgainstTheConcurrency) {
   EXPECT_EQ(limit.value("works", true),
             limit.value("allowed", 0) >= limit.value("needed", 0));
   EXPECT_EQ(said.code, limit.value("works", true) ? 0 : 2);
-}
-
-using Compare = Doctor;
-
-TEST_F(Compare, RunsEveryCombination) {
-  const Said said = carrel(
-      {"compare", "--jobs", "20", "--work", "100us", "--concurrency", "2", "--json"});
-  ASSERT_EQ(said.code, 0) << said.err;
-  std::set<std::string> seen;
-  for (const Json& row : said.json()) {
-    EXPECT_EQ(row["jobs"], 20);
-    EXPECT_EQ(row["failed"], 0);
-    EXPECT_GT(row["jobs_per_s"], 0);
-    seen.insert(row["isolation"].get<std::string>() + " " +
-                row["store"].get<std::string>());
-  }
-  EXPECT_EQ(seen.size(), 8u) << said.out;
-}
-
-TEST_F(Compare, RunsAProgramOfTheConfiguration) {
-  configure("[jobs.a]\nisolation = \"exec\"\ncommand = [\"/bin/false\"]\n");
-  const Said said = carrel({"compare", "--kind", "a", "--jobs", "3", "--on",
-                            "memory:", "--concurrency", "1", "--json"});
-  EXPECT_EQ(said.code, 1) << "its jobs fail";
-  ASSERT_EQ(said.json().size(), 1u) << said.err;
-  EXPECT_EQ(said.json()[0]["failed"], 3);
-  EXPECT_EQ(carrel({"compare", "--kind", "zzz"}).code, 2);
-  const Said thread = carrel({"compare", "--kind", "a", "--isolation", "thread"});
-  EXPECT_EQ(thread.code, 2);
-  EXPECT_THAT(thread.err, HasSubstr("runs none"));
 }
 
 }  // namespace

@@ -270,7 +270,8 @@ TEST_F(Jobs, ReindexGivesBackWhatIsFree) {
   EXPECT_EQ(carrel({"enqueue", "k"}).code, 0);
   EXPECT_EQ(carrel({"list", "--json"}).json().size(), 1u);
   const Said none = carrel({"reindex", "--store", "sqlite:none.db"});
-  EXPECT_EQ(none.code, 3) << "it makes no file";
+  EXPECT_EQ(none.code, 4) << "no job is looked for";
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "none.db"));
   EXPECT_THAT(none.err, HasSubstr("none.db"));
   std::ofstream(folder_ / "others.db").close();
   const Said others = carrel({"reindex", "--store", "sqlite:others.db"});
@@ -278,6 +279,49 @@ TEST_F(Jobs, ReindexGivesBackWhatIsFree) {
   EXPECT_THAT(others.err, HasSubstr("no tables of jobs"));
   EXPECT_FALSE(std::filesystem::exists(folder_ / "others.db-gate"));
   EXPECT_EQ(std::filesystem::file_size(folder_ / "others.db"), 0U);
+}
+
+TEST_F(Jobs, ReindexLeavesAFileOfANewerVersionAlone) {
+  ASSERT_EQ(carrel({"enqueue", "k"}).code, 0);
+  const Said made = shell(
+      "python3 -c 'import sqlite3; c = sqlite3.connect(\"jobs.db\"); "
+      "c.execute(\"INSERT INTO carrel_schema (version, applied_at) VALUES (99, 0)\"); "
+      "c.commit()'");
+  if (made.code != 0) GTEST_SKIP() << made.err;
+  const Said said = carrel({"reindex"});
+  EXPECT_EQ(said.code, 2) << said.out;
+  EXPECT_THAT(said.err, HasSubstr("its schema has version 99"));
+}
+
+TEST_F(Jobs, AStoreOfOneProcessHasNothingToRebuild) {
+  EXPECT_EQ(carrel({"reindex", "--store", "memory:"}).err,
+            "carrel: \"memory:\" has nothing to rebuild here\n");
+  EXPECT_THAT(carrel({"migrate", "--store", "memory:"}).err,
+              HasSubstr("\"memory:\" is brought forward"));
+}
+
+TEST_F(Jobs, AQueueThatNobodyKnowsIsNamed) {
+  const Said typo = carrel({"pause", "defalt"});
+  EXPECT_EQ(typo.code, 0);
+  EXPECT_THAT(typo.err, AllOf(HasSubstr("no job is in a queue \"defalt\""),
+                              HasSubstr("did you mean \"default\"?")));
+  EXPECT_EQ(carrel({"pause", "default"}).err, "");
+  carrel({"enqueue", "k", "--queue", "q"});
+  EXPECT_EQ(carrel({"pause", "q"}).err, "");
+  configure("[worker]\nqueues = [\"mine\"]\n");
+  EXPECT_EQ(carrel({"resume", "mine"}).err, "");
+}
+
+TEST_F(Jobs, IdsOfJobsThatWereNotWaitedForAreTold) {
+  const Said said =
+      carrel({"enqueue", "k", "--lines", "--wait-at-most", "10ms"}, "1\n2\n");
+  EXPECT_EQ(said.code, 5);
+  EXPECT_THAT(said.err, HasSubstr("carrel: not waited for any longer: 1, 2\n"));
+  const Said json =
+      carrel({"enqueue", "k", "--lines", "--wait-at-most", "10ms", "--json"}, "3\n4\n");
+  EXPECT_EQ(json.code, 5);
+  ASSERT_EQ(json.json().size(), 2U);
+  EXPECT_EQ(json.json()[1], (Json{{"id", 4}, {"existed", false}, {"replaced", false}}));
 }
 
 TEST_F(Jobs, WaitingForWhatNobodyRunsTimesOut) {

@@ -75,6 +75,24 @@ TEST_F(Retry, WithNobodyToAskNeedsYes) {
   EXPECT_EQ(states()[0], "discarded");
 }
 
+TEST_F(Retry, OfSeveralCodesTheMostSevereCounts) {
+  EXPECT_EQ(carrel({"retry", "5", "99"}).code, 2) << "5 waits anyway";
+  EXPECT_EQ(carrel({"retry", "99", "5"}).code, 2);
+  EXPECT_EQ(carrel({"retry", "99", "1"}).code, 3);
+}
+
+TEST_F(Retry, AsksAtATerminalAndSaysWhatItDid) {
+  const auto answered = [&](const std::string& answer) {
+    return shell("echo " + answer +
+                 " | script -qec 'carrel retry --kind a' /dev/null; echo $?")
+        .out;
+  };
+  EXPECT_THAT(answered("n"), HasSubstr("nothing retried"));
+  EXPECT_EQ(states()[0], "discarded");
+  EXPECT_THAT(answered("YES"), HasSubstr("2 jobs retried"));
+  EXPECT_EQ(states()[0], "available");
+}
+
 TEST_F(Retry, DryRunChangesNothing) {
   const Said said = carrel({"retry", "--state", "discarded", "--dry-run"});
   EXPECT_EQ(said.code, 0);

@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <signal.h>
 
+#include <fstream>
+
 #include "command.h"
 
 namespace carrel::cli_test {
@@ -201,6 +203,64 @@ TEST_F(Run, WaitPrintsTheResultOfAnotherProcess) {
   EXPECT_THAT(failed.err, HasSubstr("job 3 failed: "));
   worker.signal(SIGTERM);
   EXPECT_EQ(worker.finish().code, 0);
+}
+
+TEST_F(Run, OfAJobThatIsNotKeptOnlyTheEndIsKnown) {
+  configure(R"(
+[retention]
+completed = "0s"
+[jobs.echo]
+isolation = "exec"
+command = ["/bin/sh", "-c", "cat"]
+)");
+  Running worker({"run", "--json"}, folder_, "");
+  const Said said = carrel({"enqueue", "echo", "1", "--wait"});
+  EXPECT_EQ(said.code, 3);
+  EXPECT_THAT(said.err, HasSubstr("job 1 ended, but is not kept (retention)"));
+  const Said json = carrel({"enqueue", "echo", "1", "--wait", "--json"});
+  EXPECT_EQ(json.code, 3);
+  ASSERT_EQ(json.json().size(), 1U);
+  EXPECT_EQ(json.json()[0]["id"], 2);
+  EXPECT_EQ(json.json()[0]["state"], nullptr);
+  worker.signal(SIGTERM);
+  EXPECT_EQ(worker.finish().code, 0);
+}
+
+TEST_F(Run, AHangUpIsAStopThatSaysForWhatItWaits) {
+  configure(R"(
+[worker]
+grace = "1m"
+[jobs.until]
+isolation = "exec"
+term_grace = "1m"
+command = ["/bin/sh", "-c", "trap '' TERM; echo 'progress 0.1 waits' >&3; until [ -e go ]; do sleep 0.01; done"]
+)");
+  carrel({"enqueue", "until"});
+  Running worker({"run"}, folder_, "");
+  ASSERT_TRUE(begins("1"));
+  worker.signal(SIGHUP);
+  ASSERT_TRUE(worker.hear("carrel: stopping: waits up to 1m for 1 job\n"));
+  std::ofstream(folder_ / "go").close();
+  const Said said = worker.finish();
+  EXPECT_EQ(said.code, 0) << said.err;
+  EXPECT_EQ(show("1")["attempt"], 0) << "a stop costs no attempt";
+}
+
+TEST_F(Run, AHangUpThatWhoStartedItIgnoresIsIgnored) {
+  Running worker({"-c", "trap '' HUP; exec carrel run --json"}, folder_, "", "/bin/sh");
+  ASSERT_EQ(carrel({"enqueue", "echo", "--wait-at-most", "60s"}).code, 0) << "it runs";
+  worker.signal(SIGHUP);
+  EXPECT_EQ(carrel({"enqueue", "echo", "--wait-at-most", "60s"}).code, 0);
+  worker.signal(SIGTERM);
+  EXPECT_EQ(worker.finish().code, 0);
+}
+
+TEST_F(Run, AWorkingFolderThatIsMissingIsNamed) {
+  configure("[jobs.k]\nisolation = \"exec\"\ncommand = [\"true\"]\ncwd = \"nowhere\"\n");
+  carrel({"enqueue", "k", "--max-attempts", "1"});
+  EXPECT_EQ(carrel({"run", "--drain"}).code, 1);
+  EXPECT_THAT(show("1")["attempts"].at(0)["message"].get<std::string>(),
+              testing::ContainsRegex("the working folder of true, .*nowhere, cannot be"));
 }
 
 TEST_F(Run, AStopReleasesWhatRunsAndLeavesNothingRunning) {

@@ -112,6 +112,25 @@ TEST_F(Usage, AFileMayBeCalledAsAPartOfItsScheme) {
   EXPECT_TRUE(std::filesystem::exists(folder_ / "lite"));
 }
 
+TEST_F(Usage, APluginThatCannotBeLoadedIsTheConfigurations) {
+  for (const char* plugin : {"nope.so", "."}) {
+    std::ofstream(folder_ / "carrel.toml")
+        << "store = \"sqlite:jobs.db\"\nplugins = [\"" << plugin << "\"]\n";
+    EXPECT_EQ(carrel({"list"}).code, 2) << plugin;
+    EXPECT_EQ(carrel({"migrate"}).code, 2) << plugin;
+  }
+}
+
+TEST_F(Usage, AnEmptyVariableNamesNoConfiguration) {
+  const Said said = shell("CARREL_CONFIG= carrel doctor --json");
+  ASSERT_EQ(said.json().size(), 1U) << said.err;
+  for (const Json& finding : said.json()[0]["findings"]) {
+    if (finding["about"] == "configuration") {
+      EXPECT_EQ(finding["name"], "carrel.toml");
+    }
+  }
+}
+
 TEST_F(Usage, RunNeedsAProgram) {
   EXPECT_THAT(refused({"run"}), HasSubstr("no program to run"));
   configure(

@@ -103,11 +103,16 @@ TEST(Environment, NamesThatWereMeantForUsAreRefused) {
   EXPECT_THAT(error_with("CARREL_WORKER_UNLIKELY", "1"), HasSubstr("no such setting"));
   EXPECT_THAT(error_with("CARREL_CONCURRENCY", "1"),
               HasSubstr("did you mean \"CARREL_WORKER_CONCURRENCY\"?"));
-  EXPECT_THAT(error_with("CARREL_WORKER_QUEUES", "a"), HasSubstr("no such setting"));
+  EXPECT_EQ(error_with("CARREL_WORKER_QUEUES", "a"),
+            "CARREL_WORKER_QUEUES: worker.queues is set in the file only");
+  EXPECT_EQ(error_with("CARREL_PLUGINS", "a"),
+            "CARREL_PLUGINS: plugins is set in the file only");
+  EXPECT_EQ(error_with("CARREL_DEFAULTS_RETRY_BASE", "1s"),
+            "CARREL_DEFAULTS_RETRY_BASE: defaults.retry.base is set in the file only");
+  EXPECT_THAT(error_with("CARREL_SANDBOX_STUDENTS_NPROC", "1"),
+              HasSubstr("[sandbox] is set in the file only"));
   EXPECT_THAT(error_with("CARREL_JOBS_GRADE_TIMEOUT", "1s"),
               HasSubstr("in the file only"));
-  EXPECT_THAT(error_with("CARREL_DEFAULTS_RETRY_BASE", "1s"),
-              HasSubstr("no such setting"));
 }
 
 TEST(Environment, NamesOfOthersAreLeftAlone) {

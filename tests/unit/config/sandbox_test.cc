@@ -70,6 +70,18 @@ TEST(Sandbox, RefusesWhatCannotBe) {
               HasSubstr("\"../x\" is no file of its folder"));
 }
 
+TEST(Sandbox, RefusesLimitsUnderWhichNothingStarts) {
+  const auto with = [](const std::string& line) {
+    return error_of("[sandbox.s]\n" + line);
+  };
+  EXPECT_THAT(with("open_files = 3"), HasSubstr("at least 8, or 0 for no limit"));
+  EXPECT_THAT(with("address_space = \"64KiB\""), HasSubstr("at least 4MiB"));
+  EXPECT_THAT(with("stack = 1"), HasSubstr("at least 64KiB"));
+  EXPECT_EQ(with("open_files = 0\naddress_space = 0\nstack = 0"), "no error");
+  EXPECT_EQ(with("open_files = 8\naddress_space = \"4MiB\"\nstack = \"64KiB\""),
+            "no error");
+}
+
 TEST(Sandbox, RefusesMountsThatCannotBe) {
   const auto mounts = [](const std::string& table) {
     return error_of("[sandbox.s]\nmounts = [" + table + "]");
@@ -81,6 +93,9 @@ TEST(Sandbox, RefusesMountsThatCannotBe) {
   EXPECT_THAT(mounts("{ src = \"/a\", dst = \"/b/../c\" }"), HasSubstr("must appear at"));
   EXPECT_THAT(mounts("{ src = \"/a\", dst = \"/tmp/a\" }"), HasSubstr("in /tmp"));
   EXPECT_EQ(mounts("{ src = \"/a\", dst = \"/temporary\" }"), "no error");
+  EXPECT_THAT(mounts("{ src = \"/a\", dst = \"/etc\", ro = false }"),
+              HasSubstr("cannot be written at /etc"));
+  EXPECT_EQ(mounts("{ src = \"/etc\" }"), "no error");
 }
 
 }  // namespace

@@ -262,6 +262,10 @@ TEST_F(File, ThatCannotBeReadIsAClearError) {
   ASSERT_FALSE(missing);
   EXPECT_EQ(missing.error().code, Code::kNotFound);
   EXPECT_THAT(missing.error().message, HasSubstr("absent.toml: No such file"));
+  const auto endless = Config::load("/dev/zero");
+  ASSERT_FALSE(endless);
+  EXPECT_EQ(endless.error().code, Code::kInvalid);
+  EXPECT_THAT(endless.error().message, HasSubstr("/dev/zero is too large"));
   const auto folder = Config::load(folder_);
   ASSERT_FALSE(folder);
   EXPECT_EQ(folder.error().code, Code::kInvalid);

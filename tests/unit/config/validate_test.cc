@@ -116,6 +116,10 @@ TEST(Validate, Variables) {
   EXPECT_THAT(error_of(exec + "env = { \"A=B\" = \"1\" }"),
               HasSubstr("\"A=B\" is not a possible"));
   EXPECT_THAT(error_of(exec + "pass_env = [\"\"]"), HasSubstr("not a possible name"));
+  EXPECT_THAT(error_of(exec + "pass_env = [\"CARREL_JOB_ID\"]"),
+              HasSubstr("\"CARREL_JOB_ID\": the names CARREL_JOB_… are given"));
+  EXPECT_THAT(error_of(exec + "env = { CARREL_JOB_X = \"1\" }"),
+              HasSubstr("\"CARREL_JOB_X\": the names CARREL_JOB_… are given"));
   EXPECT_THAT(error_of(exec + "cwd = \"a\\u0000b\""), HasSubstr("NUL"));
 }
 

@@ -28,7 +28,7 @@ TEST_F(ExecTest, TextOnStdoutIsAStringAndNothingIsNothing) {
 
 TEST_F(ExecTest, TheEnvironmentIsBuilt) {
   setenv("CARREL_TEST_SECRET", "s3cret", 1);
-  Host& host = exec_host({"env"}, {{"GREETING", "hello there"}});
+  Host& host = exec_host({"env"}, {{"GREETING", "hello there"}, {"CARREL_JOB_ID", "8"}});
   const Outcome out = host.run("program");
   unsetenv("CARREL_TEST_SECRET");
   const std::string text = "\n" + Json::parse(out.result).get<std::string>() + "\n";
@@ -41,6 +41,7 @@ TEST_F(ExecTest, TheEnvironmentIsBuilt) {
   }
   EXPECT_NE(text.find("\nPATH="), std::string::npos);
   EXPECT_EQ(text.find("s3cret"), std::string::npos);
+  EXPECT_EQ(text.find("CARREL_JOB_ID=8"), std::string::npos) << "which would it read?";
 }
 
 TEST_F(ExecTest, ItsDescriptorsAndSignalsAreThoseOfAFreshProcess) {

@@ -1,0 +1,99 @@
+// Standard streams that are closed, full, or read by nobody, and signals on the way.
+#include <gmock/gmock.h>
+#include <signal.h>
+
+#include <fstream>
+
+#include "command.h"
+
+namespace carrel::cli_test {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+
+class Streams : public Command {
+ protected:
+  std::size_t jobs() { return carrel({"export"}).lines().size(); }
+};
+
+TEST_F(Streams, WhatIsPrintedDoesNotGetIntoAFileOfTheStore) {
+  ASSERT_EQ(carrel({"enqueue", "k"}).code, 0);
+  const Said error = shell("carrel show 99 2>&-; echo $?");
+  EXPECT_EQ(error.out, "3\n");
+  const Said output = shell("carrel export >&-; echo $?");
+  EXPECT_EQ(output.out, "4\n") << "nobody got it";
+  EXPECT_THAT(output.err, HasSubstr("cannot write to standard output"));
+  EXPECT_EQ(shell("carrel list <&- >&- 2>&-; echo $?").out, "4\n");
+  EXPECT_EQ(shell("carrel --version >&-; echo $?").out, "4\n");
+  EXPECT_EQ(std::filesystem::file_size(folder_ / "jobs.db-gate"), 0U);
+  EXPECT_EQ(shell("strings jobs.db | grep -c 'no job\\|cannot write'").out, "0\n");
+}
+
+TEST_F(Streams, LinesWhoseIdsNobodyReadsAreCounted) {
+  const Said said = shell("seq 20000 | carrel enqueue k --lines | head -1");
+  EXPECT_EQ(said.out, "1\n");
+  EXPECT_THAT(said.err, AllOf(HasSubstr(" jobs were enqueued; those from line "),
+                              HasSubstr("cannot write to standard output")));
+  const std::size_t stored = jobs();
+  EXPECT_LT(stored, 20'000U);
+  EXPECT_THAT(said.err, HasSubstr("from line " + std::to_string(stored + 1) +
+                                  " on were not tried"));
+}
+
+TEST_F(Streams, ASignalEndsLinesBetweenTwoBatches) {
+  // The pipe stays open: there may be more to come.
+  Running lines(
+      {"-c", "mkfifo f; exec 3<>f; seq 600 >&3; exec carrel enqueue k --lines <f"},
+      folder_, "", "/bin/sh");
+  ASSERT_TRUE(lines.read_until("500\n"));
+  lines.signal(SIGTERM);
+  const Said said = lines.finish();
+  EXPECT_EQ(said.code, 6);
+  EXPECT_EQ(said.lines().size(), 500U);
+  EXPECT_EQ(said.err,
+            "carrel: 500 of 500 jobs were enqueued; those from line 501 on were not "
+            "tried\n");
+  EXPECT_EQ(jobs(), 500U);
+}
+
+TEST_F(Streams, ASignalEndsAWaitThatThenSaysForWhat) {
+  Running people({"enqueue", "k", "--wait"}, folder_, "");
+  ASSERT_TRUE(people.hear("job 1: available"));
+  people.signal(SIGINT);
+  const Said said = people.finish();
+  EXPECT_EQ(said.code, 6);
+  EXPECT_THAT(said.err, HasSubstr("not waited for any longer: 1\n"));
+}
+
+TEST_F(Streams, RetriesWhoseIdsNobodyReadsAreCounted) {
+  ASSERT_EQ(shell("seq 20000 | carrel enqueue k --lines >ids").code, 0);
+  ASSERT_EQ(shell("split -l 5000 ids ids. && for i in ids.*; do carrel cancel $(cat $i) "
+                  ">/dev/null || exit; done")
+                .code,
+            0);
+  const Said said = shell(
+      "carrel retry --state cancelled --yes | head -1; carrel cancel $(head -n 5000 "
+      "ids) | head -1");
+  EXPECT_THAT(said.err, HasSubstr(" of 20,000 jobs were retried; those from job "));
+  EXPECT_EQ(said.err.find("20,000 of 20,000"), std::string::npos);
+}
+
+TEST_F(Streams, AFileThatMayNotGrowIsAFullDisk) {
+  const Said said = shell("ulimit -f 4; carrel enqueue k; echo $?");
+  EXPECT_EQ(said.out, "4\n") << said.err;
+}
+
+TEST_F(Streams, ATerminalThatCannotDrawGetsPlainLines) {
+  configure("[jobs.k]\nisolation = \"exec\"\ncommand = [\"/bin/sleep\", \"0.1\"]\n");
+  for (const std::string term : {"", "dumb"}) {
+    carrel({"enqueue", "k"});
+    const Said said =
+        shell("TERM=" + term + " NO_COLOR= script -qec 'carrel run --drain' /dev/null");
+    EXPECT_THAT(said.out, HasSubstr("completed"));
+    EXPECT_EQ(said.out.find('\x1b'), std::string::npos) << term;
+  }
+}
+
+}  // namespace
+}  // namespace carrel::cli_test
