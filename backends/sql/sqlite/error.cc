@@ -9,21 +9,6 @@
 
 namespace carrel::sql::sqlite {
 
-Code code_of_errno(int error) noexcept {
-  switch (error) {
-    case EROFS:
-    case ENOSPC:
-    case EDQUOT:
-    case EIO:
-    case EMFILE:
-    case ENFILE:
-    case ENOMEM:
-      return Code::kUnavailable;
-    default:
-      return Code::kInvalid;
-  }
-}
-
 Error current_error(const std::string& path) noexcept {
   try {
     throw;

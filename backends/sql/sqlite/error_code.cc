@@ -1,6 +1,8 @@
 #include <soci/soci.h>
 #include <soci/sqlite3/soci-sqlite3.h>
 
+#include <cerrno>
+
 #include "error.h"
 
 namespace carrel::sql::sqlite {
@@ -40,6 +42,21 @@ Code code_of(int result) noexcept {
       return Code::kInvalid;
     default:
       return Code::kInternal;
+  }
+}
+
+Code code_of_errno(int error) noexcept {
+  switch (error) {
+    case EROFS:
+    case ENOSPC:
+    case EDQUOT:
+    case EIO:
+    case EMFILE:
+    case ENFILE:
+    case ENOMEM:
+      return Code::kUnavailable;
+    default:
+      return Code::kInvalid;
   }
 }
 
