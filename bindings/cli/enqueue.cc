@@ -48,12 +48,13 @@ class Enqueuing {
       store();
       rest_ = last_ ? 0 : input.number() + 1;
       const int now = bulk.between();
-      if (code_ == kOk && !last_) code_ = now;
+      if (!last_) code_ = worse(code_, now);
     }
-    if (code_ != kOk && (tried_ > 0 || code_ == kInterrupted)) {
+    if (code_ != kOk && (input.number() > 0 || code_ == kInterrupted)) {
       for (const Inserted& job : stored_) print(job, json_);
-      complain(grouped(enqueued_) + " of " + counted(tried_, "job") +
-               (tried_ == 1 ? " was" : " were") + " enqueued" +
+      complain((tried_ == 0 ? "no job was enqueued"
+                            : grouped(enqueued_) + " of " + counted(tried_, "job") +
+                                  (tried_ == 1 ? " was" : " were") + " enqueued") +
                (rest_ > 0
                     ? "; those from line " + std::to_string(rest_) + " on were not tried"
                     : ""));
@@ -88,7 +89,7 @@ class Enqueuing {
       batch_.push_back({args_.kind, std::move(*json), args_.options});
       numbers_.push_back((*line)->number);
     }
-    if (input.stopped()) code_ = kInterrupted;
+    if (input.stopped()) code_ = worse(code_, kInterrupted);
     return !input.stopped() && !batch_.empty();
   }
 
@@ -117,7 +118,7 @@ class Enqueuing {
   bool refuse(const Error& error) {
     // Of a store that is away, once is enough.
     if (code_ == kOk || error.code != Code::kUnavailable) complain(error.message);
-    if (code_ == kOk) code_ = exit_code(error);
+    code_ = worse(code_, exit_code(error));
     return false;
   }
 

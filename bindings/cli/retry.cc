@@ -80,7 +80,7 @@ int retry_matching(const Global& global, const RetryArgs& args, Engine& engine) 
       if (answers[i]) {
         ++retried;
         say(global, batch[i], false);
-      } else if (answers[i].error().code == Code::kUnavailable) {
+      } else if (exit_code(answers[i].error()) == kStoreAway) {
         away = &answers[i].error();
       }  // else it moved on since it was listed
     }

@@ -162,9 +162,12 @@ int run(const Global& global, const RunArgs& args) {
   const Interrupt interrupt([&] { line.note(stopping(*engine)); });
   if (args.drain) return drain(global, *engine, interrupt, clear);
 
-  line.note("carrel: running; stops on SIGINT or SIGTERM");
+  line.note("carrel: running; stops on SIGINT, SIGTERM or SIGHUP");
   const auto begun = std::chrono::steady_clock::now();
-  if (auto ok = engine->start(); !ok) return failed(ok.error());
+  if (auto ok = engine->start(); !ok) {
+    clear();
+    return failed(ok.error());
+  }
   interrupt.wait();
   engine->stop(engine->config().worker.grace);
   clear();

@@ -131,7 +131,7 @@ Waited wait_for(Engine& engine, std::span<const JobId> ids, Duration at_most,
   Waited all;
   for (const JobId id : ids) {
     const int code = waiting.one(id);
-    if (all.code == kOk) all.code = code;
+    all.code = worse(all.code, code);
     if (!waiting.over()) break;
     ++all.told;
   }

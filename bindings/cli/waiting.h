@@ -11,7 +11,7 @@
 namespace carrel::cli {
 
 struct Waited {
-  int code = kOk;        // of the first job that did not complete
+  int code = kOk;        // the most severe of all jobs
   std::size_t told = 0;  // of how many the end was told
 };
 

@@ -26,7 +26,9 @@ const EngineKey kEngineKeys[] = {
     {"role", &at<Config, &Config::role>,
      "A producer only enqueues: it has no worker threads and no process server."},
     {"mode", &at<Config, &Config::mode>,
-     "`inline` is for tests: enqueue runs the job in the caller before it returns."},
+     "`inline` is for tests: enqueue runs the job in the caller before it returns; "
+     "handlers then run in the host's process, whatever their isolation, and have no time "
+     "limit."},
     {"strict_kinds", &at<Config, &Config::strict_kinds>,
      "Refuse to enqueue a kind that is neither handled nor configured here."},
     {"plugins", &at<Config, &Config::plugins>,

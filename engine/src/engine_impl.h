@@ -14,6 +14,7 @@
 #include <span>
 #include <stop_token>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -97,6 +98,8 @@ class Engine::Impl {
   Result<std::unique_ptr<Store>> open_store();
   Result<std::unique_ptr<Queue>> open_queue();
   tl::unexpected<Error> refused(std::string_view key, Error error) const;
+  // What its parts throw when they are made.
+  tl::unexpected<Error> no_threads(const std::system_error& e) const;
   void renew_queue();
   Result<void> need_queue();  // a fresh one, where there should be one and is none
   Result<void> make_isolations(std::vector<KindSpec> specs);

@@ -44,15 +44,14 @@ KindSpec spec_of(const std::string& name, const Config& all) {
   return spec;
 }
 
-// Threads are what the parts of an engine throw for when they are made.
-tl::unexpected<Error> no_threads(std::size_t concurrency, const std::system_error& e) {
+}  // namespace
+
+tl::unexpected<Error> Engine::Impl::no_threads(const std::system_error& e) const {
   return fail(Code::kUnavailable,
               "the engine cannot have its threads (worker.concurrency is " +
-                  std::to_string(concurrency) + "): " + e.what(),
+                  std::to_string(concurrency()) + "): " + e.what(),
               "engine");
 }
-
-}  // namespace
 
 Result<void> Engine::Impl::add_handler(std::string_view kind, Handler handler) {
   const auto refuse = [&](Code code, std::string why) -> Result<void> {
@@ -100,7 +99,7 @@ Result<void> Engine::Impl::ignite() {
     try {
       return ignite_locked();
     } catch (const std::system_error& e) {
-      return no_threads(concurrency(), e);
+      return no_threads(e);
     }
   }();
   if (!ok) {  // nothing stays half done: the next call tries again

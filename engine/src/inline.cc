@@ -128,10 +128,14 @@ std::vector<Ticket> Engine::Impl::run_inline(const Ticket& ticket) {
   // Nothing renews the lease here: it is as long as anybody may debug a handler.
   auto claimed = store->claim({&ticket, 1}, inline_worker_, ++inline_claims_,
                               std::chrono::hours(24));
+  if (!claimed) log(LogLevel::kError, "inline: " + claimed.error().message);
   if (!claimed || !claimed->front()) return {};
   const Claimed& job = *claimed->front();
   const auto sink = std::make_shared<InlineSink>(
-      [&](const Progress& progress) { tell(on_progress, log, job, progress); });
+      [&](const Progress& progress) {
+        const Inside inside(*door_, nullptr);
+        tell(on_progress, log, job, progress);
+      });
   Ended end =
       kind->spec.handler ? run_handler(*kind, job, *sink) : run_program(*kind, job, sink);
   Outcome& outcome = end.outcome;
@@ -147,6 +151,7 @@ std::vector<Ticket> Engine::Impl::run_inline(const Ticket& ticket) {
   }
   const Verdict verdict = verdict_of(finish, *answer, outcome);
   const Event event{job, outcome, verdict, answer->state};
+  const Inside inside(*door_, nullptr);
   tell(on_finished, log, event);
   if (is_failure(verdict)) tell(on_failed, log, event);
   return std::move(answer->freed);

@@ -23,9 +23,16 @@ Engine::Impl::~Impl() {
   }
   stop(Duration{0});
   door_->close();
-  if (holds_) holds_->close();
+  std::shared_ptr<Holds> holds;
+  {
+    const std::lock_guard lock(holds_mutex_);
+    holds = holds_;
+  }
+  if (holds) holds->close();
   if (store) store->interrupt();
   door_->wait_empty();  // of the handlers that were abandoned
+  // One of them may have made it only now; nobody does from here on.
+  if (holds_ && holds_ != holds) holds_->close();
   if (stopper_.joinable()) stopper_.join();
   kinds_ = {};  // before the reactor they live on
 }
@@ -65,9 +72,13 @@ Result<std::unique_ptr<Worker>> Engine::Impl::make_worker() {
                 "engine");
   }
   if (auto ok = need_queue(); !ok) return tl::unexpected<Error>(std::move(ok.error()));
-  return std::make_unique<Worker>(Worker::Setup{
-      *store, queue(), kinds_, *reactor_, config, concurrency(), marked(on_finished),
-      marked(on_failed), marked(on_progress), totals_, log});
+  try {
+    return std::make_unique<Worker>(Worker::Setup{
+        *store, queue(), kinds_, *reactor_, config, concurrency(), marked(on_finished),
+        marked(on_failed), marked(on_progress), totals_, log});
+  } catch (const std::system_error& e) {
+    return no_threads(e);
+  }
 }
 
 // start, stop and drain: one at a time.
@@ -130,7 +141,12 @@ Result<void> Engine::Impl::start() {
   if (!made) return tl::unexpected<Error>(std::move(made.error()));
   const std::shared_ptr<Worker> worker = std::move(*made);
   set_worker(worker);
-  worker->start();
+  try {
+    worker->start();
+  } catch (const std::system_error& e) {
+    stop_worker(Duration{0});
+    return no_threads(e);
+  }
   return {};
 }
 
@@ -275,7 +291,7 @@ Result<void> Engine::Impl::run() {
     // nothing.
     stop(grace);
   }
-  std::lock_guard lock(wake_mutex_);
+  const std::lock_guard lock(wake_mutex_);
   run_wake_ = nullptr;
   return started;
 }

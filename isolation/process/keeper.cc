@@ -148,8 +148,9 @@ class Keeper {
       kill_all_children(list_);
       if (clean_) _exit(0);
       if (!shared_->greeted) _exit(1);
+      unready_ = shared_->ready ? 0 : unready_ + 1;
       if (!dies_of_itself()) continue;
-      if (!shared_->ready) _exit(1);  // its set-up fails, which it did not at first
+      if (unready_ >= kMaxDeaths) _exit(1);  // its set-up fails, which it did not at first
       pause();
     }
   }
@@ -195,7 +196,7 @@ class Keeper {
     const auto now = Clock::now();
     deaths_.push_back(now);
     std::erase_if(deaths_, [&](Clock::time_point t) { return now - t > kDeathWindow; });
-    return deaths_.size() > kMaxDeaths;
+    return deaths_.size() >= kMaxDeaths;
   }
 
   const ServerSetup& setup_;
@@ -204,6 +205,7 @@ class Keeper {
   Shared* shared_ = nullptr;
   pid_t server_ = -1;
   bool clean_ = false;
+  int unready_ = 0;  // servers since the last that came to be ready
   std::vector<Clock::time_point> deaths_;
 };
 

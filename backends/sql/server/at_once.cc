@@ -112,7 +112,7 @@ std::optional<Writer::Taken> Writer::take_at_once(const Demand& demand,
   std::size_t most = std::min<std::size_t>(demand.max, 1U << 20);
   if (named) most = QueueRooms(demand).take(demand.queues[0], most);
   if (most == 0) return std::nullopt;
-  if (chose_limited_) return std::nullopt;
+  if (chose_limited_ || t.limits.wants_slots()) return std::nullopt;
   start(Time{});
   const bool sure = t.claim_lone_unless_limited && t.limits.may_be_available();
   const std::uint64_t made = t.limits.made();
@@ -140,7 +140,9 @@ std::optional<Writer::Taken> Writer::take_at_once(const Demand& demand,
     committing_ = false;
     return std::nullopt;
   }
-  if (taken.jobs.empty() && t.limits.look()) {  // what else there is takes more
+  // What else there is takes more; and a claim that was to make sure has taken nothing
+  // where it found any, plain jobs neither.
+  if (taken.jobs.empty() && (sure || t.limits.look())) {
     found_limited_ = true;
     committing_ = false;
     // pick_named tells the time only with rows, and has begun what goes on.

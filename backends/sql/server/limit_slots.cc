@@ -10,7 +10,10 @@ namespace carrel::sql::server {
 
 void Limits::enter_operation() {
   if (!untouched_) return;
+  // Where it fails, what comes next is another operation.
+  const int waits = std::exchange(waits_, 0);
   lock(std::exchange(wanted_, {}));
+  waits_ = waits;
 }
 
 void Limits::leave_operation() {

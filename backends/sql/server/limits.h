@@ -106,6 +106,8 @@ class Limits {
   void saw_none(std::uint64_t made);
   // The transaction has made some available: to be told when it is committed.
   void committed();
+  // The next operation is to begin with slots that it waits for.
+  bool wants_slots() const { return !wanted_.empty(); }
   bool rates() const { return use_->used.rates; }  // after any()
   void claimed_plain(std::span<const Claimed> jobs) { use_->used.plain.add(jobs); }
   // As know(), of jobs that ended; nothing is asked of those known to have no limit.

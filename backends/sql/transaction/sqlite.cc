@@ -44,13 +44,18 @@ class JoinedSqlite final : public JoinedBy<sqlite::Writer> {
   explicit JoinedSqlite(soci::session& session)
       : place_(session),
         waiters_([] {}),
-        writer_(settings(place_.path()), {}, waiters_, nullptr, place_) {}
+        writer_(settings(place_.path()), on_wall_clock(), waiters_, nullptr, place_) {}
 
  private:
   static sqlite::Settings settings(const std::string& path) {
     sqlite::Settings settings;
     settings.path = path;
     return settings;
+  }
+  static BackendOptions on_wall_clock() {
+    BackendOptions options;
+    options.clock = &system_clock();  // as the stores of the file
+    return options;
   }
   sqlite::Writer& writer() override { return writer_; }
 

@@ -66,8 +66,10 @@ TEST_F(Usage, ArgumentsThatMakeNoSense) {
 TEST_F(Usage, ArgumentsOfAJobThatAreNoJson) {
   EXPECT_THAT(refused({"enqueue", "k", "{nope}"}),
               AllOf(HasSubstr("the arguments are not JSON"), HasSubstr("{nope}")));
-  EXPECT_THAT(refused({"enqueue", "k", "--lines"}, "{}\n\n[1]\nx\n"),
-              HasSubstr("line 4"));
+  const Said lines = carrel({"enqueue", "k", "--lines"}, "{}\n\n[1]\nx\n");
+  EXPECT_EQ(lines.code, 2);
+  EXPECT_THAT(lines.err, AllOf(HasSubstr("line 4"), HasSubstr("no job was enqueued"),
+                               HasSubstr("from line 1 on")));
   EXPECT_EQ(carrel({"list", "--json"}).out, "") << "nothing may be half done";
 }
 

@@ -36,7 +36,6 @@ using testing::SizeIs;
 TEST_P(Server, ACallInABlackHoleIsFreedAndTheStoreComesBack) {
   ASSERT_TRUE(open(url()));  // makes the tables, which may take longer than a second
   Proxy proxy(kind().port());
-  ASSERT_TRUE(open(url()));  // makes the tables, which may take longer than that
   auto store = open(url(proxy.port(), "?call_timeout=1s"));
   ASSERT_TRUE(store);
   ASSERT_TRUE(insert(*store));
