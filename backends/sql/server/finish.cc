@@ -145,7 +145,8 @@ void Writer::finish_others(std::span<const Finish* const> runs,
 std::vector<Pulse> Writer::beat(std::string_view worker, std::uint64_t settled_claim,
                                 std::span<const Beat> beats, bool renew, Duration lease) {
   auto& t = *tables_;
-  free_unnamed(worker, settled_claim, beats);  // first: it may have to wait for keys
+  t.limits.locked_something();  // a beat waits for nobody
+  free_unnamed(worker, settled_claim, beats);
   std::vector<JobId> ids;
   ids.reserve(beats.size());
   for (const Beat& beat : beats) ids.push_back(beat.lease.id);
@@ -230,8 +231,7 @@ void Writer::free_unnamed(std::string_view worker, std::uint64_t settled_claim,
     if (!named.contains(run)) lost.push_back(to_id(run.first));
   }
   if (lost.empty()) return;
-  t.limits.know(lost);
-  for (auto& [id, row] : t.rows_of.try_lock(lost)) {
+  for (auto& [id, row] : t.rows_of.try_lock(t.limits.know_free(lost))) {
     // As it is now, under the lock: it may have moved on.
     if (named.contains({to_column(id), to_column(row.rule.fence)})) continue;
     if (rules::release_unnamed(row.rule, worker, settled_claim, options_.retention,

@@ -174,10 +174,11 @@ void Limits::free_rated(const Rates::Line& line, std::vector<Ticket>& freed) {
 
 void Limits::windows_opened() {
   constexpr std::size_t kMany = 100;
-  const std::vector<std::string> keys = rates_.due(kMany);
+  std::vector<std::string> keys = rates_.due(kMany);
   std::set<int> slots;
   for (const std::string& key : keys) slots.insert(rate_slot_of(key));
-  lock(std::move(slots));
+  const std::set<int> busy = try_lock(slots);
+  std::erase_if(keys, [&](const auto& key) { return busy.contains(rate_slot_of(key)); });
   touched_rates_.insert(keys.begin(), keys.end());
   due_rates_.insert(keys.begin(), keys.end());
 }

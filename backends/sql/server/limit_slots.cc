@@ -111,6 +111,17 @@ void Limits::know(std::span<const JobId> ids) {
   merge(std::move(keys));
 }
 
+std::vector<JobId> Limits::know_free(std::span<const JobId> ids) {
+  Keys keys = keys_of(ids);
+  const std::set<int> busy = try_lock(keys.slots());
+  std::vector<JobId> free;
+  for (const JobId id : ids) {
+    if (!keys.touches(id, busy)) free.push_back(id);
+  }
+  merge(std::move(keys));
+  return free;
+}
+
 void Limits::know_locked(std::span<const JobId> ids) {
   Keys keys = keys_of(ids);
   std::set<int> slots = keys.slots();

@@ -119,6 +119,9 @@ class Limits {
   // Likewise, once more, of rows that are locked by now, where nothing is written yet:
   // one that waited when know() looked may have come by another key since.
   void know_locked(std::span<const JobId> ids);
+  // Likewise, but waits for nobody: those of which nobody else holds a key. What all others
+  // hang on asks so: a host's transaction holds a key for as long as it likes.
+  std::vector<JobId> know_free(std::span<const JobId> ids);
   bool knows(JobId id) const { return keys_.contains(id) || rates_of_.contains(id); }
   // Likewise, of jobs of others, where something is written already. False: another holds
   // one of the keys.
@@ -169,7 +172,8 @@ class Limits {
   void write_notes();
   void completed(JobId id) { note(id, std::nullopt, std::nullopt); }
 
-  // Locks the keys with rates for which it is time; settle() looks at them.
+  // Locks the keys with rates for which it is time, but for those that others hold;
+  // settle() looks at them.
   void windows_opened();
 
   // At the end of an operation, when its rows are written: those that may run now. They

@@ -117,10 +117,9 @@ Swept Writer::sweep(std::size_t max) {
     if (t.most > 0) statement.rows([&] { ids.push_back(to_id(t.id)); });
     return ids;
   };
-  t.limits.windows_opened();  // first: it may wait for keys
   t.limits.locked_something();
-  const std::vector<JobId> ids = due(t.due_jobs);
-  t.limits.know(ids);
+  t.limits.windows_opened();
+  const std::vector<JobId> ids = t.limits.know_free(due(t.due_jobs));
   auto rows = t.rows_of.lock(ids);
   for (const JobId id : ids) {
     const auto found = rows.find(id);
