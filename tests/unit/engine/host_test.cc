@@ -86,7 +86,12 @@ TEST(Host, AProducerOnSqliteHasTheThreadOfItsGroupCommit) {
   fs::create_directory(folder);
   const HostView seen = see("producer", "sqlite:" + (folder / "jobs.db").string());
   fs::remove_all(folder);
+#ifdef __SANITIZE_THREAD__
+  // The sanitizer has one, too, from the first on that the program makes.
+  EXPECT_THAT(seen.threads, UnorderedElementsAre(kHost, kHost, "carrel-sql"));
+#else
   EXPECT_THAT(seen.threads, UnorderedElementsAre(kHost, "carrel-sql"));
+#endif
   EXPECT_THAT(seen.processes, ElementsAre(kHost));
   EXPECT_EQ(seen.children, "");
 }
