@@ -57,9 +57,13 @@ Connections connections(const std::string& query) {
   insert_jobs(**store, 3);
   if (!(*store)->monitor().counts()) throw std::runtime_error("counts");
   sqlite3_cancel_auto_extension(kHook);
-  const std::lock_guard lock(seen_mutex);
+  std::vector<sqlite3*> all;
+  {
+    const std::lock_guard lock(seen_mutex);
+    all = seen;
+  }
   Connections found;
-  for (sqlite3* db : seen) {
+  for (sqlite3* db : all) {
     (pragma(db, "query_only") == 0 ? found.write : found.read)
         .push_back(pragma(db, "synchronous"));
   }
