@@ -91,8 +91,7 @@ bool ForkRun::put_off(std::uint8_t what) noexcept {
 }
 
 void ForkRun::sent(std::uint8_t meanwhile) {
-  if ((meanwhile & kEnd) != 0) return ended(*end_);
-  if ((meanwhile & kStop) != 0) ask_to_stop();
+  if ((meanwhile & kEnd) != 0) ended(*end_);
 }
 
 // The child is as good as dead, whether that was heard of or not.
@@ -210,7 +209,8 @@ void ForkRun::refuse_stream(const char* why) {
 
 void ForkRun::ask_to_stop() {
   told_to_stop_ = true;
-  if (end_in_line() || put_off(kStop) || (sending_ & kFailed) != 0) return;
+  // Who asks has the handle, which is given away after send().
+  if (end_in_line() || (sending_ & kFailed) != 0) return;
   JobHead head;
   head.what = JobHead::What::kStop;
   head.run = value(job_->lease.fence);

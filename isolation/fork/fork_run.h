@@ -85,7 +85,6 @@ class ForkRun final : public ChildRun {
   // Of sending_: a thread is in send(), which nobody waits for. What comes meanwhile is
   // for it to see to.
   static constexpr std::uint8_t kInside = 1;
-  static constexpr std::uint8_t kStop = 2;     // to be told to the child
   static constexpr std::uint8_t kEnd = 4;      // end_
   static constexpr std::uint8_t kRelease = 8;  // the child's socket, which it uses
   static constexpr std::uint8_t kFailed = 16;  // it was not sent: not_sent() follows
