@@ -161,7 +161,7 @@ SELECT j.id, j.fence + 1, j.queue, j.kind, HEX(j.payload), j.timeout_us, j.prior
  LIMIT :most
    FOR UPDATE SKIP LOCKED)sql";
 
-const char* const kMarkAndCommit = R"sql(
+const std::string kMarkListed = R"sql(
 UPDATE carrel_jobs FORCE INDEX (PRIMARY)
    SET state = 3,
        fence = fence + 1,
@@ -170,23 +170,16 @@ UPDATE carrel_jobs FORCE INDEX (PRIMARY)
        claim_number = :claim_number,
        worker = :worker,
        started_at = :now
- WHERE id IN (:ids);
+ WHERE id IN (:ids))sql";
+
+const std::string kMarkAndCommit = kMarkListed + R"sql(;
 COMMIT)sql";
 
 const char* const kMarkOneAndCommit = R"sql(
 EXECUTE carrel_mark USING :lease_end, :claim_number, :worker, :now, :id;
 COMMIT)sql";
 
-const char* const kMarkLimitedAndCommit = R"sql(
-UPDATE carrel_jobs FORCE INDEX (PRIMARY)
-   SET state = 3,
-       fence = fence + 1,
-       attempt = LEAST(attempt + 1, 65535),
-       wake_at = :lease_end,
-       claim_number = :claim_number,
-       worker = :worker,
-       started_at = :now
- WHERE id IN (:ids);
+const std::string kMarkLimitedAndCommit = kMarkListed + R"sql(;
 UPDATE carrel_limits FORCE INDEX (PRIMARY)
    SET state = 3
  WHERE job IN (:ids);
@@ -245,9 +238,9 @@ const server::Statements kStatements = {
     .find_lone = kFindLone,
     .pick_lone = kPickLone,
     .pick_named = kPickNamed,
-    .mark_and_commit = kMarkAndCommit,
+    .mark_and_commit = kMarkAndCommit.c_str(),
     .mark_one_and_commit = kMarkOneAndCommit,
-    .mark_limited_and_commit = kMarkLimitedAndCommit,
+    .mark_limited_and_commit = kMarkLimitedAndCommit.c_str(),
     .pick_lane = kPickLane,
     .pick_ids = kPickIds,
     .mark = kMark,

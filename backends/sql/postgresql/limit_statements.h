@@ -2,6 +2,8 @@
 // Only for statements.cc, whose head says what to mind.
 #pragma once
 
+#include <string>
+
 namespace carrel::sql::postgresql {
 
 // In an order, so that no statistics make it read all that has ended or waits.
@@ -133,10 +135,9 @@ SELECT job, run_at, limit_key, ''::text
  ORDER BY run_at, job
  LIMIT :most)sql";
 
-// What a claim may choose from, in one statement: of each lane that has any the best, in
-// the order of the lane; under what limit and rate they are. Lanes as all_lanes names
-// them.
-inline constexpr const char* kCandidates = R"sql(
+// Every lane in which something is available, each found by one probe of an index: those
+// of plain jobs, of jobs with a limit and of jobs with a rate. The last is still open.
+inline const std::string kEachLane = R"sql(
 WITH RECURSIVE lane AS (
   (SELECT queue, kind FROM carrel_jobs WHERE state = 2 ORDER BY queue, kind LIMIT 1)
   UNION ALL
@@ -167,7 +168,12 @@ WITH RECURSIVE lane AS (
                    WHERE r.state = 2 AND r.lane > rated.lane
                    ORDER BY r.lane
                    LIMIT 1) AS next
-), every AS (
+)sql";
+
+// What a claim may choose from, in one statement: of each lane that has any the best, in
+// the order of the lane; under what limit and rate they are. Lanes as all_lanes names
+// them.
+inline const std::string kCandidates = kEachLane + R"sql(), every AS (
   SELECT 0 AS keyed, queue, kind, '' AS lane FROM lane
   UNION ALL
   SELECT 1, split_part(lane, chr(31), 1), split_part(lane, chr(31), 2), lane FROM limited

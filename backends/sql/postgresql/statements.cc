@@ -91,38 +91,7 @@ SELECT queue, kind
   FROM lane
  WHERE queue NOT IN (SELECT queue FROM carrel_paused))sql";
 
-const char* const kAllLanes = R"sql(
-WITH RECURSIVE lane AS (
-  (SELECT queue, kind FROM carrel_jobs WHERE state = 2 ORDER BY queue, kind LIMIT 1)
-  UNION ALL
-  SELECT next.queue, next.kind
-    FROM lane,
-         LATERAL (SELECT j.queue, j.kind
-                    FROM carrel_jobs j
-                   WHERE j.state = 2 AND (j.queue, j.kind) > (lane.queue, lane.kind)
-                   ORDER BY j.queue, j.kind
-                   LIMIT 1) AS next
-), limited AS (
-  (SELECT lane FROM carrel_limits WHERE state = 2 ORDER BY lane LIMIT 1)
-  UNION ALL
-  SELECT next.lane
-    FROM limited,
-         LATERAL (SELECT l.lane
-                    FROM carrel_limits l
-                   WHERE l.state = 2 AND l.lane > limited.lane
-                   ORDER BY l.lane
-                   LIMIT 1) AS next
-), rated AS (
-  (SELECT lane FROM carrel_rates WHERE state = 2 ORDER BY lane LIMIT 1)
-  UNION ALL
-  SELECT next.lane
-    FROM rated,
-         LATERAL (SELECT r.lane
-                    FROM carrel_rates r
-                   WHERE r.state = 2 AND r.lane > rated.lane
-                   ORDER BY r.lane
-                   LIMIT 1) AS next
-)
+const std::string kAllLanes = kEachLane + R"sql()
 SELECT queue, kind
   FROM lane
  WHERE queue NOT IN (SELECT queue FROM carrel_paused)
@@ -265,7 +234,8 @@ const std::string kClaimLaneUnlessLimited =
 const std::string kClaimLoneUnlessLimited =
     unless_any_limited(kClaimLone, "\n), claimed AS (");
 
-const char* const kClaimIds = R"sql(
+// Of those that are asked for by their ids, what may be claimed; it is still open.
+const std::string kAskedIds = R"sql(
 WITH asked AS MATERIALIZED (
   SELECT id
     FROM carrel_jobs
@@ -275,7 +245,9 @@ WITH asked AS MATERIALIZED (
      AND queue NOT IN (SELECT queue FROM carrel_paused)
    ORDER BY id
      FOR UPDATE SKIP LOCKED
-)
+)sql";
+
+const std::string kClaimIds = kAskedIds + R"sql()
 UPDATE carrel_jobs
    SET state = 3,
        fence = fence + 1,
@@ -289,17 +261,7 @@ RETURNING id, fence, queue, kind, encode(payload, 'hex'), timeout_us, priority, 
           attempt, max_attempts, crashes)sql";
 
 // The same, and what runs is no more in the line of its key.
-const char* const kClaimLimited = R"sql(
-WITH asked AS MATERIALIZED (
-  SELECT id
-    FROM carrel_jobs
-   WHERE id = ANY(ARRAY(SELECT json_array_elements_text(:ids::json)::bigint))
-     AND state = :state
-     AND (expires_at IS NULL OR expires_at > :now::bigint)
-     AND queue NOT IN (SELECT queue FROM carrel_paused)
-   ORDER BY id
-     FOR UPDATE SKIP LOCKED
-), claimed AS (
+const std::string kClaimLimited = kAskedIds + R"sql(), claimed AS (
   UPDATE carrel_jobs
      SET state = 3,
          fence = fence + 1,
@@ -334,14 +296,14 @@ const server::Statements kStatements = {
     .forget_keys = kForgetKeys,
     .read_keys = kReadKeys,
     .replace_payloads = {kReplacePayloads},
-    .all_lanes = kAllLanes,
+    .all_lanes = kAllLanes.c_str(),
     .lanes = kLanes,
     .best_of_lane = nullptr,
     .best_of_lanes = kBestOfLanes,
     .claim_lanes = kClaimLanes,
     .claim_lane = kClaimLane,
-    .claim_ids = kClaimIds,
-    .claim_limited = kClaimLimited,
+    .claim_ids = kClaimIds.c_str(),
+    .claim_limited = kClaimLimited.c_str(),
     .claim_lone = kClaimLone,
     .claim_lane_unless_limited = kClaimLaneUnlessLimited.c_str(),
     .claim_lone_unless_limited = kClaimLoneUnlessLimited.c_str(),
@@ -369,7 +331,7 @@ const server::Statements kStatements = {
     .set_limits = kSetLimits,
     .free_jobs = kFreeJobs,
     .hold_jobs = kHoldJobs,
-    .candidates = kCandidates,
+    .candidates = kCandidates.c_str(),
     .limited_lanes = kLimitedLanes,
     .best_of_limited = kBestOfLimited,
     .read_limits = kReadLimits,
