@@ -128,7 +128,9 @@ class Engine::Impl {
   Result<void> may_begin() const;
   std::shared_ptr<Worker> worker() const;
   void set_worker(std::shared_ptr<Worker> worker);
+  Result<std::shared_ptr<Worker>> begin();
   void stop_worker(Duration grace);
+  void stop_this(const std::shared_ptr<Worker>& running, Duration grace);
   bool is_running();
   void stop_elsewhere(const std::shared_ptr<Worker>& running, Duration grace);
   template <class F>
@@ -171,6 +173,7 @@ class Engine::Impl {
 
   std::mutex wake_mutex_;
   const SignalWake* run_wake_ = nullptr;  // that run() waits for, while it does
+  std::shared_ptr<Worker> run_worker_;    // that it has begun
   std::optional<Duration> run_grace_;     // of the stop() that ends run()
 };
 

@@ -126,7 +126,13 @@ Result<void> Engine::Impl::may_begin() const {
 }
 
 Result<void> Engine::Impl::start() {
-  if (auto ok = may_begin(); !ok) return ok;
+  const auto begun = begin();
+  if (!begun) return tl::unexpected<Error>(begun.error());
+  return {};
+}
+
+Result<std::shared_ptr<Worker>> Engine::Impl::begin() {
+  if (auto ok = may_begin(); !ok) return tl::unexpected<Error>(std::move(ok.error()));
   const Turn turn(*this, [&] { return draining_.load(); });
   if (!turn.mine() || is_running()) {
     return fail(Code::kInvalid, "the engine is running already", "engine");
@@ -147,7 +153,7 @@ Result<void> Engine::Impl::start() {
     stop_worker(Duration{0});
     return no_threads(e);
   }
-  return {};
+  return worker;
 }
 
 void Engine::Impl::stop(Duration grace) {
@@ -170,7 +176,11 @@ void Engine::Impl::stop(Duration grace) {
     if (first) stop_elsewhere(running, grace);
     return;
   }
-  const Turn turn(*this, [] { return false; });
+  // Whoever has the turn may begin to drain only now.
+  const Turn turn(*this, [&] {
+    if (draining_) drain_stop_.request_stop();
+    return false;
+  });
   stop_worker(grace);
 }
 
@@ -181,6 +191,18 @@ void Engine::Impl::stop_worker(Duration grace) {
   running->stop(grace);
   set_worker(nullptr);
   renew_queue();
+  const std::lock_guard lock(wake_mutex_);
+  if (run_wake_ != nullptr && run_worker_ == running) run_wake_->wake();
+}
+
+// Whatever began meanwhile is not its business.
+void Engine::Impl::stop_this(const std::shared_ptr<Worker>& running, Duration grace) {
+  const auto over = [&] { return worker() != running; };
+  if (over()) return;
+  interrupt_holds();
+  running->expect_stop(grace);
+  const Turn turn(*this, over);
+  if (turn.mine() && !over()) stop_worker(grace);
 }
 
 // By whose turn it is, who is to begin: where a stop was asked for it comes first, and
@@ -199,11 +221,8 @@ void Engine::Impl::stop_elsewhere(const std::shared_ptr<Worker>& running,
   // One of an earlier worker has nothing left to wait for.
   if (stopper_.joinable()) stopper_.join();
   try {
-    stopper_ = named_thread("carrel-stop", [this, running, grace] {
-      const auto over = [&] { return worker() != running; };
-      const Turn turn(*this, over);
-      if (turn.mine() && !over()) stop_worker(grace);
-    });
+    stopper_ = named_thread("carrel-stop",
+                            [this, running, grace] { stop_this(running, grace); });
   } catch (const std::system_error& e) {
     log(LogLevel::kError,
         std::string("stop() in a handler or hook: it cannot make a thread; what runs now "
@@ -279,9 +298,14 @@ Result<void> Engine::Impl::run() {
     run_wake_ = &wake.emplace(std::move(*made));
     run_grace_.reset();
   }
-  auto started = start();
-  if (started) {
-    wake->wait();
+  const auto begun = begin();
+  if (begun) {
+    {
+      const std::lock_guard lock(wake_mutex_);
+      run_worker_ = *begun;
+    }
+    // One that was stopped before that woke nobody.
+    if (worker() == *begun) wake->wait();
     Duration grace = config.worker.grace;
     {
       std::lock_guard lock(wake_mutex_);
@@ -289,11 +313,13 @@ Result<void> Engine::Impl::run() {
     }
     // The signals are still taken: a second one while jobs get their grace changes
     // nothing.
-    stop(grace);
+    stop_this(*begun, grace);
   }
   const std::lock_guard lock(wake_mutex_);
   run_wake_ = nullptr;
-  return started;
+  run_worker_ = nullptr;
+  if (!begun) return tl::unexpected<Error>(begun.error());
+  return {};
 }
 
 }  // namespace carrel

@@ -210,6 +210,21 @@ TEST(Stop, AnotherMayShortenTheGrace) {
   gate.open();
 }
 
+// run() has not returned yet when the next start() comes: what that began is not its own.
+TEST(Stop, ARunThatWasStoppedLeavesTheNextStartAlone) {
+  Engine engine = open(memory_config(1));
+  engine.handle("a", [](Context&) {});
+  for (int round = 0; round < 200; ++round) {
+    std::thread running([&] { EXPECT_TRUE(engine.run()); });
+    while (!engine.health()->running) std::this_thread::yield();
+    engine.stop(kLong);
+    ASSERT_TRUE(engine.start()) << round;
+    running.join();
+    ASSERT_TRUE(engine.health()->running) << round;
+    engine.stop(kLong);
+  }
+}
+
 TEST(Stop, EndsADrainOnAnotherThread) {
   Engine engine = open(memory_config(1));
   Gate gate;
