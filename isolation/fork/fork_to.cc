@@ -115,8 +115,11 @@ class Held {
   Held& operator=(const Held&) = delete;
 
   int pidfd() const { return pidfd_.get(); }
-  void kill() const { syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0); }
-  // Blocks until it has ended. Empty: somebody else in the host has waited for it.
+  void kill() const {
+    if (!kill_group()) syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0);
+  }
+  // Blocks until it has ended. Empty: somebody else in the host has waited for it, or
+  // nobody is to.
   std::optional<siginfo_t> end() {
     if (ended_) return info_;
     ended_ = true;
@@ -126,7 +129,10 @@ class Held {
     do {
       waited = waitid(P_PIDFD, id, &info, WEXITED | WNOWAIT | __WALL);
     } while (waited < 0 && errno == EINTR);
-    if (waited != 0) return info_;
+    if (waited != 0) {
+      kill_group();
+      return info_;
+    }
     // While it is a zombie its number is no other group's.
     ::kill(-pid_, SIGKILL);
     if (waitid(P_PIDFD, id, &info, WEXITED | __WALL) == 0) info_ = info;
@@ -134,6 +140,14 @@ class Held {
   }
 
  private:
+  // By the pidfd, so that its number may be another's by now. False: the kernel cannot,
+  // or there is none.
+  bool kill_group() const {
+    constexpr unsigned kProcessGroup = 1U << 2;  // PIDFD_SIGNAL_PROCESS_GROUP, Linux 6.9
+    return syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr,
+                   kProcessGroup) == 0;
+  }
+
   const pid_t pid_;
   UniqueFd pidfd_;
   bool ended_ = false;
