@@ -303,6 +303,17 @@ class Validator {
     if (!full && !profile.cgroup_parent.empty()) {
       refuse(prefix + "cgroup_parent", "needs tier = \"full\"");
     }
+    // What would look like a bound must be one.
+    if (profile.tier == SandboxTier::kRestricted) {
+      const char* const kOnDisk =
+          "needs tier = \"standard\"; a restricted program's folder is on the host's "
+          "disk, where fsize bounds each file";
+      const SandboxProfile defaults;
+      if (profile.tmpfs_size != defaults.tmpfs_size) refuse(prefix + "tmpfs_size", kOnDisk);
+      if (profile.tmpfs_files != defaults.tmpfs_files) {
+        refuse(prefix + "tmpfs_files", kOnDisk);
+      }
+    }
     for (const auto& mount : profile.mounts) {
       if (const auto why = bad_mount(profile.tier, mount)) {
         refuse(prefix + "mounts", quote(mount.src) + " " + *why);

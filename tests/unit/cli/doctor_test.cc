@@ -3,6 +3,7 @@
 
 #include <map>
 
+#include "../machine.h"
 #include "command.h"
 
 namespace carrel::cli_test {
@@ -52,6 +53,8 @@ TEST_F(Doctor, TriesEverySandboxWithAJob) {
       EXPECT_THAT(finding["text"].get<std::string>(), HasSubstr("sandbox_unavailable"));
     }
   }
+  EXPECT_EQ(all["sandbox/restricted"]["works"], test::has_landlock());
+  EXPECT_EQ(all["sandbox/standard"]["works"], test::has_landlock() && test::has_namespaces());
   EXPECT_THAT(all["sandbox/broken"]["text"].get<std::string>(),
               HasSubstr("sandbox_unavailable"));
   configure(

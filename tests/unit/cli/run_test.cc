@@ -4,6 +4,7 @@
 
 #include <fstream>
 
+#include "../machine.h"
 #include "command.h"
 
 namespace carrel::cli_test {
@@ -103,6 +104,7 @@ command = ["/bin/sh", "-c", "exit 3"]
   carrel({"enqueue", "boxed"});
   const Said said = carrel({"run", "--drain"});
   if (said.err.find("sandbox_unavailable") != std::string::npos) {
+    ASSERT_FALSE(test::has_landlock()) << said.err;
     GTEST_SKIP() << said.err;
   }
   EXPECT_EQ(said.code, 1) << said.err;
