@@ -1,5 +1,6 @@
 #include <carrel/config.h>
 #include <carrel/fork_to.h>
+#include <cxxabi.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio_ext.h>
@@ -57,14 +58,22 @@ Result<Json> answer_of(const std::function<Result<Json>()>& fn, const ForkHooks&
 }
 
 // exit() destroys the calling thread's own objects before anything else, those of the
-// host too; the last that was made is the first to go. Nobody hears the code.
-struct LeavesAtOnce {
-  ~LeavesAtOnce() {
+// host too; the last that was made is the first to go. This is like one of them, made
+// anew in each child, also in the child of a child. Nobody hears the code of such a
+// child; that of a process which it forks itself, such as a job of its own process
+// server, is heard.
+void leave_before_own_objects() {
+  static pid_t owner;
+  owner = getpid();
+  const auto leave = [](void* /*unused*/) {
+    if (getpid() != owner) return;
     std::fflush(stdout);
     std::fflush(stderr);
     _exit(1);
-  }
-};
+  };
+  // The last names, by any address in it, the library that is to stay loaded.
+  abi::__cxa_thread_atexit(leave, nullptr, &owner);
+}
 
 [[noreturn]] void be_child(pid_t parent, int socket,
                            const std::function<Result<Json>()>& fn,
@@ -76,7 +85,7 @@ struct LeavesAtOnce {
   // The number of its control socket may soon be that of something `fn` opens.
   forget_server();
   leave_at_exit();
-  thread_local LeavesAtOnce leaves;
+  leave_before_own_objects();
   // What the host has in its buffers is the host's to print.
   __fpurge(stdout);
   __fpurge(stderr);

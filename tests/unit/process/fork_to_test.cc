@@ -2,6 +2,7 @@
 #include <carrel/fork_to.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -102,6 +103,26 @@ TEST_F(ForkToTest, Case11_Exit_NothingOfTheHostRuns) {
   });
   EXPECT_EQ(counted_exits().exchange(0), 1) << "the thread's own, in the host";
   EXPECT_EQ(printed, "said before it left;said before it left;");
+}
+
+TEST_F(ForkToTest, Case11_ExitOfAChildOfTheChild_NothingOfItRuns) {
+  const auto exits = fork_to(kPatience, [] {
+    thread_local CountsItsEnd own;
+    EXPECT_EQ(fork_to(kPatience, [] { std::exit(3); }).error().code, Code::kFailed);
+    return counted_exits().exchange(0);
+  });
+  EXPECT_EQ(exits.value(), 0);
+}
+
+TEST_F(ForkToTest, ExitOfAProcessThatItForks_ItsCodeIsItsOwn) {
+  const auto status = fork_to(kPatience, [] {
+    int status = 0;
+    const pid_t pid = fork();
+    if (pid == 0) std::exit(5);
+    waitpid(pid, &status, 0);
+    return status;
+  });
+  EXPECT_EQ(WEXITSTATUS(status.value()), 5);
 }
 
 TEST_F(ForkToTest, Case12_BufferedPrintfBeforeTheFork_PrintedOnce) {
