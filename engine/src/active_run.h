@@ -59,6 +59,7 @@ class ActiveRun final : public RunSink {
   // What the store was told of the end and could not take yet.
   std::unique_ptr<Finish> unsent;
   bool bare = false;  // it was refused once, and holds only what any store takes
+  bool failed_alone = false;  // it could not, where others could: that was said
 
   QueueSlots::Slot* slot = nullptr;  // that it has, until it ends; null: none
 

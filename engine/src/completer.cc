@@ -117,9 +117,15 @@ void Completer::commit_queue(std::unique_lock<std::mutex>& lock) {
       queue_.erase(queue_.begin(), end);
       settle_again_ = true;
     }
+    const bool retries =
+        !apart_.empty() && std::chrono::steady_clock::now() >= apart_due_;
+    if (retries) retried_.swap(apart_);
+    const std::size_t tried = retried_.size();
     lock.unlock();
-    if (!batch_.empty()) commit(batch_);
+    if (!batch_.empty()) commit(batch_, failed_alone_);
+    if (batch_.empty() && retries) commit_apart(retried_);
     lock.lock();
+    keep_apart(retries, retried_.size() < tried);
     if (!batch_.empty()) {  // the store was away: the thread tries again
       failed_ = true;
       queue_.insert(queue_.begin(), batch_.begin(), batch_.end());
@@ -129,6 +135,23 @@ void Completer::commit_queue(std::unique_lock<std::mutex>& lock) {
   } while (settle_again_ && !failed_);
   committing_ = false;
   if (stopping_ || pending_.load() == 0) flushed_.notify_all();
+}
+
+// `retried`: those that were there, of which `some` are done.
+void Completer::keep_apart(bool retried, bool some) {
+  if (apart_.empty() && retried_.empty() && failed_alone_.empty()) return;
+  const bool first = apart_.empty() && !retried;
+  if (first || some) {
+    apart_backoff_ = kFirstBackoff;
+  } else if (retried) {
+    apart_backoff_ = std::min<Duration>(apart_backoff_ * 2, kLastBackoff);
+  }
+  if (first || retried) apart_due_ = std::chrono::steady_clock::now() + apart_backoff_;
+  for (Batch* more : {&retried_, &failed_alone_}) {
+    apart_.insert(apart_.end(), more->begin(), more->end());
+    more->clear();
+  }
+  if (asleep_) wake_.notify_one();
 }
 
 void Completer::work() {
@@ -141,7 +164,13 @@ void Completer::work() {
       ActiveRun* none = nullptr;
       asleep_ = ends_.compare_exchange_strong(none, kAsleep);
       // Woken by an end, unless its pusher commits it; that leaves kAsleep again.
-      wake_.wait(lock, [&] { return stopping_ || !queue_.empty() || !asleep_; });
+      while (!stopping_ && queue_.empty() && asleep_) {
+        if (apart_.empty()) {
+          wake_.wait(lock);
+        } else if (wake_.wait_until(lock, apart_due_) == std::cv_status::timeout) {
+          break;
+        }
+      }
       asleep_ = false;
       none = kAsleep;
       ends_.compare_exchange_strong(none, nullptr);
@@ -207,7 +236,7 @@ void Completer::set_aside(Batch& batch) {
   if (!waiting.empty()) runner_->put_off(waiting);
 }
 
-void Completer::commit(Batch& batch) {
+void Completer::commit(Batch& batch, Batch& apart) {
   set_aside(batch);
   if (batch.empty()) return;
   // Those of earlier batches are as good as new, and large to make.
@@ -215,8 +244,11 @@ void Completer::commit(Batch& batch) {
   for (std::size_t i = 0; i < batch.size(); ++i) describe(*batch[i], finishes_[i]);
   const std::span<Finish> finishes(finishes_.data(), batch.size());
   auto answers = store_.finish(finishes);
-  Batch again;
+  Batch away;     // what the store was away for, or others hold
+  Batch doubted;  // what failed, perhaps with another
   Sums sums;
+  std::optional<Error> error;
+  std::optional<Error> unavailable;
   for (std::size_t i = 0; i < batch.size(); ++i) {
     ActiveRun& run = *batch[i];
     if (answers[i]) {
@@ -226,27 +258,112 @@ void Completer::commit(Batch& batch) {
     }
     keep(run, std::move(finishes_[i]));
     if (answers[i].error().code == Code::kUnavailable) {
-      status_.failed(StoreCall::kFinish, answers[i].error());
-      again.push_back(&run);
-    } else if (run.bare) {
-      // Not even its failure can be stored: the lease gives the job back.
-      log_(LogLevel::kError,
-           "job " + std::to_string(value(run.job.lease.id)) +
-               ": its end cannot be stored: " + answers[i].error().message);
-      done_.push_back(&run);
+      unavailable = std::move(answers[i].error());
+      away.push_back(&run);
     } else {
-      cannot_store(run, answers[i].error());
-      again.push_back(&run);
+      error = std::move(answers[i].error());
+      doubted.push_back(&run);
     }
   }
   for (Finish& finish : finishes) renew(finish);
-  if (again.size() < batch.size()) status_.answered(StoreCall::kFinish, true);
+  Batch again;
+  if (batch.size() == 1 && !doubted.empty()) {
+    error = try_alone(*doubted[0], sums, std::move(error));
+    if (error) apart.push_back(doubted[0]);
+  } else if (!doubted.empty()) {
+    if (auto last = try_each(doubted, apart, again, sums)) error = std::move(last);
+  }
+  if (done_.empty() || !again.empty()) {
+    again.insert(again.end(), away.begin(), away.end());
+  } else {
+    for (ActiveRun* run : away) {
+      note_failure(*run, *unavailable);
+      apart.push_back(run);
+    }
+  }
+  if (!done_.empty()) {
+    status_.answered(StoreCall::kFinish, true);
+  } else {
+    status_.failed(StoreCall::kFinish, unavailable ? *unavailable : *error);
+  }
+  batch.swap(again);
+  retire_done(sums);
+  if (!batch.empty()) runner_->put_off(batch);
+  if (!apart.empty()) runner_->put_off(apart);
+}
+
+void Completer::commit_apart(Batch& batch) {
+  Batch failed;
+  Batch rest;
+  Sums sums;
+  try_each(batch, failed, rest, sums);
+  if (!done_.empty()) status_.answered(StoreCall::kFinish, true);
+  rest.insert(rest.end(), failed.begin(), failed.end());  // their turn comes last
+  batch.swap(rest);
+  retire_done(sums);
+}
+
+std::optional<Error> Completer::try_each(const Batch& runs, Batch& apart, Batch& rest,
+                                         Sums& sums) {
+  constexpr std::size_t kMany = 8;  // it is not about these, most likely
+  std::optional<Error> last;
+  std::size_t in_a_row = 0;
+  for (ActiveRun* run : runs) {
+    if (in_a_row == kMany) {
+      rest.push_back(run);
+    } else if (auto error = try_alone(*run, sums)) {
+      apart.push_back(run);
+      last = std::move(error);
+      ++in_a_row;
+    } else {
+      in_a_row = 0;
+    }
+  }
+  return last;
+}
+
+std::optional<Error> Completer::try_alone(ActiveRun& run, Sums& sums,
+                                          std::optional<Error> answer) {
+  for (;; answer.reset()) {
+    if (!answer) {
+      Finish finish;
+      describe(run, finish);
+      auto finished = std::move(store_.finish({&finish, 1}).front());
+      if (finished) {
+        applied(run, finish, std::move(*finished), sums);
+        done_.push_back(&run);
+        return std::nullopt;
+      }
+      keep(run, std::move(finish));
+      answer = std::move(finished.error());
+    }
+    if (!is_refusal(*answer)) {
+      note_failure(run, *answer);
+      return answer;
+    }
+    if (run.bare) {
+      // Not even its failure can be stored: the lease gives the job back.
+      log_(LogLevel::kError, "job " + std::to_string(value(run.job.lease.id)) +
+                                 ": its end cannot be stored: " + answer->message);
+      done_.push_back(&run);
+      return std::nullopt;
+    }
+    cannot_store(run, *answer);
+  }
+}
+
+void Completer::note_failure(ActiveRun& run, const Error& error) {
+  if (std::exchange(run.failed_alone, true)) return;
+  log_(LogLevel::kWarn,
+       "job " + std::to_string(value(run.job.lease.id)) +
+           ": its end could not be stored yet, and is tried again: " + error.message);
+}
+
+void Completer::retire_done(Sums& sums) {
   count(sums);
   // Before it counts as done: who drains would look for them too early.
   if (!sums.freed.empty() && hooks_.freed) hooks_.freed(std::move(sums.freed));
-  batch.swap(again);
   pending_.fetch_sub(done_.size());
-  if (!batch.empty()) runner_->put_off(batch);
   runner_->retire(done_);
   done_.clear();
 }
@@ -329,6 +446,7 @@ void Completer::stop() {
   std::unique_lock lock(mutex_);
   flushed_.wait(lock, [&] { return !committing_; });
   gather();
+  queue_.insert(queue_.end(), apart_.begin(), apart_.end());
   for (const ActiveRun* run : queue_) {
     log_(LogLevel::kError, "job " + std::to_string(value(run->job.lease.id)) +
                                ": its end was not stored; it will run again");

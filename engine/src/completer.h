@@ -6,6 +6,10 @@
 //
 // While the store is away the batch is kept and tried again; meanwhile the runs stay
 // named in the beats, so that their leases hold as long as the store can be told.
+//
+// An error that came to many may be about one of them: each is tried by itself then. Only
+// what the store refuses alone (is_refusal) is given up. What fails otherwise, where
+// others do not, is kept apart and tried by itself, so that it holds up nobody.
 #pragma once
 
 #include <carrel/engine.h>
@@ -18,6 +22,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -83,8 +88,10 @@ class Completer {
   void work();
   // With the lock held, which it gives up meanwhile.
   void commit_queue(std::unique_lock<std::mutex>& lock);
-  // Commits what it can; what is to be tried again stays in `batch`.
-  void commit(Batch& batch);
+  void keep_apart(bool retried, bool some);  // with the lock held
+  // Commits what it can; what is to be tried again stays in `batch`, or goes to `apart`.
+  void commit(Batch& batch, Batch& apart);
+  void commit_apart(Batch& batch);  // each by itself
   void set_aside(Batch& batch);
   // From a run to what the store is told, and back where it could not be told.
   static void describe(ActiveRun& run, Finish& finish);
@@ -96,9 +103,17 @@ class Completer {
     std::size_t cancelled = 0;
     std::vector<Ticket> freed;
   };
+  // Why it is to be tried again; nothing: it is done. `answer`: that it got already.
+  std::optional<Error> try_alone(ActiveRun& run, Sums& sums,
+                                 std::optional<Error> answer = {});
+  // Likewise each of them: what fails goes to `apart`; after many in a row, to `rest`
+  // what was not tried. The last error.
+  std::optional<Error> try_each(const Batch& runs, Batch& apart, Batch& rest, Sums& sums);
+  void note_failure(ActiveRun& run, const Error& error);
   void applied(ActiveRun& run, Finish& finish, Finished&& finished, Sums& sums);
   void cannot_store(ActiveRun& run, const Error& error);
   void count(Sums& sums);
+  void retire_done(Sums& sums);
 
   Store& store_;
   const Hooks hooks_;
@@ -116,8 +131,13 @@ class Completer {
   std::condition_variable wake_;
   std::condition_variable flushed_;
   Batch queue_;
+  Batch apart_;  // the next that are tried by themselves, at apart_due_
+  std::chrono::steady_clock::time_point apart_due_;
+  Duration apart_backoff_{0};
   // Whoever is committing has these; they are kept for their memory.
   Batch batch_;
+  Batch retried_;
+  Batch failed_alone_;
   Batch done_;
   std::vector<Finish> finishes_;
   bool stopping_ = false;

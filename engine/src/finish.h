@@ -23,6 +23,12 @@ std::string_view cut_message(std::string_view text, std::size_t most) noexcept;
 // was rolled back; where it was committed, the job and `outcome` are completed.
 Verdict verdict_of(const Finish& finish, const Finished& finished, Outcome& outcome);
 
+// The store refuses that row for good, if it answers so to it alone; what else may fail
+// it is told again later.
+constexpr bool is_refusal(const Error& error) noexcept {
+  return error.code == Code::kTooLarge || error.code == Code::kInvalid;
+}
+
 // What on_failed hears of: neither completed, snoozed nor released.
 constexpr bool is_failure(Verdict verdict) noexcept {
   return verdict == Verdict::kRetry || verdict == Verdict::kDiscarded ||

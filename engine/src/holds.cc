@@ -250,7 +250,7 @@ Result<void> Holds::leave(const PlacePtr& place) {
   bool held_all_through = false;
   {
     const std::lock_guard lock(mutex_);
-    if (!answer && answer.error().code == Code::kUnavailable) {
+    if (!answer && !is_refusal(answer.error())) {
       held_all_through = !fenced(place->renewed, setup_.lease);
       rests_.push_back({finish, place});
       wake_thread();

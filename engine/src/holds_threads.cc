@@ -179,7 +179,7 @@ void Holds::end_rests(Lock& lock) {
   if (!freed.empty()) setup_.publish(std::move(freed));
   lock.lock();
   for (std::size_t i = 0; i < rests.size(); ++i) {
-    if (!answers[i] && answers[i].error().code == Code::kUnavailable) {
+    if (!answers[i] && !is_refusal(answers[i].error())) {
       rests_.push_back(std::move(rests[i]));
     } else {
       held_.erase(rests[i].place->number);

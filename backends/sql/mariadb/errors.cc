@@ -36,8 +36,15 @@ Code code_of(int code) {
   switch (code) {
     case ER_LOCK_DEADLOCK:
     case ER_LOCK_WAIT_TIMEOUT:
+    case ER_LOCK_TABLE_FULL:
+    case ER_STATEMENT_TIMEOUT:  // the server's max_statement_time
+    case ER_TABLE_DEF_CHANGED:
+    case ER_GET_ERRNO:  // of a storage engine, which has no word of its own for it
     case kCheckRead:
     case ER_CON_COUNT_ERROR:
+    case ER_TOO_MANY_USER_CONNECTIONS:
+    case ER_USER_LIMIT_REACHED:
+    case ER_TOO_MANY_CONCURRENT_TRXS:
     case ER_MAX_PREPARED_STMT_COUNT_REACHED:
     case ER_DISK_FULL:
     case ER_RECORD_FILE_FULL:

@@ -152,8 +152,9 @@ class Store {
                                           std::span<const Beat> beats, bool renew,
                                           Duration lease) = 0;
 
-  // Row by row: a row that cannot be stored fails alone, for good (any code but
-  // kUnavailable).
+  // Row by row: a row that cannot be stored fails alone, with kTooLarge or kInvalid, and
+  // for good. With any other code it may be asked again, also where the others of the
+  // call were stored: another holds what it needs.
   virtual std::vector<Result<Finished>> finish(std::span<const Finish> runs) = 0;
 
   virtual Result<std::vector<Cancelled>> cancel(std::span<const JobId> ids) = 0;

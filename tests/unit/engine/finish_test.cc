@@ -1,0 +1,255 @@
+// What becomes of a job that is done where its store cannot take that at once, or not at
+// all.
+#include <carrel/conformance/store_wrapper.h>
+#include <carrel/log.h>
+#include <carrel/memory.h>
+#include <gmock/gmock.h>
+
+#include <algorithm>
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "fixture.h"
+
+namespace carrel {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::AllOf;
+using testing::Contains;
+using testing::HasSubstr;
+using testing::Not;
+
+// Finishes nothing that a test has an error for.
+class Refusing final : public conformance::StoreWrapper {
+ public:
+  using Refuse = std::function<std::optional<Error>(std::span<const Finish>)>;
+  struct State {
+    bool blocks = false;
+    std::uint64_t max_payload = 0;
+    Gate gate;  // that the first finish waits at
+    std::atomic<bool> first{true};
+    std::mutex mutex;
+    Refuse refuse;
+    std::size_t refused = 0;
+    std::condition_variable changed;
+    std::size_t largest = 0;  // of the calls that were refused
+    void refuse_if(Refuse why) {
+      const std::lock_guard lock(mutex);
+      refuse = std::move(why);
+    }
+    void wait_refused(std::size_t times) {
+      std::unique_lock lock(mutex);
+      changed.wait(lock, [&] { return refused >= times; });
+    }
+  };
+  Refusing(std::unique_ptr<Store> real, std::shared_ptr<State> state)
+      : StoreWrapper(std::move(real)), state_(std::move(state)) {}
+
+  StoreTraits traits() const noexcept override {
+    StoreTraits traits = StoreWrapper::traits();
+    traits.blocks = state_->blocks;
+    traits.max_payload = state_->max_payload;
+    return traits;
+  }
+  std::vector<Result<Finished>> finish(std::span<const Finish> runs) override {
+    if (state_->first.exchange(false)) state_->gate.pass();
+    std::optional<Error> error;
+    {
+      const std::lock_guard lock(state_->mutex);
+      if (state_->refuse) error = state_->refuse(runs);
+      if (error) {
+        ++state_->refused;
+        state_->largest = std::max(state_->largest, runs.size());
+        state_->changed.notify_all();
+      }
+    }
+    if (!error) return real().finish(runs);
+    return std::vector<Result<Finished>>(runs.size(), tl::unexpected(*error));
+  }
+
+ private:
+  std::shared_ptr<State> state_;
+};
+
+bool has_result(std::span<const Finish> runs, const std::string& result) {
+  return std::any_of(runs.begin(), runs.end(),
+                     [&](const Finish& run) { return run.result == result; });
+}
+
+// Whether whoever ends a run commits its end, or a thread for stores that block.
+class Finishes : public testing::TestWithParam<bool> {
+ protected:
+  static constexpr int kJobs = 20;
+
+  void SetUp() override {
+    state_->blocks = GetParam();
+    open(Mode::kNormal);
+  }
+  void open(Mode mode) {
+    engine_.reset();
+    started_ = false;
+    Registry registry = Registry::with_builtins();
+    registry.add_store(
+        "refusing",
+        [&](const Url&, const BackendOptions& o) -> Result<std::unique_ptr<Store>> {
+          return std::make_unique<Refusing>(make_memory_store(o), state_);
+        });
+    Config config = memory_config(1);
+    config.store = "refusing:";
+    config.queue = "memory:";
+    config.mode = mode;
+    config.worker.prefetch = kJobs;
+    config.log.level = LogLevel::kInfo;
+    set_log_sink([this](LogLevel, std::string_view line) {
+      const std::lock_guard lock(mutex_);
+      lines_.emplace_back(line);
+    });
+    engine_.emplace(Engine::open(config, registry).value());
+    engine_->handle("job", [](Context& job) -> Result<Json> { return job.args(); });
+    engine_->handle("last", [this](Context&) { ended_.open(); });
+  }
+  void TearDown() override {
+    engine_.reset();
+    set_log_sink({});
+  }
+  std::vector<std::string> lines() {
+    const std::lock_guard lock(mutex_);
+    return lines_;
+  }
+  // Jobs 0, 1, 2, … which are done before the first finish is over.
+  std::vector<JobId> run_together() {
+    std::vector<JobId> ids;
+    for (int i = 0; i < kJobs; ++i) ids.push_back(engine_->enqueue("job", i).value());
+    EXPECT_TRUE(engine_->enqueue("last"));
+    start();
+    if (state_->blocks) ended_.pass();  // one at a time: all before it have ended
+    state_->gate.open();
+    return ids;
+  }
+  void start() {
+    if (std::exchange(started_, true)) return;
+    EXPECT_TRUE(engine_->start());
+  }
+  JobRecord record(JobId id) { return engine_->job(id).value(); }
+  JobRecord wait_final(JobId id) {
+    std::ignore = engine_->wait(id, kLong);
+    return record(id);
+  }
+
+  const std::shared_ptr<Refusing::State> state_ = std::make_shared<Refusing::State>();
+  Gate ended_;
+  bool started_ = false;
+  std::mutex mutex_;
+  std::vector<std::string> lines_;
+  std::optional<Engine> engine_;
+};
+
+TEST_P(Finishes, AnErrorOfTheStoreDiscardsNothing) {
+  for (const Code code : {Code::kInternal, Code::kCorrupt, Code::kUnsupported}) {
+    state_->refuse_if([&, once = true](auto) mutable -> std::optional<Error> {
+      if (!std::exchange(once, false)) return std::nullopt;
+      return Error{code, "on purpose"};
+    });
+    const JobId id = engine_->enqueue("job", 7).value();
+    state_->gate.open();
+    start();
+    const JobRecord job = wait_final(id);
+    EXPECT_EQ(job.state, State::kCompleted) << to_string(code);
+    EXPECT_EQ(job.result, "7");
+    EXPECT_EQ(job.attempt, 1);
+  }
+}
+
+TEST_P(Finishes, OneThatAlwaysFailsIsKeptAndHoldsUpNoOther) {
+  state_->refuse_if([](std::span<const Finish> runs) -> std::optional<Error> {
+    if (!has_result(runs, "3")) return std::nullopt;
+    return Error{Code::kInternal, "it cannot do 3"};
+  });
+  const auto ids = run_together();
+  for (const JobId id : ids) {
+    if (id == ids[3]) continue;
+    EXPECT_EQ(wait_final(id).state, State::kCompleted);
+  }
+  state_->wait_refused(4);
+  EXPECT_EQ(record(ids[3]).state, State::kRunning);
+  if (state_->blocks) {
+    EXPECT_GT(state_->largest, 1U) << "it came with others";
+  }
+  EXPECT_THAT(lines(), Contains(AllOf(HasSubstr("job " + std::to_string(value(ids[3]))),
+                                      HasSubstr("it cannot do 3"))));
+  // What comes later does not wait for it either.
+  EXPECT_EQ(wait_final(engine_->enqueue("job", 100).value()).state, State::kCompleted);
+  state_->refuse_if(nullptr);
+  const JobRecord kept = wait_final(ids[3]);
+  EXPECT_EQ(kept.state, State::kCompleted);
+  EXPECT_EQ(kept.result, "3");
+  EXPECT_EQ(kept.attempt, 1);
+}
+
+TEST_P(Finishes, AStoreThatTakesNothingLosesNothing) {
+  state_->refuse_if([](auto) { return Error{Code::kUnsupported, "a newer schema"}; });
+  const auto ids = run_together();
+  state_->wait_refused(30);
+  EXPECT_THAT(lines(), Contains(HasSubstr("a newer schema")));
+  state_->refuse_if(nullptr);
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    const JobRecord job = wait_final(ids[i]);
+    EXPECT_EQ(job.state, State::kCompleted);
+    EXPECT_EQ(job.result, std::to_string(i));
+    EXPECT_EQ(job.attempt, 1);
+  }
+}
+
+TEST_P(Finishes, WhatTheStoreRefusesForGoodIsDiscardedAlone) {
+  for (const Code code : {Code::kTooLarge, Code::kInvalid}) {
+    state_->refuse_if([&](std::span<const Finish> runs) -> std::optional<Error> {
+      if (!has_result(runs, "3")) return std::nullopt;
+      return Error{code, "3 is too much"};
+    });
+    const auto ids = run_together();
+    for (const JobId id : ids) {
+      const JobRecord job = wait_final(id);
+      if (id != ids[3]) {
+        EXPECT_EQ(job.state, State::kCompleted);
+        continue;
+      }
+      EXPECT_EQ(job.state, State::kDiscarded);
+      EXPECT_EQ(job.result, "");
+      ASSERT_EQ(job.attempts.size(), 1U);
+      EXPECT_EQ(job.attempts[0].code, code);
+      EXPECT_EQ(job.attempts[0].message, "the result cannot be stored: 3 is too much");
+    }
+  }
+}
+
+// Not even that it failed: its lease gives it back.
+TEST_P(Finishes, AnEndThatIsRefusedTwiceIsLeftToTheLease) {
+  const JobId id = engine_->enqueue("job", 7).value();
+  state_->refuse_if([&](std::span<const Finish> runs) -> std::optional<Error> {
+    if (runs.front().lease.id != id) return std::nullopt;
+    return Error{Code::kInvalid, "on purpose"};
+  });
+  state_->gate.open();
+  start();
+  state_->wait_refused(2);
+  EXPECT_EQ(wait_final(engine_->enqueue("job", 8).value()).state, State::kCompleted);
+  EXPECT_THAT(lines(), Contains(HasSubstr("its end cannot be stored: on purpose")));
+  EXPECT_THAT(lines(), Not(Contains(HasSubstr("tried again"))));
+  state_->refuse_if(nullptr);
+  engine_->stop(1s);  // with nothing left to be stored
+}
+
+INSTANTIATE_TEST_SUITE_P(Stores, Finishes, testing::Bool(), [](const auto& store) {
+  return store.param ? "ThatBlock" : "ThatDoNot";
+});
+
+}  // namespace
+}  // namespace carrel
