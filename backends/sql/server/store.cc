@@ -184,14 +184,8 @@ class ServerStore final : public Store {
     return check_row(job, driver_->max_payload(), driver_->origin());
   }
   Result<void> check_run(const Finish& run) const {
-    const std::string of = " of job " + std::to_string(value(run.lease.id));
-    if (auto ok = check_size("the result" + of, run.result.size(), driver_->max_payload(),
-                             driver_->origin());
-        !ok) {
-      return ok;
-    }
-    return check_size("the checkpoint" + of, run.checkpoint ? run.checkpoint->size() : 0,
-                      driver_->max_payload(), driver_->origin());
+    return check_size("the result of job " + std::to_string(value(run.lease.id)),
+                      run.result.size(), driver_->max_payload(), driver_->origin());
   }
 
   const std::shared_ptr<Driver> driver_;

@@ -199,6 +199,9 @@ class Writer final : public Transactor {
     bool empty() const { return !renew && news.empty(); }
   };
   Late take_late(JobId id);
+  // None where it is too large: the end of a run, or its lease, matters more.
+  const std::optional<std::string>& checkpoint_of(
+      JobId job, const std::optional<std::string>& checkpoint);
   // (id, fence) of what runs of its claims up to that number.
   std::set<std::pair<long long, long long>> running_of(std::string_view worker,
                                                        long long claim_number);
