@@ -32,6 +32,12 @@ class Batch {
   std::span<const Row* const> good() const { return good_; }
 
   // The answers to all, those to good() in their places.
+  std::vector<Result<Answer>> with_each(std::vector<Result<Answer>> answers) {
+    for (std::size_t i = 0; i < places_.size(); ++i) {
+      answers_[places_[i]] = std::move(answers[i]);
+    }
+    return std::move(answers_);
+  }
   std::vector<Result<Answer>> with(Result<std::vector<Answer>> answers) {
     for (std::size_t i = 0; i < places_.size(); ++i) {
       if (answers) {

@@ -12,7 +12,7 @@ namespace carrel::sql {
 // kInvalid: names the field. kTooLarge: the payload has more than `max_payload` bytes.
 Result<void> check(const NewJob& job, std::uint64_t max_payload, std::string_view origin);
 Result<void> check_queue(std::string_view name, std::string_view origin);
-// Of a result or checkpoint.
+// Of a payload or result.
 Result<void> check_size(std::string_view what, std::size_t bytes,
                         std::uint64_t max_payload, std::string_view origin);
 

@@ -148,18 +148,7 @@ void GroupCommit::transact(Operations operations) noexcept {
   for (int lost = 0;;) {
     std::size_t done = 0;
     const bool stored = insist(operations, done);
-    if (!stored && done > 1 && transactor_.redo() == Transactor::Redo::kAlone) {
-      // One of them cannot be done, and took the others' work with it: each by itself, so
-      // that only that one fails.
-      for (Operation* operation : operations.first(done)) {
-        operation->error.reset();
-        if (auto begun = transactor_.begin(); !begun) {
-          operation->error = begun.error();
-          continue;
-        }
-        transact({&operation, 1});
-      }
-    }
+    if (!stored && done > 1) redo(operations.first(done));
     operations = operations.subspan(done);
     if (operations.empty()) return;
     lost = done == 0 ? lost + 1 : 0;
@@ -175,6 +164,34 @@ void GroupCommit::transact(Operations operations) noexcept {
       return;
     }
   }
+}
+
+void GroupCommit::redo(Operations failed) noexcept {
+  switch (transactor_.redo()) {
+    case Transactor::Redo::kOthers: {
+      if (culprit_ == nullptr) break;
+      std::vector<Operation*> others(failed.begin(), failed.end());
+      std::erase(others, culprit_);
+      begin_and_transact(others);
+      return;
+    }
+    case Transactor::Redo::kAlone:
+      break;
+    default:
+      return;
+  }
+  // One of them cannot be done, and took the others' work with it: each by itself, so
+  // that only that one fails.
+  for (Operation* const& operation : failed) begin_and_transact({&operation, 1});
+}
+
+void GroupCommit::begin_and_transact(Operations operations) noexcept {
+  for (Operation* operation : operations) operation->error.reset();
+  if (auto begun = transactor_.begin(); !begun) {
+    for (Operation* operation : operations) operation->error = begun.error();
+    return;
+  }
+  transact(operations);
 }
 
 bool GroupCommit::insist(Operations operations, std::size_t& done) noexcept {
@@ -194,9 +211,11 @@ bool GroupCommit::insist(Operations operations, std::size_t& done) noexcept {
 
 bool GroupCommit::try_together(Operations operations, std::size_t& done) noexcept {
   done = 0;
+  culprit_ = nullptr;
   try {
     try {
       for (Operation* operation : operations) {
+        culprit_ = operation;
         if (done + 1 == operations.size()) transactor_.last();
         (*operation->work)();
         ++done;
@@ -204,6 +223,7 @@ bool GroupCommit::try_together(Operations operations, std::size_t& done) noexcep
     } catch (const NextTransaction&) {
       operations = operations.first(done);
     }
+    culprit_ = nullptr;
     transactor_.commit();
   } catch (...) {
     const Error error = transactor_.current_error();

@@ -48,6 +48,7 @@ class Transactor {
   enum class Redo : std::uint8_t {
     kAlone,     // each operation by itself: one of them cannot be done
     kTogether,  // all of it at once: it lost a conflict with another transaction
+    kOthers,    // all but the one that failed, which waited for others in vain
     kNothing,   // nothing: the connection is gone, or it is not known what was stored
   };
   virtual Redo redo() noexcept { return Redo::kAlone; }
@@ -96,11 +97,15 @@ class GroupCommit {
   // The first of these in the transaction that is open, up to one that asks for the next;
   // false: each of those has its error. `done`: how many.
   bool try_together(Operations operations, std::size_t& done) noexcept;
+  // What failed, as redo() says. A transaction is begun for it here.
+  void redo(Operations failed) noexcept;
+  void begin_and_transact(Operations operations) noexcept;
   // The same, and again while it only lost a conflict.
   bool insist(Operations operations, std::size_t& done) noexcept;
 
   Transactor& transactor_;
   const Duration tick_;
+  Operation* culprit_ = nullptr;  // what the last transaction failed in; null: its end
   std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<Operation*> queue_;

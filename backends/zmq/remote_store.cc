@@ -225,6 +225,25 @@ Result<std::vector<Pulse>> RemoteStore::beat(std::string_view worker,
 }
 
 std::vector<Result<Finished>> RemoteStore::finish(std::span<const Finish> runs) {
+  const auto is_too_long = [room = room()](const Finish& run) {
+    return run.checkpoint &&
+           (run.checkpoint->size() > room.payload || encoded_size(run) > room.bytes);
+  };
+  if (std::none_of(runs.begin(), runs.end(), is_too_long)) return finish_in_pieces(runs);
+  // The end of a run matters more, and most that end need no checkpoint any more.
+  std::vector<Finish> shorter(runs.begin(), runs.end());
+  for (Finish& run : shorter) {
+    if (!is_too_long(run)) continue;
+    run.checkpoint.reset();
+    log_(LogLevel::kError, "job " + std::to_string(value(run.lease.id)) +
+                               ": its checkpoint is too long for the broker and is "
+                               "dropped");
+  }
+  return finish_in_pieces(shorter);
+}
+
+std::vector<Result<Finished>> RemoteStore::finish_in_pieces(
+    std::span<const Finish> runs) {
   std::vector<Result<Finished>> answers;
   answers.reserve(runs.size());
   in_pieces(

@@ -41,13 +41,27 @@ void ActiveRun::on_progress(float fraction, std::string_view message) noexcept {
   fresh_news().progress = std::move(progress);
 }
 
+std::optional<std::string> refused_checkpoint(std::size_t bytes, std::uint64_t most) {
+  if (most == 0 || bytes <= most) return std::nullopt;
+  return "carrel: a checkpoint of " + std::to_string(bytes) +
+         " bytes was not kept; this store takes " + std::to_string(most);
+}
+
 void ActiveRun::on_checkpoint(std::string_view bytes) noexcept {
   std::lock_guard lock(mutex_);
-  fresh_news().checkpoint = std::string(bytes);
+  if (const auto refused = refused_checkpoint(bytes.size(), max_checkpoint_)) {
+    add_line(*refused);
+  } else {
+    fresh_news().checkpoint = std::string(bytes);
+  }
 }
 
 void ActiveRun::on_log(std::string_view line) noexcept {
   std::lock_guard lock(mutex_);
+  add_line(line);
+}
+
+void ActiveRun::add_line(std::string_view line) {
   std::string& log = fresh_news().log;
   if (log.size() > 2 * kMaxLogPending) {  // the newest lines are the ones to keep
     const auto cut = log.find('\n', log.size() - kMaxLogPending);

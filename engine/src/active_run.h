@@ -30,6 +30,9 @@ class Runner;
 // What a run reports, within its bounds.
 Progress as_progress(float fraction, std::string_view message);
 std::string_view as_log_line(std::string_view line) noexcept;
+// What its log says in place of a checkpoint of that many bytes; nothing: it may have up
+// to `most`. 0: any.
+std::optional<std::string> refused_checkpoint(std::size_t bytes, std::uint64_t most);
 
 class ActiveRun final : public RunSink {
  public:
@@ -37,13 +40,16 @@ class ActiveRun final : public RunSink {
   // stop touching them when they are given up.
   using ProgressFn = std::function<void(const Claimed&, const Progress&)>;
   // `on_progress`: who hears of it; may be null.
+  // `max_checkpoint`: bytes that the store takes; 0: any.
   ActiveRun(Claimed&& claimed, const Kind& its_kind, Runner& runner,
-            std::shared_ptr<const ProgressFn> on_progress = nullptr)
+            std::shared_ptr<const ProgressFn> on_progress = nullptr,
+            std::uint64_t max_checkpoint = 0)
       : job(std::move(claimed)),
         kind(its_kind),
         runner_(runner),
         timed_(job.timeout.count() > 0 || its_kind.spec.limits.wall.count() > 0),
-        on_progress_(std::move(on_progress)) {}
+        on_progress_(std::move(on_progress)),
+        max_checkpoint_(max_checkpoint) {}
 
   // How it ended, for the completer: none where it says nothing but the time. Most are
   // so, and what one thread need not write, another need not fetch.
@@ -114,6 +120,7 @@ class ActiveRun final : public RunSink {
  private:
   // With the lock held.
   Beat& fresh_news();
+  void add_line(std::string_view line);
   void take_news(Beat& news);
   // The handle, and that it is about to be told so; empty before it is attached and after
   // the end.
@@ -131,6 +138,7 @@ class ActiveRun final : public RunSink {
   Runner& runner_;
   const bool timed_;  // its own: `kind` may be gone when an abandoned thread looks
   const std::shared_ptr<const ProgressFn> on_progress_;
+  const std::uint64_t max_checkpoint_;
   std::atomic<std::uint8_t> marks_{0};
   std::atomic<bool> has_news_{false};  // without it there is nothing to lock for
   std::atomic<bool> beating_{false};   // a beat carries some

@@ -15,8 +15,8 @@ namespace {
 // Keeps what a run says, and lets the caller wait for the end of a program.
 class InlineSink final : public RunSink, public ContextSink {
  public:
-  explicit InlineSink(std::function<void(const Progress&)> told)
-      : told_(std::move(told)) {}
+  InlineSink(std::function<void(const Progress&)> told, std::uint64_t max_checkpoint)
+      : told_(std::move(told)), max_checkpoint_(max_checkpoint) {}
 
   void on_progress(float fraction, std::string_view message) noexcept override {
     const Progress progress = as_progress(fraction, message);
@@ -25,6 +25,9 @@ class InlineSink final : public RunSink, public ContextSink {
     finish_.progress = progress;
   }
   void on_checkpoint(std::string_view bytes) noexcept override {
+    if (const auto refused = refused_checkpoint(bytes.size(), max_checkpoint_)) {
+      return on_log(*refused);
+    }
     std::lock_guard lock(mutex_);
     finish_.checkpoint = std::string(bytes);
   }
@@ -64,6 +67,7 @@ class InlineSink final : public RunSink, public ContextSink {
 
  private:
   const std::function<void(const Progress&)> told_;
+  const std::uint64_t max_checkpoint_;
   std::mutex mutex_;
   std::condition_variable ended_;
   std::optional<Outcome> outcome_;
@@ -135,7 +139,8 @@ std::vector<Ticket> Engine::Impl::run_inline(const Ticket& ticket) {
       [&](const Progress& progress) {
         const Inside inside(*door_, nullptr);
         tell(on_progress, log, job, progress);
-      });
+      },
+      store->traits().max_payload);
   Ended end =
       kind->spec.handler ? run_handler(*kind, job, *sink) : run_program(*kind, job, sink);
   Outcome& outcome = end.outcome;

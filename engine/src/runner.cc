@@ -65,8 +65,9 @@ void Runner::launch(std::vector<Claimed> jobs) {
   for (auto& job : jobs) {
     // A source hands out only kinds that were demanded, and those are in the table.
     if (kind == nullptr || kind->spec.kind != job.kind) kind = kinds_.find(job.kind);
-    runs.push_back(std::allocate_shared<ActiveRun>(
-        RecyclingAllocator<ActiveRun>(), std::move(job), *kind, *this, on_progress_));
+    runs.push_back(std::allocate_shared<ActiveRun>(RecyclingAllocator<ActiveRun>(),
+                                                   std::move(job), *kind, *this,
+                                                   on_progress_, size_.max_checkpoint));
     if (slots_.any()) runs.back()->slot = slots_.take(runs.back()->job.queue);
   }
   busy_ += runs.size();

@@ -10,6 +10,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstddef>
+#include <cstdint>
 #include <deque>
 #include <functional>
 #include <map>
@@ -33,6 +34,7 @@ class Runner {
   struct Size {
     std::size_t concurrency = 1;
     std::size_t prefetch = 0;
+    std::uint64_t max_checkpoint = 0;  // bytes; 0: any
   };
   Runner(const KindTable& kinds, Size size,
          const std::map<std::string, QueueConfig>& queues, Ladder& ladder,

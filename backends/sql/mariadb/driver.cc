@@ -42,6 +42,7 @@ server::Failure MariadbDriver::failure(server::Session* session) noexcept {
     const auto code = static_cast<int>(e.err_num_);
     failure.lost = session == nullptr || timed_out || ends_session(code);
     failure.conflict = is_conflict(code);
+    failure.held = code == ER_LOCK_WAIT_TIMEOUT || code == ER_STATEMENT_TIMEOUT;
     failure.error.origin = kOrigin;
     failure.error.native = code;
     failure.error.code = failure.lost ? Code::kUnavailable : code_of(code);

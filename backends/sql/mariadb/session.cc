@@ -7,6 +7,9 @@
 namespace carrel::sql::mariadb {
 namespace {
 
+const std::string kPatience =
+    "SET SESSION innodb_lock_wait_timeout = " + std::to_string(server::kLockWait.count());
+
 Time to_instant(const std::string& microseconds) {
   // It ended while this session was being made.
   if (microseconds.empty()) {
@@ -29,8 +32,8 @@ MariadbSession::MariadbSession(const std::string& connect, server::Watchdog& dog
   execute(
       "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION',"
       " time_zone = '+00:00', tx_isolation = 'READ-COMMITTED',"
-      " autocommit = 1, innodb_lock_wait_timeout = " +
-      std::to_string(server::kLockWait.count()));
+      " autocommit = 1; " +
+      kPatience);
 }
 
 MYSQL* MariadbSession::native() {
@@ -73,7 +76,18 @@ std::string MariadbSession::execute(const std::string& sql) {
   return answer;
 }
 
+// It counts in seconds; and has it for the session, so that the next transaction is to
+// find it as it was.
+void MariadbSession::lose_patience() {
+  patient_ = false;
+  execute("SET SESSION innodb_lock_wait_timeout = 0");
+}
+
 Time MariadbSession::begin() {
+  if (!patient_) {
+    execute(kPatience);
+    patient_ = true;
+  }
   return to_instant(execute("START TRANSACTION; SELECT now_us FROM carrel_clock"));
 }
 

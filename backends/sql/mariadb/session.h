@@ -17,6 +17,7 @@ class MariadbSession final : public server::Session {
   Time begin() override;
   void commit() override;
   void rollback() override;
+  void lose_patience() override;
   void begin_reading() override;
   Time now() override;
   void run_together(const std::string& statements, const EachRow& each) override;
@@ -27,6 +28,8 @@ class MariadbSession final : public server::Session {
 
  private:
   MYSQL* native();
+
+  bool patient_ = true;
 };
 
 }  // namespace carrel::sql::mariadb

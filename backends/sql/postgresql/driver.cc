@@ -49,10 +49,12 @@ server::Failure PostgresDriver::failure(server::Session* session) noexcept {
                              .starts_with("server closed the connection unexpectedly");
     failure.lost = broken || hung_up || ends_session(state);
     failure.conflict = state == "40001" || state == "40P01";
-    const bool held = state == "55P03";
+    const bool lock_held = state == "55P03";
+    failure.held = lock_held || state == "57014";
     failure.error.code = failure.lost ? Code::kUnavailable : code_of(state);
     failure.error.message = settings_.place + ": ";
-    failure.error.message += held ? server::kLockHeld : essence(e.get_error_message());
+    failure.error.message +=
+        lock_held ? server::kLockHeld : essence(e.get_error_message());
     if (state.find(' ') == std::string::npos) {
       failure.error.message += " (SQLSTATE " + state + ")";
     }

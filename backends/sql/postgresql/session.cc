@@ -87,6 +87,9 @@ void PostgresSession::commit() {
   }
 }
 
+// Long enough for those who hold one only in passing.
+void PostgresSession::lose_patience() { execute("SET LOCAL lock_timeout = 20"); }
+
 void PostgresSession::rollback() {
   if (PQtransactionStatus(native()) != PQTRANS_IDLE) run("ROLLBACK");
 }

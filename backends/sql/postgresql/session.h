@@ -22,6 +22,7 @@ class PostgresSession final : public server::Session {
   Time begin() override;
   void commit() override;
   void rollback() override;
+  void lose_patience() override;
   void begin_reading() override;
   Time now() override;
 

@@ -31,7 +31,7 @@ std::vector<ClaimAnswer> Writer::claim(std::span<const Ticket> tickets,
   std::vector<JobId> asked = ids;
   if (queues.any()) limits.lock_queues(queues.all());
   const bool limited = limits.any();
-  if (limited) limits.know(ids);
+  if (limited) limits.know_to_claim(ids);
   if (queues.any()) asked = queues.admit(ids, tables_->rows_of.lock(ids));
   if (limited) {
     grant(claim_limited(claiming, limits.admit(asked).admitted));
@@ -47,7 +47,8 @@ std::vector<ClaimAnswer> Writer::claim(std::span<const Ticket> tickets,
   }
   // One that has a limit may be among them: all of it again, now that this is known.
   if (!limited && !refused.empty() && limits.look()) throw Conflict{};
-  auto rows = tables_->rows_of.lock(refused);
+  // What others hold is not there for this claim.
+  auto rows = tables_->rows_of.try_lock(refused);
   std::vector<ClaimAnswer> answers;
   answers.reserve(ids.size());
   for (const JobId id : ids) {

@@ -79,6 +79,9 @@ class Connection {
     return failure;
   }
 
+  // Whether that is a lock that did not come.
+  bool waited_in_vain() const noexcept { return driver_.failure(session_.get()).held; }
+
   void close() noexcept {
     if (session_) {
       const Session::Call call(*session_);

@@ -19,6 +19,9 @@ struct Failure {
   Error error;
   bool lost = false;      // the session is of no more use
   bool conflict = false;  // with another transaction: the same again may succeed
+  // Another transaction holds what it needs, and does not end; or a statement took longer
+  // than the server allows.
+  bool held = false;
 };
 
 // What another transaction did meanwhile; the same again may succeed.

@@ -33,6 +33,15 @@ Writer::Late Writer::take_late(JobId id) {
   return before == late_.end() ? Late{} : before->second;
 }
 
+const std::optional<std::string>& Writer::checkpoint_of(
+    JobId job, const std::optional<std::string>& checkpoint) {
+  static const std::optional<std::string> kNone;
+  if (!checkpoint || checkpoint->size() <= driver_.max_payload()) return checkpoint;
+  options_.log(LogLevel::kWarn, "the checkpoint of job " + std::to_string(value(job)) +
+                                    " is too large and was not stored");
+  return kNone;
+}
+
 // Most finishes: what they write does not depend on what the row says beside its fence.
 void Writer::complete(std::span<const Finish* const> runs, std::span<Finished> answers,
                       std::vector<std::size_t>& others) {
@@ -113,7 +122,8 @@ void Writer::finish_others(std::span<const Finish* const> runs,
       if (beat.lease.fence != run.lease.fence) continue;
       news.push_back({run.lease.id, beat.progress, beat.checkpoint, beat.log});
     }
-    news.push_back({run.lease.id, run.progress, run.checkpoint, run.log});
+    news.push_back({run.lease.id, run.progress,
+                    checkpoint_of(run.lease.id, run.checkpoint), run.log});
   };
   for (const std::size_t i : others) {
     const Finish& run = *runs[i];
@@ -160,20 +170,12 @@ std::vector<Pulse> Writer::beat(std::string_view worker, std::uint64_t settled_c
   std::vector<JobId> renewed;
   std::vector<NotesTable::News> news;
   std::list<Late> late;  // has what `news` borrows
-  static const std::optional<std::string> kNoCheckpoint;
   for (const Beat& beat : beats) {
     const auto found = rows.find(beat.lease.id);
     late.push_back(take_late(beat.lease.id));
     std::erase_if(late.back().news,
                   [&](const Beat& of) { return of.lease.fence != beat.lease.fence; });
-    const bool fits =
-        !beat.checkpoint || beat.checkpoint->size() <= driver_.max_payload();
-    if (!fits) {
-      // The lease matters more: the other leases of this worker hang on this call.
-      options_.log(LogLevel::kWarn, "the checkpoint of job " +
-                                        std::to_string(value(beat.lease.id)) +
-                                        " is too large and was not stored");
-    }
+    const auto& checkpoint = checkpoint_of(beat.lease.id, beat.checkpoint);
     if (found == rows.end()) {
       const bool runs =
           running.contains({to_column(beat.lease.id), to_column(beat.lease.fence)});
@@ -181,8 +183,10 @@ std::vector<Pulse> Writer::beat(std::string_view worker, std::uint64_t settled_c
       if (!runs) continue;
       Late left = std::move(late.back());
       left.renew = left.renew || renew;
-      if (is_news(beat.progress, beat.checkpoint, beat.log)) left.news.push_back(beat);
-      if (!fits) left.news.back().checkpoint.reset();
+      if (is_news(beat.progress, checkpoint, beat.log)) {
+        left.news.push_back(beat);
+        left.news.back().checkpoint = checkpoint;
+      }
       late_now_.insert_or_assign(beat.lease.id, std::move(left));
       continue;
     }
@@ -197,8 +201,7 @@ std::vector<Pulse> Writer::beat(std::string_view worker, std::uint64_t settled_c
     for (const Beat& of : late.back().news) {
       news.push_back({of.lease.id, of.progress, of.checkpoint, of.log});
     }
-    news.push_back(
-        {beat.lease.id, beat.progress, fits ? beat.checkpoint : kNoCheckpoint, beat.log});
+    news.push_back({beat.lease.id, beat.progress, checkpoint, beat.log});
   }
   t.notes.add(news);
   if (!renewed.empty()) {

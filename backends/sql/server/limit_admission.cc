@@ -121,8 +121,10 @@ Limits::Admission Limits::admit(std::span<const JobId> ids, Keys keys) {
 
 bool Limits::wait_for_busy() {
   constexpr int kOften = 10;
+  std::erase_if(busy_, [&](int slot) { return use_->shunned.contains(slot); });
   if (busy_.empty() || ++waits_ > kOften) return false;
   wanted_ = std::exchange(busy_, {});
+  claim_wants_ = true;
   return true;
 }
 

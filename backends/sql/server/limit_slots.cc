@@ -12,7 +12,7 @@ void Limits::enter_operation() {
   if (!untouched_) return;
   // Where it fails, what comes next is another operation.
   const int waits = std::exchange(waits_, 0);
-  lock(std::exchange(wanted_, {}));
+  lock(std::exchange(wanted_, {}), std::exchange(claim_wants_, false));
   waits_ = waits;
 }
 
@@ -58,20 +58,24 @@ std::set<int> Limits::try_lock(const std::set<int>& slots) {
   try_.rows([&] {
     held_.insert(slot_);
     missing.erase(slot_);
+    use_->shunned.erase(slot_);
   });
   return missing;
 }
 
-void Limits::lock(std::set<int> slots) {
+void Limits::lock(std::set<int> slots, bool claims) {
   if (slots.empty()) return;
   if (untouched_ && held_.empty()) {
     ids_ = json_array_of(slots);
+    if (claims) waiting_ = slots;
     lock_.rows([&] { held_.insert(slot_); });
+    waiting_.clear();
     return;
   }
   if (try_lock(slots).empty()) return;
   wanted_ = std::move(slots);
   wanted_.insert(held_.begin(), held_.end());
+  claim_wants_ = claims;
   throw NextTransaction{};
 }
 
@@ -111,6 +115,21 @@ void Limits::know(std::span<const JobId> ids) {
   merge(std::move(keys));
 }
 
+void Limits::know_to_claim(std::span<const JobId> ids) {
+  Keys keys = keys_of(ids);
+  std::set<int> slots = keys.slots();
+  std::erase_if(slots, [&](int slot) { return use_->shunned.contains(slot); });
+  lock(std::move(slots), true);
+  merge(std::move(keys));
+}
+
+bool Limits::waited_in_vain() {
+  if (waiting_.empty()) return false;
+  use_->shunned.merge(waiting_);
+  waiting_.clear();
+  return true;
+}
+
 std::vector<JobId> Limits::know_free(std::span<const JobId> ids) {
   Keys keys = keys_of(ids);
   const std::set<int> busy = try_lock(keys.slots());
@@ -128,6 +147,7 @@ void Limits::know_locked(std::span<const JobId> ids) {
   if (!try_lock(slots).empty()) {
     wanted_ = std::move(slots);
     wanted_.insert(held_.begin(), held_.end());
+    claim_wants_ = false;
     throw NextTransaction{};
   }
   for (const JobId id : ids) {

@@ -40,6 +40,7 @@ void Limits::begin(Time now, LimitsUse& limits_use, bool untouched) {
   said_any_ = made_ = false;
   untouched_ = untouched;
   held_.clear();
+  waiting_.clear();
   busy_.clear();
   keys_.clear();
   rates_of_.clear();

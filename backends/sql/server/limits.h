@@ -78,6 +78,9 @@ struct LimitsUse {
   // claims look for more until then.
   std::chrono::steady_clock::time_point looks_until{};
   std::uint64_t made = 0;  // UsedLimits::made, before it was last looked
+  // Slots that a claim has waited for in vain: a host's transaction has one of them,
+  // whose end nobody knows. Claims wait for none of these any more, until they get it.
+  std::set<int> shunned = {};
 };
 
 class Limits {
@@ -116,6 +119,8 @@ class Limits {
   // Finds which of these jobs have limits, and locks their keys. Before the operation has
   // locked or written anything.
   void know(std::span<const JobId> ids);
+  // Likewise for a claim, which does without those of slots that are shunned.
+  void know_to_claim(std::span<const JobId> ids);
   // Likewise, once more, of rows that are locked by now, where nothing is written yet:
   // one that waited when know() looked may have come by another key since.
   void know_locked(std::span<const JobId> ids);
@@ -162,6 +167,8 @@ class Limits {
   Admission admit(std::span<const Asked> jobs);
   // `noted`: its limit's row says so already.
   void started(const Lease& lease, bool noted);
+  // A lock did not come. True: it was a claim's, which waits for it no more.
+  bool waited_in_vain();
   // The operation has no use of this transaction: it found nothing but what was busy.
   // False: it has tried often enough.
   bool wait_for_busy();
@@ -202,7 +209,8 @@ class Limits {
   static int slot_of(std::string_view key);
   static int rate_slot_of(std::string_view key);
   bool try_slot(int slot);
-  void lock(std::set<int> slots);
+  // `claims`: for a claim, which can do without.
+  void lock(std::set<int> slots, bool claims = false);
   std::set<int> try_lock(const std::set<int>& slots);
   Keys keys_of(std::span<const JobId> ids) { return keys_of(ids, find_keys_); }
   Keys keys_of(std::span<const JobId> ids, Statement& find);
@@ -230,6 +238,8 @@ class Limits {
   int waits_ = 0;  // of the operation that comes first
   std::set<int> held_;
   std::set<int> wanted_;  // by the operation that begins the next transaction
+  bool claim_wants_ = false;  // which is a claim
+  std::set<int> waiting_;     // what a claim waits for at this moment
   std::set<int> busy_;
   std::unordered_map<JobId, std::string> keys_;  // of the transaction's jobs so far
   std::unordered_map<JobId, std::string> rates_of_;

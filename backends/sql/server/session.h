@@ -43,6 +43,8 @@ class Session {
   virtual Time begin() = 0;
   virtual void commit() = 0;
   virtual void rollback() = 0;
+  // To the end of the transaction that is open, locks are waited for for a moment only.
+  virtual void lose_patience() {}
   // Begins one that sees one snapshot and writes nothing.
   virtual void begin_reading() = 0;
   virtual Time now() = 0;

@@ -7,6 +7,7 @@
 #include "check.h"
 #include "group_commit.h"
 #include "server/check_row.h"
+#include "server/finisher.h"
 #include "server/monitor.h"
 #include "server/reader.h"
 #include "server/writer.h"
@@ -25,7 +26,10 @@ class ServerStore final : public Store {
         news_(make_news(waiters_, [this] { return reader_.lanes(); })),
         producer_(*driver_, options, waiters_, *news_, limits_used_),
         claimer_(*driver_, options, waiters_, *news_, limits_used_),
-        worker_(*driver_, options, waiters_, *news_, limits_used_) {}
+        worker_(*driver_, options, waiters_, *news_, limits_used_),
+        finisher_([this](std::span<const Finish* const> finishes, bool patient) {
+          return worker_.finish(finishes, patient);
+        }) {}
 
   StoreTraits traits() const noexcept override {
     StoreTraits traits;
@@ -68,9 +72,7 @@ class ServerStore final : public Store {
   std::vector<Result<Finished>> finish(std::span<const Finish> runs) override {
     Batch<Finish, Finished> batch(runs,
                                   [&](const Finish& run) { return check_run(run); });
-    if (batch.good().empty()) return batch.with({});
-    return batch.with(
-        worker_.write([&](Writer& writer) { return writer.finish(batch.good()); }));
+    return batch.with_each(finisher_.finish(batch.good()));
   }
   Result<std::vector<Cancelled>> cancel(std::span<const JobId> ids) override {
     if (ids.empty()) return std::vector<Cancelled>{};
@@ -179,6 +181,22 @@ class ServerStore final : public Store {
       if (!done) return tl::unexpected(std::move(done.error()));
       return std::move(*taken);
     }
+    Finisher::Try finish(std::span<const Finish* const> runs, bool patient) {
+      std::vector<Finished> answers;
+      bool held = false;
+      auto done = group.run([&] {
+        held = false;
+        try {
+          if (!patient) writer.lose_patience();
+          answers = writer.perform([&](Writer& opened) { return opened.finish(runs); });
+        } catch (...) {
+          held = writer.waited_in_vain();
+          throw;
+        }
+      });
+      if (!done) return {tl::unexpected(std::move(done.error())), held};
+      return {std::move(answers)};
+    }
 
     Writer writer;
     GroupCommit group;
@@ -198,14 +216,8 @@ class ServerStore final : public Store {
     return check_row(job, driver_->max_payload(), driver_->origin());
   }
   Result<void> check_run(const Finish& run) const {
-    const std::string of = " of job " + std::to_string(value(run.lease.id));
-    if (auto ok = check_size("the result" + of, run.result.size(), driver_->max_payload(),
-                             driver_->origin());
-        !ok) {
-      return ok;
-    }
-    return check_size("the checkpoint" + of, run.checkpoint ? run.checkpoint->size() : 0,
-                      driver_->max_payload(), driver_->origin());
+    return check_size("the result of job " + std::to_string(value(run.lease.id)),
+                      run.result.size(), driver_->max_payload(), driver_->origin());
   }
 
   const std::shared_ptr<Driver> driver_;
@@ -219,6 +231,7 @@ class ServerStore final : public Store {
   Half producer_;
   Half claimer_;
   Half worker_;
+  Finisher finisher_;
 };
 
 class ServerStore::Source final : public ClaimSource {

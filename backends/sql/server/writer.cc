@@ -126,11 +126,23 @@ Error Writer::current_error() noexcept {
   // asked knows better what asking twice means.
   redo_ = failure.lost       ? Redo::kNothing
           : failure.conflict ? Redo::kTogether
-                             : Redo::kAlone;
+          : !failure.held    ? Redo::kAlone
+          : may_do_without() ? Redo::kTogether
+                             : Redo::kOthers;
   if (failure.lost && committing_) {
     failure.error.message += " (it may or may not have been stored)";
   }
   return failure.error;
+}
+
+// It was a claim that waited, and the same again will not.
+bool Writer::may_do_without() noexcept {
+  return tables_ != nullptr && tables_->limits.waited_in_vain();
+}
+
+void Writer::lose_patience() {
+  open_or_throw();
+  connection_.session().lose_patience();
 }
 
 void Writer::rollback() noexcept {

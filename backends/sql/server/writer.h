@@ -65,6 +65,11 @@ class Writer final : public Transactor {
   std::vector<Pulse> beat(std::string_view worker, std::uint64_t settled_claim,
                           std::span<const Beat> beats, bool renew, Duration lease);
   std::vector<Finished> finish(std::span<const Finish* const> runs);
+  // The transaction waits for locks for a moment only, from here on.
+  void lose_patience();
+  // Of the exception that is being handled: another transaction holds what was asked for,
+  // and does not end.
+  bool waited_in_vain() const noexcept { return connection_.waited_in_vain(); }
   std::vector<Cancelled> cancel(std::span<const JobId> ids);
   std::vector<Result<Ticket>> retry(std::span<const JobId> ids);
   std::vector<Ticket> set_paused(std::string_view queue, bool paused);
@@ -111,6 +116,7 @@ class Writer final : public Transactor {
 
   // Begins at the server, if that was not done; on a new connection, if need be.
   Result<void> open() noexcept;
+  bool may_do_without() noexcept;
   void open_or_throw();
   void start(Time now);
   bool may_have_died();
@@ -207,6 +213,9 @@ class Writer final : public Transactor {
     bool empty() const { return !renew && news.empty(); }
   };
   Late take_late(JobId id);
+  // None where it is too large: the end of a run, or its lease, matters more.
+  const std::optional<std::string>& checkpoint_of(
+      JobId job, const std::optional<std::string>& checkpoint);
   // (id, fence) of what runs of its claims up to that number.
   std::set<std::pair<long long, long long>> running_of(std::string_view worker,
                                                        long long claim_number);

@@ -7,6 +7,16 @@
 
 namespace carrel::sql::sqlite {
 
+const std::optional<std::string>& Writer::checkpoint_of(
+    JobId job, const std::optional<std::string>& checkpoint) {
+  static const std::optional<std::string> kNone;
+  if (!checkpoint || checkpoint->size() <= kMaxPayload) return checkpoint;
+  options_.log(LogLevel::kWarn, settings_.path + ": the checkpoint of job " +
+                                    std::to_string(value(job)) +
+                                    " is too large and was not stored");
+  return kNone;
+}
+
 // A completion of a run that this store granted: one statement, whose WHERE is the fence.
 // False: it is not one, or the fence does not hold; nothing was written.
 bool Writer::finish_granted(const Finish& run, Time at) {
@@ -32,7 +42,8 @@ bool Writer::finish_granted(const Finish& run, Time at) {
   if (run.attempt) {
     attempts_.add({run.lease, grant->worker, grant->started}, *run.attempt, at);
   }
-  notes_.add(run.lease.id, run.progress, run.checkpoint, run.log);
+  notes_.add(run.lease.id, run.progress, checkpoint_of(run.lease.id, run.checkpoint),
+             run.log);
   if (limits_.any()) limits_.finished(run.lease.id);
   if (queues_.any()) queues_.ended(grant->queue);
   became_final(run.lease.id, grant->queue, row, at);
@@ -47,14 +58,14 @@ Finished Writer::finish_row(StoredRow& row, const Finish& run, Time at) {
   if (is_confirmed_by(answer, run)) {
     if (queues_.any()) queues_.ended(row.queue);  // in the host's, which tells nobody
     row.rule.wake_at = kept_until(options_.retention, at);
-    notes_.add(row.id, run.progress, run.checkpoint, run.log);
+    notes_.add(row.id, run.progress, checkpoint_of(row.id, run.checkpoint), run.log);
     moved(row, State::kCompleted, at);
   }
   if (answer.kind != Finished::Kind::kApplied) return answer;
   if (run.attempt) {
     attempts_.add({run.lease, row.rule.worker.text(), row.started}, *run.attempt, at);
   }
-  notes_.add(row.id, run.progress, run.checkpoint, run.log);
+  notes_.add(row.id, run.progress, checkpoint_of(row.id, run.checkpoint), run.log);
   moved(row, State::kRunning, at,
         run.verdict == Verdict::kCompleted ? &run.result : nullptr);
   return answer;
@@ -106,15 +117,8 @@ std::vector<Pulse> Writer::beat(std::string_view worker, std::uint64_t settled_c
     if (pulses.back() == Pulse::kStale) continue;
     s.lease_end = rule.wake_at.time_since_epoch().count();
     renewed.push_back(beat.lease.id);
-    if (beat.checkpoint && beat.checkpoint->size() > kMaxPayload) {
-      // The lease matters more: the other leases of this worker hang on this call.
-      options_.log(LogLevel::kWarn, settings_.path + ": the checkpoint of job " +
-                                        std::to_string(value(beat.lease.id)) +
-                                        " is too large and was not stored");
-      notes_.add(beat.lease.id, beat.progress, std::nullopt, beat.log);
-    } else {
-      notes_.add(beat.lease.id, beat.progress, beat.checkpoint, beat.log);
-    }
+    notes_.add(beat.lease.id, beat.progress,
+               checkpoint_of(beat.lease.id, beat.checkpoint), beat.log);
   }
   if (renew && !renewed.empty()) {
     s.ids = json_array(renewed);

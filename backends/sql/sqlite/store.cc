@@ -141,14 +141,9 @@ std::vector<Result<Inserted>> SqliteStore::insert(std::span<const NewJob> jobs,
 }
 
 std::vector<Result<Finished>> SqliteStore::finish(std::span<const Finish> runs) {
-  Batch<Finish, Finished> batch(runs, [](const Finish& run) -> Result<void> {
-    const std::string of = " of job " + std::to_string(value(run.lease.id));
-    if (auto ok = check_size("the result" + of, run.result.size(), kMaxPayload, kOrigin);
-        !ok) {
-      return ok;
-    }
-    return check_size("the checkpoint" + of, run.checkpoint ? run.checkpoint->size() : 0,
-                      kMaxPayload, kOrigin);
+  Batch<Finish, Finished> batch(runs, [](const Finish& run) {
+    return check_size("the result of job " + std::to_string(value(run.lease.id)),
+                      run.result.size(), kMaxPayload, kOrigin);
   });
   if (batch.good().empty()) return batch.with({});
   return batch.with(write([&] { return writer_->finish(batch.good()); }));

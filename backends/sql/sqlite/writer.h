@@ -11,6 +11,7 @@
 #include <atomic>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -92,6 +93,9 @@ class Writer final : public Transactor {
   void complete_claim(std::vector<Claimed>& claimed);
   bool finish_granted(const Finish& run, Time at);
   Finished finish_row(StoredRow& row, const Finish& run, Time at);
+  // None where it is too large: the end of a run, or its lease, matters more.
+  const std::optional<std::string>& checkpoint_of(
+      JobId job, const std::optional<std::string>& checkpoint);
   void free_unnamed(std::string_view worker, std::uint64_t settled_claim,
                     std::span<const Beat> beats, Time at);
   bool advance(StoredRow& row, Time at, Swept& swept);

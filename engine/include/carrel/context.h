@@ -60,6 +60,8 @@ class Context {
     sink_.progress(fraction, message);
   }
   // Saved with the next beat; the next attempt finds the last one in job().checkpoint.
+  // One that is longer than the store takes (StoreTraits::max_payload) is not, and the
+  // job's log says so; in a process, one past the kind's result_limit throws.
   void checkpoint(std::string_view bytes) { sink_.checkpoint(bytes); }
   void log(std::string_view line) { sink_.log(line); }
 

@@ -154,7 +154,8 @@ class Store {
 
   // Row by row: a row that cannot be stored fails alone, with kTooLarge or kInvalid, and
   // for good. With any other code it may be asked again, also where the others of the
-  // call were stored: another holds what it needs.
+  // call were stored: another holds what it needs. A checkpoint that is too large is left
+  // out, here as by a beat, and said in the log.
   virtual std::vector<Result<Finished>> finish(std::span<const Finish> runs) = 0;
 
   virtual Result<std::vector<Cancelled>> cancel(std::span<const JobId> ids) = 0;

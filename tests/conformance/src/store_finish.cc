@@ -234,6 +234,31 @@ void add_batch_cases(StoreCases& cases) {
         << "the run is still ours to end";
   });
 
+  cases.add("Finish_ACheckpointThatIsTooLargeIsLeftOut", [](StoreCase& t) {
+    const auto limit = t.traits().max_payload;
+    if (limit == 0) GTEST_SKIP() << "store has no max_payload";
+    if (limit > (64U << 20)) GTEST_SKIP() << "store's max_payload is above 64 MiB";
+    const Claimed done = t.insert_and_claim();
+    const Claimed failed = t.insert_and_claim();
+    const Claimed other = t.insert_and_claim();
+    Finish batch[] = {t.finish_of(done.lease), t.finish_of(failed.lease, Verdict::kRetry),
+                      t.finish_of(other.lease)};
+    batch[0].result = "7";
+    batch[0].checkpoint.emplace(limit + 1, 'x');
+    batch[1].checkpoint.emplace(limit + 1, 'y');
+    batch[1].log = "a\n";
+    auto answers = t.store().finish(batch);
+    ASSERT_THAT(answers, SizeIs(3));
+    for (auto& answer : answers) EXPECT_EQ(must(answer).kind, Kind::kApplied);
+    const JobRecord r = t.record(done.lease.id);
+    EXPECT_EQ(r.state, State::kCompleted);
+    EXPECT_EQ(r.result, "7");
+    EXPECT_TRUE(r.checkpoint.empty());
+    EXPECT_EQ(t.state(failed.lease.id), State::kRetryable);
+    EXPECT_EQ(t.record(failed.lease.id).log, "a\n");
+    EXPECT_EQ(t.state(other.lease.id), State::kCompleted);
+  });
+
   cases.add("Finish_TextThatIsNotUtf8HoldsUpNobody", [](StoreCase& t) {
     const Claimed odd = t.insert_and_claim();
     const Claimed plain = t.insert_and_claim();

@@ -247,6 +247,33 @@ TEST_P(Finishes, AnEndThatIsRefusedTwiceIsLeftToTheLease) {
   engine_->stop(1s);  // with nothing left to be stored
 }
 
+// Whatever its isolation, and where it runs in the caller.
+TEST_P(Finishes, ACheckpointThatIsTooLongCostsNoResult) {
+  state_->max_payload = 100;
+  state_->refuse_if([](std::span<const Finish> runs) -> std::optional<Error> {
+    for (const Finish& run : runs) {
+      if (run.checkpoint.value_or("").size() > 100) return Error{Code::kTooLarge, "long"};
+    }
+    return std::nullopt;
+  });
+  state_->gate.open();
+  for (const Mode mode : {Mode::kNormal, Mode::kInline}) {
+    open(mode);
+    engine_->handle("long", [](Context& job) {
+      job.checkpoint("page 7");
+      job.checkpoint(std::string(101, 'x'));
+      return 7;
+    });
+    const JobId id = engine_->enqueue("long").value();
+    if (mode == Mode::kNormal) start();
+    const JobRecord job = wait_final(id);
+    EXPECT_EQ(job.state, State::kCompleted);
+    EXPECT_EQ(job.result, "7");
+    EXPECT_EQ(job.checkpoint, "page 7");
+    EXPECT_THAT(job.log, HasSubstr("a checkpoint of 101 bytes was not kept"));
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Stores, Finishes, testing::Bool(), [](const auto& store) {
   return store.param ? "ThatBlock" : "ThatDoNot";
 });

@@ -264,6 +264,43 @@ TEST(GroupCommit, WhoIsDoneAloneMayAskForTheNextTransaction) {
   EXPECT_THAT(fake.stored, testing::ElementsAre(2));
 }
 
+// It has waited for somebody who does not end: nobody waits for that again.
+TEST(GroupCommit, WhoWaitedInVainIsNotAskedAgain) {
+  FakeTransactor fake;
+  fake.after_failure = Transactor::Redo::kOthers;
+  GroupCommit group(fake, 1h);
+  int waited = 0;
+  const auto wait = [&] {
+    ++waited;
+    fake.open.push_back(666);
+    throw std::runtime_error("held");
+  };
+  const auto answers = run_together(
+      group, {[&] { fake.open.push_back(1); }, wait, [&] { fake.open.push_back(3); },
+              wait, [&] { fake.open.push_back(5); }});
+  for (const std::size_t place : {0U, 2U, 4U}) EXPECT_TRUE(answers[place].has_value());
+  for (const std::size_t place : {1U, 3U}) {
+    ASSERT_FALSE(answers[place].has_value());
+    EXPECT_EQ(answers[place].error().message, "held");
+  }
+  EXPECT_EQ(waited, 2);
+  EXPECT_THAT(fake.stored, testing::UnorderedElementsAre(1, 3, 5));
+}
+
+TEST(GroupCommit, ACommitThatWaitedInVainIsNobodysAlone) {
+  FakeTransactor fake;
+  fake.after_failure = Transactor::Redo::kOthers;
+  GroupCommit group(fake, 1h);
+  int runs = 0;
+  const auto answers = run_together(group, {[&] {
+                                              fake.open.push_back(1);
+                                              if (++runs == 1) fake.fail_commits = 1;
+                                            },
+                                            [&] { fake.open.push_back(2); }});
+  for (const auto& answer : answers) EXPECT_TRUE(answer.has_value());
+  EXPECT_THAT(fake.stored, testing::UnorderedElementsAre(1, 2));
+}
+
 TEST(GroupCommit, NobodyHearsOfACommitThatFailed) {
   FakeTransactor fake;
   fake.fail_commits = 1;

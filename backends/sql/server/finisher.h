@@ -1,0 +1,57 @@
+// Finishes of which a host's transaction may hold what one needs, be it the job's row or
+// the slot of its key, for as long as it likes: the others are stored all the same.
+//
+// A lock is waited for once. Then the runs are halved, and halved again, and what is held
+// by itself is kUnavailable; until it is stored nobody waits for long any more, and it is
+// asked for alone.
+#pragma once
+
+#include <carrel/store.h>
+
+#include <chrono>
+#include <functional>
+#include <mutex>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+namespace carrel::sql::server {
+
+// Threads: safe.
+class Finisher {
+ public:
+  struct Try {
+    Result<std::vector<Finished>> finished;
+    bool held = false;  // it failed, because another transaction holds what it needs
+  };
+  // Finishes these in one transaction. Who is not `patient` waits for a moment only.
+  using Attempt = std::function<Try(std::span<const Finish* const> runs, bool patient)>;
+
+  explicit Finisher(Attempt attempt) : attempt_(std::move(attempt)) {}
+
+  std::vector<Result<Finished>> finish(std::span<const Finish* const> runs);
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  using Places = std::span<const std::size_t>;
+  using Answers = std::vector<Result<Finished>>;
+  struct Asked {
+    std::span<const Finish* const> runs;
+    Answers answers;
+  };
+
+  // Which of these are known to be held; the others go first.
+  bool split(std::span<const Finish* const> runs, std::vector<std::size_t>& others,
+             std::vector<std::size_t>& held);
+  void together(Asked& asked, Places places, bool patient);
+  void alone(Asked& asked, std::size_t place, bool known);
+  Try attempt(const Asked& asked, Places places, bool patient);
+  static void answer(Asked& asked, Places places, Try&& done);
+
+  const Attempt attempt_;
+  std::mutex mutex_;
+  // When they were last asked for.
+  std::unordered_map<JobId, Clock::time_point> held_;
+};
+
+}  // namespace carrel::sql::server

@@ -1,0 +1,221 @@
+// A host's transaction holds a row or a key for as long as it likes: who needs that is
+// told so, and nobody else waits for it.
+#include <carrel/engine.h>
+
+#include <array>
+#include <atomic>
+#include <future>
+#include <iterator>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "server_case.h"
+
+namespace carrel::test {
+namespace {
+
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::SizeIs;
+
+class Held : public Server {
+ protected:
+  void SetUp() override {
+    Server::SetUp();
+    store_ = open(url());
+    ASSERT_TRUE(store_);
+  }
+  // Until it is rolled back.
+  std::unique_ptr<soci::session> hold(JobId id) const {
+    auto host = kind().session();
+    host->begin();
+    *host << "UPDATE carrel_jobs SET priority = 1 WHERE id = " << value(id);
+    return host;
+  }
+  std::unique_ptr<soci::session> hold_all_keys() const {
+    auto host = kind().session();
+    host->begin();
+    soci::rowset<int> locked =
+        (host->prepare << "SELECT slot FROM carrel_limit_slots ORDER BY slot FOR UPDATE");
+    EXPECT_GT(std::distance(locked.begin(), locked.end()), 1000);
+    return host;
+  }
+  std::vector<Claimed> insert_and_claim(std::size_t n, const NewJob& one = job()) {
+    for (const auto& answer : store_->insert(std::vector<NewJob>(n, one), 60s)) {
+      EXPECT_TRUE(answer.has_value());
+    }
+    auto runs = claim(*store_, n);
+    EXPECT_THAT(runs, SizeIs(n));
+    return runs;
+  }
+  // Those that were not finished, all because another holds what they need.
+  std::set<JobId> left_of(const std::vector<Claimed>& runs) {
+    std::set<JobId> left;
+    const auto answers = store_->finish(finishes(runs));
+    for (std::size_t i = 0; i < runs.size(); ++i) {
+      if (answers[i]) {
+        EXPECT_EQ(answers[i]->kind, Finished::Kind::kApplied);
+        continue;
+      }
+      EXPECT_EQ(answers[i].error().code, Code::kUnavailable);
+      EXPECT_THAT(answers[i].error().message, HasSubstr("another transaction holds"));
+      left.insert(runs[i].lease.id);
+    }
+    return left;
+  }
+  static NewJob limited(std::uint32_t running = 10) {
+    NewJob one = job();
+    one.limit = Limit{"key", running};
+    return one;
+  }
+
+  std::unique_ptr<Store> store_;
+};
+INSTANTIATE_TEST_SUITE_P(Of, Held, testing::Values(postgres_kind(), mariadb_kind()),
+                         [](const auto& of) { return of.param.name; });
+
+TEST_P(Held, ARowHoldsUpNoOtherEnd) {
+  const auto runs = insert_and_claim(50);
+  auto host = hold(runs[7].lease.id);
+  EXPECT_EQ(left_of(runs), std::set{runs[7].lease.id});
+  // A lock is waited for once: after that each who asks is told at once.
+  const auto start = SteadyClock::now();
+  constexpr int kOften = 10;
+  for (int i = 0; i < kOften; ++i) EXPECT_THAT(left_of({runs[7]}), SizeIs(1));
+  EXPECT_THAT(left_of(insert_and_claim(3)), IsEmpty());
+  EXPECT_LT(SteadyClock::now() - start, kOften * 2s / 2);
+  host->rollback();
+  EXPECT_THAT(left_of({runs[7]}), IsEmpty());
+  EXPECT_EQ(store_->monitor().job(runs[7].lease.id)->state, State::kCompleted);
+}
+
+TEST_P(Held, AKeyHoldsUpNoEndOfJobsWithoutIt) {
+  auto runs = insert_and_claim(5, limited());
+  const auto plain = insert_and_claim(5);
+  std::set<JobId> expected;
+  for (const Claimed& run : runs) expected.insert(run.lease.id);
+  runs.insert(runs.begin() + 2, plain.begin(), plain.end());
+  auto host = hold_all_keys();
+  EXPECT_EQ(left_of(runs), expected);
+  host->rollback();
+  std::erase_if(runs,
+                [&](const Claimed& run) { return !expected.contains(run.lease.id); });
+  EXPECT_THAT(left_of(runs), IsEmpty());
+}
+
+TEST_P(Held, ABeatDoesNotWaitForIt) {
+  const auto runs = insert_and_claim(2);
+  auto host = hold(runs[0].lease.id);
+  auto finishing = std::async(std::launch::async, [&] { return left_of({runs[0]}); });
+  until_it_waits_for("carrel_jobs");
+  Beat beat;
+  beat.lease = runs[1].lease;
+  const auto pulses = store_->beat("w", 0, {&beat, 1}, true, 30s);
+  ASSERT_TRUE(pulses.has_value()) << pulses.error().message;
+  EXPECT_EQ(pulses->at(0), Pulse::kAlive);
+  EXPECT_THAT(finishing.get(), SizeIs(1));
+}
+
+TEST_P(Held, AClaimThatFindsNothingElseIsEmpty) {
+  ASSERT_TRUE(insert(*store_, limited()));
+  auto host = hold_all_keys();
+  const auto start = SteadyClock::now();
+  constexpr int kOften = 10;
+  for (int i = 0; i < kOften; ++i) EXPECT_THAT(claim(*store_, 1), IsEmpty());
+  EXPECT_LT(SteadyClock::now() - start, kOften * 2s / 2) << "it waits for it once";
+  ASSERT_TRUE(insert(*store_));
+  EXPECT_THAT(claim(*store_, 2), SizeIs(1));
+  host->rollback();
+  EXPECT_THAT(claim(*store_, 2), SizeIs(1));
+}
+
+TEST_P(Held, AClaimOfTicketsGetsTheOthers) {
+  const std::array tickets = {*insert(*store_, limited())->ticket,
+                              *insert(*store_)->ticket};
+  auto host = hold_all_keys();
+  const auto some = store_->claim(tickets, "w", 101, 30s);
+  ASSERT_TRUE(some.has_value()) << some.error().message;
+  EXPECT_FALSE(some->at(0).has_value());
+  EXPECT_TRUE(some->at(1).has_value());
+  host->rollback();
+  const auto rest = store_->claim(tickets, "w", 102, 30s);
+  ASSERT_TRUE(rest.has_value()) << rest.error().message;
+  EXPECT_TRUE(rest->at(0).has_value());
+}
+
+// The whole way: what ends beside it is completed, what comes is claimed, and the one is
+// completed when it may be.
+TEST_P(Held, AnEngineGoesOn) {
+  Config config;
+  config.store = url();
+  config.worker.concurrency = 8;
+  config.worker.beat = 50ms;
+  config.log.level = LogLevel::kOff;
+  Registry registry = Registry::with_builtins();
+  register_sql(registry);
+  Engine engine = Engine::open(config, registry).value();
+  std::promise<void> runs;
+  std::promise<void> is_held;
+  auto held = is_held.get_future().share();
+  std::atomic<int> attempts{0};
+  engine.handle("one", [&, held](Context&) {
+    if (++attempts == 1) runs.set_value();
+    held.wait();
+    return 7;
+  });
+  engine.handle("other", [held](Context&) { held.wait(); });
+  ASSERT_TRUE(engine.start());
+  std::vector<JobId> others;
+  const auto more = [&](int n) {
+    for (int i = 0; i < n; ++i) others.push_back(engine.enqueue("other").value());
+  };
+  const JobId id = engine.enqueue("one").value();
+  more(20);
+  runs.get_future().wait();
+  auto host = hold(id);
+  is_held.set_value();
+  for (int round = 0; round < 5; ++round) {
+    for (const JobId other : others) ASSERT_TRUE(engine.wait(other, 60s));
+    more(20);
+  }
+  EXPECT_EQ(engine.job(id)->state, State::kRunning);
+  host->rollback();
+  EXPECT_EQ(engine.wait(id, 60s).value(), 7);
+  engine.stop(10s);
+  EXPECT_EQ(attempts, 1);
+  EXPECT_EQ(engine.health()->stale, 0U);
+}
+
+// The server ends a statement that takes too long, here one that waits for a lock:
+// nothing of what is done is lost.
+TEST(Mariadb, AStatementThatTookTooLongIsAskedAgain) {
+  mariadb_kind().clean();
+  mariadb().run("SET GLOBAL max_statement_time = 0.2");
+  auto store = open_store(mariadb().tcp_url()).value();
+  NewJob job;
+  job.kind = "work";
+  job.payload = "{}";
+  ASSERT_TRUE(store->insert({&job, 1}, 60s)[0]);
+  const std::vector<std::string> kinds = {"work"};
+  const auto runs =
+      store->claim_source()->claim({{}, kinds, 1}, "w", 1, 30s, 0us).value();
+  ASSERT_THAT(runs, SizeIs(1));
+  Finish done;
+  done.lease = runs[0].lease;
+  done.result = "7";
+  auto host = mariadb_kind().session();
+  host->begin();
+  *host << "UPDATE carrel_jobs SET priority = 1";
+  const auto late = std::move(store->finish({&done, 1})[0]);
+  mariadb().run("SET GLOBAL max_statement_time = 0");
+  ASSERT_FALSE(late.has_value());
+  EXPECT_EQ(late.error().code, Code::kUnavailable) << late.error().message;
+  host->rollback();
+  const auto again = std::move(store->finish({&done, 1})[0]);
+  ASSERT_TRUE(again.has_value()) << again.error().message;
+  EXPECT_EQ(again->kind, Finished::Kind::kApplied);
+}
+
+}  // namespace
+}  // namespace carrel::test
