@@ -57,8 +57,8 @@ std::string loader_message(std::string_view what) {
 }
 
 // What the running program was linked to look for libraries in: DT_RUNPATH, or DT_RPATH,
-// as its host's linker has it. A program of a build tree finds the modules that were built
-// beside it so, and an installed one what its host said.
+// as its host's linker has it. A program of a build tree finds the modules that were
+// built beside it so, and an installed one what its host said.
 std::string_view program_runpath() {
   std::string_view found;
   dl_iterate_phdr(
