@@ -232,9 +232,10 @@ class Writer final : public Transactor {
   Waiters& waiters_;
   News& news_;
   LimitsUse limits_use_;
+  const Limits::Clock clock_;  // reads it anew
   Connection<Tables> connection_;
   Tables* tables_ = nullptr;  // of the open transaction
-  Time now_{};                // when it began, at the server
+  Time now_{};                // when it began, at the server, or had waited for slots
   bool begun_ = false;        // at the server
   bool last_ = false;         // the operation that comes now is the last
   bool alone_ = false;        // and may be the whole transaction
