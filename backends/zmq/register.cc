@@ -15,7 +15,7 @@ Result<std::unique_ptr<zmq::Client>> connect(const Url& url,
 
 Result<std::unique_ptr<Store>> open_store(const Url& url, const BackendOptions& options) {
   if (!options.queue_limits.empty()) {
-    return fail(Code::kUnsupported,
+    return fail(Code::kInvalid,
                 "queues." + options.queue_limits.begin()->first + ".limit: \"" +
                     url.redacted() +
                     "\" is a broker, which holds the limits of its own configuration: "

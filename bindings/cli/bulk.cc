@@ -1,8 +1,9 @@
 #include "bulk.h"
 
+#include <signal.h>
+
 #include <algorithm>
 #include <array>
-#include <csignal>
 #include <cstdio>
 #include <string>
 
@@ -13,7 +14,10 @@ namespace {
 
 void end_by_the_next() {
   for (const int number : {SIGINT, SIGTERM, SIGHUP}) {
-    if (std::signal(number, SIG_DFL) == SIG_IGN) std::signal(number, SIG_IGN);
+    // Asked without a change: one that comes meanwhile is ignored, too.
+    struct sigaction now {};
+    if (sigaction(number, nullptr, &now) == 0 && now.sa_handler == SIG_IGN) continue;
+    std::signal(number, SIG_DFL);
   }
 }
 

@@ -41,7 +41,7 @@ int cancel(const Global& global, const CancelArgs& args) {
     if (const int now = bulk.between(); now != kOk) return stop(now);
     const auto answer = engine->cancel(id);
     if (!answer) return stop(failed(answer.error()));
-    ++done;
+    if (*answer == Cancelled::kCancelled || *answer == Cancelled::kRequested) ++done;
     const Words said = words(*answer);
     const std::string line = "job " + std::to_string(value(id)) + ": " + said.people;
     if (*answer == Cancelled::kNotFound) code = kNotFound;

@@ -55,16 +55,10 @@ class Doctor {
 
   void configuration() {
     registry_ = Registry::with_builtins();
-    auto loaded = load_config(global_);
     // Where nobody named a file there need not be one.
     const std::string file = config_file(global_);
-    std::error_code ignored;
-    if (!loaded && file.empty() && !std::filesystem::exists("carrel.toml", ignored) &&
-        global_.store.empty()) {
-      add({"configuration", "none", true, false, "the defaults hold"}, kUsage);
-      return;
-    }
-    Finding finding{"configuration", file.empty() ? "carrel.toml" : file, true, true, {}};
+    auto loaded = load_or_defaults(global_);
+    Finding finding{"configuration", file.empty() ? "none" : file, true, true, {}};
     if (!loaded) {
       finding.works = false;
       finding.text = loaded.error().message;
@@ -82,10 +76,20 @@ class Doctor {
       finding.works = false;
       finding.text = ok.error().message;
     } else {
-      finding.text = counted(config_.jobs.size(), "kind") + ", " +
-                     counted(concurrency(config_), "job") + " at once";
+      finding.text =
+          (file.empty() ? defaults_hold() : counted(config_.jobs.size(), "kind")) + ", " +
+          counted(concurrency(config_), "job") + " at once";
     }
     add(std::move(finding), kUsage);
+  }
+
+  // "the defaults hold but for CARREL_STORE"
+  std::string defaults_hold() const {
+    std::string text = "the defaults hold";
+    for (const auto& [key, place] : config_.places) {
+      text += (&place == &config_.places.begin()->second ? " but for " : " and ") + place;
+    }
+    return text;
   }
 
   static std::string described(const StoreTraits& traits) {

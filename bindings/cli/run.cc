@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -76,6 +77,19 @@ class Ticker {
   std::jthread thread_;
 };
 
+// What the file says of its other queues is no mistake here. A limit holds for all
+// workers of the store, and is said by each.
+void take_only(Config& config, const std::vector<std::string>& queues) {
+  config.worker.queues = queues;
+  config.places["worker.queues"] = "--queue";
+  for (auto& [name, queue] : config.queues) {
+    if (std::find(queues.begin(), queues.end(), name) != queues.end()) continue;
+    const std::uint32_t limit = queue.limit;
+    queue = {};
+    queue.limit = limit;
+  }
+}
+
 Result<Engine> open(const Global& global, const RunArgs& args) {
   auto config = load_config(global);
   if (!config) return tl::unexpected<Error>(config.error());
@@ -91,7 +105,7 @@ Result<Engine> open(const Global& global, const RunArgs& args) {
     return fail(Code::kInvalid, config->where("role") + "a producer runs no jobs");
   }
   if (args.concurrency) config->worker.concurrency = *args.concurrency;
-  if (!args.queues.empty()) config->worker.queues = args.queues;
+  if (!args.queues.empty()) take_only(*config, args.queues);
   config->mode = Mode::kNormal;
   if (is_terminal(stderr) && !config->places.contains("log.level")) {
     config->log.level = LogLevel::kWarn;  // the events are lines of their own

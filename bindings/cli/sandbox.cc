@@ -1,6 +1,5 @@
 // One program in a profile, to try the profile.
 #include <cstdlib>
-#include <filesystem>
 
 #include "commands.h"
 #include "json_input.h"
@@ -9,20 +8,9 @@
 #include "text.h"
 
 namespace carrel::cli {
-namespace {
-
-// A tier needs no configuration.
-Result<Config> profiles(const Global& global) {
-  std::error_code ignored;
-  if (config_file(global).empty() && !std::filesystem::exists("carrel.toml", ignored))
-    return Config{};
-  return load_config(global);
-}
-
-}  // namespace
 
 int sandbox(const Global& global, const SandboxArgs& args) {
-  const auto config = profiles(global);
+  const auto config = load_or_defaults(global);  // a tier needs no configuration
   if (!config) return failed(config.error());
   if (!config->sandbox(args.profile)) {
     complain("there is no sandbox \"" + cut(printable(args.profile), 60) +

@@ -11,31 +11,37 @@ namespace {
 
 constexpr const char* kDefaultFile = "carrel.toml";
 
-Result<Config> read_file(const Global& global) {
-  std::string file = config_file(global);
-  std::error_code ignored;
-  if (file.empty() && std::filesystem::exists(kDefaultFile, ignored)) file = kDefaultFile;
-  if (!file.empty()) return Config::load(file);
-  if (!global.store.empty() || std::getenv("CARREL_STORE") != nullptr) return Config{};
-  return fail(Code::kInvalid,
-              "there is no ./carrel.toml: name a configuration with --config FILE or "
-              "CARREL_CONFIG, or a store with --store URL or CARREL_STORE");
+Result<Config> defaults() {
+  Config config;
+  if (auto ok = config.apply_environment(); !ok) {
+    return tl::unexpected<Error>(ok.error());
+  }
+  return config;
 }
 
 }  // namespace
 
 std::string config_file(const Global& global) {
-  const char* variable = std::getenv("CARREL_CONFIG");
-  return !global.config.empty() || variable == nullptr ? global.config : variable;
+  if (!global.config.empty()) return global.config;
+  const char* const variable = std::getenv("CARREL_CONFIG");
+  if (variable != nullptr && *variable != '\0') return variable;
+  std::error_code ignored;
+  return std::filesystem::exists(kDefaultFile, ignored) ? kDefaultFile : "";
 }
 
 Result<Config> load_config(const Global& global) {
-  auto config = read_file(global);
-  if (config) {
-    if (auto ok = config->apply_environment(); !ok) {
-      config = tl::unexpected<Error>(ok.error());
-    }
+  if (config_file(global).empty() && global.store.empty() &&
+      std::getenv("CARREL_STORE") == nullptr) {
+    return fail(Code::kInvalid,
+                "there is no ./carrel.toml: name a configuration with --config FILE or "
+                "CARREL_CONFIG, or a store with --store URL or CARREL_STORE");
   }
+  return load_or_defaults(global);
+}
+
+Result<Config> load_or_defaults(const Global& global) {
+  const std::string file = config_file(global);
+  auto config = file.empty() ? defaults() : Config::load_with_environment(file);
   if (!config) {
     Error error = config.error();
     error.code = Code::kInvalid;  // a missing file too is wrong usage, not a missing job

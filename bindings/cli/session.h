@@ -9,11 +9,14 @@ namespace carrel::cli {
 
 inline constexpr std::size_t kBatch = 500;  // rows of one transaction
 
-// --config, else $CARREL_CONFIG; empty: neither names a file.
+// --config, else $CARREL_CONFIG, else ./carrel.toml if that is there; empty: no file.
 std::string config_file(const Global& global);
 
-// The file, then the environment, then --store. Any error is one of the configuration.
+// The file, then the environment, then --store. Any error is one of the configuration:
+// also that there is neither a file nor a store.
 Result<Config> load_config(const Global& global);
+// Likewise, but where there is neither the defaults hold.
+Result<Config> load_or_defaults(const Global& global);
 
 // With the plugins that the configuration names.
 Result<Registry> registry_of(const Config& config);

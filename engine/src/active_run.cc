@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "finish.h"
 #include "outcome.h"
 #include "runner.h"
 
@@ -22,7 +23,11 @@ void ActiveRun::on_start() noexcept {
 Progress as_progress(float fraction, std::string_view message) {
   // NaN compares false and becomes 0.
   return {fraction > 0 ? std::min(fraction, 1.0F) : 0.0F,
-          std::string(message.substr(0, kMaxMessage))};
+          std::string(cut_message(message, kMaxMessage))};
+}
+
+std::string_view as_log_line(std::string_view line) noexcept {
+  return cut_message(line, kMaxLogLine);
 }
 
 void ActiveRun::on_progress(float fraction, std::string_view message) noexcept {
@@ -62,7 +67,7 @@ void ActiveRun::add_line(std::string_view line) {
     const auto cut = log.find('\n', log.size() - kMaxLogPending);
     log.erase(0, cut == std::string::npos ? log.size() : cut + 1);
   }
-  log.append(line.substr(0, kMaxLogLine));
+  log.append(as_log_line(line));
   log += '\n';
 }
 

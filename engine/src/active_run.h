@@ -1,8 +1,9 @@
 // One claimed job in this worker, from its claim until its finish is committed.
 //
 // It is the sink that its isolation reports to, and keeps what the next beat will carry.
-// It never blocks, and calls nobody with its lock held, but for the host's progress
-// hooks, which have a lock of their own: the end waits for the one that is being told,
+// It never blocks, and with its lock held it calls only Runner::began(), which takes the
+// runner's and the ladder's locks, and those call no run with them held. The host's
+// progress hooks have a lock of their own: the end waits for the one that is being told,
 // and none is told after it. So an abandoned thread reaches no host that is gone.
 #pragma once
 
@@ -31,6 +32,7 @@ Progress as_progress(float fraction, std::string_view message);
 // What its log says in place of a checkpoint of that many bytes; nothing: it may have up
 // to `most`. 0: any.
 std::optional<std::string> refused_checkpoint(std::size_t bytes, std::uint64_t most);
+std::string_view as_log_line(std::string_view line) noexcept;
 
 class ActiveRun final : public RunSink {
  public:
@@ -49,8 +51,8 @@ class ActiveRun final : public RunSink {
         on_progress_(std::move(on_progress)),
         max_checkpoint_(max_checkpoint) {}
 
-  // How it ended, for the completer: none where it says nothing but the time. Most are so,
-  // and what one thread need not write, another need not fetch.
+  // How it ended, for the completer: none where it says nothing but the time. Most are
+  // so, and what one thread need not write, another need not fetch.
   std::optional<Outcome> outcome;
   Duration wall{0};
 

@@ -109,7 +109,8 @@ class Overrides {
         const std::string table = "jobs." + kind;
         if (!done) break;
         if (config_.places.contains(table) &&
-            !config_.places.contains(table + "." + std::string(key.name))) {
+            !config_.places.contains(table + "." + std::string(key.name)) &&
+            inherits(job, key.name)) {
           done = set(key, job, full, name, text);
         }
       }
@@ -119,6 +120,12 @@ class Overrides {
   }
 
  private:
+  // As from [defaults] of a file. Those of the environment come in order, so the
+  // isolation is known by now.
+  bool inherits(const KindConfig& job, std::string_view key) const {
+    return key != "key" || job.isolation == config_.defaults.isolation;
+  }
+
   template <class Root>
   Result<bool> set(const config::Key<Root>& key, Root& root, const std::string& full,
                    const std::string& name, std::string_view text) {

@@ -226,7 +226,12 @@ Result<Config> parse_in(std::string_view toml, std::string_view source,
   if (auto ok = Reader(source, config).read(parsed.table()); !ok) {
     return tl::unexpected<Error>(ok.error());
   }
-  if (auto ok = config.validate(); !ok) return tl::unexpected<Error>(ok.error());
+  return config;
+}
+
+Result<Config> validated(Result<Config> config) {
+  if (!config) return config;
+  if (auto ok = config->validate(); !ok) return tl::unexpected<Error>(ok.error());
   return config;
 }
 
@@ -238,13 +243,7 @@ tl::unexpected<Error> unreadable(const fs::path& file, int error) {
       "config", error);
 }
 
-}  // namespace
-
-Result<Config> Config::parse(std::string_view toml, std::string_view source_name) {
-  return parse_in(toml, source_name, {});
-}
-
-Result<Config> Config::load(const fs::path& file) {
+Result<Config> read_file(const fs::path& file) {
   std::error_code error;
   if (fs::is_directory(file, error)) return unreadable(file, EISDIR);
   errno = 0;
@@ -265,6 +264,23 @@ Result<Config> Config::load(const fs::path& file) {
   }
   if (stream.bad()) return unreadable(file, EIO);
   return parse_in(text, file.string(), fs::absolute(file, error).parent_path());
+}
+
+}  // namespace
+
+Result<Config> Config::parse(std::string_view toml, std::string_view source_name) {
+  return validated(parse_in(toml, source_name, {}));
+}
+
+Result<Config> Config::load(const fs::path& file) { return validated(read_file(file)); }
+
+Result<Config> Config::load_with_environment(const fs::path& file) {
+  auto config = read_file(file);
+  if (!config) return config;
+  if (auto ok = config->apply_environment(); !ok) {
+    return tl::unexpected<Error>(ok.error());
+  }
+  return config;
 }
 
 }  // namespace carrel

@@ -47,6 +47,17 @@ class Validator {
   }
 
  private:
+  // What is wrong, as told of one key.
+  struct Complaint {
+    std::string key;
+    std::string why;
+  };
+  // Two keys that do not go together: told of the first that somebody has set.
+  void refuse_either(const Complaint& one, const Complaint& other) {
+    const bool is_other = !said(one.key) && said(other.key);
+    const Complaint& told = is_other ? other : one;
+    refuse(told.key, told.why);
+  }
   void refuse(std::string_view key, std::string_view why) {
     if (error_) return;
     std::string message = config_.where(key);
@@ -54,6 +65,11 @@ class Validator {
   }
 
   bool said(const std::string& key) const { return config_.places.contains(key); }
+
+  // A kind of the file that leaves `key` to the defaults, and says `other` itself.
+  bool inherits(const std::string& prefix, const char* key, const char* other) const {
+    return prefix != "defaults." && said(prefix + other) && !said(prefix + key);
+  }
 
   static std::optional<std::string> bad_name(std::string_view name) {
     if (name.empty()) return "is empty";
@@ -85,13 +101,17 @@ class Validator {
   void engine() {
     const WorkerConfig& worker = config_.worker;
     if (worker.lease < 2 * worker.beat) {
-      refuse("worker.lease", "must be at least twice worker.beat: a lease of " +
-                                 to_text(worker.lease) + " with a beat of " +
-                                 to_text(worker.beat) + " would end between two beats");
+      const std::string because = ": a lease of " + to_text(worker.lease) +
+                                  " with a beat of " + to_text(worker.beat) +
+                                  " would end between two beats";
+      refuse_either({"worker.lease", "must be at least twice worker.beat" + because},
+                    {"worker.beat", "must be at most half of worker.lease" + because});
     }
     if (config_.mode == Mode::kInline && config_.role == Role::kProducer) {
-      refuse("mode",
-             "\"inline\" runs jobs in the caller, which role = \"producer\" rules out");
+      refuse_either({"mode",
+                     "\"inline\" runs jobs in the caller, which role = \"producer\" "
+                     "rules out"},
+                    {"role", "\"producer\" runs no jobs, which mode = \"inline\" does"});
     }
     // A file made for workers may serve a producer too, by CARREL_ROLE; one that is for a
     // producer itself contradicts itself.
@@ -157,15 +177,18 @@ class Validator {
       refuse(prefix + "queue", "the name of a queue " + *why);
     }
     if (kind.retry.cap < kind.retry.base) {
-      refuse(prefix + "retry.cap", to_text(kind.retry.cap) +
-                                       " is less than retry.base (" +
-                                       to_text(kind.retry.base) + ")");
+      const std::string base = to_text(kind.retry.base);
+      const std::string cap = to_text(kind.retry.cap);
+      refuse_either(
+          {prefix + "retry.cap", cap + " is less than retry.base (" + base + ")"},
+          {prefix + "retry.base", base + " is more than retry.cap (" + cap + ")"});
     }
     if (!kind.concurrency.key.empty()) {
       if (auto key = KeyTemplate::parse(kind.concurrency.key); !key) {
         refuse(prefix + "concurrency.key", key.error().message);
       }
-      if (kind.concurrency.limit == 0) {
+      if (kind.concurrency.limit == 0 &&
+          !inherits(prefix, "concurrency.key", "concurrency.limit")) {
         refuse(prefix + "concurrency.key",
                "needs concurrency.limit: how many jobs of one key may run at once");
       }
@@ -187,8 +210,11 @@ class Validator {
     }
     if (rate.starts > 0) return;
     const char* const missing = "needs rate.starts: how many may begin within the period";
-    if (!rate.key.empty()) refuse(prefix + "rate.key", missing);
-    if (rate.period != RateConfig{}.period) refuse(prefix + "rate.period", missing);
+    const auto needs_starts = [&](const char* key) {
+      if (!inherits(prefix, key, "rate.starts")) refuse(prefix + key, missing);
+    };
+    if (!rate.key.empty()) needs_starts("rate.key");
+    if (rate.period != RateConfig{}.period) needs_starts("rate.period");
   }
 
   void unique(const std::string& prefix, const UniqueConfig& unique) {
@@ -197,6 +223,7 @@ class Validator {
     }
     if (!unique.fields.empty()) return;
     const auto needs_fields = [&](const char* key) {
+      if (inherits(prefix, key, "unique.fields")) return;
       refuse(prefix + key,
              "needs unique.fields: what makes two jobs the same, such as [\"args\"]");
     };
@@ -302,6 +329,17 @@ class Validator {
     if (!full && profile.cpus > 0) refuse(prefix + "cpus", "needs tier = \"full\"");
     if (!full && !profile.cgroup_parent.empty()) {
       refuse(prefix + "cgroup_parent", "needs tier = \"full\"");
+    }
+    // What would look like a bound must be one.
+    if (profile.tier == SandboxTier::kRestricted) {
+      const char* const kOnDisk =
+          "needs tier = \"standard\"; a restricted program's folder is on the host's "
+          "disk, where fsize bounds each file";
+      const SandboxProfile defaults;
+      if (profile.tmpfs_size != defaults.tmpfs_size) refuse(prefix + "tmpfs_size", kOnDisk);
+      if (profile.tmpfs_files != defaults.tmpfs_files) {
+        refuse(prefix + "tmpfs_files", kOnDisk);
+      }
     }
     for (const auto& mount : profile.mounts) {
       if (const auto why = bad_mount(profile.tier, mount)) {

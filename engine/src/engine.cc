@@ -15,11 +15,8 @@ Engine& Engine::operator=(Engine&&) noexcept = default;
 Engine::~Engine() = default;
 
 Result<Engine> Engine::open(const std::filesystem::path& file) {
-  auto config = Config::load(file);
+  auto config = Config::load_with_environment(file);
   if (!config) return tl::unexpected<Error>(std::move(config.error()));
-  if (auto ok = config->apply_environment(); !ok) {
-    return tl::unexpected<Error>(std::move(ok.error()));
-  }
   return open(std::move(*config));
 }
 

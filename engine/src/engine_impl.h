@@ -11,6 +11,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <span>
 #include <stop_token>
 #include <string>
@@ -141,6 +142,8 @@ class Engine::Impl {
   const std::shared_ptr<Door> door_ = std::make_shared<Door>();
 
   Handlers handlers_;
+  // Kinds with a handler that have no table, and run the command of the defaults instead.
+  std::set<std::string, std::less<>> programs_;
   std::optional<Error> handler_error_;
 
   std::mutex ignition_mutex_;

@@ -90,7 +90,8 @@ Result<std::string> shared_key(std::string_view what, std::string_view kind,
 }  // namespace
 
 bool Engine::Impl::knows(std::string_view kind) const {
-  return handlers_.find(kind) != nullptr || config.jobs.count(std::string(kind)) > 0;
+  return handlers_.find(kind) != nullptr || programs_.contains(kind) ||
+         config.jobs.contains(std::string(kind));
 }
 
 void Engine::Impl::add(NewJobs& jobs, std::string_view kind, const Json& args,

@@ -60,13 +60,9 @@ Result<void> Engine::Impl::add_handler(std::string_view kind, Handler handler) {
     if (!handler_error_) handler_error_ = error;
     return unexpected(std::move(error));
   };
-  if (!config.kind(kind).command.empty() && handlers_.find(kind) == nullptr) {
-    // So a host can be moved to a program by its configuration alone.
-    log(LogLevel::kInfo, "jobs of kind \"" + std::string(kind) +
-                             "\" run the configured command, not their handler");
-    return {};
-  }
-  if (ignited_.load()) {
+  const bool is_program =
+      !config.kind(kind).command.empty() && handlers_.find(kind) == nullptr;
+  if (ignited_.load() && !(is_program && knows(kind))) {
     return refuse(
         Code::kInvalid,
         "the engine has started: register every handler before the first enqueue, "
@@ -74,6 +70,13 @@ Result<void> Engine::Impl::add_handler(std::string_view kind, Handler handler) {
         "carrel::prefork() and carrel::main_hook()");
   }
   if (kind.empty()) return refuse(Code::kInvalid, "a kind needs a name");
+  if (is_program) {
+    // So a host can be moved to a program by its configuration alone.
+    log(LogLevel::kInfo, "jobs of kind \"" + std::string(kind) +
+                             "\" run the configured command, not their handler");
+    if (!config.jobs.contains(std::string(kind))) programs_.emplace(kind);
+    return {};
+  }
   if (handlers_.find(kind) != nullptr)
     return refuse(Code::kExists, "it has a handler already");
   handlers_.handle(kind, std::move(handler));
@@ -143,6 +146,7 @@ std::vector<KindSpec> Engine::Impl::specs() const {
   for (const auto& [name, job] : config.jobs) {
     if (!job.command.empty()) specs.push_back(spec_of(name, config));
   }
+  for (const auto& name : programs_) specs.push_back(spec_of(name, config));
   return specs;
 }
 

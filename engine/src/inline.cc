@@ -33,7 +33,7 @@ class InlineSink final : public RunSink, public ContextSink {
   }
   void on_log(std::string_view line) noexcept override {
     std::lock_guard lock(mutex_);
-    finish_.log.append(line).append(1, '\n');
+    finish_.log.append(as_log_line(line)).append(1, '\n');
   }
   void on_end(Outcome outcome) noexcept override {
     std::lock_guard lock(mutex_);

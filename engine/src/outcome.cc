@@ -12,9 +12,9 @@ OutcomeClass class_of(Code code) noexcept {
     case Code::kDiscarded:
     case Code::kTooLarge:
       return OutcomeClass::kDiscarded;
-    case Code::kCancelled:
-      return OutcomeClass::kCancelled;
     default:
+      // kCancelled too: that was another job, whose error the handler passes on. What is
+      // asked of this one comes with a reason to stop.
       return OutcomeClass::kFailed;
   }
 }

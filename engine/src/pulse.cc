@@ -7,8 +7,8 @@
 
 namespace carrel {
 
-PulseLoop::PulseLoop(Store& store, Feed& feed, Runner& runner, Setup setup,
-                     StoreStatus& status, Totals& totals, LogFn log)
+PulseLoop::PulseLoop(Store& store, Feed& feed, Runner& runner, Reactor& reactor,
+                     Setup setup, StoreStatus& status, Totals& totals, LogFn log)
     : store_(store),
       feed_(feed),
       runner_(runner),
@@ -16,7 +16,7 @@ PulseLoop::PulseLoop(Store& store, Feed& feed, Runner& runner, Setup setup,
       status_(status),
       totals_(totals),
       log_(std::move(log)),
-      last_renewal_(boot_time()) {}
+      guard_(reactor, setup_.lease, [this] { end_all(); }) {}
 
 PulseLoop::~PulseLoop() { stop(); }
 
@@ -44,13 +44,13 @@ void PulseLoop::tick() {
   const std::uint64_t settled = feed_.settled();
   const auto runs = runner_.leases();
   const Duration now = boot_time();
+  if (runs.empty()) guard_.renewed(now);
   if (runs.empty() && !lost_claim_) {
-    last_renewal_ = now;
     status_.answered(StoreCall::kBeat, false);  // nothing of it is left to complain of
     return;
   }
   std::vector<Beat> beats(runs.size());
-  const bool renew = now - last_renewal_ >= setup_.lease / 3 - setup_.beat;
+  const bool renew = now - guard_.renewed() >= setup_.lease / 3 - setup_.beat;
   bool writes = renew;
   for (std::size_t i = 0; i < runs.size(); ++i) {
     Beat& beat = beats[i];
@@ -64,15 +64,12 @@ void PulseLoop::tick() {
     for (std::size_t i = 0; i < runs.size(); ++i) {
       if (runs[i]->news_sent(&beats[i])) runner_.end_on(*runs[i]);
     }
-    if (!fenced(last_renewal_, setup_.lease)) return;
-    for (const auto& run : runs) {
-      if (!run->ended()) end_run(run, "could not be renewed");
-    }
+    if (guard_.is_passed()) end_all();
     return;
   }
   status_.answered(StoreCall::kBeat, writes);
   lost_claim_ = false;
-  if (renew) last_renewal_ = now;
+  if (renew) guard_.renewed(now);
   for (std::size_t i = 0; i < runs.size(); ++i) {
     if (runs[i]->news_sent()) runner_.end_on(*runs[i]);
     if (runs[i]->ended()) continue;
@@ -80,6 +77,12 @@ void PulseLoop::tick() {
     if ((*answers)[i] == Pulse::kStale && end_run(runs[i], "was lost")) {
       totals_.stale.fetch_add(1);
     }
+  }
+}
+
+void PulseLoop::end_all() {
+  for (const auto& run : runner_.leases()) {
+    if (!run->ended()) end_run(run, "could not be renewed");
   }
 }
 

@@ -2,7 +2,8 @@
 // say, hears which are cancelled, and keeps their leases.
 //
 // A worker that could not renew for 80 % of a lease fences itself: it ends its runs and
-// drops what they did, since the store may give the jobs to others.
+// drops what they did, since the store may give the jobs to others. It does so also while
+// a beat waits for the store.
 #pragma once
 
 #include <carrel/store.h>
@@ -15,6 +16,7 @@
 
 #include "completer.h"
 #include "feed.h"
+#include "lease_guard.h"
 #include "runner.h"
 #include "store_status.h"
 
@@ -27,8 +29,8 @@ class PulseLoop {
     Duration lease;
     Duration beat;
   };
-  PulseLoop(Store& store, Feed& feed, Runner& runner, Setup setup, StoreStatus& status,
-            Totals& totals, LogFn log);
+  PulseLoop(Store& store, Feed& feed, Runner& runner, Reactor& reactor, Setup setup,
+            StoreStatus& status, Totals& totals, LogFn log);
   ~PulseLoop();  // stop()
   void start();
   void stop();  // idempotent
@@ -36,6 +38,7 @@ class PulseLoop {
  private:
   void work();
   void tick();
+  void end_all();
   bool end_run(const Runner::RunPtr& run, const char* why);
 
   Store& store_;
@@ -45,12 +48,12 @@ class PulseLoop {
   StoreStatus& status_;
   Totals& totals_;
   LogFn log_;
-  Duration last_renewal_;  // on CLOCK_BOOTTIME, which runs on while the machine sleeps
   bool lost_claim_ = false;
   std::mutex mutex_;
   std::condition_variable wake_;
   bool stopping_ = false;
   std::thread thread_;
+  LeaseGuard guard_;  // the last: it calls this object
 };
 
 }  // namespace carrel

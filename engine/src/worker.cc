@@ -67,7 +67,7 @@ Worker::Worker(Setup setup)
              setup.config.worker.lease, setup.config.worker.poll,
              setup.store.traits().blocks},
             status_),
-      pulse_(setup.store, feed_, runner_,
+      pulse_(setup.store, feed_, runner_, setup.reactor,
              {id_, setup.config.worker.lease, setup.config.worker.beat}, status_,
              setup.totals, setup.log),
       dispatcher_(

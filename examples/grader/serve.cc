@@ -48,19 +48,10 @@ int complain(const carrel::Error& error) {
   }
 }
 
-carrel::Result<carrel::Config> load(const std::string& file) {
-  auto config = carrel::Config::load(file);
-  if (!config) return config;
-  if (auto ok = config->apply_environment(); !ok) {
-    return tl::unexpected<carrel::Error>(ok.error());
-  }
-  return config;
-}
-
 }  // namespace
 
 int serve(const ServeOptions& options) {
-  auto config = load(options.config);
+  auto config = carrel::Config::load_with_environment(options.config);
   if (!config) return complain(config.error());
   auto steps_config = carrel::Config::load(fs::path(options.files) / "steps.toml");
   if (!steps_config) return complain(steps_config.error());

@@ -45,11 +45,12 @@ void ChildPool::start(std::span<const std::shared_ptr<ForkRun>> runs) {
         refused.emplace_back(run, error);
       }
     }
+    ask_for_children_of_jobs();
   }
   refuse(refused);
   for (Parcel& parcel : parcels) parcel.run->send(std::move(parcel));
   std::lock_guard lock(mutex_);
-  ask_for_needed();
+  if (fresh_.empty()) ask();
 }
 
 void ChildPool::refuse(const Refused& runs) {
@@ -87,6 +88,7 @@ void ChildPool::start_waiting() {
       if (error != 0) refused.emplace_back(std::move(first->second), error);
       waiting_.erase(first);
     }
+    ask_for_children_of_jobs();
   }
   refuse(refused);
   for (Parcel& parcel : parcels) {
@@ -171,10 +173,12 @@ void ChildPool::ask() {
   ask_for_births();
 }
 
-// The others can wait until a job ends: a fork takes a processor for as long as a short
-// job does, and just now one is wanted for that.
-void ChildPool::ask_for_needed() {
-  if (fresh_.empty() || !births_.empty()) ask();
+// Before their jobs are sent, and may be killed: the server takes a signal for a child
+// that it was never asked for to be for one that has ended. The others can wait until a
+// job ends: a fork takes a processor for as long as a short job does, and just now one is
+// wanted for that.
+void ChildPool::ask_for_children_of_jobs() {
+  if (!births_.empty()) ask();
 }
 
 void ChildPool::ask_for_births() {

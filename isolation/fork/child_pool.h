@@ -98,7 +98,7 @@ class ChildPool final : public Nursery, public std::enable_shared_from_this<Chil
   bool forget_idle(std::uint64_t child);
   void forget_all();
   void ask();
-  void ask_for_needed();
+  void ask_for_children_of_jobs();
   void ask_for_births();
   void set_back();
   void expire_used_later();

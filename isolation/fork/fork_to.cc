@@ -1,5 +1,6 @@
 #include <carrel/config.h>
 #include <carrel/fork_to.h>
+#include <cxxabi.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio_ext.h>
@@ -57,14 +58,22 @@ Result<Json> answer_of(const std::function<Result<Json>()>& fn, const ForkHooks&
 }
 
 // exit() destroys the calling thread's own objects before anything else, those of the
-// host too; the last that was made is the first to go. Nobody hears the code.
-struct LeavesAtOnce {
-  ~LeavesAtOnce() {
+// host too; the last that was made is the first to go. This is like one of them, made
+// anew in each child, also in the child of a child. Nobody hears the code of such a
+// child; that of a process which it forks itself, such as a job of its own process
+// server, is heard.
+void leave_before_own_objects() {
+  static pid_t owner;
+  owner = getpid();
+  const auto leave = [](void* /*unused*/) {
+    if (getpid() != owner) return;
     std::fflush(stdout);
     std::fflush(stderr);
     _exit(1);
-  }
-};
+  };
+  // The last names, by any address in it, the library that is to stay loaded.
+  abi::__cxa_thread_atexit(leave, nullptr, &owner);
+}
 
 [[noreturn]] void be_child(pid_t parent, int socket,
                            const std::function<Result<Json>()>& fn,
@@ -76,7 +85,7 @@ struct LeavesAtOnce {
   // The number of its control socket may soon be that of something `fn` opens.
   forget_server();
   leave_at_exit();
-  thread_local LeavesAtOnce leaves;
+  leave_before_own_objects();
   // What the host has in its buffers is the host's to print.
   __fpurge(stdout);
   __fpurge(stderr);
@@ -115,8 +124,11 @@ class Held {
   Held& operator=(const Held&) = delete;
 
   int pidfd() const { return pidfd_.get(); }
-  void kill() const { syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0); }
-  // Blocks until it has ended. Empty: somebody else in the host has waited for it.
+  void kill() const {
+    if (!kill_group()) syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0);
+  }
+  // Blocks until it has ended. Empty: somebody else in the host has waited for it, or
+  // nobody is to.
   std::optional<siginfo_t> end() {
     if (ended_) return info_;
     ended_ = true;
@@ -126,7 +138,10 @@ class Held {
     do {
       waited = waitid(P_PIDFD, id, &info, WEXITED | WNOWAIT | __WALL);
     } while (waited < 0 && errno == EINTR);
-    if (waited != 0) return info_;
+    if (waited != 0) {
+      kill_group();
+      return info_;
+    }
     // While it is a zombie its number is no other group's.
     ::kill(-pid_, SIGKILL);
     if (waitid(P_PIDFD, id, &info, WEXITED | __WALL) == 0) info_ = info;
@@ -134,6 +149,14 @@ class Held {
   }
 
  private:
+  // By the pidfd, so that its number may be another's by now. False: the kernel cannot,
+  // or there is none.
+  bool kill_group() const {
+    constexpr unsigned kProcessGroup = 1U << 2;  // PIDFD_SIGNAL_PROCESS_GROUP, Linux 6.9
+    return syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr,
+                   kProcessGroup) == 0;
+  }
+
   const pid_t pid_;
   UniqueFd pidfd_;
   bool ended_ = false;

@@ -10,6 +10,7 @@
 #include <mutex>
 #include <optional>
 #include <typeindex>
+#include <vector>
 
 #include "birth.h"
 
@@ -27,6 +28,7 @@ struct State {
   std::optional<Born> server;
   // What the handlers are that it was forked with; empty: its setup alone knows.
   std::map<std::string, std::type_index, std::less<>> handlers;
+  std::vector<std::type_index> hooks;  // likewise: preloads, then those of its children
   pid_t owner = -1;  // a process forked off this one must not use its server
 };
 
@@ -51,6 +53,7 @@ Result<void> take(State& s, Result<Born> born) {
   if (!born) return tl::unexpected<Error>(std::move(born.error()));
   s.server = std::move(*born);
   s.handlers.clear();
+  s.hooks.clear();
   s.owner = getpid();
   return {};
 }
@@ -76,9 +79,18 @@ Result<void> require_one_thread(bool exec_only) {
       "process");
 }
 
-// What a server that others made must know.
+std::vector<std::type_index> hooks_of(const Handlers& handlers) {
+  std::vector<std::type_index> types;
+  for (const auto& load : handlers.preloads()) types.emplace_back(load.target_type());
+  for (const auto& hook : handlers.after_fork_hooks())
+    types.emplace_back(hook.target_type());
+  return types;
+}
+
+// What a server that was there before must know. It may be this engine's own, of a start
+// that failed later on.
 Result<void> require_known(const State& s, const Handlers& handlers) {
-  if (!handlers.preloads().empty() || !handlers.after_fork_hooks().empty()) {
+  if (const auto hooks = hooks_of(handlers); !hooks.empty() && hooks != s.hooks) {
     return fail(Code::kInvalid,
                 "the process server was started without the hooks of this engine; say "
                 "them in the setup of carrel::prefork() or carrel::main_hook(), or in "
@@ -132,6 +144,7 @@ Result<void> ignite(const Handlers& fork_handlers, bool needed_by_exec_only,
   for (const auto& [kind, handler] : fork_handlers.all()) {
     s.handlers.emplace(kind, handler.target_type());
   }
+  s.hooks = hooks_of(fork_handlers);
   return made;
 }
 

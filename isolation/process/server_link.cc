@@ -6,7 +6,7 @@
 namespace carrel::process {
 namespace {
 
-// The end of a task for which there was no descriptor.
+// The end of a task that could not be asked for.
 class Unstarted final : public Run {
  public:
   void request_stop(StopReason /*reason*/) noexcept override {}
@@ -14,6 +14,14 @@ class Unstarted final : public Run {
   bool kill() noexcept override { return true; }
   void abandon() noexcept override {}
 };
+
+std::shared_ptr<Run> end_unstarted(const Task& task, OutcomeClass klass, Error error) {
+  Outcome outcome;
+  outcome.klass = klass;
+  outcome.error = std::move(error);
+  task.sink->on_end(std::move(outcome));
+  return std::make_shared<Unstarted>();
+}
 
 }  // namespace
 
@@ -56,8 +64,13 @@ std::vector<Result<std::shared_ptr<Run>>> Link::start(std::span<Task> tasks,
   answers.reserve(tasks.size());
   auto current = channel();
   if (!current) {
-    for (std::size_t i = 0; i < tasks.size(); ++i) {
-      answers.push_back(tl::unexpected<Error>(current.error()));
+    for (const Task& task : tasks) {
+      if (current.error().code == Code::kUnsupported) {
+        answers.emplace_back(
+            end_unstarted(task, OutcomeClass::kSandboxUnavailable, current.error()));
+      } else {
+        answers.emplace_back(tl::unexpected<Error>(current.error()));
+      }
     }
     return answers;
   }
@@ -74,11 +87,8 @@ std::vector<Result<std::shared_ptr<Run>>> Link::start(std::span<Task> tasks,
       answers.push_back(tl::unexpected<Error>(std::move(launch.error())));
       continue;
     }
-    Outcome outcome;
-    outcome.klass = OutcomeClass::kResourceError;
-    outcome.error = std::move(launch.error());
-    task.sink->on_end(std::move(outcome));
-    answers.emplace_back(std::make_shared<Unstarted>());
+    answers.emplace_back(
+        end_unstarted(task, OutcomeClass::kResourceError, std::move(launch.error())));
   }
   if (!(*current)->start(launches)) {
     // It died between the two calls: these share the lot of those it was running.

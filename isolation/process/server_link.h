@@ -31,8 +31,9 @@ class Link {
   ~Link();  // every run has ended
 
   // Isolation::start. A task for which there is no descriptor or memory ends as
-  // resource_error. An error is another one of `prepare`, or kUnavailable:
-  // the server is gone for good.
+  // resource_error, one whose sandbox cannot be made any more (Dial said kUnsupported) as
+  // sandbox_unavailable. An error is another one of `prepare`, or kUnavailable: the
+  // server is gone for good.
   std::vector<Result<std::shared_ptr<Run>>> start(std::span<Task> tasks,
                                                   const Prepare& prepare);
 

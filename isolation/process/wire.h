@@ -83,7 +83,6 @@ struct Reply {
     kLeftovers = 1,  // killed what the program had left behind
     kCpuTime = 2,    // killed it for its CPU time
     kMemory = 4,     // the kernel did, for its group's memory
-    kNproc = 8,      // its group was refused a process
   };
   std::uint64_t run = 0;
   What what = What::kEnded;

@@ -46,9 +46,9 @@ class Box {
   Box(const Blueprint& blueprint, UniqueFd socket)
       : blueprint_(blueprint), plan_(blueprint.plan), socket_(std::move(socket)) {}
 
-  [[noreturn]] void run() {
+  [[noreturn]] void run(const std::string& folder) {
     signals_ = child_signals();
-    quarters_.furnish(blueprint_);
+    quarters_.furnish(blueprint_, folder);
     if (quarters_.has_own_proc()) clock_.own_proc();
     // Only now: before, the maps of its user namespace could not have been written.
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
@@ -59,7 +59,11 @@ class Box {
       supervise();
       bury();
     }
-    if (!files_) quarters_.clear();
+    if (!files_ && quarters_.outlives_process()) {
+      // That takes as long as the program has made it.
+      process::send_message(socket_.get(), {&kClearing, 1}, {});
+      quarters_.clear();
+    }
     process::send_message(socket_.get(),
                           {reinterpret_cast<const char*>(&report_), sizeof report_}, {});
     if (files_ && quarters_.outlives_process()) {
@@ -301,8 +305,8 @@ class Box {
 
 }  // namespace
 
-void run_box(const Blueprint& blueprint, UniqueFd socket) {
-  Box(blueprint, std::move(socket)).run();
+void run_box(const Blueprint& blueprint, UniqueFd socket, const std::string& folder) {
+  Box(blueprint, std::move(socket)).run(folder);
 }
 
 std::string box_request(std::string_view spawn,

@@ -17,14 +17,20 @@ enum class Order : char {
   kKill = 'K',
 };
 
+// What a box says before its Reply: all is dead, and what is left to do is to remove the
+// folder. One byte.
+constexpr char kClearing = 'c';
+
 // Does not return. In a process of its own: a child of the room, in new namespaces if the
 // plan has them, one thread, all signals blocked.
 //
 // `socket`: SOCK_SEQPACKET. On it comes one request (RequestHead, body, descriptors),
 // then orders; out goes one Reply, when the program has ended and all that it left is
 // dead. A request without descriptors is a probe: no program, see self_check.h. The box
-// ends when the socket does.
-[[noreturn]] void run_box(const Blueprint& blueprint, process::UniqueFd socket);
+// ends when the socket does. `folder`: where the program's is to be, without namespaces;
+// removed at the end, unless the box itself is killed.
+[[noreturn]] void run_box(const Blueprint& blueprint, process::UniqueFd socket,
+                          const std::string& folder);
 
 // The body of a request: a SpawnJob as in wire.h, and what is to be in its folder.
 std::string box_request(std::string_view spawn,

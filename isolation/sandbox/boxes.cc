@@ -5,19 +5,43 @@
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
+#include <cinttypes>
+#include <cstdio>
+#include <cstdlib>
+#include <utility>
+#include <vector>
 
 #include "box.h"
+#include "children.h"
+#include "remove_tree.h"
 
 namespace carrel::sandbox {
 
 using process::UniqueFd;
+
+namespace {
+
+// That nobody can have made before, unless he guesses it; then the box fails to.
+std::string new_folder() {
+  const char* parent = std::getenv("TMPDIR");
+  std::uint64_t number = 0;
+  if (getrandom(&number, sizeof number, 0) != sizeof number) return {};
+  std::array<char, 17> name{};
+  std::snprintf(name.data(), name.size(), "%016" PRIx64, number);
+  return std::string(parent != nullptr && *parent == '/' ? parent : "/tmp") +
+         "/carrel-box-" + name.data();
+}
+
+}  // namespace
 
 RoomBox* Boxes::make() {
   const Plan& plan = blueprint_.plan;
@@ -29,6 +53,8 @@ RoomBox* Boxes::make() {
     args.flags = CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC |
                  CLONE_NEWUTS | CLONE_NEWCGROUP;
   }
+  std::string folder;
+  if (!plan.namespaces && (folder = new_folder()).empty()) return fail();
   std::string group;
   UniqueFd group_fd;
   if (groups_.on()) {
@@ -50,7 +76,7 @@ RoomBox* Boxes::make() {
     // In a new namespace the parent's number is 0; there its death is seen by the
     // socket.
     if (!plan.namespaces && getppid() != parent) _exit(127);
-    begin(std::move(pair.second));
+    begin(std::move(pair.second), folder);
   }
   epoll_event event{};
   event.events = EPOLLIN;
@@ -60,6 +86,7 @@ RoomBox* Boxes::make() {
   box.pid = pid;
   box.socket = std::move(pair.first);
   box.group = std::move(group);
+  box.folder = std::move(folder);
   idle_.push_back(pid);
   return &box;
 }
@@ -69,7 +96,7 @@ RoomBox* Boxes::fail() {
   return nullptr;
 }
 
-void Boxes::begin(UniqueFd socket) const {
+void Boxes::begin(UniqueFd socket, const std::string& folder) const {
   // Nothing of the room stays open, above all not the channel and other boxes.
   constexpr int kSocket = 3;
   if (socket.get() != kSocket) {
@@ -81,7 +108,7 @@ void Boxes::begin(UniqueFd socket) const {
   for (const int out : {STDOUT_FILENO, STDERR_FILENO}) dup2(STDIN_FILENO, out);
   setsid();
   prctl(PR_SET_NAME, "carrel-box");
-  run_box(blueprint_, std::move(socket));
+  run_box(blueprint_, std::move(socket), folder);
 }
 
 RoomBox* Boxes::take() {
@@ -105,6 +132,24 @@ void Boxes::add_account(const RoomBox& box, process::Reply& reply) const {
   if (account.out_of_memory && WIFSIGNALED(reply.status)) {
     reply.force |= process::Reply::kMemory;
   }
+}
+
+void Boxes::clear_after(const RoomBox& box) const {
+  if (box.folder.empty()) return;
+  // Its orphans come to the room, one generation after the other.
+  process::ChildList list;
+  std::vector<pid_t> children;
+  for (bool more = true; std::exchange(more, false);) {
+    list.read(children);
+    for (const pid_t pid : children) {
+      if (boxes_.contains(pid)) continue;
+      const pid_t group = getpgid(pid);
+      if (group > 1 && group != getpgrp()) kill(-group, SIGKILL);
+      kill(pid, SIGKILL);
+      more = waitpid(pid, nullptr, __WALL) == pid || more;
+    }
+  }
+  remove_tree(box.folder);
 }
 
 void Boxes::forget(pid_t pid) {

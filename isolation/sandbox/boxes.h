@@ -21,6 +21,8 @@ struct RoomBox {
   process::UniqueFd socket;
   std::uint64_t run = 0;  // 0: none yet
   bool told = false;      // its end was heard of
+  bool clearing = false;  // it said so
+  std::string folder;     // among the host's; empty: it has a /tmp of its own
   std::string group;      // empty: none
 };
 
@@ -43,12 +45,14 @@ class Boxes {
   RoomBox* find(pid_t pid);
   // What its group knows better than the box does; before forget().
   void add_account(const RoomBox& box, process::Reply& reply) const;
+  // Of one that was killed: ends what it had and removes its folder, as it would have.
+  void clear_after(const RoomBox& box) const;
   void forget(pid_t pid);  // it was waited for
   void end_all();          // returns when none is left
 
  private:
   RoomBox* fail();
-  [[noreturn]] void begin(process::UniqueFd socket) const;
+  [[noreturn]] void begin(process::UniqueFd socket, const std::string& folder) const;
 
   const Groups groups_;
   const Blueprint blueprint_;

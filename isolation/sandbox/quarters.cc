@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdlib>
 
 #include "landlock.h"
 #include "remove_tree.h"
@@ -24,10 +23,10 @@ bool Quarters::fail_at(Stage stage, int error) {
   return false;
 }
 
-void Quarters::furnish(const Blueprint& blueprint) {
+void Quarters::furnish(const Blueprint& blueprint, const std::string& folder) {
   const Plan& plan = blueprint.plan;
-  const bool made =
-      plan.namespaces ? own_namespaces(plan) && own_mounts(plan) : own_folder(plan);
+  const bool made = plan.namespaces ? own_namespaces(plan) && own_mounts(plan)
+                                    : own_folder(plan, folder);
   if (!made) return;
   folder_fd_.reset(open(folder_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!folder_fd_) {
@@ -79,17 +78,14 @@ bool Quarters::own_mounts(const Plan& plan) {
 }
 
 // Without a root of its own the program has a folder among the host's.
-bool Quarters::own_folder(const Plan& plan) {
+bool Quarters::own_folder(const Plan& plan, const std::string& folder) {
   user_ = plan.user;
   if (user_ == 0 || is_root_alone(user_)) return fail_at(Stage::kIdentity, EINVAL);
   drops_user_ = may_become(user_);
   prctl(PR_SET_CHILD_SUBREAPER, 1);
-  const char* parent = std::getenv("TMPDIR");
-  std::string name = parent != nullptr && *parent == '/' ? parent : "/tmp";
-  name += "/carrel-box-XXXXXX";
-  if (mkdtemp(name.data()) == nullptr) return fail_at(Stage::kTemporary, errno);
-  folder_ = on_disk_ = name;
-  if (drops_user_ && chown(name.c_str(), user_, user_) != 0) {
+  if (mkdir(folder.c_str(), 0700) != 0) return fail_at(Stage::kTemporary, errno);
+  folder_ = on_disk_ = folder;
+  if (drops_user_ && chown(folder.c_str(), user_, user_) != 0) {
     return fail_at(Stage::kTemporary, errno);
   }
   return true;

@@ -15,8 +15,9 @@ namespace carrel::sandbox {
 class Quarters {
  public:
   using Stage = process::Reply::Stage;
-  // Makes all of it, or stops at what fails first.
-  void furnish(const Blueprint& blueprint);
+  // Makes all of it, or stops at what fails first. `folder`: where the program's is to
+  // be if it is among the host's.
+  void furnish(const Blueprint& blueprint, const std::string& folder);
   bool failed() const noexcept { return stage_ != Stage::kNone; }
   Stage stage() const noexcept { return stage_; }
   int error() const noexcept { return error_; }
@@ -39,7 +40,7 @@ class Quarters {
   bool fail_at(Stage stage, int error);
   bool own_namespaces(const Plan& plan);
   bool own_mounts(const Plan& plan);
-  bool own_folder(const Plan& plan);
+  bool own_folder(const Plan& plan, const std::string& folder);
   bool own_rules(const Blueprint& blueprint);
   bool less_privilege();
   void give_away(int fd) const;

@@ -71,7 +71,11 @@ class Room {
     while (poll(&answered, 1, -1) < 0 && errno == EINTR) {
     }
     Reply reply;
-    const bool heard = recv(box->socket.get(), &reply, sizeof reply, 0) == sizeof reply;
+    ssize_t n;
+    do {
+      n = recv(box->socket.get(), &reply, sizeof reply, 0);
+    } while (n == sizeof kClearing);
+    const bool heard = n == sizeof reply;
     const pid_t pid = box->pid;
     kill(pid, SIGKILL);
     waitpid(pid, nullptr, __WALL);
@@ -189,7 +193,9 @@ class Room {
   void overrule() {
     while (!doomed_.empty() && doomed_.front().first <= Clock::now()) {
       const auto it = runs_.find(doomed_.front().second);
-      if (it != runs_.end()) kill(it->second, SIGKILL);
+      if (it != runs_.end() && !boxes_.find(it->second)->clearing) {
+        kill(it->second, SIGKILL);
+      }
       doomed_.pop_front();
     }
   }
@@ -198,7 +204,11 @@ class Room {
     RoomBox* box = boxes_.find(pid);
     if (box == nullptr) return;
     Reply reply;
-    const ssize_t n = recv(box->socket.get(), &reply, sizeof reply, MSG_DONTWAIT);
+    ssize_t n;
+    while ((n = recv(box->socket.get(), &reply, sizeof reply, MSG_DONTWAIT)) ==
+           sizeof kClearing) {
+      box->clearing = true;
+    }
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
     if (n != sizeof reply) {
       box->socket.reset();  // also out of epoll; the rest is told when it is reaped
@@ -230,7 +240,8 @@ class Room {
       // Its last words may still be in its socket.
       if (box->socket && box->run != 0) hear(pid);
       if (box->run == 0) boxes_.spoil();
-      // The box itself was killed; its program went with it.
+      // The box itself was killed; its program goes with it.
+      if (WIFSIGNALED(status)) boxes_.clear_after(*box);
       Reply reply;
       reply.status = SIGKILL;
       tell(*box, reply);
@@ -324,6 +335,8 @@ void keep_room(UniqueFd channel, std::string_view encoded) {
   prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != server) _exit(1);
+  // What a box without namespaces leaves when it is killed comes here.
+  if (!plan.namespaces) prctl(PR_SET_CHILD_SUBREAPER, 1);
   const int talk = channel.get();
   const bool grouped = groups.on();
   Room room(std::move(channel), std::move(*blueprint), std::move(groups));

@@ -47,6 +47,14 @@ std::string_view hint(Stage stage, int error) {
              "[\"cpu_cgroup\"]";
     case Stage::kSeccomp:
       return "the kernel needs CONFIG_SECCOMP_FILTER; or set seccomp = \"off\"";
+    case Stage::kLimits:
+      return "a limit cannot be set, as where a container's seccomp profile refuses "
+             "setrlimit";
+    case Stage::kCapabilities:
+      return "privileges cannot be given up, as where a container's seccomp profile "
+             "refuses prctl or capset";
+    case Stage::kFiles:
+      return "there must be room for them in its folder, see tmpfs_size and tmpfs_files";
     default:
       return "";
   }

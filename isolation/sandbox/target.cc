@@ -90,6 +90,11 @@ CARREL_BARE_STACK int run(void* argument) {
       give_up(target, Stage::kIdentity, errno);
     }
   }
+  // Only now: a change of user undoes it. In a namespace the kernel sees to it.
+  if (!plan.namespaces) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != target.parent) _exit(127);
+  }
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
     give_up(target, Stage::kCapabilities, errno);
   }
@@ -126,6 +131,7 @@ pid_t launch(Target& target) noexcept {
                                    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   target.stage = Stage::kNone;
   target.error = 0;
+  target.parent = getpid();
   if (stack == MAP_FAILED || memory == MAP_FAILED) {
     target.error = ENOMEM;
     return -1;

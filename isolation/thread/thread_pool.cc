@@ -9,6 +9,7 @@
 #include <mutex>
 #include <system_error>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "threads.h"
@@ -19,7 +20,9 @@ struct ThreadPool::Worker {
   std::thread thread;
   Hand hand;
   std::atomic<ThreadRun*> current{nullptr};  // only compared, never followed, by others
-  bool stuck = false;                        // guarded by the state's mutex
+  // Guarded by the state's mutex.
+  bool stuck = false;
+  bool replaced = false;  // another thread has its place
 };
 
 struct ThreadPool::State {
@@ -35,7 +38,7 @@ struct ThreadPool::State {
   bool lingers = false;
   std::atomic<std::size_t> posts{0};
   std::size_t stuck = 0;
-  std::size_t replacements = 0;  // made for threads that are stuck now; at most `target`
+  std::size_t replacements = 0;  // of threads that are stuck now; at most `target`
   bool stopping = false;
   std::shared_ptr<const void> kinds;
   std::function<void(ThreadRun&)> released;
@@ -110,14 +113,29 @@ void ThreadPool::spawn(const std::shared_ptr<State>& state) {
   state->workers.push_back(std::move(worker));
 }
 
-// Likewise. False: this process may have no more threads; the others do its work.
-bool ThreadPool::try_spawn(const std::shared_ptr<State>& state) noexcept {
-  try {
-    spawn(state);
-    return true;
-  } catch (const std::system_error&) {
-    return false;
+// Likewise. Where this process may have no more threads, the others do its work until one
+// can be had.
+void ThreadPool::replace_stuck(const std::shared_ptr<State>& state) noexcept {
+  while (state->replacements < state->target) {
+    const std::shared_ptr<Worker> missed = unreplaced(*state);
+    if (!missed) return;
+    try {
+      spawn(state);
+    } catch (const std::system_error&) {
+      return;
+    }
+    missed->replaced = true;
+    ++state->replacements;
   }
+}
+
+// Likewise. A thread that is stuck, and whose place nobody has.
+std::shared_ptr<ThreadPool::Worker> ThreadPool::unreplaced(const State& state) noexcept {
+  if (state.stuck == state.replacements) return nullptr;
+  const auto at =
+      std::find_if(state.workers.begin(), state.workers.end(),
+                   [](const auto& worker) { return worker->stuck && !worker->replaced; });
+  return at == state.workers.end() ? nullptr : *at;
 }
 
 void ThreadPool::post(std::span<RunPtr> runs) {
@@ -126,6 +144,7 @@ void ThreadPool::post(std::span<RunPtr> runs) {
     std::lock_guard lock(state_->mutex);
     for (auto& run : runs) state_->queue.push_back(std::move(run));
     state_->posts.fetch_add(1, std::memory_order_relaxed);
+    replace_stuck(state_);
     wakes = wakes_for(*state_, runs.size());
   }
   for (; wakes > 0; --wakes) state_->wake.notify_one();
@@ -149,6 +168,7 @@ std::function<void(ThreadPool::RunPtr)> ThreadPool::poster() const {
       std::lock_guard lock(state->mutex);
       state->queue.push_back(std::move(run));
       state->posts.fetch_add(1, std::memory_order_relaxed);
+      replace_stuck(state);
       wakes = wakes_for(*state, 1);
     }
     if (wakes > 0) state->wake.notify_one();
@@ -183,7 +203,7 @@ void ThreadPool::work(std::shared_ptr<State> state,
       run->execute(self->hand, now);
       self->current.store(nullptr, std::memory_order_release);
       if (state->released) state->released(*run);
-      if (run->abandoned() && recovered(*state, self, *run)) return;
+      if (run->abandoned() && recovered(*state, self)) return;
     }
     pthread_sigmask(SIG_SETMASK, &mask, nullptr);  // a handler may have changed it
     lock.lock();
@@ -232,20 +252,20 @@ bool ThreadPool::deal(State& state, Hand& hand, bool& more) {
 }
 
 // An abandoned handler came back after all. True: another thread has this one's place.
-bool ThreadPool::recovered(State& state, const std::shared_ptr<Worker>& self,
-                           const ThreadRun& run) noexcept {
+bool ThreadPool::recovered(State& state, const std::shared_ptr<Worker>& self) noexcept {
   std::lock_guard lock(state.mutex);  // abandon() has done with this worker
   --state.stuck;
-  if (!run.replaced) {
-    self->stuck = false;
+  self->stuck = false;
+  if (!std::exchange(self->replaced, false)) return false;
+  --state.replacements;
+  if (state.stopping) return true;  // the destructor has the thread in hand
+  if (const auto missed = unreplaced(state)) {
+    missed->replaced = true;  // by this one
+    ++state.replacements;
     return false;
   }
-  --state.replacements;
-  if (!state.stopping) {  // else the destructor has the thread in hand
-    self->thread.detach();
-    std::erase(state.workers, self);
-  }
-  self->stuck = false;
+  self->thread.detach();
+  std::erase(state.workers, self);
   return true;
 }
 
@@ -260,10 +280,7 @@ void ThreadPool::abandon(ThreadRun& run) noexcept {
     Worker& worker = **at;
     worker.stuck = true;
     worker.hand.give_back(state_->queue);
-    if (state_->replacements < state_->target && try_spawn(state_)) {
-      run.replaced = true;
-      ++state_->replacements;
-    }
+    replace_stuck(state_);
     wakes = wakes_for(*state_, state_->queue.size());
   }
   for (; wakes > 0; --wakes) state_->wake.notify_one();

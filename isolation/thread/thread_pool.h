@@ -61,14 +61,14 @@ class ThreadPool {
   struct Worker;
   struct State;
   static void spawn(const std::shared_ptr<State>& state);
-  static bool try_spawn(const std::shared_ptr<State>& state) noexcept;
+  static void replace_stuck(const std::shared_ptr<State>& state) noexcept;
+  static std::shared_ptr<Worker> unreplaced(const State& state) noexcept;
   void close();
   static bool deal(State& state, Hand& hand, bool& more);
   static bool linger(State& state, std::unique_lock<std::mutex>& lock);
   static std::size_t wakes_for(State& state, std::size_t runs);
   static void work(std::shared_ptr<State> state, std::shared_ptr<Worker> self) noexcept;
-  static bool recovered(State& state, const std::shared_ptr<Worker>& self,
-                        const ThreadRun& run) noexcept;
+  static bool recovered(State& state, const std::shared_ptr<Worker>& self) noexcept;
   std::shared_ptr<State> state_;
 };
 

@@ -36,8 +36,6 @@ class ThreadRun final : public Run, public ContextSink {
 
   // What the mutex isolation runs it under; set before it is posted.
   std::string key;
-  // The replacement has taken this run's thread's place. Guarded by the pool.
-  bool replaced = false;
 
   void request_stop(StopReason reason) noexcept override;
   bool terminate() noexcept override { return false; }

@@ -19,6 +19,8 @@ constexpr milliseconds kLease = 1s;
 constexpr std::size_t kWorkers = 3;
 constexpr std::size_t kChunks = 20;  // of the jobs, a producer each
 constexpr auto kPatience = 60s;
+// A keeper gives its server 5 s to end all jobs; the rest is for a machine that is busy.
+constexpr auto kSurvival = 10s;
 constexpr const char* kWho[] = {"producer", "handler", "store"};
 
 void require(bool holds, const char* otherwise) {
@@ -55,9 +57,22 @@ milliseconds Chaos::some(milliseconds least, milliseconds most) {
 
 Child Chaos::worker() const {
   Child child({FAULT_WORKER, place_.folder.string(), std::to_string(kLease.count()), "6",
-               std::to_string(options_.max_rows)});
+               std::to_string(options_.max_rows), options_.isolation});
   require(child.wait_line() == "READY", "a worker did not start");
   return child;
+}
+
+// It has ended: so has soon whatever came of it.
+void Chaos::see_off(const Child& worker) {
+  const auto since = std::chrono::steady_clock::now();
+  std::string left;
+  for (const std::string& process : worker.wait_all_gone(kSurvival)) {
+    left += " " + process;
+  }
+  if (!left.empty()) throw std::runtime_error("what survived its worker:" + left);
+  slowest_end_ =
+      std::max(slowest_end_,
+               std::chrono::ceil<milliseconds>(std::chrono::steady_clock::now() - since));
 }
 
 // Starts the producer of the next chunk, with a fault where one is given.
@@ -106,6 +121,7 @@ void Chaos::kill_worker(const std::string& point) {
   const auto status = victim.wait_end(kPatience);
   require(status && WIFSIGNALED(*status) && WTERMSIG(*status) == SIGKILL,
           "a worker ended by itself");
+  see_off(victim);
   victim = worker();
 }
 
@@ -239,6 +255,7 @@ void Chaos::end_workers() {
   for (Child& w : workers_) w.end_input();
   for (Child& w : workers_) {
     require(w.wait_end(kPatience) == 0, "a worker does not end as it should");
+    see_off(w);
   }
   workers_.clear();
   if (!witness_) return;
@@ -261,6 +278,7 @@ Chaos::Outcome Chaos::round(const Amount& amount, unsigned seed) {
   jobs_ = amount.jobs;
   next_chunk_ = 0;
   at_named_points_ = 0;
+  slowest_end_ = {};
   for (const char* who : kWho) {  // the witness goes on writing at their ends
     if (exists(place_.log(who))) std::filesystem::resize_file(place_.log(who), 0);
   }
@@ -285,6 +303,7 @@ Chaos::Outcome Chaos::round(const Amount& amount, unsigned seed) {
   outcome.report = or_die(conformance::check(*store_, take_events(), last_), "check");
   outcome.faults = faults.size();
   outcome.at_named_points = at_named_points_;
+  outcome.slowest_end = slowest_end_;
   const auto newest = or_die(store_->monitor().list({}, {}, 1), "list");
   if (!newest.empty()) last_ = newest.front().id;
   return outcome;

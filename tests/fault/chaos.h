@@ -33,13 +33,15 @@ struct Amount {
 struct ChaosOptions {
   // One more worker, which no fault meets and which lives from round to round.
   bool witness = false;
+  // Of the jobs: "thread", "fork", "exec".
+  std::string isolation = "thread";
   // Workers keep about so many final rows; more than two rounds' jobs. 0: all.
   std::size_t max_rows = 0;
 };
 
 // Threads: one at a time. Everything it has started is gone with it. Calls throw
 // std::runtime_error where the processes do not do what such processes always do: a
-// worker that hangs, or ends by itself.
+// worker that hangs, or ends by itself, or is survived by a process of its own.
 class Chaos {
  public:
   explicit Chaos(const DatabaseKind& kind, ChaosOptions options = {});
@@ -48,6 +50,8 @@ class Chaos {
     conformance::CheckReport report;  // of the round's jobs
     std::size_t faults = 0;
     std::size_t at_named_points = 0;
+    // From the end of a worker to that of the last process that had come of it.
+    std::chrono::milliseconds slowest_end{0};
   };
   // Jobs come as long as faults do; returns when all are final, and no worker but the
   // witness is left. The same seed makes the same faults.
@@ -65,6 +69,7 @@ class Chaos {
   std::size_t pick(std::size_t n) { return random_() % n; }
 
   Child worker() const;
+  void see_off(const Child& worker);
   void produce(const std::string& point = {});
   void finish_producer();
   void kill_worker(const std::string& point);
@@ -97,6 +102,7 @@ class Chaos {
   std::vector<std::string> command_;  // of the producer, without its fault
   std::size_t next_chunk_ = 0;
   std::size_t at_named_points_ = 0;
+  std::chrono::milliseconds slowest_end_{0};
 };
 
 }  // namespace carrel::fault

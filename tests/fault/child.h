@@ -10,6 +10,10 @@
 
 namespace carrel::fault {
 
+// In the environment of every Child, with a value of its own, and so in that of whatever
+// comes of it, unless that is given another environment.
+inline constexpr const char* kMark = "FAULT_CHILD";
+
 // Threads: one at a time. Killed and reaped when it goes out of scope.
 class Child {
  public:
@@ -33,12 +37,16 @@ class Child {
   std::optional<int> wait_end(std::chrono::milliseconds patience);
   // The same until it is stopped or ended: true if stopped.
   bool wait_stopped(std::chrono::milliseconds patience);
+  // Blocks, at most so long, until no process is left that has its mark. Those that are:
+  // "4711 (name)".
+  std::vector<std::string> wait_all_gone(std::chrono::milliseconds patience) const;
   bool ended() { return wait_end(std::chrono::milliseconds(0)).has_value(); }
 
  private:
   bool poll(std::chrono::milliseconds patience, int what);
   void close_pipes() noexcept;
 
+  std::string mark_;  // NAME=value
   pid_t pid_ = -1;
   int pidfd_ = -1;
   int to_ = -1;

@@ -1,4 +1,5 @@
-// The kill test: one round of chaos on each database.
+// The kill test: one round of chaos on each database; and with jobs in processes of their
+// own, none of which survives its host.
 //
 // FAULT_JOBS, FAULT_KILLS, FAULT_STOPS, FAULT_RESTARTS, FAULT_CUTS and FAULT_SEED in the
 // environment make it longer, or the same again. `tests/run --soak` is the one for hours.
@@ -18,12 +19,19 @@ namespace {
 struct StoreUnderTest {
   const DatabaseKind& kind;
   Amount amount;
+  std::string isolation = "thread";
+
+  std::string name() const {
+    return kind.name + (isolation == "thread" ? "" : "_" + isolation);
+  }
 };
-void PrintTo(const StoreUnderTest* store, std::ostream* out) { *out << store->kind.name; }
+void PrintTo(const StoreUnderTest* store, std::ostream* out) { *out << store->name(); }
 
 const StoreUnderTest kOnSqlite = {kSqlite, {20'000, 30, 25}};
 const StoreUnderTest kOnPostgresql = {kPostgresql, {8'000, 20, 8, 4, 4}};
 const StoreUnderTest kOnMariadb = {kMariadb, {5'000, 15, 6, 3, 4}};
+const StoreUnderTest kForkOnSqlite = {kSqlite, {2'000, 15, 5}, "fork"};
+const StoreUnderTest kExecOnSqlite = {kSqlite, {2'000, 15, 5}, "exec"};
 
 std::size_t from_environment(const char* name, std::size_t otherwise) {
   const char* text = std::getenv(name);
@@ -45,10 +53,11 @@ TEST_P(KillTest, NothingIsLostAndNothingIsDoneTwice) {
   const auto seed = static_cast<unsigned>(
       from_environment("FAULT_SEED", std::random_device{}() % 1'000'000));
   std::cout << "seed " << seed << std::endl;
-  Chaos chaos(GetParam()->kind);
-  const auto [report, faults, at_named_points] = chaos.round(amount, seed);
+  Chaos chaos(GetParam()->kind, {.isolation = GetParam()->isolation});
+  const auto [report, faults, at_named_points, slowest_end] = chaos.round(amount, seed);
   std::cout << conformance::to_string(report) << at_named_points << " of " << faults
-            << " faults at named points\n";
+            << " faults at named points; " << slowest_end.count()
+            << " ms at most from a worker's end to that of all of its processes\n";
   EXPECT_THAT(report.broken, testing::IsEmpty());
   EXPECT_EQ(report.acknowledged, amount.jobs);
   EXPECT_EQ(report.rows, amount.jobs);
@@ -65,8 +74,9 @@ TEST_P(KillTest, NothingIsLostAndNothingIsDoneTwice) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Stores, KillTest,
-                         testing::Values(&kOnSqlite, &kOnPostgresql, &kOnMariadb),
-                         [](const auto& store) { return store.param->kind.name; });
+                         testing::Values(&kOnSqlite, &kOnPostgresql, &kOnMariadb,
+                                         &kForkOnSqlite, &kExecOnSqlite),
+                         [](const auto& store) { return store.param->name(); });
 
 }  // namespace
 }  // namespace carrel::fault

@@ -1,7 +1,7 @@
 // The soak: chaos (chaos.h) round after round on one database, for hours.
 //
-//   carrel_fault_soak --store sqlite|postgresql|mariadb [--jobs N] [--kills N]
-//                     [--for DURATION] [--seed N] [--report FILE]
+//   carrel_fault_soak --store sqlite|postgresql|mariadb [--isolation thread|fork|exec]
+//                     [--jobs N] [--kills N] [--for DURATION] [--seed N] [--report FILE]
 //
 // Until so many jobs have been done and so many processes killed, or as long as it is
 // told. A round's rows are checked, and purged while later rounds run, so that neither
@@ -36,6 +36,7 @@ constexpr double kMostGrowth = 5;  // percent
 
 struct Options {
   std::string store;
+  std::string isolation = "thread";
   std::size_t jobs = 1'000'000;
   std::size_t kills = 500;
   std::string time;
@@ -104,7 +105,9 @@ int soak(const Options& options) {
   const unsigned seed = options.seed.value_or(std::random_device{}() % 1'000'000);
   std::cout << kind.name << ": seed " << seed << ", " << done.jobs << " jobs and "
             << done.kills << " kills done before" << std::endl;
-  Chaos chaos(kind, {.witness = true, .max_rows = 3 * amount.jobs});
+  Chaos chaos(
+      kind,
+      {.witness = true, .isolation = options.isolation, .max_rows = 3 * amount.jobs});
   GrowthWatch watch;
   const auto more = [&] {
     return end ? SteadyClock::now() < *end
@@ -112,7 +115,8 @@ int soak(const Options& options) {
   };
   for (unsigned n = 0; more(); ++n) {
     const auto start = SteadyClock::now();
-    const auto [checked, faults, at_named_points] = chaos.round(amount, seed + n);
+    const auto [checked, faults, at_named_points, slowest_end] =
+        chaos.round(amount, seed + n);
     const std::chrono::duration<double> took = SteadyClock::now() - start;
     std::vector<std::string> broken = checked.broken;
     if (checked.completed != amount.jobs || checked.acknowledged != amount.jobs) {
@@ -130,6 +134,7 @@ int soak(const Options& options) {
                  {"restarts", amount.restarts},
                  {"cuts", amount.cuts},
                  {"at_named_points", at_named_points},
+                 {"slowest_end_ms", slowest_end.count()},
                  {"runs", checked.runs},
                  {"repeated", checked.repeated},
                  {"stale", checked.stale_finishes + checked.stale_beats},
@@ -170,6 +175,7 @@ int main(int argc, char** argv) {
   CLI::App app("Kills workers for hours, and looks for what is lost or done twice.",
                "carrel_fault_soak");
   app.add_option("--store", options.store)->required();
+  app.add_option("--isolation", options.isolation, "of the jobs: thread, fork or exec");
   app.add_option("--jobs", options.jobs);
   app.add_option("--kills", options.kills);
   app.add_option("--for", options.time, "instead of a number of jobs: 90m, 8h");

@@ -1,20 +1,27 @@
 // A worker of the kill test: runs jobs until its input ends.
 //
-//   carrel_fault_worker FOLDER LEASE_MS CONCURRENCY [MAX_ROWS]
+//   carrel_fault_worker FOLDER LEASE_MS CONCURRENCY [MAX_ROWS [ISOLATION]]
+//   carrel_fault_worker FOLDER      is the program of one job, of isolation "exec"
 //
 // Lines on stdin: "arm POINT kill|stop AFTER"; "disarm POINT", answered by "DISARMED";
 // "rest", which is answered by "RESTED" when nothing runs here. MAX_ROWS: of retention.
 // Each handler waits for the milliseconds that its job says, and fails the attempts that
 // it says.
 #include <carrel/engine.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <condition_variable>
+#include <cstdlib>
+#include <filesystem>
 #include <iostream>
+#include <iterator>
 #include <mutex>
 #include <string>
 #include <thread>
+#include <utility>
 
+#include "child.h"
 #include "work.h"
 
 namespace carrel::fault {
@@ -24,38 +31,94 @@ using conformance::Event;
 using conformance::EventLog;
 using conformance::hash_of;
 
-Event of_run(Event::Kind kind, const Claimed& job) {
-  Event event;
-  event.kind = kind;
-  event.id = value(job.lease.id);
-  event.fence = value(job.lease.fence);
-  event.attempt = job.attempt;
-  return event;
-}
+// One attempt of a job, whatever it runs inside, as the checker hears of it.
+class Attempt {
+ public:
+  Attempt(const Place& place, Event run, const std::string& payload)
+      : log_(or_die(EventLog::open(place.log("handler")), "event log")),
+        run_(std::move(run)),
+        args_(Json::parse(payload)) {
+    run_.kind = Event::Kind::kStart;
+    run_.hash = hash_of(payload);
+    log_.append(run_);
+  }
 
-// Takes `ms`, or less when the job is asked to stop: true.
-bool stopped_within(Context& job, int ms) {
+  std::chrono::milliseconds time() const {
+    return std::chrono::milliseconds(args_.at("ms").get<int>());
+  }
+  bool fails() const { return run_.attempt <= args_.at("fail").get<std::uint32_t>(); }
+
+  // Of some jobs, for a process of their own: another that stays for longer than anybody
+  // waits. It is in its job's session, or has left that, as a daemon.
+  void leave_process() const {
+    const auto n = args_.at("n").get<std::size_t>();
+    if (n % 4 > 1 || fork() != 0) return;
+    close_range(0, ~0U, 0);  // nobody is to wait for the end of its output
+    if (n % 4 == 1) {
+      setsid();
+      if (fork() != 0) _exit(0);
+    }
+    alarm(60);
+    for (;;) pause();
+  }
+
+  // Just before it answers.
+  Json end() {
+    Json result = {{"n", args_.at("n")},
+                   {"pad", args_.at("pad").get<std::string>().size()}};
+    run_.kind = Event::Kind::kEnd;
+    run_.hash = hash_of(result.dump());
+    log_.append(run_);
+    return result;
+  }
+
+ private:
+  EventLog log_;
+  Event run_;
+  const Json args_;
+};
+
+// Takes `time`, or less when the job is asked to stop: true.
+bool stopped_within(Context& job, std::chrono::milliseconds time) {
   std::mutex mutex;
   std::condition_variable_any changed;
   std::unique_lock lock(mutex);
-  changed.wait_for(lock, job.stop(), std::chrono::milliseconds(ms), [] { return false; });
+  changed.wait_for(lock, job.stop(), time, [] { return false; });
   return job.stopping();
 }
 
-Result<Json> work(Context& job, EventLog& log) {
-  Event start = of_run(Event::Kind::kStart, job.job());
-  start.hash = hash_of(job.job().payload);
-  log.append(start);
-  const bool stopped = stopped_within(job, job.args().at("ms").get<int>());
-  const bool fails = job.attempt() <= job.args().at("fail").get<int>();
-  const Json result = {{"n", job.args().at("n")},
-                       {"pad", job.args().at("pad").get<std::string>().size()}};
-  Event end = of_run(Event::Kind::kEnd, job.job());
-  end.hash = hash_of(result.dump());
-  log.append(end);
+Result<Json> work(Context& job, const Place& place, bool in_process) {
+  Event run;
+  run.id = value(job.job().lease.id);
+  run.fence = value(job.job().lease.fence);
+  run.attempt = job.attempt();
+  Attempt attempt(place, std::move(run), job.job().payload);
+  if (in_process) attempt.leave_process();
+  const bool stopped = stopped_within(job, attempt.time());
+  const Json result = attempt.end();
   if (stopped) return Context::error("stopped");
-  if (fails) return Context::error("fails on purpose");
+  if (attempt.fails()) return Context::error("fails on purpose");
   return result;
+}
+
+// The same as a program of isolation "exec".
+int work_as_program(const Place& place) {
+  const auto number = [](const char* name) {
+    const char* text = std::getenv(name);
+    return text != nullptr ? std::stoul(text) : 0;
+  };
+  Event run;
+  run.id = number("CARREL_JOB_ID");
+  run.fence = number("CARREL_JOB_FENCE");
+  run.attempt = static_cast<std::uint32_t>(number("CARREL_JOB_ATTEMPT"));
+  Attempt attempt(place, std::move(run),
+                  std::string(std::istreambuf_iterator<char>(std::cin), {}));
+  attempt.leave_process();
+  std::this_thread::sleep_for(attempt.time());
+  const Json result = attempt.end();
+  if (attempt.fails()) return 1;
+  std::cout << result.dump();
+  return 0;
 }
 
 // A poll: nothing else says that a finish is stored.
@@ -68,15 +131,16 @@ void rest(Engine& engine) {
 }
 
 int run(int argc, char** argv) {
-  if (argc != 4 && argc != 5) {
-    die("usage: carrel_fault_worker FOLDER LEASE_MS CONCURRENCY [MAX_ROWS]");
+  if (argc == 2) return work_as_program({argv[1]});
+  if (argc < 4 || argc > 6) {
+    die("usage: carrel_fault_worker FOLDER LEASE_MS CONCURRENCY [MAX_ROWS [ISOLATION]]");
   }
   die_with_parent();
   const Place place{argv[1]};
+  const std::string isolation = argc == 6 ? argv[5] : "thread";
   const auto plan = std::make_shared<conformance::FaultPlan>();
   const auto answers =
       std::make_shared<EventLog>(or_die(EventLog::open(place.log("store")), "event log"));
-  EventLog handled = or_die(EventLog::open(place.log("handler")), "event log");
 
   Config config;
   config.store = "tested:";
@@ -88,11 +152,21 @@ int run(int argc, char** argv) {
   config.defaults.retry.base = std::chrono::milliseconds(20);
   config.defaults.retry.power = 0;
   config.retention = {std::chrono::hours(24), std::chrono::hours(24),
-                      std::chrono::hours(24), argc == 5 ? std::stoul(argv[4]) : 0};
+                      std::chrono::hours(24), argc > 4 ? std::stoul(argv[4]) : 0};
+  KindConfig& kind = config.jobs[kKind] = config.defaults;
+  kind.isolation = isolation;
+  if (isolation == "exec") {
+    kind.command = {std::filesystem::read_symlink("/proc/self/exe"), place.folder};
+    kind.pass_env.emplace_back(kMark);
+  }
   Engine engine =
       or_die(Engine::open(config, registry_with(place, plan, answers)), "open");
-  or_die(engine.handle(kKind, [&](Context& job) { return work(job, handled); }),
-         "handle");
+  if (isolation != "exec") {
+    or_die(
+        engine.handle(kKind, [&place, in_process = isolation == "fork"](
+                                 Context& job) { return work(job, place, in_process); }),
+        "handle");
+  }
   or_die(engine.start(), "start");
   std::cout << "READY" << std::endl;
 

@@ -110,7 +110,7 @@ inline constexpr const char* kKeepHistory = R"sql(
 UPDATE JSON_TABLE(:rows, '$[*]' COLUMNS (
          id BIGINT PATH '$.id',
          wake_at BIGINT PATH '$.wake_at')) AS r
-  STRAIGHT_JOIN carrel_history AS j ON j.id = r.id
+  STRAIGHT_JOIN carrel_history AS j FORCE INDEX (PRIMARY) ON j.id = r.id
    SET j.wake_at = r.wake_at)sql";
 
 inline constexpr const char* kAddAttempts = R"sql(

@@ -24,7 +24,7 @@ UPDATE JSON_TABLE(:rows, '$[*]' COLUMNS (
          `key` LONGTEXT PATH '$.key',
          job BIGINT PATH '$.job',
          until BIGINT PATH '$.until')) AS r
-  STRAIGHT_JOIN carrel_unique AS u ON u.`key` = UNHEX(r.`key`)
+  STRAIGHT_JOIN carrel_unique AS u FORCE INDEX (PRIMARY) ON u.`key` = UNHEX(r.`key`)
    SET u.job = r.job, u.enqueued_at = :now, u.until = r.until, u.state = NULL)sql";
 
 inline constexpr const char* kLeaveKeys = R"sql(
@@ -32,7 +32,7 @@ UPDATE JSON_TABLE(:rows, '$[*]' COLUMNS (
          id BIGINT PATH '$.id',
          state SMALLINT PATH '$.state',
          now BIGINT PATH '$.now')) AS r
-  STRAIGHT_JOIN carrel_unique AS u ON u.job = r.id
+  STRAIGHT_JOIN carrel_unique AS u FORCE INDEX (carrel_unique_job) ON u.job = r.id
    SET u.state = r.state
  WHERE u.until > r.now)sql";
 
@@ -41,13 +41,37 @@ DELETE u
   FROM JSON_TABLE(:rows, '$[*]' COLUMNS (
          id BIGINT PATH '$.id',
          now BIGINT PATH '$.now')) AS r
-  STRAIGHT_JOIN carrel_unique AS u ON u.job = r.id
+  STRAIGHT_JOIN carrel_unique AS u FORCE INDEX (carrel_unique_job) ON u.job = r.id
  WHERE u.until <= r.now)sql";
 
 inline constexpr const char* kForgetKeys = R"sql(
-DELETE FROM carrel_unique
- WHERE state IN (5, 6, 7) AND until <= :now
- LIMIT :most)sql";
+DELETE u
+  FROM (SELECT `key`
+          FROM carrel_unique
+         WHERE state IN (5, 6, 7) AND until <= :now
+         LIMIT :most
+           FOR UPDATE SKIP LOCKED) AS r
+  STRAIGHT_JOIN carrel_unique AS u FORCE INDEX (PRIMARY) ON u.`key` = r.`key`)sql";
+
+inline constexpr const char* kNames = R"sql(
+SELECT STRAIGHT_JOIN u.job
+  FROM JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS r
+  JOIN carrel_unique AS u FORCE INDEX (carrel_unique_job) ON u.job = r.id
+UNION ALL
+SELECT STRAIGHT_JOIN q.job
+  FROM JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS r
+  JOIN carrel_requests AS q FORCE INDEX (job) ON q.job = r.id)sql";
+
+inline constexpr const char* kTryNames = R"sql(
+(SELECT STRAIGHT_JOIN u.job
+  FROM JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS r
+  JOIN carrel_unique AS u FORCE INDEX (carrel_unique_job) ON u.job = r.id
+   FOR UPDATE SKIP LOCKED)
+UNION ALL
+(SELECT STRAIGHT_JOIN q.job
+  FROM JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS r
+  JOIN carrel_requests AS q FORCE INDEX (job) ON q.job = r.id
+   FOR UPDATE SKIP LOCKED))sql";
 
 inline constexpr const char* kReadKeys = R"sql(
 SELECT STRAIGHT_JOIN u.job, HEX(u.`key`)
@@ -59,17 +83,17 @@ inline constexpr const char* kReplacePayloads = R"sql(
 UPDATE JSON_TABLE(:rows, '$[*]' COLUMNS (
          id BIGINT PATH '$.id',
          payload LONGTEXT PATH '$.payload')) AS r
-  STRAIGHT_JOIN carrel_jobs AS j ON j.id = r.id
+  STRAIGHT_JOIN carrel_jobs AS j FORCE INDEX (PRIMARY) ON j.id = r.id
    SET j.payload = UNHEX(r.payload))sql";
 
 inline constexpr const char* kDropPayloads = R"sql(
 DELETE p
   FROM JSON_TABLE(:rows, '$[*]' COLUMNS (id BIGINT PATH '$.id')) AS r
-  STRAIGHT_JOIN carrel_payloads AS p ON p.job = r.id)sql";
+  STRAIGHT_JOIN carrel_payloads AS p FORCE INDEX (PRIMARY) ON p.job = r.id)sql";
 
 inline constexpr const char* kForgetCheckpoints = R"sql(
 UPDATE JSON_TABLE(:rows, '$[*]' COLUMNS (id BIGINT PATH '$.id')) AS r
-  STRAIGHT_JOIN carrel_notes AS n ON n.job = r.id
+  STRAIGHT_JOIN carrel_notes AS n FORCE INDEX (PRIMARY) ON n.job = r.id
    SET n.checkpoint = '')sql";
 
 }  // namespace carrel::sql::mariadb

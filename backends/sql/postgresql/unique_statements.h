@@ -2,6 +2,8 @@
 // Only for statements.cc, whose head says what to mind.
 #pragma once
 
+#include <string>
+
 namespace carrel::sql::postgresql {
 
 // DO UPDATE, which changes nothing, locks those that are there.
@@ -52,6 +54,14 @@ DELETE FROM carrel_unique
                         WHERE state IS NOT NULL AND until <= :now::bigint
                         LIMIT :most
                           FOR UPDATE SKIP LOCKED)))sql";
+
+// An enqueue of a known request locks nothing.
+inline constexpr const char* kNames = R"sql(
+SELECT job
+  FROM carrel_unique
+ WHERE job = ANY(ARRAY(SELECT json_array_elements_text(:ids::json)::bigint)))sql";
+
+inline const std::string kTryNames = std::string(kNames) + " FOR UPDATE SKIP LOCKED";
 
 inline constexpr const char* kReadKeys = R"sql(
 SELECT job, encode(key, 'hex')

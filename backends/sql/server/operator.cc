@@ -75,7 +75,7 @@ std::vector<Ticket> Writer::set_paused(std::string_view queue, bool paused) {
   return tickets;
 }
 
-bool Writer::advance(StoredRow& row, Swept& swept) {
+void Writer::advance(StoredRow& row, Swept& swept) {
   const State before = row.rule.state;
   if (before == State::kRunning && row.rule.wake_at <= now_) {
     tables_->attempts.add(row, row.rule.fence, rules::lost_attempt(row.rule), now_);
@@ -83,7 +83,7 @@ bool Writer::advance(StoredRow& row, Swept& swept) {
   switch (rules::sweep(row.rule, options_.retention, now_)) {
     case rules::SweepAct::kNothing:
     case rules::SweepAct::kPurge:
-      return false;
+      return;
     case rules::SweepAct::kDue:
       swept.due.push_back(row.ticket());
       break;
@@ -104,39 +104,25 @@ bool Writer::advance(StoredRow& row, Swept& swept) {
   }
   moved(row, before);
   if (row.rule.state == State::kPending) swept.due.pop_back();  // until it is freed
-  return true;
 }
 
 Swept Writer::sweep(std::size_t max) {
   auto& t = *tables_;
   Swept swept;
-  std::size_t left = max;
-  const auto due = [&](Statement& statement) {
-    std::vector<JobId> ids;
-    t.most = static_cast<long long>(std::min<std::size_t>(left, 1000));
-    if (t.most > 0) statement.rows([&] { ids.push_back(to_id(t.id)); });
-    return ids;
-  };
   t.limits.locked_something();
   t.limits.windows_opened();
-  const std::vector<JobId> ids = t.limits.know_free(due(t.due_jobs));
+  t.most = static_cast<long long>(std::min(max, kRowsAStatement));
+  std::vector<JobId> due;
+  t.due_jobs.rows([&] { due.push_back(to_id(t.id)); });
+  const std::vector<JobId> ids = t.limits.know_free(due);
   auto rows = t.rows_of.lock(ids);
+  sweeping_ = true;
   for (const JobId id : ids) {
     const auto found = rows.find(id);
-    if (found != rows.end() && advance(found->second, swept)) --left;
+    if (found != rows.end()) advance(found->second, swept);
   }
   for (Ticket& ticket : flush()) swept.due.push_back(std::move(ticket));
-  swept.purged = purge(due(t.due_history));
-  left -= std::min(left, swept.purged);
-  swept.purged += trim(std::min<std::size_t>(left, 1000));
-  t.most = 1000;
-  t.forget_keys.run();
-  constexpr std::size_t kMany = 100;
-  if (tallied_ > kMany) fold_tally();
-  t.next_wake.run();
-  if (const auto next = t.wake_at.get(); next && to_time(*next) != kNever) {
-    swept.next = std::max(to_time(*next) - now_, Duration::zero());
-  }
+  sweeping_ = false;
   return swept;
 }
 

@@ -191,6 +191,11 @@ struct Statements {
   // Sweeping and purging.
   const char* due_jobs;        // locks
   const char* due_history;     // locks
+  // The jobs :ids, each as often as it has a name that an enqueue may hold: a unique key,
+  // and where that locks it a request id. try_names locks these, and passes over what is
+  // locked.
+  const char* names;
+  const char* try_names;
   const char* next_wake;       // what time it is, and when the next falls due
   const char* oldest_history;  // locks
   Steps purge;

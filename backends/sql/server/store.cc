@@ -1,5 +1,6 @@
 #include "server/store.h"
 
+#include <algorithm>
 #include <atomic>
 
 #include "batch.h"
@@ -97,7 +98,20 @@ class ServerStore final : public Store {
         return nothing;
       }
     }
-    return worker_.write([&](Writer& writer) { return writer.sweep(max); });
+    auto swept = worker_.write([&](Writer& writer) { return writer.sweep(max); });
+    if (!swept) return swept;
+    const std::size_t moved = swept->due.size() + swept->discarded;
+    const auto cleared = worker_.write(
+        [&](Writer& writer) { return writer.clear(max - std::min(max, moved)); });
+    if (cleared) {
+      swept->purged = cleared->purged;
+      swept->next = cleared->next;
+    } else if (moved + swept->rescued == 0) {  // else that must be told; the next one says
+      return tl::unexpected(cleared.error());
+    } else {
+      swept->next = Duration::zero();
+    }
+    return swept;
   }
   Result<std::vector<Ticket>> set_paused(std::string_view queue, bool paused) override {
     if (auto ok = check_queue(queue, driver_->origin()); !ok) {

@@ -235,18 +235,4 @@ void Writer::forget_requests(std::span<Inserted> answers,
   }
 }
 
-void Writer::leave_keys(std::span<const std::pair<JobId, State>> jobs) {
-  if (jobs.empty()) return;
-  auto& t = *tables_;
-  JsonRows rows;
-  for (const auto& [id, state] : jobs) {
-    rows.row()
-        .add("id", to_column(id))
-        .add("state", static_cast<int>(state))
-        .add("now", t.now);
-  }
-  t.rows = rows.take();
-  t.leave_keys.run();
-}
-
 }  // namespace carrel::sql::server

@@ -2,6 +2,7 @@
 #include "server/writer.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "server/writer_tables.h"
 
@@ -19,7 +20,7 @@ Writer::Writer(Driver& driver, const BackendOptions& options, Waiters& waiters,
 Writer::~Writer() = default;
 
 Result<void> Writer::begin() noexcept {
-  begun_ = last_ = alone_ = committing_ = false;
+  begun_ = last_ = alone_ = committing_ = sweeping_ = false;
   if (may_have_died()) return open();
   tables_ = &connection_.tables();
   return {};
@@ -209,7 +210,7 @@ void Writer::moved(StoredRow& row, State before, const std::string* result) {
   if (is_final(after)) {
     row.ended = now_;
     ended_.push_back(row.id);
-    if (row.rule.wake_at <= now_) {
+    if (row.rule.wake_at <= now_ && !sweeping_) {
       doomed_.emplace_back(row.id, after);
       return;
     }
@@ -259,65 +260,6 @@ std::vector<Ticket> Writer::best_of_queue(std::string_view queue, std::size_t mo
     }
   }
   return tickets;
-}
-
-std::size_t Writer::purge(std::span<const JobId> ids) {
-  if (ids.empty()) return 0;
-  auto& t = *tables_;
-  std::vector<JobId> gone;
-  std::vector<std::pair<JobId, State>> leaving;
-  for (const auto& [id, row] : t.rows_of.lock(ids)) {
-    if (!is_final(row.rule.state)) continue;
-    --tally_[{row.queue, row.rule.state}];
-    gone.push_back(id);
-    leaving.emplace_back(id, row.rule.state);
-    ended_.push_back(id);
-  }
-  leave_keys(leaving);
-  t.ids = json_array(gone);
-  t.purge.run();
-  return gone.size();
-}
-
-std::size_t Writer::trim(std::size_t most) {
-  auto& t = *tables_;
-  if (options_.retention.max_rows == 0 || most == 0) return 0;
-  t.final_rows.run();
-  long long rows = t.number;
-  for (const auto& [key, change] : tally_) rows += change;
-  const auto kept = static_cast<long long>(options_.retention.max_rows);
-  if (rows <= kept) return 0;
-  const auto excess = static_cast<std::size_t>(rows - kept);
-  // Each state's rows come oldest first; the oldest of all are among the oldest of each.
-  std::vector<std::pair<long long, JobId>> oldest;
-  t.most = static_cast<long long>(std::min(excess, most));
-  for (const State state : {State::kCompleted, State::kCancelled, State::kDiscarded}) {
-    t.state = static_cast<int>(state);
-    t.oldest.rows([&] { oldest.emplace_back(t.wake_at.value, to_id(t.id)); });
-  }
-  std::sort(oldest.begin(), oldest.end());
-  oldest.resize(std::min({oldest.size(), excess, most}));
-  std::vector<JobId> ids;
-  ids.reserve(oldest.size());
-  for (const auto& [ended, id] : oldest) ids.push_back(id);
-  return purge(ids);
-}
-
-// Every transaction that ends jobs adds rows of its own to the tally: none waits for
-// another. Here they become one a queue and state.
-void Writer::fold_tally() {
-  auto& t = *tables_;
-  std::vector<JobId> ids;
-  std::map<std::pair<std::string, State>, long long> sums;
-  t.read_tally.rows([&] {
-    ids.push_back(to_id(t.id));
-    sums[{t.queue, static_cast<State>(t.state)}] += t.number;
-  });
-  tallied_ = 0;
-  if (ids.size() <= sums.size()) return;
-  t.ids = json_array(ids);
-  t.delete_tally.run();
-  for (const auto& [key, jobs] : sums) tally_[key] += jobs;
 }
 
 }  // namespace carrel::sql::server

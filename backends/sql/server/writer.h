@@ -73,7 +73,15 @@ class Writer final : public Transactor {
   std::vector<Cancelled> cancel(std::span<const JobId> ids);
   std::vector<Result<Ticket>> retry(std::span<const JobId> ids);
   std::vector<Ticket> set_paused(std::string_view queue, bool paused);
+  // Jobs that are due: all but what is to be purged. Waits for nobody.
   Swept sweep(std::size_t max);
+  // Purges up to `max` jobs. Waits for nobody, but is for a transaction after that of
+  // what is due, which hangs on none of it.
+  struct Cleared {
+    std::size_t purged = 0;
+    Duration next = Duration::max();  // as in Swept
+  };
+  Cleared clear(std::size_t max);
 
   // Runs one operation of an open transaction: work(*this).
   template <class Work>
@@ -213,7 +221,8 @@ class Writer final : public Transactor {
                                                        long long claim_number);
   void free_unnamed(std::string_view worker, std::uint64_t settled_claim,
                     std::span<const Beat> beats);
-  bool advance(StoredRow& row, Swept& swept);
+  void advance(StoredRow& row, Swept& swept);
+  std::vector<JobId> take_held(std::vector<JobId>& ids);
   std::size_t purge(std::span<const JobId> ids);
   std::size_t trim(std::size_t most);
   void fold_tally();
@@ -260,6 +269,7 @@ class Writer final : public Transactor {
   std::vector<JobId> ended_;
   std::map<std::pair<std::string, State>, long long> tally_;
   std::vector<std::pair<JobId, State>> doomed_;  // final rows that are not kept at all
+  bool sweeping_ = false;  // these are left to clear(): others may hold their names
 };
 
 }  // namespace carrel::sql::server

@@ -137,6 +137,9 @@ struct Writer::Tables {
                  soci::into(id)),
         due_history(s, sql.due_history, soci::use(now, "now"), soci::use(most, "most"),
                     soci::into(id)),
+        keep_history(s, sql.keep_history, soci::use(rows, "rows")),
+        names(s, sql.names, soci::use(ids, "ids"), soci::into(id)),
+        try_names(s, sql.try_names, soci::use(ids, "ids"), soci::into(id)),
         next_wake(s, sql.next_wake, soci::into(number),
                   soci::into(wake_at.value, wake_at.indicator)),
         oldest(s, sql.oldest_history, soci::use(state, "state"), soci::use(most, "most"),
@@ -226,6 +229,9 @@ struct Writer::Tables {
   Statement read_payloads;
   Statement due_jobs;
   Statement due_history;
+  Statement keep_history;
+  Statement names;
+  Statement try_names;
   Statement next_wake;
   Statement oldest;
   Sequence purge;

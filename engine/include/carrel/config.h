@@ -150,6 +150,9 @@ struct Config {
   // from there by a kind that names another.
   static Result<Config> parse(std::string_view toml, std::string_view source_name);
   static Result<Config> load(const std::filesystem::path& file);
+  // load(), then apply_environment(), as Engine::open(file) does: validated once, after
+  // both. A file may hold only together with its variables.
+  static Result<Config> load_with_environment(const std::filesystem::path& file);
 
   // CARREL_STORE, CARREL_QUEUE, CARREL_ROLE, CARREL_LOG_LEVEL, CARREL_WORKER_LEASE, …:
   // every scalar key outside [jobs] and the tables in [defaults], table and key joined by

@@ -71,12 +71,12 @@ class Context {
   void completes_in_transaction() noexcept { in_transaction_ = true; }
   bool is_completing_in_transaction() const noexcept { return in_transaction_; }
 
-  // `return job.snooze(5min);` — run again later; costs no attempt.
+  // `return job.snooze(5min);` — run again later; costs no attempt. 0s: at once.
   static tl::unexpected<Error> snooze(Duration in);
   // `return job.discard("no such user");` — no retry can mend it.
   static tl::unexpected<Error> discard(std::string message);
   // `return job.retry_in(30s, "rate limited");` — fails this attempt, with a back-off of
-  // its own.
+  // its own. 0s, or less: that of the kind; for at once there is 1us.
   static tl::unexpected<Error> retry_in(Duration in, std::string message);
   // `return job.error("…");` — fails this attempt.
   static tl::unexpected<Error> error(std::string message);
@@ -91,6 +91,19 @@ class Context {
 
 // Does one attempt of a job. May throw: the attempt fails with what().
 // A result of null is stored as nothing.
+//
+// What becomes of the job by the code of the error that it answers with, also where that
+// came from a call of the handler's own and is passed on as it was (`return
+// engine.wait(other, 1min);`):
+//   kSnoozed                          run again after retry_in; costs no attempt
+//   kDiscarded, kTooLarge, kInvalid   discarded: the same would come of it again
+//   any other                         a failed attempt, retried after retry_in, or the
+//                                     back-off of the kind; discarded after the last
+// kCancelled is such an other: that another job was cancelled ends this one no more than
+// any failure does. A job that was itself cancelled is that, whatever its handler
+// answers; and what it answers after a shutdown asked it to stop costs no attempt, but
+// for kDiscarded and kTooLarge. To try again where a call said kInvalid, answer with
+// job.error(its message).
 using Handler = std::function<Result<Json>(Context&)>;
 
 namespace detail {

@@ -23,7 +23,8 @@ enum class SandboxNetwork : std::uint8_t {
 };
 enum class SandboxSyscalls : std::uint8_t {
   kDefault,  // what programs need; not what attacks need
-  kStrict,   // beyond that no sockets at all, no shared memory, no other personality
+  kStrict,   // beyond that no shared memory, no other personality, and without a network
+             // no sockets but pairs of streams and packets
   kOff,
 };
 
@@ -50,7 +51,8 @@ struct SandboxProfile {
   std::uint64_t open_files = 256;
   std::uint64_t fsize = 64ULL << 20;         // of each file it writes
   std::uint64_t stderr_limit = 16ULL << 20;  // what it may write there
-  std::uint64_t tmpfs_size = 64ULL << 20;    // of its /tmp, where its folder is
+  std::uint64_t tmpfs_size = 64ULL << 20;    // of its /tmp, where its folder is: not in
+                                             // restricted, whose folder is on the disk
   std::uint64_t tmpfs_files = 4096;          // how many may be in there
   double cpus = 0;                           // processors' worth of time; tier full
 

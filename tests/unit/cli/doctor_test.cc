@@ -3,6 +3,7 @@
 
 #include <map>
 
+#include "../machine.h"
 #include "command.h"
 
 namespace carrel::cli_test {
@@ -52,6 +53,8 @@ TEST_F(Doctor, TriesEverySandboxWithAJob) {
       EXPECT_THAT(finding["text"].get<std::string>(), HasSubstr("sandbox_unavailable"));
     }
   }
+  EXPECT_EQ(all["sandbox/restricted"]["works"], test::has_landlock());
+  EXPECT_EQ(all["sandbox/standard"]["works"], test::has_landlock() && test::has_namespaces());
   EXPECT_THAT(all["sandbox/broken"]["text"].get<std::string>(),
               HasSubstr("sandbox_unavailable"));
   configure(
@@ -66,6 +69,26 @@ TEST_F(Doctor, SaysWhatOfTheConfigurationDoesNotWork) {
   EXPECT_EQ(said.code, 2);
   EXPECT_THAT(said.out,
               HasSubstr("carrel.toml:3:1: jobs.a.isolation: there is no isolation"));
+}
+
+TEST_F(Doctor, WeighsTheEnvironmentWhereThereIsNoFile) {
+  std::filesystem::remove(folder_ / "carrel.toml");
+  const auto configuration = [&](const std::string& variables) {
+    const Said said = shell(variables + " carrel doctor --json");
+    Json finding = findings(said)["configuration/none"];
+    if (!finding.is_object()) finding = Json::object();
+    EXPECT_EQ(said.code, finding.value("works", false) ? 0 : 2) << variables << said.out;
+    return finding.value("text", std::string());
+  };
+  EXPECT_THAT(configuration(""), testing::StartsWith("the defaults hold, "));
+  EXPECT_THAT(configuration("CARREL_STORE=jobs.db"),
+              testing::StartsWith("CARREL_STORE: store: \"jobs.db\""));
+  EXPECT_THAT(configuration("CARREL_WORKER_LEASE=30"),
+              testing::StartsWith("CARREL_WORKER_LEASE: worker.lease: expected"));
+  EXPECT_EQ(
+      configuration("CARREL_WORKER_CONCURRENCY=7 CARREL_STORE=memory:"),
+      "the defaults hold but for CARREL_STORE and CARREL_WORKER_CONCURRENCY, 7 jobs "
+      "at once");
 }
 
 TEST_F(Doctor, HoldsTheDescriptorLimitAgainstTheConcurrency) {

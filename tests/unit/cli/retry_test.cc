@@ -62,6 +62,12 @@ TEST_F(Retry, InBulkByStateQueueAndAge) {
       carrel({"retry", "--state", "cancelled,discarded", "--queue", "none", "--yes"}).out,
       "");
   EXPECT_EQ(carrel({"retry", "--older-than", "1h", "--yes"}).out, "");
+  EXPECT_THAT(carrel({"retry", "--older-than", "1us", "--dry-run"}).lines(),
+              ElementsAre("3", "2", "1"));
+  EXPECT_THAT(carrel({"retry", "--older-than", "1us", "--kind", "b", "--yes"}).lines(),
+              ElementsAre("3"));
+  EXPECT_EQ(states()[2], "available");
+  carrel({"run", "--drain"});
   const Said said = carrel({"retry", "--state", "cancelled", "--yes", "--json"});
   EXPECT_EQ(said.json()[0], (Json{{"id", 4}, {"retried", true}}));
   EXPECT_THAT(states(), ElementsAre("discarded", "discarded", "discarded", "available",

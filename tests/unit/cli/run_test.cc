@@ -3,7 +3,9 @@
 #include <signal.h>
 
 #include <fstream>
+#include <thread>
 
+#include "../machine.h"
 #include "command.h"
 
 namespace carrel::cli_test {
@@ -103,6 +105,7 @@ command = ["/bin/sh", "-c", "exit 3"]
   carrel({"enqueue", "boxed"});
   const Said said = carrel({"run", "--drain"});
   if (said.err.find("sandbox_unavailable") != std::string::npos) {
+    ASSERT_FALSE(test::has_landlock()) << said.err;
     GTEST_SKIP() << said.err;
   }
   EXPECT_EQ(said.code, 1) << said.err;
@@ -191,6 +194,27 @@ TEST_F(Run, OnlyTheQueuesAskedForAreServed) {
   EXPECT_EQ(show("2")["state"], "completed");
 }
 
+// The configuration of CONFIG.md, of which this worker serves a part.
+TEST_F(Run, WhatIsSaidOfQueuesNotAskedForIsNoMistake) {
+  const std::string programs =
+      "[jobs.echo]\nisolation = \"exec\"\ncommand = [\"/bin/sh\", \"-c\", \"cat\"]\n";
+  for (const std::string queues :
+       {"order = \"strict\"\n[queues.report]\nconcurrency = 1\nlimit = 3\n",
+        "order = \"weighted\"\n[queues.pull]\nweight = 2\n[queues.push]\nweight = 3\n"}) {
+    configure("[worker]\nqueues = [\"pull\", \"push\", \"report\"]\n" + queues +
+              programs);
+    carrel({"enqueue", "echo", "--queue", "pull"});
+    carrel({"enqueue", "echo", "--queue", "report"});
+    const Said said = carrel({"run", "--drain", "--queue", "pull"});
+    EXPECT_EQ(said.code, 0) << said.err;
+    EXPECT_THAT(said.out, HasSubstr("1 completed"));
+    EXPECT_EQ(carrel({"run", "--drain", "--queue", "report"}).code, 0);
+  }
+  const Said twice = carrel({"run", "--drain", "--queue", "pull", "--queue", "pull"});
+  EXPECT_EQ(twice.code, 2);
+  EXPECT_EQ(twice.err, "carrel: --queue: worker.queues: \"pull\" is listed twice\n");
+}
+
 TEST_F(Run, WaitPrintsTheResultOfAnotherProcess) {
   Running worker({"run", "--json"}, folder_, "");
   const Said said = carrel({"enqueue", "echo", "[1,2]", "--wait-at-most", "60s"});
@@ -233,13 +257,15 @@ grace = "1m"
 [jobs.until]
 isolation = "exec"
 term_grace = "1m"
-command = ["/bin/sh", "-c", "trap '' TERM; echo 'progress 0.1 waits' >&3; until [ -e go ]; do sleep 0.01; done"]
+command = ["/bin/sh", "-c", "trap 'touch told' TERM; echo 'progress 0.1 waits' >&3; until [ -e go ]; do sleep 0.01; done"]
 )");
   carrel({"enqueue", "until"});
   Running worker({"run"}, folder_, "");
   ASSERT_TRUE(begins("1"));
   worker.signal(SIGHUP);
   ASSERT_TRUE(worker.hear("carrel: stopping: waits up to 1m for 1 job\n"));
+  // Before it has heard of the stop its end would be one of its own.
+  while (!std::filesystem::exists(folder_ / "told")) std::this_thread::yield();
   std::ofstream(folder_ / "go").close();
   const Said said = worker.finish();
   EXPECT_EQ(said.code, 0) << said.err;

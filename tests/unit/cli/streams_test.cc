@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <signal.h>
 
+#include <cstdio>
 #include <fstream>
 
 #include "command.h"
@@ -27,7 +28,7 @@ TEST_F(Streams, WhatIsPrintedDoesNotGetIntoAFileOfTheStore) {
   EXPECT_EQ(shell("carrel list <&- >&- 2>&-; echo $?").out, "4\n");
   EXPECT_EQ(shell("carrel --version >&-; echo $?").out, "4\n");
   EXPECT_EQ(std::filesystem::file_size(folder_ / "jobs.db-gate"), 0U);
-  EXPECT_EQ(shell("strings jobs.db | grep -c 'no job\\|cannot write'").out, "0\n");
+  EXPECT_EQ(shell("grep -a -c 'no job\\|cannot write' jobs.db").out, "0\n");
 }
 
 TEST_F(Streams, LinesWhoseIdsNobodyReadsAreCounted) {
@@ -72,16 +73,33 @@ TEST_F(Streams, RetriesWhoseIdsNobodyReadsAreCounted) {
                   ">/dev/null || exit; done")
                 .code,
             0);
-  const Said said = shell(
-      "carrel retry --state cancelled --yes | head -1; carrel cancel $(head -n 5000 "
-      "ids) | head -1");
+  const Said said = shell("carrel retry --state cancelled --yes | head -1");
   EXPECT_THAT(said.err, HasSubstr(" of 20,000 jobs were retried; those from job "));
   EXPECT_EQ(said.err.find("20,000 of 20,000"), std::string::npos);
+}
+
+TEST_F(Streams, CancelsWhoseAnswersNobodyReadsAreCounted) {
+  ASSERT_EQ(shell("seq 5000 | carrel enqueue k --lines >ids").code, 0);
+  ASSERT_EQ(shell("carrel cancel $(head -n 10 ids)").code, 0);
+  const Said said = shell("carrel cancel $(cat ids) | head -n 100");
+  EXPECT_THAT(said.out, HasSubstr("job 10: had ended already\njob 11: cancelled\n"));
+  std::size_t cancelled = 0;
+  std::size_t rest = 0;
+  std::string words = said.err;
+  std::erase(words, ',');
+  ASSERT_EQ(std::sscanf(words.c_str(),
+                        "carrel: %zu of 5000 jobs were cancelled; those from job %zu",
+                        &cancelled, &rest),
+            2)
+      << said.err;
+  EXPECT_LT(rest, 5'000U) << "a pipe holds no more";
+  EXPECT_EQ(cancelled, rest - 11) << "ten had ended before";
 }
 
 TEST_F(Streams, AFileThatMayNotGrowIsAFullDisk) {
   const Said said = shell("ulimit -f 4; carrel enqueue k; echo $?");
   EXPECT_EQ(said.out, "4\n") << said.err;
+  EXPECT_THAT(said.err, HasSubstr("/jobs.db: ")) << "which one";
 }
 
 TEST_F(Streams, ATerminalThatCannotDrawGetsPlainLines) {
@@ -93,6 +111,35 @@ TEST_F(Streams, ATerminalThatCannotDrawGetsPlainLines) {
     EXPECT_THAT(said.out, HasSubstr("completed"));
     EXPECT_EQ(said.out.find('\x1b'), std::string::npos) << term;
   }
+}
+
+TEST_F(Streams, ATerminalThatCanDrawSeesHowFarItIs) {
+  configure(R"(
+[worker]
+concurrency = 1
+poll = "20ms"
+[defaults]
+isolation = "exec"
+[jobs.first]
+command = ["true"]
+[jobs.second]
+command = ["/bin/sh", "-c", "until [ -e go ]; do sleep 0.01; done"]
+)");
+  carrel({"enqueue", "first"});
+  carrel({"enqueue", "second"});
+  Running worker({"-c", "TERM=xterm exec script -qec 'carrel run --drain' /dev/null"},
+                 folder_, "", "/bin/sh");
+  const char* const half =
+      "\r[##########----------]  50 % 1/1 running, 0 waiting, 1 completed\x1b[K";
+  EXPECT_TRUE(worker.read_until(half));
+  std::ofstream(folder_ / "go").close();
+  const Said said = worker.finish();
+  EXPECT_EQ(said.code, 0);
+  const auto over = said.out.find("job 2 second completed");
+  ASSERT_NE(over, std::string::npos) << said.out;
+  EXPECT_EQ(said.out.substr(over - 4, 4), "\r\x1b[K") << "the bar made room for the line";
+  EXPECT_THAT(said.out,
+              testing::EndsWith("\r\x1b[K2 completed, 0 failed, 0 cancelled\r\n"));
 }
 
 }  // namespace

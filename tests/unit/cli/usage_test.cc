@@ -86,6 +86,15 @@ TEST_F(Usage, ConfigurationsThatCannotBeRead) {
                                        HasSubstr("--config"), HasSubstr("CARREL_STORE")));
 }
 
+TEST_F(Usage, AFileThatHoldsOnlyWithItsVariablesIsTaken) {
+  configure("[worker]\nbeat = \"20s\"\n");
+  EXPECT_THAT(refused({"list"}),
+              HasSubstr("carrel.toml:3:1: worker.beat: must be at most half of "
+                        "worker.lease: a lease of 30s"));
+  const Said said = shell("CARREL_WORKER_LEASE=2m carrel list");
+  EXPECT_EQ(said.code, 0) << said.err;
+}
+
 TEST_F(Usage, StoresThatCannotBe) {
   EXPECT_THAT(refused({"--store", "memory:", "list"}),
               AllOf(HasSubstr("--store: store: \"memory:\""), HasSubstr("one process")));
@@ -131,6 +140,14 @@ TEST_F(Usage, AnEmptyVariableNamesNoConfiguration) {
       EXPECT_EQ(finding["name"], "carrel.toml");
     }
   }
+}
+
+TEST_F(Usage, StrictKindsRefusesWhatTheConfigurationDoesNotName) {
+  configure("strict_kinds = true\n[jobs.known]\n");
+  EXPECT_EQ(carrel({"enqueue", "known"}).code, 0);
+  EXPECT_THAT(refused({"enqueue", "knwon"}),
+              AllOf(HasSubstr("\"knwon\""), HasSubstr("strict_kinds")));
+  EXPECT_EQ(carrel({"list", "--json"}).json().size(), 1U);
 }
 
 TEST_F(Usage, RunNeedsAProgram) {

@@ -2,7 +2,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <stdlib.h>
+#include <unistd.h>
 
+#include <filesystem>
+#include <fstream>
 #include <initializer_list>
 #include <string>
 #include <utility>
@@ -74,6 +77,38 @@ TEST(Environment, ADefaultReachesTheKindsThatDoNotSayOtherwise) {
   EXPECT_EQ(config->kind("other").timeout, 9s);
 }
 
+// As in a file: a key belongs to the isolation of the defaults.
+TEST(Environment, AKeyReachesNoKindOfAnotherIsolation) {
+  auto config = Config::parse(
+      "[jobs.a]\n[jobs.b]\nisolation = \"fork\"\n[jobs.c]\nisolation = \"mutex\"",
+      "c.toml");
+  ASSERT_TRUE(config);
+  const Variables variables{{"CARREL_DEFAULTS_ISOLATION", "mutex"},
+                            {"CARREL_DEFAULTS_KEY", "user:{user}"}};
+  const auto ok = config->apply_environment();
+  ASSERT_TRUE(ok) << ok.error().message;
+  EXPECT_EQ(config->kind("a").isolation, "mutex");
+  EXPECT_EQ(config->kind("a").key, "user:{user}");
+  EXPECT_EQ(config->kind("b").key, "");
+  EXPECT_EQ(config->kind("c").key, "user:{user}");
+}
+
+TEST(Environment, AFileIsCheckedTogetherWithItsVariables) {
+  const auto path = std::filesystem::path(testing::TempDir()) /
+                    ("carrel_variables_" + std::to_string(getpid()) + ".toml");
+  std::ofstream(path) << "[worker]\nbeat = \"20s\"\nqueues = [\"x\", \"y\"]\n"
+                         "[queues.x]\nweight = 2\n";
+  EXPECT_FALSE(Config::load(path));
+  const auto alone = Config::load_with_environment(path);
+  ASSERT_FALSE(alone);
+  EXPECT_THAT(alone.error().message, StartsWith(path.string() + ":2:1: worker.beat: "));
+  const Variables variables{{"CARREL_WORKER_LEASE", "2m"},
+                            {"CARREL_WORKER_ORDER", "weighted"}};
+  const auto config = Config::load_with_environment(path);
+  EXPECT_TRUE(config) << config.error().message;
+  std::filesystem::remove(path);
+}
+
 TEST(Environment, ErrorsNameTheVariable) {
   EXPECT_EQ(error_with("CARREL_WORKER_LEASE", "30"),
             "CARREL_WORKER_LEASE: worker.lease: expected a duration such as \"30s\", got "
@@ -82,8 +117,11 @@ TEST(Environment, ErrorsNameTheVariable) {
             "CARREL_WORKER_CONCURRENCY: worker.concurrency: expected a whole number, got "
             "\"many\"");
   EXPECT_THAT(error_with("CARREL_ROLE", ""), HasSubstr("CARREL_ROLE: role: expected"));
-  EXPECT_THAT(error_with("CARREL_WORKER_BEAT", "20s"),
-              StartsWith("worker.lease: must be at least twice worker.beat"));
+  EXPECT_EQ(error_with("CARREL_WORKER_BEAT", "20s"),
+            "CARREL_WORKER_BEAT: worker.beat: must be at most half of worker.lease: a "
+            "lease of 30s with a beat of 20s would end between two beats");
+  EXPECT_THAT(error_with("CARREL_WORKER_LEASE", "900ms"),
+              StartsWith("CARREL_WORKER_LEASE: worker.lease: must be at least twice"));
   EXPECT_THAT(error_with("CARREL_STORE", "jobs.db"), StartsWith("CARREL_STORE: store: "));
 }
 

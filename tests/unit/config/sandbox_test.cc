@@ -60,6 +60,10 @@ TEST(Sandbox, RefusesWhatCannotBe) {
               HasSubstr("jobs.x.sandbox: is for programs"));
   EXPECT_THAT(error_of("[sandbox.s]\nmemory = \"1MiB\""),
               HasSubstr("sandbox.s.memory: needs tier = \"full\""));
+  for (const std::string key : {"tmpfs_size = \"1MiB\"", "tmpfs_files = 9"}) {
+    EXPECT_THAT(error_of("[sandbox.s]\ntier = \"restricted\"\n" + key),
+                HasSubstr("needs tier = \"standard\"; a restricted program's folder"));
+  }
   EXPECT_THAT(error_of("[sandbox.s]\ntire = \"full\""),
               HasSubstr("did you mean \"sandbox.s.tier\"?"));
   EXPECT_THAT(error_of("[sandbox.s]\ntier = \"fool\""), HasSubstr("\"full\""));

@@ -28,6 +28,12 @@ TEST(Validate, NamesThePlaceWhereTheFileSaidIt) {
               StartsWith("c.toml:3:1: worker.lease: must be at least twice worker.beat"));
   EXPECT_THAT(error_of("[jobs.x]\nisolation = \"exec\""),
               StartsWith("c.toml:1:7: jobs.x: isolation \"exec\" needs a command"));
+  // Also where it said the other one of two.
+  EXPECT_THAT(
+      error_of("[worker]\nbeat = \"20s\""),
+      StartsWith("c.toml:2:1: worker.beat: must be at most half of worker.lease"));
+  EXPECT_THAT(error_of("role = \"producer\"\nmode = \"inline\""),
+              StartsWith("c.toml:2:1: mode: "));
   Config config;
   config.worker.lease = 1ms;
   EXPECT_THAT(error_in(config), StartsWith("worker.lease: must be"));
@@ -147,8 +153,29 @@ TEST(Validate, Roles) {
 }
 
 TEST(Validate, Retry) {
-  EXPECT_THAT(error_of("[jobs.x]\nretry = { base = \"2m\", cap = \"1m\" }"),
-              HasSubstr("jobs.x.retry.cap: 1m is less than retry.base (2m)"));
+  EXPECT_THAT(
+      error_of("[jobs.x]\nretry = { base = \"2m\", cap = \"1m\" }"),
+      StartsWith("c.toml:2:24: jobs.x.retry.cap: 1m is less than retry.base (2m)"));
+  EXPECT_THAT(
+      error_of("[jobs.x]\nretry = { base = \"2d\" }"),
+      StartsWith("c.toml:2:11: jobs.x.retry.base: 2d is more than retry.cap (1d)"));
+  EXPECT_THAT(
+      error_of("[defaults.retry]\ncap = \"1h\"\n[jobs.x.retry]\nbase = \"2h\""),
+      StartsWith("c.toml:4:1: jobs.x.retry.base: 2h is more than retry.cap (1h)"));
+}
+
+TEST(Validate, AKindMayTakeALimitOfTheDefaultsBack) {
+  EXPECT_EQ(error_of(R"(
+[defaults]
+concurrency = { key = "a:{a}", limit = 2 }
+rate = { key = "a:{a}", starts = 2, period = "1m" }
+unique = { fields = ["args"], period = "1h" }
+[jobs.x]
+concurrency = { limit = 0 }
+rate = { starts = 0 }
+unique = { fields = [] }
+)"),
+            "no error");
 }
 
 TEST(Validate, WhatCodeSetsOutOfBounds) {

@@ -3,6 +3,7 @@
 //   engine_host producer STORE       enqueues a job of every isolation, prints "READY",
 //   engine_host worker STORE         … and runs them, and goes on until its input ends
 //   engine_host signals ISOLATION    prints what became of its signals, as JSON
+//   engine_host hooks fork           prints how forked jobs ended, whose store was away
 #include <carrel/engine.h>
 #include <carrel/process.h>
 #include <sys/syscall.h>
@@ -196,6 +197,54 @@ int signals(const std::string& isolation) {
   return 0;
 }
 
+pid_t loaded_by = -1;
+pid_t hooked_by = -1;
+
+// An engine whose forked jobs tell whether its hooks ran, over a memory store that can be
+// away.
+Engine open_with_hooks(const std::string& isolation, const bool& away) {
+  carrel::Config config;
+  config.store = "away:";
+  config.log.level = carrel::LogLevel::kOff;
+  config.jobs["tell"].isolation = isolation;
+  carrel::Registry registry = carrel::Registry::with_builtins();
+  const carrel::StoreFactory memory = *must(registry.store("memory"));
+  registry.add_store(
+      "away",
+      [memory, &away](const carrel::Url& url, const carrel::BackendOptions& options)
+          -> carrel::Result<std::unique_ptr<carrel::Store>> {
+        if (away) return carrel::fail(carrel::Code::kUnavailable, "it is away", "store");
+        return memory(url, options);
+      });
+  Engine engine = must(Engine::open(config, std::move(registry)));
+  must(engine.preload([] { loaded_by = getpid(); }));
+  must(engine.after_fork_child([] { hooked_by = getpid(); }));
+  must(engine.handle("tell", [](Context&) {
+    return Json{loaded_by == getppid(), hooked_by == getpid()};
+  }));
+  return engine;
+}
+
+int hooks(const std::string& isolation) {
+  bool away = true;
+  Json words;
+  {
+    Engine engine = open_with_hooks(isolation, away);
+    words.push_back(engine.enqueue("tell", {}).error().message);
+    away = false;
+    const auto id = must(engine.enqueue("tell", {}));
+    must(engine.start());
+    words.push_back(must(engine.wait(id, 60s)));
+  }
+  Engine again = open_with_hooks(isolation, away);
+  const auto id = must(again.enqueue("tell", {}));
+  must(again.start());
+  words.push_back(must(again.wait(id, 60s)));
+  again.stop(10s);
+  std::cout << words.dump() << std::endl;
+  return 0;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -203,6 +252,8 @@ int main(int argc, char** argv) {
   if (mode == "producer") return serve(argv[2], carrel::Role::kProducer);
   if (mode == "worker") return serve(argv[2], carrel::Role::kWorker);
   if (mode == "signals") return signals(argv[2]);
-  std::fprintf(stderr, "usage: engine_host producer|worker STORE | signals ISOLATION\n");
+  if (mode == "hooks") return hooks(argv[2]);
+  std::fprintf(stderr,
+               "usage: engine_host producer|worker STORE | signals|hooks ISOLATION\n");
   return 2;
 }

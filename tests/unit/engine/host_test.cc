@@ -124,5 +124,11 @@ INSTANTIATE_TEST_SUITE_P(Of, HostSignals,
                            return std::string(isolation.param);
                          });
 
+TEST(Host, HooksOfForkedJobsHoldWhereTheFirstStartFailed) {
+  Child host({ENGINE_HOST, "hooks", "fork"});
+  EXPECT_EQ(host.wait_line(), R"(["it is away",[true,true],[true,true]])");
+  EXPECT_EQ(host.wait_end(std::chrono::seconds(60)), 0);
+}
+
 }  // namespace
 }  // namespace carrel

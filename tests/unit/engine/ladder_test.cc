@@ -18,9 +18,11 @@ class Stubborn final : public Isolation {
     std::mutex mutex;
     std::condition_variable changed;
     std::vector<std::string> steps;
+    std::vector<std::chrono::steady_clock::time_point> times;  // of these
     void add(std::string step) {
       std::lock_guard lock(mutex);
       steps.push_back(std::move(step));
+      times.push_back(std::chrono::steady_clock::now());
       changed.notify_all();
     }
   };
@@ -116,6 +118,25 @@ TEST_F(LadderTest, OutOfTimeIsStopThenTermThenKill) {
   EXPECT_EQ(engine.job(id)->attempts.at(0).klass, OutcomeClass::kWallTimeout);
   EXPECT_EQ(engine.job(id)->attempts.at(0).rung, Rung::kKill);
   EXPECT_EQ(steps(), all);
+}
+
+TEST_F(LadderTest, EachStepTakesTheTimeThatTheKindGivesIt) {
+  for (const auto& [stop_grace, term_grace] :
+       {std::pair(20ms, 200ms), std::pair(200ms, 20ms)}) {
+    notes.steps.clear();
+    notes.times.clear();
+    Config config = memory_config();
+    config.jobs["deaf"].isolation = "stubborn";
+    config.jobs["deaf"].stop_grace = stop_grace;
+    config.jobs["deaf"].term_grace = term_grace;
+    Engine engine = make(config);
+    const auto id = engine.enqueue("deaf", {}, {.timeout = 5ms, .max_attempts = 1});
+    ASSERT_TRUE(engine.start());
+    EXPECT_FALSE(engine.wait(*id, kLong));
+    ASSERT_EQ(steps(), all);
+    EXPECT_GE(notes.times[2] - notes.times[1], stop_grace);
+    EXPECT_GE(notes.times[3] - notes.times[2], term_grace);
+  }
 }
 
 TEST_F(LadderTest, AProgramInInlineModeIsEndedToo) {

@@ -19,6 +19,7 @@ using SteadyClock = std::chrono::steady_clock;
 struct Asked {
   bool holds_what_is_due = false;
   bool cannot_beat = false;
+  std::shared_future<void> beats_hang;  // until it is ready
   std::atomic<int> sweeps{0};
   std::atomic<std::size_t> rescued{0};
   std::promise<void> swept_often;
@@ -46,6 +47,7 @@ class Counting final : public conformance::StoreWrapper {
   Result<std::vector<Pulse>> beat(std::string_view worker, std::uint64_t settled,
                                   std::span<const Beat> beats, bool renew,
                                   Duration lease) override {
+    if (asked_->beats_hang.valid()) asked_->beats_hang.wait();
     if (asked_->cannot_beat) return fail(Code::kUnavailable, "away");
     return real().beat(worker, settled, beats, renew, lease);
   }
@@ -96,6 +98,28 @@ TEST(StoreCalls, AJobWhoseLeaseCannotBeRenewedIsStoppedBeforeItEnds) {
   ASSERT_TRUE(engine.enqueue("work"));
   ASSERT_TRUE(engine.start());
   EXPECT_EQ(rescued.get_future().get(), 0U);
+  engine.stop(1s);
+}
+
+// As behind a black hole, where a call takes its time to fail.
+TEST(StoreCalls, AJobWhoseBeatHangsIsStoppedBeforeItsLeaseEnds) {
+  const auto asked = std::make_shared<Asked>();
+  std::promise<void> let_go;
+  asked->beats_hang = let_go.get_future().share();
+  Config config = memory_config();
+  config.worker.lease = 2s;
+  Engine engine = open_over(asked, config);
+  std::promise<bool> stopped;
+  std::atomic<bool> told{false};
+  engine.handle("work", [&](Context& job) {
+    // Until it is told, or others may have it.
+    while (!job.stopping() && asked->rescued == 0) std::this_thread::sleep_for(1ms);
+    if (!told.exchange(true)) stopped.set_value(job.stopping() && asked->rescued == 0);
+  });
+  ASSERT_TRUE(engine.enqueue("work"));
+  ASSERT_TRUE(engine.start());
+  EXPECT_TRUE(stopped.get_future().get()) << "others had it while it ran";
+  let_go.set_value();
   engine.stop(1s);
 }
 

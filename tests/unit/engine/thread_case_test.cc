@@ -335,7 +335,7 @@ TEST(ThreadCases, ThreadsThatCannotBeHadAreAnError) {
   }
 }
 
-TEST(ThreadCases, AStuckThreadThatCannotBeReplacedIsMissedOnly) {
+TEST(ThreadCases, AStuckThreadIsReplacedOnceThatCanBe) {
 #ifdef __SANITIZE_ADDRESS__
   GTEST_SKIP() << "the sanitizer ends a process that has no room for its own maps";
 #endif
@@ -353,9 +353,76 @@ TEST(ThreadCases, AStuckThreadThatCannotBeReplacedIsMissedOnly) {
     EXPECT_FALSE(engine.wait(stuck, kLong));
   }
   EXPECT_EQ(engine.job(stuck)->attempts.at(0).klass, OutcomeClass::kTimeoutAbandoned);
+  const auto next = engine.wait(engine.enqueue("next").value(), kLong);
+  EXPECT_EQ(engine.health()->stuck, 1U);
+  gate.open();
+  ASSERT_TRUE(next) << "there is room for another thread: " << next.error().message;
+}
+
+TEST(ThreadCases, AStuckThreadThatCannotBeReplacedIsMissedOnly) {
+#ifdef __SANITIZE_ADDRESS__
+  GTEST_SKIP() << "the sanitizer ends a process that has no room for its own maps";
+#endif
+  Config config = memory_config(1);
+  config.defaults.max_attempts = 1;
+  Engine engine = open(config);
+  Gate gate;
+  engine.handle("stuck", [&](Context&) { gate.pass(); });
+  engine.handle("next", [](Context&) { return 1; });
+  ASSERT_TRUE(engine.start());
+  const auto stuck = engine.enqueue("stuck", {}, {.timeout = 1ms}).value();
+  gate.wait_for(1);
+  const NoRoomForStacks no_room;
+  EXPECT_FALSE(engine.wait(stuck, kLong));
   const auto next = engine.enqueue("next").value();
   gate.open();
   EXPECT_EQ(engine.wait(next, kLong).value(), 1) << "the thread that came back runs it";
+}
+
+// More threads are stuck than are replaced: the first that comes back is one for another.
+TEST(ThreadCases, AThreadThatComesBackStandsInForOneThatIsStuck) {
+  Config config = memory_config(1);
+  config.defaults.max_attempts = 1;
+  Gate first;
+  Gate second;
+  Engine engine = open(config);
+  engine.handle("first", [&](Context&) { first.pass(); });
+  engine.handle("second", [&](Context&) { second.pass(); });
+  engine.handle("next", [](Context&) { return 1; });
+  ASSERT_TRUE(engine.start());
+  for (const char* kind : {"first", "second"}) {
+    const auto id = engine.enqueue(kind, {}, {.timeout = 1ms}).value();
+    EXPECT_FALSE(engine.wait(id, kLong));
+    EXPECT_EQ(engine.job(id)->attempts.at(0).klass, OutcomeClass::kTimeoutAbandoned);
+  }
+  EXPECT_EQ(engine.health()->stuck, 2U);
+  first.open();
+  const auto next = engine.wait(engine.enqueue("next").value(), kLong);
+  EXPECT_EQ(engine.health()->stuck, 1U);
+  second.open();
+  ASSERT_TRUE(next) << next.error().message;
+}
+
+// Half of a character is no text, and some databases refuse it.
+TEST(ThreadCases, WhatIsCutOffEndsWithAWholeCharacter) {
+  for (const char* isolation : {"thread", "mutex", "inline"}) {
+    Config config = memory_config(1);
+    if (std::string_view(isolation) == "inline") {
+      config.mode = Mode::kInline;
+    } else {
+      config.defaults.isolation = isolation;
+    }
+    Engine engine = open(config);
+    engine.handle("talks", [](Context& job) {
+      job.progress(0.5F, std::string(1'023, 'p') + "é");
+      job.log(std::string(4'095, 'l') + "é");
+    });
+    const auto id = engine.enqueue("talks").value();
+    ASSERT_TRUE(engine.drain());
+    const JobRecord job = engine.job(id).value();
+    EXPECT_EQ(job.progress->message.size(), 1'023U) << isolation;
+    EXPECT_EQ(job.log.size(), 4'096U) << isolation << ": with its end of line";
+  }
 }
 
 }  // namespace

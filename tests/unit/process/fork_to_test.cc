@@ -1,6 +1,8 @@
 // A closure in a direct fork of a host that has threads.
 #include <carrel/fork_to.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -103,6 +105,26 @@ TEST_F(ForkToTest, Case11_Exit_NothingOfTheHostRuns) {
   EXPECT_EQ(printed, "said before it left;said before it left;");
 }
 
+TEST_F(ForkToTest, Case11_ExitOfAChildOfTheChild_NothingOfItRuns) {
+  const auto exits = fork_to(kPatience, [] {
+    thread_local CountsItsEnd own;
+    EXPECT_EQ(fork_to(kPatience, [] { std::exit(3); }).error().code, Code::kFailed);
+    return counted_exits().exchange(0);
+  });
+  EXPECT_EQ(exits.value(), 0);
+}
+
+TEST_F(ForkToTest, ExitOfAProcessThatItForks_ItsCodeIsItsOwn) {
+  const auto status = fork_to(kPatience, [] {
+    int status = 0;
+    const pid_t pid = fork();
+    if (pid == 0) std::exit(5);
+    waitpid(pid, &status, 0);
+    return status;
+  });
+  EXPECT_EQ(WEXITSTATUS(status.value()), 5);
+}
+
 TEST_F(ForkToTest, Case12_BufferedPrintfBeforeTheFork_PrintedOnce) {
   const auto printed = printed_by([] {
     std::printf("before the fork;");
@@ -161,15 +183,43 @@ TEST_F(ForkToTest, AHostThatIgnoresSigchldOrWaitsForAnyGetsItsAnswer) {
   thief.join();
 }
 
+// What a closure says of a process that it leaves in its group.
+pid_t leave_a_process() {
+  const pid_t pid = fork();
+  while (pid == 0) pause();
+  return pid;
+}
+
 TEST_F(ForkToTest, WhatItLeftInItsGroupIsDead) {
-  const auto left = fork_to(kPatience, [] {
-    const pid_t pid = fork();
-    if (pid == 0) {
-      for (;;) pause();
-    }
-    return pid;
-  });
+  const auto left = fork_to(kPatience, leave_a_process);
   EXPECT_TRUE(eventually([&] { return !exists(left.value()); }));
+}
+
+TEST_F(ForkToTest, WhereSigchldIsIgnored_WhatItLeftInItsGroupIsDead) {
+  const int self = static_cast<int>(syscall(SYS_pidfd_open, getpid(), 0));
+  constexpr unsigned kProcessGroup = 1U << 2;
+  const bool can = syscall(SYS_pidfd_send_signal, self, 0, nullptr, kProcessGroup) == 0 ||
+                   errno != EINVAL;
+  close(self);
+  if (!can) GTEST_SKIP() << "pidfd_send_signal: it reaches no group before Linux 6.9";
+  struct sigaction ignore {};
+  struct sigaction before {};
+  ignore.sa_handler = SIG_IGN;
+  sigaction(SIGCHLD, &ignore, &before);
+  const auto left = fork_to(kPatience, leave_a_process);
+  void* const page =
+      mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  auto* const said = static_cast<std::atomic<pid_t>*>(page);
+  const auto late = fork_to(200ms, [&] {
+    *said = leave_a_process();
+    for (;;) pause();
+  });
+  sigaction(SIGCHLD, &before, nullptr);
+  EXPECT_EQ(late.error().code, Code::kTimeout);
+  ASSERT_NE(said->load(), 0) << "it had no time to leave one";
+  EXPECT_TRUE(eventually([&] { return !exists(said->load()); }));
+  EXPECT_TRUE(eventually([&] { return !exists(left.value()); }));
+  munmap(page, 4096);
 }
 
 TEST_F(ForkToTest, HooksRunAroundTheFork) {

@@ -29,6 +29,7 @@ class SandboxBox : public SandboxTest {
     const auto blueprint = sandbox::draw(profile);
     ASSERT_TRUE(blueprint) << blueprint.error().message;
     process::FdPair ends = process::socket_pair(SOCK_SEQPACKET);
+    const std::string folder = shared_folder() / "box";
     box_ = fork();
     ASSERT_GE(box_, 0);
     room = std::move(ends.first);
@@ -38,10 +39,10 @@ class SandboxBox : public SandboxTest {
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, nullptr);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    sandbox::run_box(*blueprint, std::move(ends.second));
+    sandbox::run_box(*blueprint, std::move(ends.second), folder);
   }
   // A program that ends at once, and a host that may want its files.
-  void ask() {
+  void ask(bool wants_files = true) {
     process::FdPair files = process::socket_pair(SOCK_SEQPACKET);
     std::string spawn;
     process::Writer words(spawn);
@@ -49,14 +50,14 @@ class SandboxBox : public SandboxTest {
     const std::string body = sandbox::box_request(spawn, {});
     process::RequestHead head;
     head.ask = process::Ask::kSpawn;
-    head.fds = 5;
+    head.fds = wants_files ? 5 : 4;
     head.inline_bytes = static_cast<std::uint32_t>(body.size());
     std::string request;
     process::Writer(request).put(head);
     request += body;
     const int null = STDIN_FILENO;
     const int fds[] = {null, null, null, null, files.second.get()};
-    ASSERT_EQ(process::send_message(room.get(), request, fds), 0);
+    ASSERT_EQ(process::send_message(room.get(), request, {fds, head.fds}), 0);
     host = std::move(files.first);
   }
   process::Reply answer() const {
@@ -107,6 +108,22 @@ TEST_F(SandboxBox, ThatWaitsForTheReaderOfItsFilesEndsWhenThatHasThem) {
   EXPECT_TRUE(eventually([&] { return sleeps(box()); }));
   EXPECT_FALSE(ended());
   host.reset();
+  EXPECT_TRUE(eventually([&] { return ended(); }));
+}
+
+// The room must know that what it would wait for is no program.
+TEST_F(SandboxBox, WhoseFolderIsTheHostsSaysThatItRemovesItAndThenReports) {
+  profile.tier = SandboxTier::kRestricted;
+  REQUIRE_SANDBOX(profile);
+  begin();
+  const auto folder = shared_folder() / "box";
+  EXPECT_TRUE(eventually([&] { return std::filesystem::exists(folder); }));
+  ask(false);
+  char word = 0;
+  EXPECT_EQ(recv(room.get(), &word, sizeof word, 0), 1);
+  EXPECT_EQ(word, sandbox::kClearing);
+  EXPECT_EQ(answer().what, process::Reply::What::kEnded);
+  EXPECT_FALSE(std::filesystem::exists(folder));
   EXPECT_TRUE(eventually([&] { return ended(); }));
 }
 

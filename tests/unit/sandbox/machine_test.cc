@@ -36,6 +36,14 @@ TEST_F(SandboxMachine, Case67_ProcMaskedAndMayBeMissing_AnEmptyFolder) {
   EXPECT_EQ(said, R"("0\n1")");
 }
 
+TEST_F(SandboxMachine, NoMoreSandboxesWhenTheRoomIsMadeAnew_SandboxUnavailable) {
+  OtherHost host("spoilt");
+  const std::string said = host.read_line();
+  if (said == "cannot") GTEST_SKIP() << "user_namespaces: they are off here";
+  EXPECT_THAT(said, AllOf(testing::StartsWith("ok sandbox_unavailable "),
+                          HasSubstr("namespaces")));
+}
+
 TEST_F(SandboxMachine, AMountThatIsNotThereIsNamed) {
   REQUIRE_SANDBOX(profile);
   profile.mounts.push_back({"/no/such/folder", "/data", true});

@@ -117,6 +117,34 @@ int play_without_proc() {
   return 0;
 }
 
+// A machine that takes the namespaces away while the host runs, and then its room.
+int play_spoilt() {
+  if (!own_user_namespace(0)) {
+    std::printf("cannot\n");
+    return 0;
+  }
+  if (!prefork(add_handlers)) return 1;
+  KindSpec kind = program("program", {"/bin/true"});
+  kind.sandbox.emplace();
+  Host host("exec", {kind});
+  const Outcome before = host.run("program");
+  write_to("/proc/sys/user/max_user_namespaces", "0");
+  for (const pid_t room : children_of(server_pid())) {
+    if (text_of_file("/proc/" + std::to_string(room) + "/comm")
+            .starts_with("carrel-room")) {
+      ::kill(room, SIGKILL);
+    }
+  }
+  Outcome after;
+  eventually([&] {  // until the end of its channel was heard of
+    after = host.run("program");
+    return after.klass != OutcomeClass::kWorkerLost;
+  });
+  std::printf("%s %s %s\n", std::string(to_string(before.klass)).c_str(),
+              std::string(to_string(after.klass)).c_str(), after.error.message.c_str());
+  return 0;
+}
+
 }  // namespace
 
 int play_host(const std::string& mode) {
@@ -129,6 +157,7 @@ int play_host(const std::string& mode) {
   }
   if (mode == "masked-proc") return play_lacking(CLONE_NEWNS, mask_proc);
   if (mode == "without-proc") return play_without_proc();
+  if (mode == "spoilt") return play_spoilt();
   return 2;
 }
 

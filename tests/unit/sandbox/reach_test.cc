@@ -54,6 +54,32 @@ TEST_F(SandboxReach, Case51_TheHostsUnixSockets_Refused) {
   unlink(path.c_str());
 }
 
+TEST_F(SandboxReach, Strict_CallsThatFewProgramsNeed_Refused) {
+  REQUIRE_SANDBOX(profile);
+  for (const auto& [what, answer] : answers(text_of(hostile_run("strict_calls")))) {
+    EXPECT_EQ(answer, "done") << what;
+  }
+  profile.seccomp = SandboxSyscalls::kStrict;
+  const auto all = answers(text_of(hostile_run("strict_calls")));
+  EXPECT_EQ(all.size(), 6U);
+  for (const auto& [what, answer] : all) EXPECT_EQ(answer, "EPERM") << what;
+}
+
+// Where the filter is off, a program can have namespaces of its own; whom Landlock bounds
+// can mount nothing in them.
+TEST_F(SandboxReach, WithoutTheFilter_LandlockIsThereByItself) {
+  REQUIRE_SANDBOX(profile);
+  profile.seccomp = SandboxSyscalls::kOff;
+  profile.landlock = false;
+  auto all = answers(text_of(hostile_run("own_mounts")));
+  EXPECT_EQ(all["unshare"], "done");
+  EXPECT_EQ(all["mount"], "done");
+  profile.landlock = true;
+  all = answers(text_of(hostile_run("own_mounts")));
+  EXPECT_EQ(all["unshare"], "done");
+  EXPECT_EQ(all["mount"], "EPERM");
+}
+
 TEST_F(SandboxReach, Case52_ShadowWritesToUsrChmodOfHostFiles_Refused) {
   REQUIRE_SANDBOX(profile);
   struct stat before {};

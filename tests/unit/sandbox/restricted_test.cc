@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -170,6 +171,24 @@ TEST_F(SandboxRestricted, ABoxThatCannotWaitEndsItsProgramAndRemovesItsFolder) {
   job.run->request_stop(StopReason::kTimeout);  // it wakes, and cannot go on to wait
   const Outcome out = job.sink->wait();
   EXPECT_EQ(out.klass, OutcomeClass::kWallTimeout);
+  EXPECT_TRUE(programs_below(server).empty());
+  const std::string folder = out.stderr_tail.substr(0, out.stderr_tail.find('\n'));
+  EXPECT_FALSE(std::filesystem::exists(folder)) << folder;
+}
+
+TEST_F(SandboxRestricted, TheBoxIsKilled_ItsProgramsAreDeadAndItsFolderIsGone) {
+  REQUIRE_SANDBOX(profile);
+  const pid_t server = server_pid();
+  const auto job = start({"sh", "-c",
+                          "pwd >&2; setsid sh -c 'sleep 1000 & sleep 1000' & "
+                          "sleep 1000 & echo log ready >&3; exec sleep 1000"});
+  job.sink->wait_until([](const Recorder& r) { return r.logged("ready"); });
+  std::vector<pid_t> programs;
+  ASSERT_TRUE(eventually([&] { return (programs = programs_below(server)).size() == 5; }))
+      << programs.size();
+  kill(parent_of(programs[0]), SIGKILL);
+  const Outcome out = job.sink->wait();
+  EXPECT_EQ(out.klass, OutcomeClass::kSignaled);
   EXPECT_TRUE(programs_below(server).empty());
   const std::string folder = out.stderr_tail.substr(0, out.stderr_tail.find('\n'));
   EXPECT_FALSE(std::filesystem::exists(folder)) << folder;

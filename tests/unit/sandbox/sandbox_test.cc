@@ -7,6 +7,8 @@
 #include <cstddef>
 #include <sstream>
 
+#include "../machine.h"
+
 namespace carrel::test {
 
 void SandboxTest::SetUp() {
@@ -124,6 +126,12 @@ std::optional<std::string> lacking(const SandboxProfile& profile) {
   } catch (const std::exception& e) {
     return e.what();
   }
+}
+
+bool machine_has(const SandboxProfile& profile) {
+  if (profile.tier == SandboxTier::kFull) return false;
+  return has_landlock() &&
+         (profile.tier == SandboxTier::kRestricted || has_namespaces());
 }
 
 }  // namespace carrel::test

@@ -57,9 +57,15 @@ std::vector<pid_t> programs_below(pid_t server);
 process::UniqueFd bind_unix(const std::string& name, int type = SOCK_STREAM);
 // Why this machine has no such profile; nothing: it has.
 std::optional<std::string> lacking(const SandboxProfile& profile);
+// The kernel gives what its tier needs, but for control groups.
+bool machine_has(const SandboxProfile& profile);
 
 }  // namespace carrel::test
 
 // Skips the case where the machine lacks what `profile` needs, and names it.
-#define REQUIRE_SANDBOX(profile) \
-  if (const auto lack = ::carrel::test::lacking(profile)) GTEST_SKIP() << *lack
+#define REQUIRE_SANDBOX(profile)                                 \
+  if (const auto lack = ::carrel::test::lacking(profile)) {      \
+    if (::carrel::test::machine_has(profile)) FAIL() << *lack;   \
+    GTEST_SKIP() << *lack;                                       \
+  }                                                              \
+  static_cast<void>(0)

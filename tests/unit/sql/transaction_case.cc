@@ -28,16 +28,6 @@ const Kind kSqlite{"sqlite",
                    },
                    [](const std::string& sql) { return run_sql(file(), sql); },
                    sql::Dialect::kSqlite};
-const Kind kMariadb{"mariadb",
-                    "mysql",
-                    [] { return mariadb().tcp_url(); },
-                    [] {
-                      return "host=127.0.0.1 user=carrel dbname=carrel port=" +
-                             std::to_string(mariadb().port());
-                    },
-                    [] { mariadb().run("DROP DATABASE carrel; CREATE DATABASE carrel"); },
-                    [](const std::string& sql) { return mariadb().run(sql); },
-                    sql::Dialect::kMariadb};
 
 }  // namespace
 
@@ -56,6 +46,17 @@ const Kind kPostgres{"postgresql",
                      },
                      [](const std::string& sql) { return postgres().run(sql); },
                      sql::Dialect::kPostgresql};
+
+const Kind kMariadb{"mariadb",
+                    "mysql",
+                    [] { return mariadb().tcp_url(); },
+                    [] {
+                      return "host=127.0.0.1 user=carrel dbname=carrel port=" +
+                             std::to_string(mariadb().port());
+                    },
+                    [] { mariadb().run("DROP DATABASE carrel; CREATE DATABASE carrel"); },
+                    [](const std::string& sql) { return mariadb().run(sql); },
+                    sql::Dialect::kMariadb};
 
 void PrintTo(const Kind& kind, std::ostream* out) { *out << kind.name; }
 

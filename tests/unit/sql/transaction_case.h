@@ -35,6 +35,7 @@ struct Kind {
 };
 void PrintTo(const Kind& kind, std::ostream* out);
 extern const Kind kPostgres;
+extern const Kind kMariadb;
 
 // A session that undoes what was not committed.
 class Db {

@@ -302,27 +302,6 @@ TEST_P(Transaction, ARateHoldsFromTheHostsCommitOn) {
   EXPECT_EQ(jobs(engine, State::kPending), 1U);
 }
 
-// It holds its key until the commit: others fall due meanwhile, and its own after it.
-TEST_P(Transaction, AnOpenEnqueueOfAKeyHoldsUpNoOtherJobThatFallsDue) {
-  Engine engine = ignited(config());
-  Db db(kind());
-  if (db.is("sqlite3")) GTEST_SKIP() << "there nobody else writes meanwhile";
-  const Limit limit{"key", 1};
-  const auto same = engine.enqueue("charge", {}, {.delay = 1ms, .limit = limit}).value();
-  const auto other = engine.enqueue("work", {}, {.delay = 1ms}).value();
-  db.begin();
-  ASSERT_TRUE(sql::enqueue(engine, *db, "charge", {}, {.limit = limit}));
-  const auto sweep = [&] {
-    const auto swept = engine.store().sweep(1000);
-    ASSERT_TRUE(swept) << swept.error().message;
-  };
-  while (engine.job(other)->state == State::kScheduled) sweep();
-  EXPECT_EQ(engine.job(same)->state, State::kScheduled);
-  db.rollback();
-  while (engine.job(same)->state == State::kScheduled) sweep();
-  EXPECT_EQ(engine.job(same)->state, State::kAvailable);
-}
-
 TEST_P(Transaction, TheNextOfALimitIsSetFree) {
   Engine engine = open(config());
   ASSERT_TRUE(engine.ignite());

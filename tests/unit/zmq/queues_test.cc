@@ -65,7 +65,8 @@ TEST(BrokerQueues, AClientWithLimitsOfItsOwnIsRefusedWithTheReason) {
   options.queue_limits = {{"a", 1}};
   const auto store = test::open_store(test::url_of(*broker), options);
   ASSERT_FALSE(store);
-  EXPECT_EQ(store.error().code, Code::kUnsupported);
+  EXPECT_EQ(store.error().code, Code::kInvalid)
+      << "the configuration's, not the broker's";
   EXPECT_THAT(store.error().message, HasSubstr("queues.a.limit"));
   EXPECT_THAT(store.error().message, HasSubstr("limits of its own configuration"));
 }

@@ -42,7 +42,8 @@ Result<Json> fork_and_call(Duration timeout, const std::function<Result<Json>()>
 // the host's connections, threads, logger or sockets: open what you need.
 //
 // The child is the host's: a host that waits for any child may see it, and its SIGCHLD;
-// neither changes the answer. What `fn` leaves running in its process group dies with it.
+// neither changes the answer. What `fn` leaves running in its process group dies with it;
+// before Linux 6.9 not where the host ignores SIGCHLD, or has waited for the child itself.
 template <class F>
 auto fork_to(Duration timeout, F fn, const ForkHooks& hooks = {}) {
   using R = std::invoke_result_t<F&>;
