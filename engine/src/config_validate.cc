@@ -336,8 +336,10 @@ class Validator {
           "needs tier = \"standard\"; a restricted program's folder is on the host's "
           "disk, where fsize bounds each file";
       const SandboxProfile defaults;
-      if (profile.tmpfs_size != defaults.tmpfs_size) refuse(prefix + "tmpfs_size", kOnDisk);
-      if (profile.tmpfs_files != defaults.tmpfs_files) {
+      if (said(prefix + "tmpfs_size") || profile.tmpfs_size != defaults.tmpfs_size) {
+        refuse(prefix + "tmpfs_size", kOnDisk);
+      }
+      if (said(prefix + "tmpfs_files") || profile.tmpfs_files != defaults.tmpfs_files) {
         refuse(prefix + "tmpfs_files", kOnDisk);
       }
     }

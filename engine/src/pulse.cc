@@ -45,6 +45,12 @@ void PulseLoop::tick() {
   const std::uint64_t settled = feed_.settled();
   const auto runs = runner_.leases();
   if (runs.empty()) guard_.renewed(now);
+  Isolation* tended = nullptr;
+  for (const auto& run : runs) {
+    if (run->kind.isolation == tended) continue;
+    tended = run->kind.isolation;
+    tended->tend();
+  }
   if (runs.empty() && now >= lost_until_) {
     status_.answered(StoreCall::kBeat, false);  // nothing of it is left to complain of
     return;

@@ -142,8 +142,8 @@ class Held {
       kill_group();
       return info_;
     }
-    // While it is a zombie its number is no other group's.
-    ::kill(-pid_, SIGKILL);
+    // Before Linux 6.9: while it is a zombie its number is no other group's.
+    if (!kill_group() && errno == EINVAL) ::kill(-pid_, SIGKILL);
     if (waitid(P_PIDFD, id, &info, WEXITED | __WALL) == 0) info_ = info;
     return info_;
   }

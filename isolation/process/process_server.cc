@@ -9,6 +9,7 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <tuple>
 #include <typeindex>
 #include <vector>
 
@@ -22,13 +23,16 @@ constexpr const char* kWaysOut =
     "; call carrel::prefork() before they start, or carrel::main_hook() first thing in "
     "main";
 
+// What is known of one: whether it is a preload, its type, and which plain function it is.
+using Hook = std::tuple<bool, std::type_index, void (*)()>;
+
 struct State {
   std::mutex mutex;
   bool hooked = false;
   std::optional<Born> server;
   // What the handlers are that it was forked with; empty: its setup alone knows.
   std::map<std::string, std::type_index, std::less<>> handlers;
-  std::vector<std::type_index> hooks;  // likewise: preloads, then those of its children
+  std::vector<Hook> hooks;  // likewise
   pid_t owner = -1;  // a process forked off this one must not use its server
 };
 
@@ -79,12 +83,15 @@ Result<void> require_one_thread(bool exec_only) {
       "process");
 }
 
-std::vector<std::type_index> hooks_of(const Handlers& handlers) {
-  std::vector<std::type_index> types;
-  for (const auto& load : handlers.preloads()) types.emplace_back(load.target_type());
-  for (const auto& hook : handlers.after_fork_hooks())
-    types.emplace_back(hook.target_type());
-  return types;
+std::vector<Hook> hooks_of(const Handlers& handlers) {
+  std::vector<Hook> hooks;
+  const auto add = [&](bool preload, const std::function<void()>& hook) {
+    const auto* function = hook.target<void (*)()>();
+    hooks.emplace_back(preload, hook.target_type(), function ? *function : nullptr);
+  };
+  for (const auto& load : handlers.preloads()) add(true, load);
+  for (const auto& hook : handlers.after_fork_hooks()) add(false, hook);
+  return hooks;
 }
 
 // What a server that was there before must know. It may be this engine's own, of a start

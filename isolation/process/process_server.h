@@ -20,7 +20,7 @@ namespace carrel::process {
 // and the ways out. If there is one, each kind of `fork_handlers` must be known to it;
 // kInvalid names one that is not, or that has another handler there, as far as their types
 // tell (of one lambda that captured different things they do not); hooks other than those
-// that it was forked with come too late then, and are refused.
+// that it was forked with, told apart likewise, come too late then, and are refused.
 // `needed_by_exec_only`: no handler matters; it only words the error. Says in the log if
 // the server is forked from a large process.
 Result<void> ignite(const Handlers& fork_handlers, bool needed_by_exec_only,

@@ -17,7 +17,6 @@
 #include <cinttypes>
 #include <cstdio>
 #include <cstdlib>
-#include <utility>
 #include <vector>
 
 #include "box.h"
@@ -134,22 +133,39 @@ void Boxes::add_account(const RoomBox& box, process::Reply& reply) const {
   }
 }
 
-void Boxes::clear_after(const RoomBox& box) const {
-  if (box.folder.empty()) return;
-  // Its orphans come to the room, one generation after the other.
+void Boxes::clear_after(const RoomBox& box) {
+  if (!box.folder.empty()) left_.push_back(box.folder);
+}
+
+void Boxes::ended(pid_t other) { cleaners_.erase(other); }
+
+void Boxes::clear_up() {
+  if (blueprint_.plan.namespaces) return;  // the kernel has
+  // Orphans come to the room, one generation after the other.
   process::ChildList list;
   std::vector<pid_t> children;
-  for (bool more = true; std::exchange(more, false);) {
-    list.read(children);
-    for (const pid_t pid : children) {
-      if (boxes_.contains(pid)) continue;
-      const pid_t group = getpgid(pid);
-      if (group > 1 && group != getpgrp()) kill(-group, SIGKILL);
-      kill(pid, SIGKILL);
-      more = waitpid(pid, nullptr, __WALL) == pid || more;
-    }
+  list.read(children);
+  bool some = false;
+  for (const pid_t pid : children) {
+    if (boxes_.contains(pid) || cleaners_.contains(pid)) continue;
+    some = true;
+    const pid_t group = getpgid(pid);
+    if (group > 1 && group != getpgrp()) kill(-group, SIGKILL);
+    kill(pid, SIGKILL);
   }
-  remove_tree(box.folder);
+  if (some) return;
+  // That takes as long as the programs have made it.
+  while (!left_.empty()) {
+    const pid_t pid = fork();
+    if (pid < 0) return;
+    if (pid == 0) {
+      close_range(STDERR_FILENO + 1, ~0U, 0);
+      remove_tree(left_.back());
+      _exit(0);
+    }
+    cleaners_.insert(pid);
+    left_.pop_back();
+  }
 }
 
 void Boxes::forget(pid_t pid) {
@@ -167,10 +183,20 @@ void Boxes::end_all() {
     if (blueprint_.plan.namespaces) kill(pid, SIGKILL);
     box.socket.reset();
   }
-  while (!boxes_.empty()) {
-    const pid_t pid = waitpid(-1, nullptr, __WALL);
-    if (pid > 0) forget(pid);
-    if (pid < 0 && errno != EINTR) break;
+  // Until there is no child at all: the process server sees to it that this does not take
+  // for ever.
+  for (;;) {
+    int status = 0;
+    const pid_t pid = waitpid(-1, &status, __WALL);
+    if (pid < 0 && errno == EINTR) continue;
+    if (pid < 0) return;
+    if (const RoomBox* box = find(pid)) {
+      if (WIFSIGNALED(status)) clear_after(*box);
+      forget(pid);
+    } else {
+      ended(pid);
+    }
+    if (boxes_.empty()) clear_up();
   }
 }
 

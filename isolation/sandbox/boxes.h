@@ -6,8 +6,10 @@
 
 #include <cstdint>
 #include <deque>
+#include <set>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "blueprint.h"
 #include "groups.h"
@@ -45,8 +47,13 @@ class Boxes {
   RoomBox* find(pid_t pid);
   // What its group knows better than the box does; before forget().
   void add_account(const RoomBox& box, process::Reply& reply) const;
-  // Of one that was killed: ends what it had and removes its folder, as it would have.
-  void clear_after(const RoomBox& box) const;
+  // Of one that was killed: what it had is for clear_up() to end and remove, as it would
+  // have itself.
+  void clear_after(const RoomBox& box);
+  // Ends what killed boxes left, and when none of that lives, has their folders removed.
+  // Blocks for neither: to be called again whenever a child that is no box has ended.
+  void clear_up();
+  void ended(pid_t other);  // a child that is no box
   void forget(pid_t pid);  // it was waited for
   void end_all();          // returns when none is left
 
@@ -60,6 +67,8 @@ class Boxes {
   std::unordered_map<pid_t, RoomBox> boxes_;
   std::deque<pid_t> idle_;
   bool spoilt_ = false;
+  std::vector<std::string> left_;  // folders of boxes that were killed
+  std::set<pid_t> cleaners_;       // processes that remove some
 };
 
 }  // namespace carrel::sandbox

@@ -21,6 +21,7 @@
 #include "greeting.h"
 #include "groups.h"
 #include "landlock.h"
+#include "remove_tree.h"
 #include "root.h"
 #include "user_map.h"
 
@@ -79,6 +80,7 @@ class Room {
     const pid_t pid = box->pid;
     kill(pid, SIGKILL);
     waitpid(pid, nullptr, __WALL);
+    if (!heard) remove_tree(box->folder);  // else it has done that
     boxes_.forget(pid);
     if (!heard) return {Stage::kNamespaces, ECHILD, {}};
     if (reply.what == Reply::What::kEnded && reply.status == 0) return {};
@@ -234,19 +236,28 @@ class Room {
     while (read(signals_.get(), info, sizeof info) > 0) {
     }
     int status = 0;
+    bool left = false;
     for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG | __WALL)) > 0;) {
       RoomBox* box = boxes_.find(pid);
-      if (box == nullptr) continue;
+      if (box == nullptr) {
+        boxes_.ended(pid);
+        left = true;
+        continue;
+      }
       // Its last words may still be in its socket.
       if (box->socket && box->run != 0) hear(pid);
       if (box->run == 0) boxes_.spoil();
       // The box itself was killed; its program goes with it.
-      if (WIFSIGNALED(status)) boxes_.clear_after(*box);
+      if (WIFSIGNALED(status)) {
+        boxes_.clear_after(*box);
+        left = true;
+      }
       Reply reply;
       reply.status = SIGKILL;
       tell(*box, reply);
       boxes_.forget(pid);
     }
+    if (left) boxes_.clear_up();
   }
 
   void flush() {

@@ -32,6 +32,13 @@ Result<RoomLink> open_room(const std::string& blueprint) {
   auto greeting =
       decode_greeting({buffer.data(), static_cast<std::size_t>(received.size)});
   if (!greeting) return fail(Code::kInternal, "a room spoke nonsense", "sandbox");
+  // What may be there again in a moment.
+  const int error = greeting->error;
+  if (greeting->stage == process::Reply::Stage::kNamespaces &&
+      (error == EAGAIN || error == ENOMEM || error == EMFILE || error == ENFILE ||
+       error == ECHILD)) {
+    return process::os_error(Code::kUnavailable, "no sandbox", error);
+  }
   if (greeting->stage != process::Reply::Stage::kNone) {
     return tl::unexpected<Error>(
         unavailable(greeting->stage, greeting->error, greeting->what));

@@ -54,7 +54,10 @@ std::string_view hint(Stage stage, int error) {
       return "privileges cannot be given up, as where a container's seccomp profile "
              "refuses prctl or capset";
     case Stage::kFiles:
-      return "there must be room for them in its folder, see tmpfs_size and tmpfs_files";
+      return error == ENOSPC || error == EDQUOT
+                 ? "there must be room for them in its folder: tmpfs_size and "
+                   "tmpfs_files; in tier restricted, the file system of TMPDIR"
+                 : "";
     default:
       return "";
   }

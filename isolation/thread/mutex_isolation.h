@@ -23,6 +23,7 @@ class MutexIsolation final : public Isolation {
   // A task whose arguments lack what the key needs is refused with kInvalid.
   std::vector<Result<std::shared_ptr<Run>>> start(std::span<Task> tasks) override;
   std::size_t stuck() const noexcept override { return pool_.stuck(); }
+  void tend() noexcept override { pool_.tend(); }
 
  private:
   using Kinds = std::map<std::string, KindSpec, std::less<>>;

@@ -113,8 +113,8 @@ void ThreadPool::spawn(const std::shared_ptr<State>& state) {
   state->workers.push_back(std::move(worker));
 }
 
-// Likewise. Where this process may have no more threads, the others do its work until one
-// can be had.
+// Likewise. Where this process may have no more threads, the others do its work until the
+// next post or beat.
 void ThreadPool::replace_stuck(const std::shared_ptr<State>& state) noexcept {
   while (state->replacements < state->target) {
     const std::shared_ptr<Worker> missed = unreplaced(*state);
@@ -284,6 +284,11 @@ void ThreadPool::abandon(ThreadRun& run) noexcept {
     wakes = wakes_for(*state_, state_->queue.size());
   }
   for (; wakes > 0; --wakes) state_->wake.notify_one();
+}
+
+void ThreadPool::tend() noexcept {
+  std::lock_guard lock(state_->mutex);
+  replace_stuck(state_);
 }
 
 std::size_t ThreadPool::stuck() const noexcept {

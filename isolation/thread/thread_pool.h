@@ -56,6 +56,7 @@ class ThreadPool {
 
   void abandon(ThreadRun& run) noexcept;
   std::size_t stuck() const noexcept;
+  void tend() noexcept;  // tries again to replace what could not be replaced
 
  private:
   struct Worker;

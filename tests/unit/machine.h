@@ -23,9 +23,18 @@ inline bool has_namespaces() {
   if (child == 0) {
     constexpr int kAll = CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET |
                          CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
-    const bool can = unshare(kAll) == 0 &&
-                     mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID, nullptr) == 0;
-    _exit(can ? 0 : 1);
+    if (unshare(kAll) != 0) _exit(1);
+    // Of the processes of its namespace, which has none before this.
+    const pid_t first = fork();
+    constexpr unsigned long kFlags = MS_NOSUID | MS_NODEV | MS_NOEXEC;
+    if (first == 0) {
+      _exit(mount("tmpfs", "/tmp", "tmpfs", kFlags, nullptr) == 0 &&
+                    mount("proc", "/proc", "proc", kFlags, nullptr) == 0
+                ? 0
+                : 1);
+    }
+    int status = 1;
+    _exit(waitpid(first, &status, 0) == first && status == 0 ? 0 : 1);
   }
   int status = 1;
   return waitpid(child, &status, 0) == child && status == 0;

@@ -130,6 +130,9 @@ class Isolation {
   virtual std::vector<Result<std::shared_ptr<Run>>> start(std::span<Task> tasks) = 0;
   // Abandoned threads that are still busy; 0 where runs can be killed.
   virtual std::size_t stuck() const noexcept { return 0; }
+  // Called with every beat while runs of it have leases: for what could not be had before,
+  // such as a thread. Does not block.
+  virtual void tend() noexcept {}
 };
 
 // What the engine hands to an isolation's factory.

@@ -60,7 +60,7 @@ TEST(Sandbox, RefusesWhatCannotBe) {
               HasSubstr("jobs.x.sandbox: is for programs"));
   EXPECT_THAT(error_of("[sandbox.s]\nmemory = \"1MiB\""),
               HasSubstr("sandbox.s.memory: needs tier = \"full\""));
-  for (const std::string key : {"tmpfs_size = \"1MiB\"", "tmpfs_files = 9"}) {
+  for (const std::string key : {"tmpfs_size = \"64MiB\"", "tmpfs_files = 9"}) {
     EXPECT_THAT(error_of("[sandbox.s]\ntier = \"restricted\"\n" + key),
                 HasSubstr("needs tier = \"standard\"; a restricted program's folder"));
   }

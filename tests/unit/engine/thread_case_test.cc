@@ -359,6 +359,32 @@ TEST(ThreadCases, AStuckThreadIsReplacedOnceThatCanBe) {
   ASSERT_TRUE(next) << "there is room for another thread: " << next.error().message;
 }
 
+// Nothing is posted any more: what waits has all the places there are.
+TEST(ThreadCases, AStuckThreadIsReplacedForWhatWaitsOnceThatCanBe) {
+#ifdef __SANITIZE_ADDRESS__
+  GTEST_SKIP() << "the sanitizer ends a process that has no room for its own maps";
+#endif
+  Config config = memory_config(1);
+  config.worker.prefetch = 1;
+  config.worker.beat = 10ms;
+  config.defaults.max_attempts = 1;
+  Engine engine = open(config);
+  Gate gate;
+  engine.handle("stuck", [&](Context&) { gate.pass(); });
+  engine.handle("next", [](Context&) { return 1; });
+  const auto stuck = engine.enqueue("stuck", {}, {.timeout = 1ms}).value();
+  const auto next = engine.enqueue("next").value();
+  ASSERT_TRUE(engine.start());
+  gate.wait_for(1);
+  {
+    const NoRoomForStacks no_room;
+    EXPECT_FALSE(engine.wait(stuck, kLong));
+    while (engine.job(next)->state != State::kRunning) std::this_thread::yield();
+  }
+  EXPECT_TRUE(engine.wait(next, kLong));
+  gate.open();
+}
+
 TEST(ThreadCases, AStuckThreadThatCannotBeReplacedIsMissedOnly) {
 #ifdef __SANITIZE_ADDRESS__
   GTEST_SKIP() << "the sanitizer ends a process that has no room for its own maps";

@@ -189,9 +189,9 @@ TEST_F(SandboxRestricted, TheBoxIsKilled_ItsProgramsAreDeadAndItsFolderIsGone) {
   kill(parent_of(programs[0]), SIGKILL);
   const Outcome out = job.sink->wait();
   EXPECT_EQ(out.klass, OutcomeClass::kSignaled);
-  EXPECT_TRUE(programs_below(server).empty());
+  EXPECT_TRUE(eventually([&] { return programs_below(server).empty(); }));
   const std::string folder = out.stderr_tail.substr(0, out.stderr_tail.find('\n'));
-  EXPECT_FALSE(std::filesystem::exists(folder)) << folder;
+  EXPECT_TRUE(eventually([&] { return !std::filesystem::exists(folder); })) << folder;
 }
 
 }  // namespace

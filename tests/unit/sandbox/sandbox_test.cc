@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "../machine.h"
+#include "user_map.h"
 
 namespace carrel::test {
 
@@ -130,6 +131,7 @@ std::optional<std::string> lacking(const SandboxProfile& profile) {
 
 bool machine_has(const SandboxProfile& profile) {
   if (profile.tier == SandboxTier::kFull) return false;
+  if (sandbox::is_root_alone(profile.user)) return false;
   return has_landlock() &&
          (profile.tier == SandboxTier::kRestricted || has_namespaces());
 }
