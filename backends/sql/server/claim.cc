@@ -29,12 +29,15 @@ std::vector<ClaimAnswer> Writer::claim(std::span<const Ticket> tickets,
   auto& limits = tables_->limits;
   auto& queues = tables_->queues;
   std::vector<JobId> asked = ids;
+  std::vector<JobId> busy;  // others hold their keys
   if (queues.any()) limits.lock_queues(queues.all());
   const bool limited = limits.any();
   if (limited) limits.know_to_claim(ids);
-  if (queues.any()) asked = queues.admit(ids, tables_->rows_of.lock(ids));
+  if (queues.any()) asked = queues.admit(ids, tables_->rows_of.try_lock(ids));
   if (limited) {
-    grant(claim_limited(claiming, limits.admit(asked).admitted));
+    auto admission = limits.admit(asked);
+    busy = std::move(admission.busy);
+    grant(claim_limited(claiming, admission.admitted));
     settle();
   }
   auto plain = claim_ids(claiming, asked, static_cast<int>(State::kAvailable));
@@ -60,9 +63,10 @@ std::vector<ClaimAnswer> Writer::claim(std::span<const Ticket> tickets,
     Refusal why = Refusal::kGone;
     if (auto row = rows.find(id); row != rows.end()) {
       rules::Row tried = row->second.rule;
-      // What could be claimed was not asked for, where its queue is full.
+      // What could be claimed was not asked for, where its queue is full or its key held.
       const bool full =
-          queues.any() && std::find(asked.begin(), asked.end(), id) == asked.end();
+          (queues.any() && std::find(asked.begin(), asked.end(), id) == asked.end()) ||
+          std::find(busy.begin(), busy.end(), id) != busy.end();
       why = rules::claim(tried, rules::WorkerId(worker), claim_number, lease, now_)
                 .value_or(full ? Refusal::kLimited : Refusal::kPaused);
     }

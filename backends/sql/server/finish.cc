@@ -234,6 +234,7 @@ void Writer::free_unnamed(std::string_view worker, std::uint64_t settled_claim,
     if (!named.contains(run)) lost.push_back(to_id(run.first));
   }
   if (lost.empty()) return;
+  leaves_to_clear_ = true;  // what is final at once: others may hold its names
   for (auto& [id, row] : t.rows_of.try_lock(t.limits.know_free(lost))) {
     // As it is now, under the lock: it may have moved on.
     if (named.contains({to_column(id), to_column(row.rule.fence)})) continue;
@@ -243,6 +244,7 @@ void Writer::free_unnamed(std::string_view worker, std::uint64_t settled_claim,
     }
   }
   flush();
+  leaves_to_clear_ = false;
 }
 
 }  // namespace carrel::sql::server

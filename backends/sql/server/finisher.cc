@@ -52,25 +52,26 @@ void Finisher::answer(Asked& asked, Places places, Try&& done) {
 void Finisher::together(Asked& asked, Places places, bool patient) {
   if (places.size() == 1 && !patient) return alone(asked, places[0], false);
   Try done = attempt(asked, places, patient);
+  asked.waited = asked.waited || (done.held && patient);
   if (!done.held) return answer(asked, places, std::move(done));
   if (places.size() == 1) return alone(asked, places[0], true);
   together(asked, places.first(places.size() / 2), false);
   together(asked, places.subspan(places.size() / 2), false);
 }
 
-// `known`: it was waited for already. Else it is asked for a few times: who works on rows
-// and keys holds them for a moment.
-void Finisher::alone(Asked& asked, std::size_t place, bool known) {
+// Where it was not waited for it is asked for a few times: who works on rows and keys
+// holds them for a moment. That alone does not make it one that all others are hurried for.
+void Finisher::alone(Asked& asked, std::size_t place, bool waited) {
   const Places places{&place, 1};
   const JobId id = asked.runs[place]->lease.id;
   thread_local std::minstd_rand random{std::random_device{}()};
-  for (int left = known ? 0 : 3;; --left) {
+  for (int left = waited ? 0 : 3;; --left) {
     Try done = attempt(asked, places, false);
     if (!done.held || left == 0) {
       const std::lock_guard lock(mutex_);
-      if (done.held) {
+      if (done.held && (waited || asked.waited)) {
         held_.insert_or_assign(id, Clock::now());
-      } else if (done.finished) {
+      } else if (!done.held && done.finished) {
         held_.erase(id);
       }
       return answer(asked, places, std::move(done));

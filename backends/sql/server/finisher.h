@@ -38,19 +38,21 @@ class Finisher {
   struct Asked {
     std::span<const Finish* const> runs;
     Answers answers;
+    bool waited = false;  // in vain
   };
 
   // Which of these are known to be held; the others go first.
   bool split(std::span<const Finish* const> runs, std::vector<std::size_t>& others,
              std::vector<std::size_t>& held);
   void together(Asked& asked, Places places, bool patient);
-  void alone(Asked& asked, std::size_t place, bool known);
+  // `waited`: it was for, in vain.
+  void alone(Asked& asked, std::size_t place, bool waited);
   Try attempt(const Asked& asked, Places places, bool patient);
   static void answer(Asked& asked, Places places, Try&& done);
 
   const Attempt attempt_;
   std::mutex mutex_;
-  // When they were last asked for.
+  // Those that were waited for in vain: when they were last asked for.
   std::unordered_map<JobId, Clock::time_point> held_;
 };
 

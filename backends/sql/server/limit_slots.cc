@@ -70,7 +70,10 @@ void Limits::lock(std::set<int> slots, bool claims) {
     ids_ = json_array_of(slots);
     if (claims) waiting_ = slots;
     const auto asked = std::chrono::steady_clock::now();
-    lock_.rows([&] { held_.insert(slot_); });
+    lock_.rows([&] {
+      held_.insert(slot_);
+      use_->shunned.erase(slot_);
+    });
     waiting_.clear();
     // Windows and leases begin now, not before the wait. Who did not wait asks nothing.
     constexpr std::chrono::milliseconds kMoment{2};

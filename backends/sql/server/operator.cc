@@ -132,13 +132,13 @@ Swept Writer::sweep(std::size_t max) {
   t.limits.windows_opened();
   const std::vector<JobId> ids = due_and_free(std::min(max, kRowsAStatement));
   auto rows = t.rows_of.lock(ids);
-  sweeping_ = true;
+  leaves_to_clear_ = true;
   for (const JobId id : ids) {
     const auto found = rows.find(id);
     if (found != rows.end()) advance(found->second, swept);
   }
   for (Ticket& ticket : flush()) swept.due.push_back(std::move(ticket));
-  sweeping_ = false;
+  leaves_to_clear_ = false;
   return swept;
 }
 

@@ -111,6 +111,11 @@ class ServerStore final : public Store {
     } else {
       swept->next = Duration::zero();
     }
+    // What is due is held by others, and it was looked for behind a good deal of it.
+    constexpr std::chrono::milliseconds kHeld{200};
+    if (moved + swept->rescued + swept->purged == 0 && swept->next <= Duration::zero()) {
+      swept->next = kHeld;
+    }
     return swept;
   }
   Result<std::vector<Ticket>> set_paused(std::string_view queue, bool paused) override {

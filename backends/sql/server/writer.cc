@@ -25,7 +25,7 @@ Writer::Writer(Driver& driver, const BackendOptions& options, Waiters& waiters,
 Writer::~Writer() = default;
 
 Result<void> Writer::begin() noexcept {
-  begun_ = last_ = alone_ = committing_ = sweeping_ = false;
+  begun_ = last_ = alone_ = committing_ = leaves_to_clear_ = false;
   if (may_have_died()) return open();
   tables_ = &connection_.tables();
   return {};
@@ -215,7 +215,7 @@ void Writer::moved(StoredRow& row, State before, const std::string* result) {
   if (is_final(after)) {
     row.ended = now_;
     ended_.push_back(row.id);
-    if (row.rule.wake_at <= now_ && !sweeping_) {
+    if (row.rule.wake_at <= now_ && !leaves_to_clear_) {
       doomed_.emplace_back(row.id, after);
       return;
     }

@@ -271,7 +271,7 @@ class Writer final : public Transactor {
   std::vector<JobId> ended_;
   std::map<std::pair<std::string, State>, long long> tally_;
   std::vector<std::pair<JobId, State>> doomed_;  // final rows that are not kept at all
-  bool sweeping_ = false;  // these are left to clear(): others may hold their names
+  bool leaves_to_clear_ = false;  // these are left to clear(): others may hold their names
 };
 
 }  // namespace carrel::sql::server

@@ -104,7 +104,7 @@ TEST_P(Held, AKeyHoldsUpNoEndOfJobsWithoutIt) {
   EXPECT_THAT(left_of(runs), IsEmpty());
 }
 
-TEST_P(Held, ABeatDoesNotWaitForIt) {
+TEST_P(Held, ABeatSucceedsBesideIt) {
   const auto runs = insert_and_claim(2);
   auto host = hold(runs[0].lease.id);
   auto finishing = std::async(std::launch::async, [&] { return left_of({runs[0]}); });
