@@ -29,10 +29,10 @@ class Runner;
 
 // What a run reports, within its bounds.
 Progress as_progress(float fraction, std::string_view message);
+std::string_view as_log_line(std::string_view line) noexcept;
 // What its log says in place of a checkpoint of that many bytes; nothing: it may have up
 // to `most`. 0: any.
 std::optional<std::string> refused_checkpoint(std::size_t bytes, std::uint64_t most);
-std::string_view as_log_line(std::string_view line) noexcept;
 
 class ActiveRun final : public RunSink {
  public:

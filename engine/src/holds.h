@@ -131,8 +131,10 @@ class Holds {
   std::vector<Rest> rests_;
   std::uint64_t last_claim_ = 0;
   std::set<std::uint64_t> claiming_;  // numbers without an answer yet
-  std::uint64_t lost_claim_ = 0;      // the last whose answer is lost; 0: none, or a beat
-                                      // has set free what it took
+  std::uint64_t lost_claim_ = 0;  // the last whose answer is lost; 0: none, or what it
+                                  // took is free by now
+  // When that lease is over: a beat before may pass over what others hold something of.
+  Duration lost_until_{0};
   std::optional<Error> away_;         // why the last claim failed
   std::thread thread_;
   std::thread guard_;

@@ -26,6 +26,7 @@ void Holds::end_claim(std::uint64_t number, bool answered) {
   claiming_.erase(number);
   if (answered) return;
   lost_claim_ = std::max(lost_claim_, number);
+  lost_until_ = boot_time() + setup_.lease;
   wake_thread();
 }
 
@@ -149,7 +150,7 @@ void Holds::beat(Lock& lock) {
   const auto answers = store_.beat(worker_, settled, beats, renew, setup_.lease);
   lock.lock();
   if (!answers) return;
-  if (lost_claim_ <= settled) lost_claim_ = 0;
+  if (lost_claim_ <= settled && now >= lost_until_) lost_claim_ = 0;
   std::vector<PlacePtr> tell;
   for (std::size_t i = 0; i < places.size(); ++i) {
     Place& place = *places[i];

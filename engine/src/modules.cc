@@ -56,9 +56,9 @@ std::string loader_message(std::string_view what) {
   return std::string(what.substr(begin + kBegin.size(), end - begin - kBegin.size()));
 }
 
-// What the running program was linked to look for libraries in (DT_RUNPATH). A program of
-// a build tree finds the modules that were built beside it so, and an installed one what
-// its host said.
+// What the running program was linked to look for libraries in: DT_RUNPATH, or DT_RPATH,
+// as its host's linker has it. A program of a build tree finds the modules that were
+// built beside it so, and an installed one what its host said.
 std::string_view program_runpath() {
   std::string_view found;
   dl_iterate_phdr(
@@ -71,10 +71,13 @@ std::string_view program_runpath() {
         }
         ElfW(Addr) strings = 0;
         ElfW(Xword) at = 0;
+        ElfW(Xword) older = 0;
         for (; entry != nullptr && entry->d_tag != DT_NULL; ++entry) {
           if (entry->d_tag == DT_STRTAB) strings = entry->d_un.d_ptr;
           if (entry->d_tag == DT_RUNPATH) at = entry->d_un.d_val;
+          if (entry->d_tag == DT_RPATH) older = entry->d_un.d_val;
         }
+        if (at == 0) at = older;
         if (strings != 0 && at != 0) {
           // The loader has added the address already, but on some architectures.
           if (strings < info->dlpi_addr) strings += info->dlpi_addr;

@@ -38,14 +38,14 @@ void PulseLoop::work() {
 }
 
 void PulseLoop::tick() {
-  lost_claim_ = feed_.take_lost() || lost_claim_;
+  const Duration now = boot_time();
+  if (feed_.take_lost()) lost_until_ = now + setup_.lease;
   // Read before the leases: what a settled claim gave is among them, or was committed
   // since.
   const std::uint64_t settled = feed_.settled();
   const auto runs = runner_.leases();
-  const Duration now = boot_time();
   if (runs.empty()) guard_.renewed(now);
-  if (runs.empty() && !lost_claim_) {
+  if (runs.empty() && now >= lost_until_) {
     status_.answered(StoreCall::kBeat, false);  // nothing of it is left to complain of
     return;
   }
@@ -68,7 +68,6 @@ void PulseLoop::tick() {
     return;
   }
   status_.answered(StoreCall::kBeat, writes);
-  lost_claim_ = false;
   if (renew) guard_.renewed(now);
   for (std::size_t i = 0; i < runs.size(); ++i) {
     if (runs[i]->news_sent()) runner_.end_on(*runs[i]);

@@ -48,7 +48,9 @@ class PulseLoop {
   StoreStatus& status_;
   Totals& totals_;
   LogFn log_;
-  bool lost_claim_ = false;
+  // A claim's answer was lost: until its leases are over. A beat may pass over what it
+  // gave, where others hold something of that, and does not say so.
+  Duration lost_until_{0};
   std::mutex mutex_;
   std::condition_variable wake_;
   bool stopping_ = false;

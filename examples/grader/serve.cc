@@ -75,7 +75,7 @@ int serve(const ServeOptions& options) {
 }
 
 int submit(const SubmitOptions& options) {
-  auto config = load(options.config);
+  auto config = carrel::Config::load_with_environment(options.config);
   if (!config) return complain(config.error());
   config->role = carrel::Role::kProducer;
   auto engine = carrel::Engine::open(std::move(*config));

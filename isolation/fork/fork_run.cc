@@ -312,16 +312,16 @@ void ForkRun::tell_end() {
   Outcome outcome = conclude(reply);
   const auto pool = pool_.lock();
   const auto channel = this->channel();
-  if (pool && channel) {
-    // Where it was told to end, it is not used again.
-    if (again_ && channel->detach(number_)) {
-      pool->take_back(std::move(child_), kind());
-    } else {
-      channel->forget(number_);
-      pool->let_go(number_);
-    }
-  }
+  // Where it was told to end, it is not used again. Else it waits already when the next
+  // job is claimed, which this end makes room for.
+  const bool taken_back = pool && channel && again_ && channel->detach(number_);
+  if (taken_back) pool->take_back(std::move(child_), kind());
+  // Whoever waits for the end is not kept by what is to be done about the child.
+  const WarmChild ends = std::move(child_);
   finish(std::move(outcome));
+  if (!pool || !channel || taken_back) return;
+  channel->forget(number_);
+  pool->let_go(number_);
 }
 
 Outcome ForkRun::conclude(const Reply& reply) {

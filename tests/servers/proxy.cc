@@ -58,6 +58,16 @@ void Proxy::pass() {
   swallowing_ = false;
 }
 
+void Proxy::hold_answers() {
+  holding_ = true;
+  wake();
+}
+
+void Proxy::let_go() {
+  holding_ = false;
+  wake();
+}
+
 bool Proxy::forward(int from, int to) {
   std::array<char, 65536> buffer;
   const ssize_t n = ::recv(from, buffer.data(), buffer.size(), MSG_DONTWAIT);
@@ -87,7 +97,7 @@ void Proxy::loop() {
     std::vector<pollfd> fds = {{wake_[0], POLLIN, 0}, {listener_, POLLIN, 0}};
     for (const Line& line : lines_) {
       fds.push_back({line.client, POLLIN, 0});
-      fds.push_back({line.server, POLLIN, 0});
+      fds.push_back({holding_ ? -1 : line.server, POLLIN, 0});
     }
     ::poll(fds.data(), fds.size(), -1);
     if (fds[0].revents != 0) {

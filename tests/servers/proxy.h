@@ -26,6 +26,9 @@ class Proxy {
   // From now on nothing passes, and nobody hears of it: the ends keep their connections,
   // and new ones are taken and left alone. Until pass().
   void swallow() { swallowing_ = true; }
+  // What servers send stays where it is, until let_go(); what clients send passes.
+  void hold_answers();
+  void let_go();
   // New connections pass again; what was swallowed is lost with its connection.
   void pass();
 
@@ -46,6 +49,7 @@ class Proxy {
   std::atomic<bool> stopping_{false};
   std::atomic<bool> swallowing_{false};
   std::atomic<bool> cutting_{false};
+  std::atomic<bool> holding_{false};
   std::atomic<int> sent_{0};
   std::vector<Line> lines_;  // of the thread
   std::thread thread_;

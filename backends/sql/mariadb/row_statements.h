@@ -187,7 +187,7 @@ SELECT id
   FROM carrel_jobs FORCE INDEX (carrel_jobs_wake)
  WHERE wake_at <= :now
  ORDER BY wake_at
- LIMIT :most
+ LIMIT :most OFFSET :passed
    FOR UPDATE SKIP LOCKED)sql";
 
 inline constexpr const char* kDueHistory = R"sql(

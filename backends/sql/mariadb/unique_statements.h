@@ -47,7 +47,7 @@ DELETE u
 inline constexpr const char* kForgetKeys = R"sql(
 DELETE u
   FROM (SELECT `key`
-          FROM carrel_unique
+          FROM carrel_unique FORCE INDEX (carrel_unique_left)
          WHERE state IN (5, 6, 7) AND until <= :now
          LIMIT :most
            FOR UPDATE SKIP LOCKED) AS r

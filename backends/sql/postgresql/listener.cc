@@ -206,6 +206,7 @@ void Listener::send() {
   if (!literal) throw soci::postgresql_soci_error("a message is no text", "22021");
   session_->execute((sql + literal.get() + ")").c_str());
   next_send_ = Clock::now() + kGather;
+  hear();  // what came meanwhile is libpq's by now, and its socket does not tell of it
 }
 
 }  // namespace carrel::sql::postgresql

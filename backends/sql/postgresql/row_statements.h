@@ -215,7 +215,7 @@ SELECT id
   FROM carrel_jobs
  WHERE wake_at <= :now::bigint
  ORDER BY wake_at
- LIMIT :most
+ LIMIT :most OFFSET :passed
    FOR UPDATE SKIP LOCKED)sql";
 
 inline constexpr const char* kDueHistory = R"sql(

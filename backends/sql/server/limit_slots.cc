@@ -1,5 +1,6 @@
 // Which keys jobs have, and the slots that are held for them.
 #include <algorithm>
+#include <chrono>
 #include <iterator>
 #include <utility>
 
@@ -68,8 +69,14 @@ void Limits::lock(std::set<int> slots, bool claims) {
   if (untouched_ && held_.empty()) {
     ids_ = json_array_of(slots);
     if (claims) waiting_ = slots;
+    const auto asked = std::chrono::steady_clock::now();
     lock_.rows([&] { held_.insert(slot_); });
     waiting_.clear();
+    // Windows and leases begin now, not before the wait. Who did not wait asks nothing.
+    constexpr std::chrono::milliseconds kMoment{2};
+    if (std::chrono::steady_clock::now() - asked < kMoment) return;
+    at_ = (*clock_)();
+    rates_.now_is(at_);
     return;
   }
   if (try_lock(slots).empty()) return;

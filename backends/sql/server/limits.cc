@@ -33,8 +33,9 @@ Limits::Limits(Session& session, const Statements& sql)
       free_(session, sql.free_jobs, use(ids_, "ids")),
       hold_(session, sql.hold_jobs, use(ids_, "ids")) {}
 
-void Limits::begin(Time now, LimitsUse& limits_use, bool untouched) {
+void Limits::begin(Time now, LimitsUse& limits_use, const Clock& clock, bool untouched) {
   use_ = &limits_use;
+  clock_ = &clock;
   at_ = now;
   looked_at_ = std::chrono::steady_clock::now();
   said_any_ = made_ = false;

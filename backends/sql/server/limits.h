@@ -30,6 +30,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -87,8 +88,10 @@ class Limits {
  public:
   Limits(Session& session, const Statements& statements);
 
-  // Of a transaction; borrows `use` for it. `untouched`: it holds no lock.
-  void begin(Time now, LimitsUse& use, bool untouched);
+  // What time it is at the server by now, where the transaction has waited.
+  using Clock = std::function<Time()>;
+  // Of a transaction; borrows `use` and `clock` for it. `untouched`: it holds no lock.
+  void begin(Time now, LimitsUse& use, const Clock& clock, bool untouched);
   void enter_operation();  // may wait
   void leave_operation();
   void locked_something();  // within an operation, before it has asked for slots
@@ -230,6 +233,7 @@ class Limits {
 
   const bool counts_;  // else what it would count is of an old snapshot
   LimitsUse* use_ = nullptr;
+  const Clock* clock_ = nullptr;
   bool said_any_ = false;
   bool made_ = false;  // some are available by this transaction
   Time at_{};

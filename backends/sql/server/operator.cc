@@ -106,15 +106,31 @@ void Writer::advance(StoredRow& row, Swept& swept) {
   if (row.rule.state == State::kPending) swept.due.pop_back();  // until it is freed
 }
 
+// Somebody may hold the key of many for as long as he likes: those behind them are looked
+// for, too. Not without end, as each is locked on the way.
+std::vector<JobId> Writer::due_and_free(std::size_t most) {
+  constexpr int kPages = 8;
+  auto& t = *tables_;
+  std::vector<JobId> free;
+  t.most = kRowsAStatement;
+  t.passed = 0;
+  for (int page = 0; page < kPages && free.size() < most; ++page) {
+    std::vector<JobId> due;
+    t.due_jobs.rows([&] { due.push_back(to_id(t.id)); });
+    for (const JobId id : t.limits.know_free(due)) free.push_back(id);
+    if (due.size() < kRowsAStatement) break;
+    t.passed += t.most;
+  }
+  if (free.size() > most) free.resize(most);
+  return free;
+}
+
 Swept Writer::sweep(std::size_t max) {
   auto& t = *tables_;
   Swept swept;
   t.limits.locked_something();
   t.limits.windows_opened();
-  t.most = static_cast<long long>(std::min(max, kRowsAStatement));
-  std::vector<JobId> due;
-  t.due_jobs.rows([&] { due.push_back(to_id(t.id)); });
-  const std::vector<JobId> ids = t.limits.know_free(due);
+  const std::vector<JobId> ids = due_and_free(std::min(max, kRowsAStatement));
   auto rows = t.rows_of.lock(ids);
   sweeping_ = true;
   for (const JobId id : ids) {

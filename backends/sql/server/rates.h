@@ -45,7 +45,10 @@ class Rates {
  public:
   Rates(Session& session, const Statements& statements);
 
-  void begin(Time now);  // of a transaction
+  void begin(Time now);
+  void now_is(Time now) {
+    now_ = now;
+  }  // by now; nothing was done yet  // of a transaction
 
   // What is noted is written by write(), together.
   void add(JobId id, const Rate& rate, const std::string& lane, bool waits, Time run_at);

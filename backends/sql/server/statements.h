@@ -189,7 +189,7 @@ struct Statements {
   const char* read_payloads;
 
   // Sweeping and purging.
-  const char* due_jobs;        // locks
+  const char* due_jobs;        // at :now, :most after :passed; locks
   const char* due_history;     // locks
   // The jobs :ids, each as often as it has a name that an enqueue may hold: a unique key,
   // and where that locks it a request id. try_names locks these, and passes over what is

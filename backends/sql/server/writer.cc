@@ -15,6 +15,11 @@ Writer::Writer(Driver& driver, const BackendOptions& options, Waiters& waiters,
       waiters_(waiters),
       news_(news),
       limits_use_{limits_used, options.poll},
+      clock_([this] {
+        now_ = connection_.session().now();
+        tables_->now = now_.time_since_epoch().count();
+        return now_;
+      }),
       connection_(driver) {}
 
 Writer::~Writer() = default;
@@ -37,7 +42,7 @@ bool Writer::may_have_died() {
 void Writer::start(Time now) {
   now_ = now;
   // What a host has locked before, nobody here knows.
-  tables_->limits.begin(now, limits_use_, !connection_.session().is_lent());
+  tables_->limits.begin(now, limits_use_, clock_, !connection_.session().is_lent());
   tables_->queues.begin(options_.queue_limits);
   tables_->now = now.time_since_epoch().count();
 }

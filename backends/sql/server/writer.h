@@ -221,6 +221,7 @@ class Writer final : public Transactor {
                                                        long long claim_number);
   void free_unnamed(std::string_view worker, std::uint64_t settled_claim,
                     std::span<const Beat> beats);
+  std::vector<JobId> due_and_free(std::size_t most);
   void advance(StoredRow& row, Swept& swept);
   std::vector<JobId> take_held(std::vector<JobId>& ids);
   std::size_t purge(std::span<const JobId> ids);
@@ -240,9 +241,10 @@ class Writer final : public Transactor {
   Waiters& waiters_;
   News& news_;
   LimitsUse limits_use_;
+  const Limits::Clock clock_;  // reads it anew
   Connection<Tables> connection_;
   Tables* tables_ = nullptr;  // of the open transaction
-  Time now_{};                // when it began, at the server
+  Time now_{};                // when it began, at the server, or had waited for slots
   bool begun_ = false;        // at the server
   bool last_ = false;         // the operation that comes now is the last
   bool alone_ = false;        // and may be the whole transaction

@@ -134,7 +134,7 @@ struct Writer::Tables {
         read_payloads(s, sql.read_payloads, soci::use(ids, "ids"), soci::into(id),
                       soci::into(bytes)),
         due_jobs(s, sql.due_jobs, soci::use(now, "now"), soci::use(most, "most"),
-                 soci::into(id)),
+                 soci::use(passed, "passed"), soci::into(id)),
         due_history(s, sql.due_history, soci::use(now, "now"), soci::use(most, "most"),
                     soci::into(id)),
         keep_history(s, sql.keep_history, soci::use(rows, "rows")),
@@ -185,6 +185,7 @@ struct Writer::Tables {
   long long lease_end = 0;
   long long claim_number = 0;
   long long most = 0;
+  long long passed = 0;
   std::string worker;
   std::string bytes;
   soci::indicator has_bytes = soci::i_ok;

@@ -123,6 +123,8 @@ isolation = "exec"
 [jobs.first]
 command = ["true"]
 [jobs.second]
+timeout = "1m"
+max_attempts = 1
 command = ["/bin/sh", "-c", "until [ -e go ]; do sleep 0.01; done"]
 )");
   carrel({"enqueue", "first"});

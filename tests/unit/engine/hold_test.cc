@@ -293,6 +293,7 @@ class Moody final : public conformance::StoreWrapper {
     std::atomic<bool> finish_away{false};
     std::atomic<bool> lose_claims{false};
     std::atomic<bool> no_source{false};
+    std::atomic<int> passes_over{0};  // so many beats set nothing free
     std::atomic<int> lost{0};
     std::atomic<int> renewals{0};
     Store* store = nullptr;
@@ -319,6 +320,7 @@ class Moody final : public conformance::StoreWrapper {
                                   Duration lease) override {
     if (mood_->away) return fail(Code::kUnavailable, "away");
     if (renew) ++mood_->renewals;
+    if (beats.empty() && mood_->passes_over-- > 0) return std::vector<Pulse>{};
     return real().beat(worker, settled, beats, renew, lease);
   }
   std::vector<Result<Finished>> finish(std::span<const Finish> runs) override {
@@ -418,6 +420,29 @@ TEST_F(HoldOnAMoodyStore, AClaimWhoseAnswerWasLostIsSetFreeAndComesAgain) {
   EXPECT_TRUE(engine.hold(
       "k", 1, [] {}, 0ms))
       << "and nothing of it is left";
+}
+
+// As where somebody holds its key just then.
+TEST_F(HoldOnAMoodyStore, WhatALostClaimTookIsSetFreeByALaterBeatToo) {
+  Engine engine = open_engine(kLong);
+  mood_->lose_claims = true;
+  mood_->passes_over = 1;
+  EXPECT_TRUE(engine.hold(
+      "k", 1, [] {}, 10s));
+  EXPECT_EQ(mood_->lost, 1);
+}
+
+TEST_F(HoldOnAMoodyStore, WhatALostClaimOfAWorkerTookIsSetFreeByALaterBeatToo) {
+  Engine engine = open_engine(kLong);
+  engine.handle("work", [](Context&) {});
+  const auto id = engine.enqueue("work").value();
+  mood_->lose_claims = true;
+  mood_->passes_over = 1;
+  ASSERT_TRUE(engine.start());
+  EXPECT_TRUE(engine.wait(id, 10s));
+  EXPECT_EQ(engine.job(id)->attempt, 1);
+  EXPECT_EQ(mood_->lost, 1);
+  engine.stop(1s);
 }
 
 TEST_F(HoldOnAMoodyStore, WhereTheStoreIsNoQueueTheThreadPeeks) {

@@ -1,4 +1,5 @@
 // What the engine asks of a store, and when: over stores that count, or that fail.
+#include <carrel/conformance/manual_clock.h>
 #include <carrel/conformance/store_wrapper.h>
 #include <carrel/memory.h>
 
@@ -24,6 +25,8 @@ struct Asked {
   std::atomic<std::size_t> rescued{0};
   std::promise<void> swept_often;
   Store* store = nullptr;
+  conformance::ManualClock clock;
+  bool moves_its_clock = false;
 };
 constexpr int kOften = 20;
 
@@ -60,8 +63,10 @@ Engine open_over(const std::shared_ptr<Asked>& asked, Config config) {
   Registry registry = Registry::with_builtins();
   registry.add_store(
       "counting",
-      [asked](const Url&, const BackendOptions& o) -> Result<std::unique_ptr<Store>> {
-        return std::make_unique<Counting>(make_memory_store(o), asked);
+      [asked](const Url&, const BackendOptions& given) -> Result<std::unique_ptr<Store>> {
+        BackendOptions options = given;
+        if (asked->moves_its_clock) options.clock = &asked->clock;
+        return std::make_unique<Counting>(make_memory_store(options), asked);
       });
   config.store = "counting:";
   config.queue = "memory:";
@@ -121,6 +126,39 @@ TEST(StoreCalls, AJobWhoseBeatHangsIsStoppedBeforeItsLeaseEnds) {
   EXPECT_TRUE(stopped.get_future().get()) << "others had it while it ran";
   let_go.set_value();
   engine.stop(1s);
+}
+
+// Of a worker that died without a word, by one that has looked before and found nothing:
+// the lease, and as long as it may take until it looks again.
+TEST(StoreCalls, WhatADeadWorkerHeldIsTakenBackSoonAfterItsLease) {
+  for (const Duration lease : {Config{}.worker.lease, Duration(2s)}) {
+    const auto asked = std::make_shared<Asked>();
+    asked->moves_its_clock = true;
+    Config config = memory_config();
+    config.worker.lease = lease;
+    Engine engine = open_over(asked, config);
+    std::atomic<std::uint64_t> ran{0};
+    engine.handle("work", [&](Context& job) { ran = value(job.job().lease.id); });
+    ASSERT_TRUE(engine.start());
+    while (asked->sweeps == 0) std::this_thread::yield();
+    NewJob job;
+    job.kind = "work";
+    job.payload = "{}";
+    JobId held{};
+    for (std::uint64_t number = 1; held == JobId{}; ++number) {
+      const auto one = asked->store->insert({&job, 1}, 60s).at(0).value();
+      // Unless the worker here was quicker.
+      const auto claimed = asked->store->claim({&*one.ticket, 1}, "dead", number, lease);
+      if (claimed.value().at(0)) held = one.id;
+    }
+    asked->clock.advance(lease);
+    const auto over = SteadyClock::now();
+    while (ran != value(held)) std::this_thread::sleep_for(1ms);
+    const Duration all =
+        lease + std::chrono::duration_cast<Duration>(SteadyClock::now() - over);
+    EXPECT_LT(all, lease == 2s ? 4s : 36s);
+    engine.stop(1s);
+  }
 }
 
 // A store whose counts take a while.

@@ -52,6 +52,7 @@ int main(int argc, char** argv) {
   using namespace carrel::conformance;
   const StoreHarness full = sqlite_harness("sqlite", "");
   register_store_tests(full);
+  register_store_tests(sqlite_harness("sqlite_normal", "?synchronous=NORMAL"));
   register_pair_tests({.name = "sqlite_fused", .store = full});
   register_pair_tests(
       {.name = "memory_sqlite",

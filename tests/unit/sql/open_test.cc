@@ -254,6 +254,31 @@ TEST(SqliteOpen, AnOlderSchemaIsBroughtForward) {
   EXPECT_THAT(run_sql(file, indexes), testing::ElementsAre("2"));
 }
 
+TEST(SqliteOpen, AStepThatFailsHalfWayLeavesWhatWasThere) {
+  const TemporaryDirectory place;
+  const std::string file = place.file("jobs.db");
+  ASSERT_TRUE(open_url(file).has_value());
+  run_sql(file,
+          "DELETE FROM carrel_schema WHERE version > 4;"
+          "DROP TABLE carrel_rates; DROP TABLE carrel_starts;"
+          "DROP TABLE carrel_rate_keys; DROP INDEX carrel_limits_available;"
+          "CREATE TABLE carrel_rate_keys (in_its_way INTEGER)");
+  EXPECT_FALSE(open_url(file));
+  EXPECT_THAT(run_sql(file, "SELECT MAX(version) FROM carrel_schema"),
+              testing::ElementsAre("4"));
+  EXPECT_THAT(
+      run_sql(file, "SELECT count(*) FROM sqlite_schema WHERE name = 'carrel_rates'"),
+      testing::ElementsAre("0"));
+  run_sql(file, "DROP TABLE carrel_rate_keys");
+  auto store = open_url(file);
+  ASSERT_TRUE(store.has_value()) << store.error().message;
+  NewJob rated = work();
+  rated.rate = Rate{"key", 1, std::chrono::hours(1)};
+  ASSERT_TRUE((*store)->insert({&rated, 1}, std::chrono::seconds(60))[0].has_value());
+  EXPECT_THAT(run_sql(file, "SELECT MAX(version) FROM carrel_schema"),
+              testing::ElementsAre("6"));
+}
+
 TEST(SqliteOpen, ManyThatBringItForwardAtOnceDoItOnce) {
   const TemporaryDirectory place;
   const std::string file = place.file("jobs.db");

@@ -51,22 +51,28 @@ TEST_P(Server, ACallInABlackHoleIsFreedAndTheStoreComesBack) {
   EXPECT_LT(until_it_works(*store), 15s);
 }
 
+// "&listen=" and the URL of the server behind `proxy`.
+std::string listening_at(const Kind& kind, const Proxy& proxy) {
+  std::string line = kind.url(proxy.port());
+  for (const auto& [from, to] : {std::pair(":", "%3A"), std::pair("/", "%2F")}) {
+    for (std::size_t at = 0; (at = line.find(from, at)) != std::string::npos;) {
+      line.replace(at, 1, to);
+    }
+  }
+  return "&listen=" + line;
+}
+
 // Where news come by is a black hole: the poll is kept, as if there were no news.
 TEST(Postgres, ThePollIsKeptWhileTheListenersLineIsDead) {
   const Kind kind = postgres_kind();
   kind.clean();
   Proxy hole(kind.port());
   hole.swallow();
-  std::string line = kind.url(hole.port());
-  for (const auto& [from, to] : {std::pair(":", "%3A"), std::pair("/", "%2F")}) {
-    for (std::size_t at = 0; (at = line.find(from, at)) != std::string::npos;) {
-      line.replace(at, 1, to);
-    }
-  }
   BackendOptions options;
   options.poll = 100ms;
   auto store =
-      open_store(kind.url(kind.port()) + "?call_timeout=20s&listen=" + line, options)
+      open_store(kind.url(kind.port()) + "?call_timeout=20s" + listening_at(kind, hole),
+                 options)
           .value();
   static const std::vector<std::string> kWork = {"work"};
   auto claim = std::async(std::launch::async, [&] {
@@ -391,6 +397,59 @@ TEST_P(Server, WhoFoundNothingBeforeHearsOfItToo) {
   const auto runs = source->claim({{}, kWork, 1}, "w", ++number, 30s, 120s);
   ASSERT_TRUE(runs.has_value()) << runs.error().message;
   EXPECT_THAT(*runs, SizeIs(1));
+}
+
+// What comes with the answer to what it tells others is not left for later.
+TEST(Postgres, NewsThatComeWhileItTellsOthersAreHeard) {
+  const Kind kind = postgres_kind();
+  kind.clean();
+  Proxy proxy(kind.port());
+  const BackendOptions options = rarely_polling(kind);
+  auto waiting =
+      open_store(kind.url(kind.port()) + "?call_timeout=60s" + listening_at(kind, proxy),
+                 options)
+          .value();
+  auto other = open_store(kind.url(kind.port()), options).value();
+  NewJob job;
+  job.payload = "{}";
+  const auto insert = [&](Store& store, const char* of_kind) {
+    job.kind = of_kind;
+    ASSERT_TRUE(store.insert({&job, 1}, 60s)[0]);
+  };
+  const auto source = waiting->claim_source();
+  std::uint64_t number = 0;
+  const auto claim = [&](Duration wait) {
+    auto runs = source->claim({{}, kWork, 1}, "w", ++number, 30s, wait);
+    EXPECT_TRUE(runs.has_value()) << runs.error().message;
+    return runs ? runs->size() : 0;
+  };
+  // It has looked for what it missed before it listened: from there on it only hears.
+  do {
+    claim(5ms);
+  } while (!listens(kind));
+  for (int i = 0; i < 2; ++i) {
+    insert(*other, "work");
+    EXPECT_EQ(claim(120s), 1U);
+  }
+  auto found = std::async(std::launch::async, [&] { return claim(20s); });
+  EXPECT_EQ(found.wait_for(200ms), std::future_status::timeout) << "there is nothing";
+  // Inserts, and returns when a listener has told of it.
+  const auto insert_and_tell = [&](Store& store, const char* of_kind) {
+    const std::string start = kind.run("SELECT clock_timestamp()").at(0);
+    insert(store, of_kind);
+    while (kind.run("SELECT count(*) FROM pg_stat_activity"
+                    " WHERE query LIKE 'SELECT pg_notify%' AND state = 'idle'"
+                    " AND query_start > '" +
+                    start + "'")
+               .at(0) == "0") {
+      std::this_thread::sleep_for(5ms);
+    }
+  };
+  proxy.hold_answers();
+  insert_and_tell(*other, "work");
+  insert_and_tell(*waiting, "nobody's");
+  proxy.let_go();
+  EXPECT_EQ(found.get(), 1U);
 }
 
 // The engine, by nothing but the URL.

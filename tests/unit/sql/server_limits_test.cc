@@ -1,6 +1,7 @@
 // What claims of one process know of jobs with limits, where another brings those: they
 // ask for them once a poll only, here in an hour.
 #include <array>
+#include <future>
 
 #include "server_case.h"
 
@@ -58,6 +59,36 @@ TEST_P(ServerLimits, SoDoesOneOfOneLaneAndItsLeaseIsWhole) {
   const auto swept = worker_->sweep(10);
   ASSERT_TRUE(swept.has_value()) << swept.error().message;
   EXPECT_EQ(swept->rescued, 0U);
+}
+
+// Somebody holds its key for a while: what its rate counts, and its lease, begin after
+// that.
+TEST_P(ServerLimits, WhatIsClaimedAfterAWaitBeginsAfterIt) {
+  NewJob rated = job();
+  rated.rate = Rate{"key", 1, Duration(50ms)};
+  ASSERT_TRUE(insert(*producer_, rated));
+  const auto host = kind().session();
+  *host << "BEGIN";
+  long long slots = 0;
+  *host << "SELECT COUNT(*) FROM (SELECT * FROM carrel_limit_slots FOR UPDATE) AS held",
+      soci::into(slots);
+  auto claimed = std::async(std::launch::async, [&] {
+    for (;;) {  // until the host's transaction ends, if it takes so long
+      static const std::vector<std::string> kKinds = {"work"};
+      auto runs =
+          worker_->claim_source()->claim({{}, kKinds, 1}, "w", ++number_, 2s, 0us);
+      if (runs && !runs->empty()) return runs->size();
+    }
+  });
+  until_it_waits_for("carrel_limit_slots");
+  const auto number = [&](const std::string& sql) {
+    return std::stoll(kind().run(sql).at(0));
+  };
+  const auto waited = number("SELECT now_us FROM carrel_clock");
+  *host << "COMMIT";
+  EXPECT_EQ(claimed.get(), 1U);
+  EXPECT_GE(number("SELECT MAX(begun_at) FROM carrel_starts"), waited);
+  EXPECT_GE(number("SELECT MAX(wake_at) FROM carrel_jobs"), waited + 2'000'000);
 }
 
 // A claim that is one statement makes sure by itself that there is none.

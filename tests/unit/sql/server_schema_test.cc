@@ -35,6 +35,39 @@ TEST_P(Server, ManyThatOpenAtOnceMakeTheTablesOnce) {
   EXPECT_EQ(kind().run("SELECT COUNT(*) - MAX(version) FROM carrel_schema").at(0), "0");
 }
 
+// Nothing of it is there, or it is gone on with.
+TEST_P(Server, AStepThatFailsHalfWayIsDoneLater) {
+  ASSERT_NE(open(url()), nullptr);
+  kind().run(
+      "DROP TABLE carrel_rates; DROP TABLE carrel_starts; DROP TABLE carrel_rate_keys;"
+      "DELETE FROM carrel_schema WHERE version > 4;"
+      "CREATE TABLE carrel_rate_keys (in_its_way INT)");
+  EXPECT_FALSE(open_store(url("?migrate=on")));
+  EXPECT_EQ(kind().run("SELECT MAX(version) FROM carrel_schema").at(0), "4");
+  EXPECT_EQ(kind()
+                .run("SELECT COUNT(*) FROM information_schema.tables"
+                     " WHERE table_name = 'carrel_starts'")
+                .at(0),
+            kind().name == std::string("postgresql") ? "0" : "1");
+  kind().run("DROP TABLE carrel_rate_keys");
+  const auto store = open(url("?migrate=on"));
+  ASSERT_NE(store, nullptr);
+  NewJob rated = job();
+  rated.rate = Rate{"k", 1, 1h};
+  ASSERT_TRUE(insert(*store, rated));
+  ASSERT_TRUE(insert(*store, rated));
+  EXPECT_THAT(claim(*store, 10), SizeIs(1));
+  EXPECT_EQ(kind().run("SELECT COUNT(*) - MAX(version) FROM carrel_schema").at(0), "0");
+}
+
+TEST(Mariadb, ADatabaseMayHaveALongName) {
+  const std::string name(64, 'd');
+  mariadb().run("CREATE DATABASE " + name);
+  const auto store = open_store(mariadb().url(name));
+  EXPECT_TRUE(store.has_value()) << store.error().message;
+  mariadb().run("DROP DATABASE " + name);
+}
+
 // It takes as long as tables are large, or as somebody else is at it: longer than a call.
 TEST_P(Server, AMigrationTakesItsTime) {
   Registry registry;

@@ -370,5 +370,25 @@ TEST_P(Transaction, NothingTakesEffectTwiceHoweverItIsKilled) {
   }
 }
 
+// It may do the same to every worker there is.
+TEST_P(Transaction, AJobThatKillsItsChildEachTimeIsDiscarded) {
+  Engine engine = open(config());
+  ASSERT_TRUE(engine.ignite());
+  fault::Child worker(
+      {TRANSACTION_WORKER, kind().url(), "fork", kind().backend, kind().connect()});
+  EXPECT_EQ(worker.wait_line(), "ready");
+  const auto id = engine.enqueue("charge", "child always").value();
+  EXPECT_FALSE(engine.wait(id, kLong));
+  const JobRecord job = engine.job(id).value();
+  EXPECT_EQ(job.state, State::kDiscarded);
+  EXPECT_EQ(job.attempt, 3) << "max_crashes; there are more attempts";
+  EXPECT_LT(job.attempt, job.max_attempts);
+  ASSERT_THAT(job.attempts, SizeIs(3));
+  EXPECT_EQ(job.attempts.back().klass, OutcomeClass::kCrashed);
+  EXPECT_EQ(charged(), 0);
+  worker.end_input();
+  EXPECT_EQ(worker.wait_end(60s), 0);
+}
+
 }  // namespace
 }  // namespace carrel::test

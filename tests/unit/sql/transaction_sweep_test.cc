@@ -47,6 +47,25 @@ TEST_P(HeldSweep, AnOpenEnqueueOfAKeyHoldsUpNoOtherJobThatFallsDue) {
   EXPECT_EQ(engine.job(same)->state, State::kAvailable);
 }
 
+// As many as one statement looks at, and they fell due before all others.
+TEST_P(HeldSweep, NorDoManyJobsOfThatKey) {
+  Engine engine = ignited(config());
+  Db db(kind());
+  const Limit limit{"key", 1};
+  std::vector<Request> many(1100, {"charge", {}, {.delay = 1ms, .limit = limit}});
+  for (const auto& job : engine.enqueue(many)) ASSERT_TRUE(job);
+  const auto other = engine.enqueue("work", {}, {.delay = 1ms}).value();
+  db.begin();
+  ASSERT_TRUE(sql::enqueue(engine, *db, "charge", {}, {.limit = limit}));
+  const auto until = std::chrono::steady_clock::now() + 20s;
+  sweep_while(engine, [&] {
+    return engine.job(other)->state == State::kScheduled &&
+           std::chrono::steady_clock::now() < until;
+  });
+  EXPECT_EQ(engine.job(other)->state, State::kAvailable);
+  db.rollback();
+}
+
 // Its final job is to be purged, as are others.
 TEST_P(HeldSweep, AnOpenEnqueueOfAUniqueKeyHoldsUpNothingElse) {
   Engine engine = ignited(keeping_nothing(config()));

@@ -28,6 +28,7 @@ soci::session& db() {
 
 void die(const std::string& where, const carrel::Context& job) {
   const std::string at = job.job().payload;
+  if (at == "\"child always\"") ::kill(::getpid(), SIGSEGV);
   if (job.attempt() > 1) return;
   if (at == "\"child " + where + "\"") ::kill(::getpid(), SIGKILL);
   if (at == "\"worker " + where + "\"") {
