@@ -89,8 +89,8 @@ class Completer {
   void work();
   // With the lock held, which it gives up meanwhile.
   void commit_queue(std::unique_lock<std::mutex>& lock);
-  // Likewise: for `pause`, or if `fresh` until something ends, since the store may be away
-  // only for what failed. True: it was cut short.
+  // Likewise: for `pause`, or if `fresh` until something ends, since the store may be
+  // away only for what failed. True: it was cut short.
   bool wait_to_retry(std::unique_lock<std::mutex>& lock, Duration pause, bool fresh);
   void keep_apart(bool retried, bool some);  // with the lock held
   // Commits what it can; what is to be tried again stays in `batch`, or goes to `apart`.

@@ -51,8 +51,7 @@ void fill_finish(Finish& finish, const Claimed& job, const Outcome& outcome,
   }
 }
 
-void make_bare(Finish& finish, const Claimed& job, Outcome& outcome,
-               const Error& error) {
+void make_bare(Finish& finish, const Claimed& job, Outcome& outcome, const Error& error) {
   std::string first = "the result";
   if (finish.verdict != Verdict::kCompleted) {
     first = cut_message(outcome.error.message, 1024);
