@@ -64,7 +64,9 @@ class ActiveRun final : public RunSink {
   std::atomic<bool> more_ends{false};
   // What the store was told of the end and could not take yet.
   std::unique_ptr<Finish> unsent;
-  bool bare = false;  // it was refused once, and holds only what any store takes
+  // That was refused, and is a discard without result and news now: tried until it is
+  // stored, whatever the answer.
+  bool bare = false;
   bool failed_alone = false;  // it could not, where others could: that was said
 
   QueueSlots::Slot* slot = nullptr;  // that it has, until it ends; null: none

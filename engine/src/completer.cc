@@ -158,6 +158,7 @@ void Completer::work() {
   // For how long an end may be put off in the hope of more.
   constexpr Duration kTick = std::chrono::milliseconds(1);
   Duration backoff = kFirstBackoff;
+  bool fresh = true;  // no end has cut the wait for a retry short since one was stored
   std::unique_lock lock(mutex_);
   while (true) {
     if (queue_.empty()) {
@@ -176,10 +177,10 @@ void Completer::work() {
       ends_.compare_exchange_strong(none, nullptr);
     }
     if (failed_) {
-      wake_.wait_for(lock, backoff, [&] { return stopping_; });
+      if (wait_to_retry(lock, backoff, fresh)) fresh = false;
       backoff = std::min<Duration>(backoff * 2, kLastBackoff);
     } else if (at_once_) {
-      wake_.wait_for(lock, kTick, [&] { return stopping_; });
+      wake_.wait_for(lock, kTick, [&] { return stopping_.load(); });
     }
     if (stopping_) return;
     if (committing_) {
@@ -188,8 +189,25 @@ void Completer::work() {
     }
     const auto before = pending_.load();
     commit_queue(lock);
-    if (!failed_ || pending_.load() < before) backoff = kFirstBackoff;
+    if (!failed_ || pending_.load() < before) {
+      backoff = kFirstBackoff;
+      fresh = true;
+    }
   }
+}
+
+bool Completer::wait_to_retry(std::unique_lock<std::mutex>& lock, Duration pause,
+                              bool fresh) {
+  ActiveRun* none = nullptr;
+  asleep_ = fresh && ends_.compare_exchange_strong(none, kAsleep);
+  if (fresh && !asleep_) return true;
+  const bool woken = wake_.wait_for(lock, pause, [&] {
+    return stopping_.load() || (fresh && ends_.load() != kAsleep);
+  });
+  asleep_ = false;
+  none = kAsleep;
+  ends_.compare_exchange_strong(none, nullptr);
+  return woken;
 }
 
 void Completer::describe(ActiveRun& run, Finish& finish) {
@@ -309,7 +327,7 @@ std::optional<Error> Completer::try_each(const Batch& runs, Batch& apart, Batch&
   std::optional<Error> last;
   std::size_t in_a_row = 0;
   for (ActiveRun* run : runs) {
-    if (in_a_row == kMany) {
+    if (in_a_row == kMany || stopping_) {
       rest.push_back(run);
     } else if (auto error = try_alone(*run, sums)) {
       apart.push_back(run);
@@ -337,18 +355,14 @@ std::optional<Error> Completer::try_alone(ActiveRun& run, Sums& sums,
       keep(run, std::move(finish));
       answer = std::move(finished.error());
     }
-    if (!is_refusal(*answer)) {
+    // One whose failure cannot be stored either stays named in the beats: else it would
+    // be set free, run again and come to this again.
+    if (run.bare || !is_refusal(*answer)) {
       note_failure(run, *answer);
       return answer;
     }
-    if (run.bare) {
-      // Not even its failure can be stored: the lease gives the job back.
-      log_(LogLevel::kError, "job " + std::to_string(value(run.job.lease.id)) +
-                                 ": its end cannot be stored: " + answer->message);
-      done_.push_back(&run);
-      return std::nullopt;
-    }
-    cannot_store(run, *answer);
+    run.bare = true;
+    make_bare(*run.unsent, run.job, run.whole_outcome(), *answer);
   }
 }
 
@@ -398,36 +412,6 @@ void Completer::count(Sums& sums) {
   if (const auto n = std::exchange(sums.completed, 0)) totals_.completed.fetch_add(n);
   if (const auto n = std::exchange(sums.failed, 0)) totals_.failed.fetch_add(n);
   if (const auto n = std::exchange(sums.cancelled, 0)) totals_.cancelled.fetch_add(n);
-}
-
-// The store refuses this row for good: the attempt fails instead, and no retry can mend
-// it.
-void Completer::cannot_store(ActiveRun& run, const Error& error) {
-  Finish& finish = *run.unsent;
-  Outcome& outcome = run.whole_outcome();
-  std::string first = "the result";
-  if (finish.verdict != Verdict::kCompleted) {
-    first = cut_message(outcome.error.message, 1024);
-    first += "; its end";
-  }
-  run.bare = true;
-  finish.verdict = Verdict::kDiscarded;
-  finish.retry_in = Duration{0};
-  finish.result.clear();
-  finish.progress.reset();
-  finish.checkpoint.reset();
-  finish.log.clear();
-  outcome.klass = OutcomeClass::kDiscarded;
-  outcome.result.clear();
-  outcome.error = {error.code, first + " cannot be stored: " + error.message};
-  Attempt attempt;
-  attempt.attempt = run.job.attempt;
-  attempt.fence = run.job.lease.fence;
-  attempt.klass = OutcomeClass::kDiscarded;
-  attempt.code = error.code;
-  attempt.message = outcome.error.message;
-  attempt.usage = outcome.usage;
-  finish.attempt = std::move(attempt);
 }
 
 bool Completer::flush(std::chrono::steady_clock::time_point until) {

@@ -7,9 +7,10 @@
 // While the store is away the batch is kept and tried again; meanwhile the runs stay
 // named in the beats, so that their leases hold as long as the store can be told.
 //
-// An error that came to many may be about one of them: each is tried by itself then. Only
-// what the store refuses alone (is_refusal) is given up. What fails otherwise, where
-// others do not, is kept apart and tried by itself, so that it holds up nobody.
+// An error that came to many may be about one of them: each is tried by itself then. What
+// the store refuses alone (is_refusal) ends as discarded instead, and bare. What fails
+// otherwise, where others do not, or bare, is kept apart and tried by itself, so that it
+// holds up nobody.
 #pragma once
 
 #include <carrel/engine.h>
@@ -88,6 +89,9 @@ class Completer {
   void work();
   // With the lock held, which it gives up meanwhile.
   void commit_queue(std::unique_lock<std::mutex>& lock);
+  // Likewise: for `pause`, or if `fresh` until something ends, since the store may be
+  // away only for what failed. True: it was cut short.
+  bool wait_to_retry(std::unique_lock<std::mutex>& lock, Duration pause, bool fresh);
   void keep_apart(bool retried, bool some);  // with the lock held
   // Commits what it can; what is to be tried again stays in `batch`, or goes to `apart`.
   void commit(Batch& batch, Batch& apart);
@@ -111,7 +115,6 @@ class Completer {
   std::optional<Error> try_each(const Batch& runs, Batch& apart, Batch& rest, Sums& sums);
   void note_failure(ActiveRun& run, const Error& error);
   void applied(ActiveRun& run, Finish& finish, Finished&& finished, Sums& sums);
-  void cannot_store(ActiveRun& run, const Error& error);
   void count(Sums& sums);
   void retire_done(Sums& sums);
 
@@ -140,7 +143,7 @@ class Completer {
   Batch failed_alone_;
   Batch done_;
   std::vector<Finish> finishes_;
-  bool stopping_ = false;
+  std::atomic<bool> stopping_{false};  // changes with the lock held
   bool asleep_ = false;      // the thread is: who empties ends_ leaves kAsleep there
   bool committing_ = false;  // somebody is: one at a time
   bool settle_again_ = false;

@@ -51,6 +51,31 @@ void fill_finish(Finish& finish, const Claimed& job, const Outcome& outcome,
   }
 }
 
+void make_bare(Finish& finish, const Claimed& job, Outcome& outcome, const Error& error) {
+  std::string first = "the result";
+  if (finish.verdict != Verdict::kCompleted) {
+    first = cut_message(outcome.error.message, 1024);
+    first += "; its end";
+  }
+  finish.verdict = Verdict::kDiscarded;
+  finish.retry_in = Duration{0};
+  finish.result.clear();
+  finish.progress.reset();
+  finish.checkpoint.reset();
+  finish.log.clear();
+  outcome.klass = OutcomeClass::kDiscarded;
+  outcome.result.clear();
+  outcome.error = {error.code, first + " cannot be stored: " + error.message};
+  Attempt attempt;
+  attempt.attempt = job.attempt;
+  attempt.fence = job.lease.fence;
+  attempt.klass = OutcomeClass::kDiscarded;
+  attempt.code = error.code;
+  attempt.message = outcome.error.message;
+  attempt.usage = outcome.usage;
+  finish.attempt = std::move(attempt);
+}
+
 Verdict verdict_of(const Finish& finish, const Finished& finished, Outcome& outcome) {
   if (finished.kind != Finished::Kind::kAlready || finished.state != State::kCompleted) {
     return finish.verdict;

@@ -18,6 +18,10 @@ void fill_finish(Finish& finish, const Claimed& job, const Outcome& outcome,
 // At most `most` bytes of it, without half a character at the end.
 std::string_view cut_message(std::string_view text, std::size_t most) noexcept;
 
+// The store refuses `finish` for good, with `error`: the attempt fails instead, and no
+// retry can mend it. Only what any store should take is left of it.
+void make_bare(Finish& finish, const Claimed& job, Outcome& outcome, const Error& error);
+
 // What a finish that the store applied, now or before, says of its job. A run whose
 // handler completed the job in a transaction of its own reports a failure, in case that
 // was rolled back; where it was committed, the job and `outcome` are completed.

@@ -1,7 +1,11 @@
 // The test mode: enqueue runs the job in the caller, through the store as always.
+#include <algorithm>
+#include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <functional>
+#include <thread>
+#include <tuple>
 
 #include "active_run.h"
 #include "engine_impl.h"
@@ -115,6 +119,20 @@ Ended run_handler(const Kind& kind, const Claimed& job, InlineSink& sink) {
   return {std::move(outcome), {}};
 }
 
+// Nobody would tell the store later.
+Result<Finished> finish_patiently(Store& store, const Finish& finish) {
+  using Steady = std::chrono::steady_clock;
+  const auto end = Steady::now() + std::chrono::seconds(10);
+  for (Duration pause = std::chrono::milliseconds(20);;
+       pause = std::min<Duration>(pause * 2, std::chrono::seconds(1))) {
+    auto answer = std::move(store.finish({&finish, 1}).front());
+    if (answer || is_refusal(answer.error()) || Steady::now() + pause > end) {
+      return answer;
+    }
+    std::this_thread::sleep_for(pause);
+  }
+}
+
 }  // namespace
 
 void Engine::Impl::run_inline(std::span<const Ticket> tickets) {
@@ -149,9 +167,19 @@ std::vector<Ticket> Engine::Impl::run_inline(const Ticket& ticket) {
   fill_finish(finish, job, outcome, decision, end.climbed);
   sink->add_words_to(finish);
   if (decision.verdict == Verdict::kCompleted) finish.result = outcome.result;
-  auto answer = std::move(store->finish({&finish, 1}).front());
+  auto answer = finish_patiently(*store, finish);
+  if (!answer && is_refusal(answer.error())) {
+    make_bare(finish, job, outcome, answer.error());
+    answer = finish_patiently(*store, finish);
+  }
   if (!answer) {
-    log(LogLevel::kError, "inline: " + answer.error().message);
+    log(LogLevel::kError, "inline: job " + std::to_string(value(job.lease.id)) +
+                              ": its end cannot be stored: " + answer.error().message);
+    // It runs again, rather than seem to run for as long as that lease.
+    Finish release;
+    release.lease = job.lease;
+    release.verdict = Verdict::kReleased;
+    std::ignore = store->finish({&release, 1});
     return {};
   }
   const Verdict verdict = verdict_of(finish, *answer, outcome);

@@ -170,8 +170,9 @@ void Engine::Impl::stop(Duration grace) {
     draining = drain_stop_;
   }
   draining.request_stop();
-  interrupt_holds();  // of handlers, too, which would be waited for
   const bool first = running && running->expect_stop(grace);
+  // Of handlers, too, which would be waited for: they know by now why.
+  interrupt_holds();
   if (Inside::of(*door_) != nullptr) {
     if (first) stop_elsewhere(running, grace);
     return;
@@ -199,8 +200,8 @@ void Engine::Impl::stop_worker(Duration grace) {
 void Engine::Impl::stop_this(const std::shared_ptr<Worker>& running, Duration grace) {
   const auto over = [&] { return worker() != running; };
   if (over()) return;
-  interrupt_holds();
   running->expect_stop(grace);
+  interrupt_holds();
   const Turn turn(*this, over);
   if (turn.mine() && !over()) stop_worker(grace);
 }

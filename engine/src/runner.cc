@@ -71,12 +71,17 @@ void Runner::launch(std::vector<Claimed> jobs) {
     if (slots_.any()) runs.back()->slot = slots_.take(runs.back()->job.queue);
   }
   busy_ += runs.size();
+  std::optional<StopReason> stop;
   {
     std::lock_guard lock(leases_mutex_);
     for (const auto& run : runs) {
       run->index = leases_.size();
       leases_.push_back(run);
     }
+    stop = stopping_;
+  }
+  if (stop) {
+    for (const auto& run : runs) run->stop(*stop);
   }
   std::erase_if(runs, [&](RunPtr& run) { return !enter_lane(run); });
   start(runs);
@@ -271,6 +276,10 @@ void Runner::drop(const RunPtr& run) {
 }
 
 void Runner::stop_all(StopReason reason) {
+  {
+    std::lock_guard lock(leases_mutex_);
+    stopping_ = reason;
+  }
   std::vector<RunPtr> never_started;
   {
     std::lock_guard lock(lanes_mutex_);

@@ -16,6 +16,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -67,6 +68,7 @@ class Runner {
   bool cancel(JobId id);
   // Ends a run that was told to stop, as soon as it can be: its lease is lost.
   void drop(const RunPtr& run);
+  // Also those that are launched later; what waits here for its turn by now ends at once.
   void stop_all(StopReason reason);
   void terminate_all();
   void kill_all();
@@ -133,6 +135,7 @@ class Runner {
   mutable std::mutex leases_mutex_;
   std::vector<RunPtr> leases_;   // in no order
   std::vector<RunPtr> retired_;  // of retire(), kept for its memory
+  std::optional<StopReason> stopping_;
 
   // Jobs that a non-queueing isolation has no slot for yet, and how many it runs.
   struct Lane {

@@ -125,6 +125,7 @@ Result<void> Worker::drain(const std::stop_token& stop) {
 
 bool Worker::expect_stop(Duration grace) {
   feed_.close();
+  runner_.stop_all(StopReason::kShutdown);
   runner_.hurry(Steady::now() + std::min<Duration>(grace, std::chrono::hours(24 * 365)));
   return !stop_expected_.exchange(true);
 }
@@ -134,7 +135,7 @@ void Worker::stop(Duration grace) {
   stopped_ = true;
   expect_stop(grace);
   feed_.stop();
-  runner_.stop_all(StopReason::kShutdown);
+  runner_.stop_all(StopReason::kShutdown);  // what waits here from a claim that was under way
   if (!runner_.wait_grace()) {
     runner_.kill_all();
     // What can be killed is heard of soon; a thread is not.

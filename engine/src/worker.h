@@ -48,9 +48,9 @@ class Worker {
   Result<void> drain(const std::stop_token& stop);
   // By one thread.
   void stop(Duration grace);
-  // stop(grace) is about to be called, or is under way: takes no more from here on, and
-  // that waits no longer than `grace` from now. From any thread, also of its own. True:
-  // the first time.
+  // stop(grace) is about to be called, or is under way: takes no more from here on, every
+  // run is told to stop, and that waits no longer than `grace` from now. From any thread,
+  // also of its own. True: the first time.
   bool expect_stop(Duration grace);
   bool expects_stop() const noexcept { return stop_expected_.load(); }
 

@@ -57,10 +57,11 @@ Code code_of(int code) {
     case ER_NET_PACKET_TOO_LARGE:
     case ER_TOO_BIG_ROWSIZE:
       return Code::kTooLarge;
-    case ER_ACCESS_DENIED_ERROR:
+    case ER_ACCESS_DENIED_ERROR:  // these are about no row
     case ER_DBACCESS_DENIED_ERROR:
     case ER_TABLEACCESS_DENIED_ERROR:
     case ER_BAD_DB_ERROR:
+      return Code::kUnsupported;
     case ER_DATA_TOO_LONG:
       return Code::kInvalid;
     default:

@@ -17,7 +17,7 @@ std::string_view essence(std::string_view message) {
 
 Code code_of(std::string_view state) {
   const std::string_view group = state.substr(0, 2);
-  if (state == "42501") return Code::kInvalid;
+  if (state == "42501") return Code::kUnsupported;  // to this user: it is about no row
   if (state == "XX001" || state == "XX002") return Code::kCorrupt;
   // Conflicts, resources, operators and the system: asking again may help.
   for (const std::string_view transient : {"08", "25", "40", "53", "55", "57", "58"}) {

@@ -138,7 +138,7 @@ class LentDriver final : public server::Driver {
       case soci::soci_error::system_error:
         return Code::kUnavailable;
       case soci::soci_error::no_privilege:
-        return Code::kInvalid;
+        return Code::kUnsupported;
       default:
         return Code::kInternal;
     }

@@ -25,7 +25,7 @@ enum class Code : std::uint8_t {
   kNotFound,     // no such job, kind, queue, file
   kExists,       // it is there already
   kStale,        // the run has lost its lease; nothing was changed
-  kUnavailable,  // the store or queue is away; only this code is worth trying again
+  kUnavailable,  // the store or queue is away, or another holds what is needed: try again
   kTimeout,      // a deadline passed before there was an answer
   kTooLarge,     // a payload or result is past its limit
   kUnsupported,  // this backend, isolation or machine cannot do it

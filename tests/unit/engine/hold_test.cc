@@ -187,6 +187,33 @@ TEST(Hold, StopEndsWaitsAndLaterHoldsWork) {
       "k", 1, [] {}, 0ms));
 }
 
+TEST(Hold, AJobThatWaitsWhenItsEngineStopsIsGivenBack) {
+  for (const bool runs : {false, true}) {  // in run(), or after start()
+    Engine engine = open(memory_config());
+    engine.handle("waits", [&](Context&) -> Result<void> {
+      return engine.hold(
+          "k", 1, [] {}, kLong);
+    });
+    ASSERT_TRUE(engine.hold("k", 1, [&] {
+      const JobId id = engine.enqueue("waits", {}, {.max_attempts = 1}).value();
+      std::future<Result<void>> running;
+      if (runs) {
+        running = std::async(std::launch::async, [&] { return engine.run(); });
+      } else {
+        ASSERT_TRUE(engine.start());
+      }
+      wait_for_waiting(engine, 1);
+      engine.stop(kLong);
+      if (runs) {
+        EXPECT_TRUE(running.get());
+      }
+      const JobRecord job = engine.job(id).value();
+      EXPECT_EQ(job.state, State::kAvailable);
+      EXPECT_EQ(job.attempt, 0);
+    }));
+  }
+}
+
 TEST(Hold, TheCallerMayGiveUp) {
   Engine engine = open(memory_config());
   std::stop_source source;
