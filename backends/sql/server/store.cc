@@ -101,6 +101,7 @@ class ServerStore final : public Store {
     auto swept = worker_.write([&](Writer& writer) { return writer.sweep(max); });
     if (!swept) return swept;
     const std::size_t moved = swept->due.size() + swept->discarded;
+    const Duration in_vain = swept->next;
     const auto cleared = worker_.write(
         [&](Writer& writer) { return writer.clear(max - std::min(max, moved)); });
     if (cleared) {
@@ -111,11 +112,7 @@ class ServerStore final : public Store {
     } else {
       swept->next = Duration::zero();
     }
-    // What is due is held by others, and it was looked for behind a good deal of it.
-    constexpr std::chrono::milliseconds kHeld{200};
-    if (moved + swept->rescued + swept->purged == 0 && swept->next <= Duration::zero()) {
-      swept->next = kHeld;
-    }
+    if (swept->next <= Duration::zero() && swept->purged == 0) swept->next = in_vain;
     return swept;
   }
   Result<std::vector<Ticket>> set_paused(std::string_view queue, bool paused) override {
