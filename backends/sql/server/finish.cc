@@ -176,13 +176,21 @@ std::vector<Pulse> Writer::beat(std::string_view worker, std::uint64_t settled_c
     std::erase_if(late.back().news,
                   [&](const Beat& of) { return of.lease.fence != beat.lease.fence; });
     const auto& checkpoint = checkpoint_of(beat.lease.id, beat.checkpoint);
-    if (found == rows.end()) {
+    const bool renews = renew || late.back().renew;
+    if (found != rows.end()) {
+      pulses.push_back(
+          rules::beat(found->second.rule, beat.lease.fence, renews, lease, now_));
+    } else {
       const bool runs =
           running.contains({to_column(beat.lease.id), to_column(beat.lease.fence)});
       pulses.push_back(runs ? Pulse::kAlive : Pulse::kStale);
-      if (!runs) continue;
+    }
+    const bool gone = pulses.back() == Pulse::kStale;
+    if (found == rows.end() || gone) {
       Late left = std::move(late.back());
-      left.renew = left.renew || renew;
+      left.renew = renews && !gone;
+      if (!gone) left.gone.reset();
+      if (gone && !left.gone) left.gone = std::chrono::steady_clock::now();
       if (is_news(beat.progress, checkpoint, beat.log)) {
         left.news.push_back(beat);
         left.news.back().checkpoint = checkpoint;
@@ -190,10 +198,7 @@ std::vector<Pulse> Writer::beat(std::string_view worker, std::uint64_t settled_c
       late_now_.insert_or_assign(beat.lease.id, std::move(left));
       continue;
     }
-    rules::Row& rule = found->second.rule;
-    const bool renews = renew || late.back().renew;
-    pulses.push_back(rules::beat(rule, beat.lease.fence, renews, lease, now_));
-    if (pulses.back() == Pulse::kStale) continue;
+    const rules::Row& rule = found->second.rule;
     if (renews) {
       t.lease_end = rule.wake_at.time_since_epoch().count();
       renewed.push_back(beat.lease.id);

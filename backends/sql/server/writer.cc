@@ -123,6 +123,10 @@ void Writer::committed() noexcept {
   late_now_.clear();
   tables_ = nullptr;
   answered_ = std::chrono::steady_clock::now();
+  constexpr std::chrono::minutes kForgotten{1};  // no finish has come
+  std::erase_if(late_, [&](const auto& one) {
+    return one.second.gone && *one.second.gone < answered_ - kForgotten;
+  });
 }
 
 Error Writer::current_error() noexcept {

@@ -210,6 +210,9 @@ class Writer final : public Transactor {
   struct Late {
     bool renew = false;
     std::vector<Beat> news;
+    // Since when the run is none any more: its host may have completed it, and what it
+    // said goes with the finish that is to come, if one is.
+    std::optional<std::chrono::steady_clock::time_point> gone = {};
     bool empty() const { return !renew && news.empty(); }
   };
   Late take_late(JobId id);
