@@ -183,9 +183,9 @@ void Boxes::end_all() {
     if (blueprint_.plan.namespaces) kill(pid, SIGKILL);
     box.socket.reset();
   }
-  // Until there is no child at all: the process server sees to it that this does not take
-  // for ever.
-  for (;;) {
+  // Without namespaces until there is no child at all: the process server sees to it that
+  // this does not take for ever. Else only the janitor is left, which waits for the room.
+  while (!boxes_.empty() || !blueprint_.plan.namespaces) {
     int status = 0;
     const pid_t pid = waitpid(-1, &status, __WALL);
     if (pid < 0 && errno == EINTR) continue;

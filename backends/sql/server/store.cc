@@ -112,7 +112,10 @@ class ServerStore final : public Store {
     } else {
       swept->next = Duration::zero();
     }
-    if (swept->next <= Duration::zero() && swept->purged == 0) swept->next = in_vain;
+    if (in_vain < Duration::max() && swept->next <= Duration::zero() &&
+        swept->purged == 0) {
+      swept->next = in_vain;
+    }
     return swept;
   }
   Result<std::vector<Ticket>> set_paused(std::string_view queue, bool paused) override {
