@@ -1,33 +1,18 @@
 #include "ladder.h"
 
 #include <boost/asio/post.hpp>
-#include <boost/asio/steady_timer.hpp>
-#include <future>
 #include <vector>
 
 #include "outcome.h"
 #include "reactor.h"
+#include "reactor_timer.h"
 
 namespace carrel {
 
-struct Ladder::Timer {
-  Timer(boost::asio::io_context& context) : timer(context) {}
-  boost::asio::steady_timer timer;
-  bool closed = false;  // touched on the reactor only
-};
+Ladder::Ladder(Reactor& reactor)
+    : timer_(std::make_shared<ReactorTimer>(reactor.context())) {}
 
-Ladder::Ladder(Reactor& reactor) : timer_(std::make_shared<Timer>(reactor.context())) {}
-
-Ladder::~Ladder() {
-  // What is on its way to this object on the reactor has run when this has.
-  std::promise<void> done;
-  boost::asio::post(timer_->timer.get_executor(), [&] {
-    timer_->closed = true;
-    timer_->timer.cancel();
-    done.set_value();
-  });
-  done.get_future().wait();
-}
+Ladder::~Ladder() { timer_->close(); }
 
 void Ladder::arm(const std::shared_ptr<ActiveRun>& run, Clock::time_point at) {
   put(run, at, Step::kStop);

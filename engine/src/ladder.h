@@ -17,6 +17,7 @@
 namespace carrel {
 
 class Reactor;
+struct ReactorTimer;  // Asio's, kept out of this header
 
 class Ladder {
  public:
@@ -38,7 +39,6 @@ class Ladder {
     std::weak_ptr<ActiveRun> run;
     Step step;
   };
-  struct Timer;  // Asio's, kept out of this header
   using Key = std::pair<Clock::time_point, std::uint64_t>;  // the number makes it unique
 
   void put(const std::shared_ptr<ActiveRun>& run, Clock::time_point at, Step step);
@@ -47,7 +47,7 @@ class Ladder {
   void expired();   // on the reactor
   void schedule();  // on the reactor
 
-  std::shared_ptr<Timer> timer_;
+  std::shared_ptr<ReactorTimer> timer_;
   std::mutex mutex_;
   std::map<Key, Rung> rungs_;
   std::uint64_t last_ = 0;

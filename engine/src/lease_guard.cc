@@ -2,41 +2,25 @@
 
 #include <algorithm>
 #include <boost/asio/post.hpp>
-#include <boost/asio/steady_timer.hpp>
-#include <future>
 #include <utility>
 
 #include "boot_time.h"
 #include "reactor.h"
+#include "reactor_timer.h"
 
 namespace carrel {
-
-struct LeaseGuard::Timer {
-  Timer(boost::asio::io_context& context) : timer(context) {}
-  boost::asio::steady_timer timer;
-  bool closed = false;  // touched on the reactor only
-};
 
 LeaseGuard::LeaseGuard(Reactor& reactor, Duration lease, std::function<void()> passed)
     : lease_(lease),
       passed_(std::move(passed)),
       renewed_(boot_time()),
-      timer_(std::make_shared<Timer>(reactor.context())) {
+      timer_(std::make_shared<ReactorTimer>(reactor.context())) {
   boost::asio::post(timer_->timer.get_executor(), [this, timer = timer_] {
     if (!timer->closed) wait();
   });
 }
 
-LeaseGuard::~LeaseGuard() {
-  // What is on its way to this object on the reactor has run when this has.
-  std::promise<void> done;
-  boost::asio::post(timer_->timer.get_executor(), [&] {
-    timer_->closed = true;
-    timer_->timer.cancel();
-    done.set_value();
-  });
-  done.get_future().wait();
-}
+LeaseGuard::~LeaseGuard() { timer_->close(); }
 
 bool LeaseGuard::is_passed() const noexcept { return fenced(renewed_, lease_); }
 

@@ -12,6 +12,7 @@
 namespace carrel {
 
 class Reactor;
+struct ReactorTimer;  // Asio's, kept out of this header
 
 class LeaseGuard {
  public:
@@ -29,13 +30,12 @@ class LeaseGuard {
   bool is_passed() const noexcept;
 
  private:
-  struct Timer;  // Asio's, kept out of this header
-  void wait();   // on the reactor
+  void wait();  // on the reactor
 
   const Duration lease_;
   const std::function<void()> passed_;
   std::atomic<Duration> renewed_;
-  std::shared_ptr<Timer> timer_;
+  std::shared_ptr<ReactorTimer> timer_;
 };
 
 }  // namespace carrel
