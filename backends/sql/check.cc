@@ -41,6 +41,16 @@ Result<void> check_size(std::string_view what, std::size_t bytes,
               std::string(origin));
 }
 
+const std::optional<std::string>& kept_checkpoint(
+    JobId job, const std::optional<std::string>& checkpoint, std::uint64_t max_payload,
+    const LogFn& log) {
+  static const std::optional<std::string> kNone;
+  if (!checkpoint || checkpoint->size() <= max_payload) return checkpoint;
+  log(LogLevel::kWarn, "the checkpoint of job " + std::to_string(value(job)) +
+                           " is too large and was not stored");
+  return kNone;
+}
+
 Result<void> check(const NewJob& job, std::uint64_t max_payload,
                    std::string_view origin) {
   if (auto ok = check_queue(job.queue, origin); !ok) return ok;

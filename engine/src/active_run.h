@@ -111,8 +111,9 @@ class ActiveRun final : public RunSink {
   //
   // Moves what is new into `beat`; nothing of a run that has ended.
   void send_news(Beat& beat);
-  // The beat is over. `failed`: it did, and what that carried counts as news again,
-  // unless something newer came. True: the end waited, and is the caller's to push.
+  // The beat is over. `failed`: it did, or was stale, and what it carried counts as news
+  // again, unless something newer came. True: the end waited, and is the caller's to
+  // push.
   bool news_sent(Beat* failed = nullptr);
   // Of a run that has ended: a beat carries news of it, whose news_sent() will be true.
   bool waits_for_beat();

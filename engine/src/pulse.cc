@@ -76,10 +76,12 @@ void PulseLoop::tick() {
   status_.answered(StoreCall::kBeat, writes);
   if (renew) guard_.renewed(now);
   for (std::size_t i = 0; i < runs.size(); ++i) {
-    if (runs[i]->news_sent()) runner_.end_on(*runs[i]);
+    // Of a run that its host has completed, the finish that is to come takes it along.
+    const bool stale = (*answers)[i] == Pulse::kStale;
+    if (runs[i]->news_sent(stale ? &beats[i] : nullptr)) runner_.end_on(*runs[i]);
     if (runs[i]->ended()) continue;
     if ((*answers)[i] == Pulse::kCancel) runner_.cancel(runs[i]->job.lease.id);
-    if ((*answers)[i] == Pulse::kStale && end_run(runs[i], "was lost")) {
+    if (stale && end_run(runs[i], "was lost")) {
       totals_.stale.fetch_add(1);
     }
   }

@@ -34,12 +34,8 @@ Writer::Late Writer::take_late(JobId id) {
 }
 
 const std::optional<std::string>& Writer::checkpoint_of(
-    JobId job, const std::optional<std::string>& checkpoint) {
-  static const std::optional<std::string> kNone;
-  if (!checkpoint || checkpoint->size() <= driver_.max_payload()) return checkpoint;
-  options_.log(LogLevel::kWarn, "the checkpoint of job " + std::to_string(value(job)) +
-                                    " is too large and was not stored");
-  return kNone;
+    JobId job, const std::optional<std::string>& checkpoint) const {
+  return kept_checkpoint(job, checkpoint, driver_.max_payload(), options_.log);
 }
 
 // Most finishes: what they write does not depend on what the row says beside its fence.
@@ -189,11 +185,14 @@ std::vector<Pulse> Writer::beat(std::string_view worker, std::uint64_t settled_c
     if (found == rows.end() || gone) {
       Late left = std::move(late.back());
       left.renew = renews && !gone;
-      if (!gone) left.gone.reset();
-      if (gone && !left.gone) left.gone = std::chrono::steady_clock::now();
-      if (is_news(beat.progress, checkpoint, beat.log)) {
-        left.news.push_back(beat);
-        left.news.back().checkpoint = checkpoint;
+      if (!gone) {
+        left.gone.reset();
+        if (is_news(beat.progress, checkpoint, beat.log)) {
+          left.news.push_back(beat);
+          left.news.back().checkpoint = checkpoint;
+        }
+      } else if (!left.gone) {
+        left.gone = std::chrono::steady_clock::now();
       }
       late_now_.insert_or_assign(beat.lease.id, std::move(left));
       continue;

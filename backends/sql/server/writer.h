@@ -73,7 +73,8 @@ class Writer final : public Transactor {
   std::vector<Cancelled> cancel(std::span<const JobId> ids);
   std::vector<Result<Ticket>> retry(std::span<const JobId> ids);
   std::vector<Ticket> set_paused(std::string_view queue, bool paused);
-  // Jobs that are due: all but what is to be purged. Waits for nobody.
+  // Jobs that are due: all but what is to be purged. Waits for nobody. `next`: not
+  // before.
   Swept sweep(std::size_t max);
   // Purges up to `max` jobs. Waits for nobody, but is for a transaction after that of
   // what is due, which hangs on none of it.
@@ -216,9 +217,8 @@ class Writer final : public Transactor {
     bool empty() const { return !renew && news.empty(); }
   };
   Late take_late(JobId id);
-  // None where it is too large: the end of a run, or its lease, matters more.
   const std::optional<std::string>& checkpoint_of(
-      JobId job, const std::optional<std::string>& checkpoint);
+      JobId job, const std::optional<std::string>& checkpoint) const;
   // (id, fence) of what runs of its claims up to that number.
   std::set<std::pair<long long, long long>> running_of(std::string_view worker,
                                                        long long claim_number);
@@ -274,7 +274,8 @@ class Writer final : public Transactor {
   std::vector<JobId> ended_;
   std::map<std::pair<std::string, State>, long long> tally_;
   std::vector<std::pair<JobId, State>> doomed_;  // final rows that are not kept at all
-  bool leaves_to_clear_ = false;  // these are left to clear(): others may hold their names
+  bool leaves_to_clear_ =
+      false;  // these are left to clear(): others may hold their names
 };
 
 }  // namespace carrel::sql::server

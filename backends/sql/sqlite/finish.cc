@@ -8,13 +8,8 @@
 namespace carrel::sql::sqlite {
 
 const std::optional<std::string>& Writer::checkpoint_of(
-    JobId job, const std::optional<std::string>& checkpoint) {
-  static const std::optional<std::string> kNone;
-  if (!checkpoint || checkpoint->size() <= kMaxPayload) return checkpoint;
-  options_.log(LogLevel::kWarn, settings_.path + ": the checkpoint of job " +
-                                    std::to_string(value(job)) +
-                                    " is too large and was not stored");
-  return kNone;
+    JobId job, const std::optional<std::string>& checkpoint) const {
+  return kept_checkpoint(job, checkpoint, kMaxPayload, options_.log);
 }
 
 // A completion of a run that this store granted: one statement, whose WHERE is the fence.

@@ -93,9 +93,8 @@ class Writer final : public Transactor {
   void complete_claim(std::vector<Claimed>& claimed);
   bool finish_granted(const Finish& run, Time at);
   Finished finish_row(StoredRow& row, const Finish& run, Time at);
-  // None where it is too large: the end of a run, or its lease, matters more.
   const std::optional<std::string>& checkpoint_of(
-      JobId job, const std::optional<std::string>& checkpoint);
+      JobId job, const std::optional<std::string>& checkpoint) const;
   void free_unnamed(std::string_view worker, std::uint64_t settled_claim,
                     std::span<const Beat> beats, Time at);
   bool advance(StoredRow& row, Time at, Swept& swept);

@@ -230,7 +230,8 @@ struct Beat {
 enum class Pulse : std::uint8_t {
   kAlive,
   kCancel,  // alive, and somebody asked for it to stop
-  kStale,   // the lease is gone; the run is somebody else's now
+  kStale,   // the lease is gone, and what this beat carried was not stored: the run is
+            // somebody else's now, or completed
 };
 
 enum class Cancelled : std::uint8_t {

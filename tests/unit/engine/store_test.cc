@@ -3,11 +3,14 @@
 #include <carrel/conformance/store_wrapper.h>
 #include <carrel/memory.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <future>
 #include <memory>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "fixture.h"
 
@@ -21,6 +24,10 @@ struct Asked {
   bool holds_what_is_due = false;
   bool cannot_beat = false;
   std::shared_future<void> beats_hang;  // until it is ready
+  // The first beat with a log waits for this, and is stale then.
+  std::shared_future<void> first_log_is_stale;
+  std::promise<void> log_came;
+  std::shared_future<void> log_has_come{log_came.get_future()};
   std::atomic<int> sweeps{0};
   std::atomic<std::size_t> rescued{0};
   std::promise<void> swept_often;
@@ -51,6 +58,13 @@ class Counting final : public conformance::StoreWrapper {
                                   std::span<const Beat> beats, bool renew,
                                   Duration lease) override {
     if (asked_->beats_hang.valid()) asked_->beats_hang.wait();
+    const auto has_log = [](const Beat& beat) { return !beat.log.empty(); };
+    if (asked_->first_log_is_stale.valid() &&
+        std::any_of(beats.begin(), beats.end(), has_log)) {
+      asked_->log_came.set_value();
+      std::exchange(asked_->first_log_is_stale, {}).wait();
+      return std::vector<Pulse>(beats.size(), Pulse::kStale);
+    }
     if (asked_->cannot_beat) return fail(Code::kUnavailable, "away");
     return real().beat(worker, settled, beats, renew, lease);
   }
@@ -128,6 +142,28 @@ TEST(StoreCalls, AJobWhoseBeatHangsIsStoppedBeforeItsLeaseEnds) {
   engine.stop(1s);
 }
 
+// As of a job that its host completes while a beat is under way: that finds its row gone,
+// and its finish is to come.
+TEST(StoreCalls, WhatAStaleBeatCarriedGoesWithTheFinish) {
+  const auto asked = std::make_shared<Asked>();
+  std::promise<void> run_ended;
+  asked->first_log_is_stale = run_ended.get_future().share();
+  Config config = memory_config();
+  config.worker.beat = 1ms;
+  Engine engine = open_over(asked, config);
+  engine.handle("work", [&](Context& job) {
+    job.log("said");
+    asked->log_has_come.wait();
+  });
+  const auto id = engine.enqueue("work").value();
+  ASSERT_TRUE(engine.start());
+  asked->log_has_come.wait();
+  while (engine.health()->busy > 0) std::this_thread::yield();
+  run_ended.set_value();
+  ASSERT_TRUE(engine.wait(id, kLong));
+  EXPECT_EQ(engine.job(id)->log, "said\n");
+}
+
 // Of a worker that died without a word, by one that has looked before and found nothing:
 // the lease, and as long as it may take until it looks again.
 TEST(StoreCalls, WhatADeadWorkerHeldIsTakenBackSoonAfterItsLease) {
@@ -138,7 +174,10 @@ TEST(StoreCalls, WhatADeadWorkerHeldIsTakenBackSoonAfterItsLease) {
     config.worker.lease = lease;
     Engine engine = open_over(asked, config);
     std::atomic<std::uint64_t> ran{0};
-    engine.handle("work", [&](Context& job) { ran = value(job.job().lease.id); });
+    engine.handle("work", [&](Context& job) {
+      ran = value(job.job().lease.id);
+      ran.notify_all();
+    });
     ASSERT_TRUE(engine.start());
     while (asked->sweeps == 0) std::this_thread::yield();
     NewJob job;
@@ -153,7 +192,7 @@ TEST(StoreCalls, WhatADeadWorkerHeldIsTakenBackSoonAfterItsLease) {
     }
     asked->clock.advance(lease);
     const auto over = SteadyClock::now();
-    while (ran != value(held)) std::this_thread::sleep_for(1ms);
+    for (auto now = ran.load(); now != value(held); now = ran.load()) ran.wait(now);
     const Duration all =
         lease + std::chrono::duration_cast<Duration>(SteadyClock::now() - over);
     EXPECT_LT(all, lease == 2s ? 4s : 36s);

@@ -206,6 +206,43 @@ TEST_P(Transaction, ACancelDoesNotWaitForAnOpenCompletion) {
   EXPECT_EQ(engine.cancel(id).value(), Cancelled::kRequested);
 }
 
+// Beats that found the row held have it, and one came between the commit and the finish.
+TEST_P(Transaction, WhatWasSaidDuringAnOpenCompletionIsInTheLog) {
+  Engine engine = ignited(config());
+  Db db(kind());
+  if (db.is("sqlite3")) GTEST_SKIP() << "there nobody else writes meanwhile";
+  const auto id = engine.enqueue("charge").value();
+  Store& store = engine.store();
+  const std::vector<std::string> kinds = {"charge"};
+  const auto runs =
+      store.claim_source()->claim({{}, kinds, 1}, "w", 1, Duration(1h), 0us);
+  ASSERT_TRUE(runs);
+  ASSERT_THAT(*runs, SizeIs(1));
+  NoSink sink;
+  Context job(runs->front(), sink);
+  db.begin();
+  ASSERT_TRUE(sql::complete(job, *db));
+  Beat beat;
+  beat.lease = runs->front().lease;
+  beat.log = "charging\n";
+  const auto pulse = [&] {
+    const auto pulses = store.beat("w", 1, {&beat, 1}, false, Duration(1h));
+    return pulses ? pulses->at(0) : throw std::runtime_error(pulses.error().message);
+  };
+  EXPECT_EQ(pulse(), Pulse::kAlive);
+  db.commit();
+  beat.log.clear();
+  EXPECT_EQ(pulse(), Pulse::kStale);
+  Finish finish;
+  finish.lease = beat.lease;
+  finish.verdict = Verdict::kRetry;  // as the engine says, in case of a rollback
+  finish.log = "charged\n";
+  const auto finished = std::move(store.finish({&finish, 1}).front());
+  ASSERT_TRUE(finished) << finished.error().message;
+  EXPECT_EQ(finished->kind, Finished::Kind::kAlready);
+  EXPECT_EQ(engine.job(id)->log, "charging\ncharged\n");
+}
+
 TEST_P(Transaction, WhoLostTheLeaseCompletesNothing) {
   Engine engine = open(config());
   const auto id = engine.enqueue("charge").value();
