@@ -131,9 +131,9 @@ Swept Writer::sweep(std::size_t max) {
   t.limits.locked_something();
   t.limits.windows_opened();
   const std::vector<JobId> ids = due_and_free(std::min(max, kRowsAStatement));
-  // It looked behind a good deal of what others hold, and need not again at once.
-  constexpr std::chrono::milliseconds kHeld{200};
-  if (ids.empty() && t.passed > 0) swept.next = kHeld;
+  // After a look in vain behind a good deal of what others hold.
+  constexpr std::chrono::milliseconds kRest{200};
+  swept.next = ids.empty() && t.passed > 0 ? Duration(kRest) : Duration::zero();
   auto rows = t.rows_of.lock(ids);
   leaves_to_clear_ = true;
   for (const JobId id : ids) {

@@ -101,20 +101,14 @@ class ServerStore final : public Store {
     auto swept = worker_.write([&](Writer& writer) { return writer.sweep(max); });
     if (!swept) return swept;
     const std::size_t moved = swept->due.size() + swept->discarded;
-    const Duration in_vain = swept->next;
     const auto cleared = worker_.write(
         [&](Writer& writer) { return writer.clear(max - std::min(max, moved)); });
     if (cleared) {
       swept->purged = cleared->purged;
-      swept->next = cleared->next;
-    } else if (moved + swept->rescued == 0) {  // else that must be told; the next one says
+      swept->next = std::max(swept->next, cleared->next);
+    } else if (moved + swept->rescued ==
+               0) {  // else that must be told; the next one says
       return tl::unexpected(cleared.error());
-    } else {
-      swept->next = Duration::zero();
-    }
-    if (in_vain < Duration::max() && swept->next <= Duration::zero() &&
-        swept->purged == 0) {
-      swept->next = in_vain;
     }
     return swept;
   }
