@@ -61,16 +61,17 @@ std::vector<pid_t> ChildList::all_below() {
   return found;
 }
 
+void kill_child(pid_t pid) {
+  const pid_t group = getpgid(pid);
+  if (group > 1 && group != getpgrp()) kill(-group, SIGKILL);
+  kill(pid, SIGKILL);
+}
+
 void kill_all_children(ChildList& list) {
   std::vector<pid_t> children;
-  const pid_t own_group = getpgrp();
   for (;;) {
     if (list.available()) list.read(children);
-    for (const pid_t pid : children) {
-      const pid_t group = getpgid(pid);
-      if (group > 1 && group != own_group) kill(-group, SIGKILL);
-      kill(pid, SIGKILL);
-    }
+    for (const pid_t pid : children) kill_child(pid);
     // Each that ends may leave children of its own to this process.
     const pid_t ended = waitpid(-1, nullptr, __WALL);
     if (ended < 0 && errno != EINTR) return;

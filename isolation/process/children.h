@@ -22,8 +22,8 @@ class ChildList {
   // Replaces `out`; zombies are listed too.
   void read(std::vector<pid_t>& out);
   // All that descend from this process, as far as the lists of each tell at one time or
-  // another: one that is just given to another parent may be missed, and what is more than
-  // some ten thousand.
+  // another: one that is just given to another parent may be missed, and what is more
+  // than some ten thousand.
   static std::vector<pid_t> all_below();
 
  private:
@@ -32,8 +32,10 @@ class ChildList {
   std::vector<char> text_;
 };
 
-// Ends the children of this process until it has none: SIGKILL to each and to its group,
-// and to what they leave behind. For a process whose work is over.
+// SIGKILL to a child of this process, and to its group if that is another.
+void kill_child(pid_t pid);
+// Ends the children of this process until it has none, and what they leave behind. For a
+// process whose work is over.
 void kill_all_children(ChildList& list);
 
 }  // namespace carrel::process

@@ -149,9 +149,7 @@ void Boxes::clear_up() {
   for (const pid_t pid : children) {
     if (boxes_.contains(pid) || cleaners_.contains(pid)) continue;
     some = true;
-    const pid_t group = getpgid(pid);
-    if (group > 1 && group != getpgrp()) kill(-group, SIGKILL);
-    kill(pid, SIGKILL);
+    process::kill_child(pid);
   }
   if (some) return;
   // That takes as long as the programs have made it.
