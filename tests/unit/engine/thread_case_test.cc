@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <fstream>
+#include <optional>
 #include <stdexcept>
 #include <vector>
 
@@ -335,74 +336,67 @@ TEST(ThreadCases, ThreadsThatCannotBeHadAreAnError) {
   }
 }
 
-TEST(ThreadCases, AStuckThreadIsReplacedOnceThatCanBe) {
+// An engine of one thread, which a job holds past its time until the gate is open.
+class StuckThread : public testing::Test {
+ protected:
+  StuckThread() { config.defaults.max_attempts = 1; }
+  void SetUp() override {
 #ifdef __SANITIZE_ADDRESS__
-  GTEST_SKIP() << "the sanitizer ends a process that has no room for its own maps";
+    GTEST_SKIP() << "the sanitizer ends a process that has no room for its own maps";
 #endif
+  }
+  void start() {
+    engine.emplace(open(config));
+    engine->handle("stuck", [this](Context&) { gate.pass(); });
+    engine->handle("next", [](Context&) { return 1; });
+    stuck = engine->enqueue("stuck", {}, {.timeout = 1ms}).value();
+    ASSERT_TRUE(engine->start());
+    gate.wait_for(1);
+  }
+  JobId enqueue_next() { return engine->enqueue("next").value(); }
+
   Config config = memory_config(1);
-  config.defaults.max_attempts = 1;
-  Engine engine = open(config);
   Gate gate;
-  engine.handle("stuck", [&](Context&) { gate.pass(); });
-  engine.handle("next", [](Context&) { return 1; });
-  ASSERT_TRUE(engine.start());
-  const auto stuck = engine.enqueue("stuck", {}, {.timeout = 1ms}).value();
-  gate.wait_for(1);
+  std::optional<Engine> engine;
+  JobId stuck{};
+};
+
+TEST_F(StuckThread, IsReplacedOnceThatCanBe) {
+  start();
   {
     const NoRoomForStacks no_room;
-    EXPECT_FALSE(engine.wait(stuck, kLong));
+    EXPECT_FALSE(engine->wait(stuck, kLong));
   }
-  EXPECT_EQ(engine.job(stuck)->attempts.at(0).klass, OutcomeClass::kTimeoutAbandoned);
-  const auto next = engine.wait(engine.enqueue("next").value(), kLong);
-  EXPECT_EQ(engine.health()->stuck, 1U);
+  EXPECT_EQ(engine->job(stuck)->attempts.at(0).klass, OutcomeClass::kTimeoutAbandoned);
+  const auto next = engine->wait(enqueue_next(), kLong);
+  EXPECT_EQ(engine->health()->stuck, 1U);
   gate.open();
   ASSERT_TRUE(next) << "there is room for another thread: " << next.error().message;
 }
 
 // Nothing is posted any more: what waits has all the places there are.
-TEST(ThreadCases, AStuckThreadIsReplacedForWhatWaitsOnceThatCanBe) {
-#ifdef __SANITIZE_ADDRESS__
-  GTEST_SKIP() << "the sanitizer ends a process that has no room for its own maps";
-#endif
-  Config config = memory_config(1);
+TEST_F(StuckThread, IsReplacedForWhatWaitsOnceThatCanBe) {
   config.worker.prefetch = 1;
   config.worker.beat = 10ms;
-  config.defaults.max_attempts = 1;
-  Engine engine = open(config);
-  Gate gate;
-  engine.handle("stuck", [&](Context&) { gate.pass(); });
-  engine.handle("next", [](Context&) { return 1; });
-  const auto stuck = engine.enqueue("stuck", {}, {.timeout = 1ms}).value();
-  const auto next = engine.enqueue("next").value();
-  ASSERT_TRUE(engine.start());
-  gate.wait_for(1);
+  start();
+  const JobId next = enqueue_next();
   {
     const NoRoomForStacks no_room;
-    EXPECT_FALSE(engine.wait(stuck, kLong));
-    while (engine.job(next)->state != State::kRunning) std::this_thread::yield();
+    EXPECT_FALSE(engine->wait(stuck, kLong));
+    while (engine->job(next)->state != State::kRunning) std::this_thread::yield();
   }
-  EXPECT_TRUE(engine.wait(next, kLong));
+  const auto done = engine->wait(next, kLong);
   gate.open();
+  EXPECT_TRUE(done) << done.error().message;
 }
 
-TEST(ThreadCases, AStuckThreadThatCannotBeReplacedIsMissedOnly) {
-#ifdef __SANITIZE_ADDRESS__
-  GTEST_SKIP() << "the sanitizer ends a process that has no room for its own maps";
-#endif
-  Config config = memory_config(1);
-  config.defaults.max_attempts = 1;
-  Engine engine = open(config);
-  Gate gate;
-  engine.handle("stuck", [&](Context&) { gate.pass(); });
-  engine.handle("next", [](Context&) { return 1; });
-  ASSERT_TRUE(engine.start());
-  const auto stuck = engine.enqueue("stuck", {}, {.timeout = 1ms}).value();
-  gate.wait_for(1);
+TEST_F(StuckThread, ThatCannotBeReplacedIsMissedOnly) {
+  start();
   const NoRoomForStacks no_room;
-  EXPECT_FALSE(engine.wait(stuck, kLong));
-  const auto next = engine.enqueue("next").value();
+  EXPECT_FALSE(engine->wait(stuck, kLong));
+  const JobId next = enqueue_next();
   gate.open();
-  EXPECT_EQ(engine.wait(next, kLong).value(), 1) << "the thread that came back runs it";
+  EXPECT_EQ(engine->wait(next, kLong).value(), 1) << "the thread that came back runs it";
 }
 
 // More threads are stuck than are replaced: the first that comes back is one for another.

@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 #include "other_host.h"
 #include "sandbox_test.h"
@@ -174,6 +175,49 @@ TEST_F(SandboxRestricted, ABoxThatCannotWaitEndsItsProgramAndRemovesItsFolder) {
   EXPECT_TRUE(programs_below(server).empty());
   const std::string folder = out.stderr_tail.substr(0, out.stderr_tail.find('\n'));
   EXPECT_FALSE(std::filesystem::exists(folder)) << folder;
+}
+
+// A program that is past its time is dead at once; to remove what it has made may take
+// longer than a box has for its last words, and these are not lost.
+TEST_F(SandboxRestricted, AFolderThatTakesLongToRemove_TheReportIsThere) {
+  REQUIRE_SANDBOX(profile);
+  if (!std::filesystem::exists("/usr/bin/python3")) GTEST_SKIP() << "python3: not here";
+  constexpr std::ptrdiff_t kFiles = 30'000;
+  const pid_t server = server_pid();
+  const auto job = start({"/usr/bin/python3", "-c",
+                          "import os, sys, time\n"
+                          "print(os.getcwd(), file=sys.stderr, flush=True)\n"
+                          "for i in range(" +
+                              std::to_string(kFiles) +
+                              "): open(str(i), 'w').close()\n"
+                              "os.write(3, b'log ready\\n')\n"
+                              "time.sleep(1000)\n"});
+  job.sink->wait_until([](const Recorder& r) { return r.logged("ready"); });
+  const auto programs = programs_below(server);
+  ASSERT_EQ(programs.size(), 1U);
+  const pid_t box = parent_of(programs[0]);
+  const std::filesystem::path folder =
+      std::filesystem::read_symlink("/proc/" + std::to_string(programs[0]) + "/cwd");
+  job.run->request_stop(StopReason::kTimeout);
+  job.run->kill();
+  // It is stopped while it removes: where it is through already there is nothing to see.
+  const auto all_there = [&] {
+    std::error_code error;
+    std::ptrdiff_t count = 0;
+    std::filesystem::directory_iterator file(folder, error);
+    for (; !error && file != std::filesystem::directory_iterator(); file.increment(error))
+      ++count;
+    return count == kFiles;
+  };
+  while (all_there()) {
+  }
+  ::kill(box, SIGSTOP);
+  std::this_thread::sleep_for(std::chrono::milliseconds(1500));
+  ::kill(box, SIGCONT);
+  const Outcome out = job.sink->wait();
+  EXPECT_EQ(out.klass, OutcomeClass::kWallTimeout);
+  EXPECT_GT(out.usage.cpu.count(), 0) << "the box was killed, and its report is lost";
+  EXPECT_FALSE(std::filesystem::exists(folder));
 }
 
 TEST_F(SandboxRestricted, TheBoxIsKilled_ItsProgramsAreDeadAndItsFolderIsGone) {
