@@ -94,19 +94,28 @@ void ExecRun::take_output(std::string_view bytes) {
   text_.append(bytes);
 }
 
-void ExecRun::take_error(std::string_view bytes) {
-  error_bytes_ += bytes.size();
-  if (sandbox_ && sandbox_->stderr_limit > 0 && error_bytes_ > sandbox_->stderr_limit) {
-    return kill_for(OutcomeClass::kOutputLimit,
-                    {Code::kTooLarge, program_ + " wrote more than the limit of " +
-                                          std::to_string(sandbox_->stderr_limit) +
-                                          " bytes to its stderr"});
+// False: that is more than it may write, and it is killed.
+bool ExecRun::count_error(std::size_t bytes) {
+  error_bytes_ += bytes;
+  if (!sandbox_ || sandbox_->stderr_limit == 0 ||
+      error_bytes_ <= sandbox_->stderr_limit) {
+    return true;
   }
+  kill_for(OutcomeClass::kOutputLimit,
+           {Code::kTooLarge, program_ + " wrote more than the limit of " +
+                                 std::to_string(sandbox_->stderr_limit) +
+                                 " bytes to its stderr and descriptor 3"});
+  return false;
+}
+
+void ExecRun::take_error(std::string_view bytes) {
+  if (!count_error(bytes.size())) return;
   tail_.feed(bytes);
   error_lines_.feed(bytes, [this](std::string_view line) { say(line); });
 }
 
 void ExecRun::take_notes(std::string_view bytes) {
+  if (!count_error(bytes.size())) return;
   note_lines_.feed(bytes, [this](std::string_view line) { take_note(line); });
 }
 
@@ -119,9 +128,15 @@ void ExecRun::take_note(std::string_view line) {
     return;
   }
   if (note->kind == Note::Kind::kLog) return say(note->text);
-  if (RunSink* to = sink()) {
-    to->on_progress(note->fraction, cut_text(note->text, kMaxProgressText));
-  }
+  held_progress_.emplace(note->fraction, cut_text(note->text, kMaxProgressText));
+  if (progress_rate_.pass()) tell_progress();
+}
+
+void ExecRun::tell_progress() {
+  if (!held_progress_) return;
+  const auto [fraction, text] = std::move(*held_progress_);
+  held_progress_.reset();
+  if (RunSink* to = sink()) to->on_progress(fraction, text);
 }
 
 void ExecRun::say(std::string_view line) {
@@ -200,6 +215,7 @@ void ExecRun::conclude() {
   if (over()) return;
   error_lines_.finish([this](std::string_view line) { say(line); });
   note_lines_.finish([this](std::string_view line) { take_note(line); });
+  tell_progress();
   Outcome outcome = outcome_from(*reply_);
   outcome.stderr_tail = tail_.take();
   outcome.error = {Code::kFailed, "", "exec"};

@@ -4,7 +4,9 @@
 #include <boost/asio/steady_timer.hpp>
 #include <optional>
 #include <string>
+#include <utility>
 
+#include "child_pipe.h"
 #include "child_run.h"
 #include "lines.h"
 #include "program.h"
@@ -48,8 +50,10 @@ class ExecRun final : public ChildRun {
   void read_port(Port& port, void (ExecRun::*take)(std::string_view), int rounds);
   void take_output(std::string_view bytes);
   void take_error(std::string_view bytes);
+  bool count_error(std::size_t bytes);
   void take_notes(std::string_view bytes);
   void take_note(std::string_view line);
+  void tell_progress();
   void say(std::string_view line);
 
   bool all_read() const { return !output_.open() && !error_.open() && !notes_.open(); }
@@ -70,7 +74,11 @@ class ExecRun final : public ChildRun {
   Port notes_;
   UniqueFd folder_;
   std::size_t written_;
-  std::uint64_t error_bytes_ = 0;
+  std::uint64_t error_bytes_ = 0;  // of stderr and descriptor 3
+  // Progress that came too soon after the last: the newest is told when there is time, or
+  // at the end.
+  Throttle progress_rate_;
+  std::optional<std::pair<float, std::string>> held_progress_;
   bool watched_ = false;
   bool complained_ = false;  // about a line on descriptor 3
   std::string text_;

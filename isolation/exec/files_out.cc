@@ -7,8 +7,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <climits>
 
 #include "json_text.h"
 #include "os.h"
@@ -83,6 +85,16 @@ tl::unexpected<Error> too_large(std::uint64_t limit) {
               "exec");
 }
 
+std::size_t longest_part(std::string_view name) {
+  std::size_t longest = 0;
+  for (std::size_t begin = 0; begin <= name.size();) {
+    const auto end = std::min(name.find('/', begin), name.size());
+    longest = std::max(longest, end - begin);
+    begin = end + 1;
+  }
+  return longest;
+}
+
 }  // namespace
 
 bool stays_inside(std::string_view name) noexcept {
@@ -140,6 +152,17 @@ Result<std::vector<std::pair<std::string, std::string>>> files_of_arguments(
   for (const auto& [name, value] : files->items()) {
     if (!stays_inside(name)) {
       return wrong("has a file name that leads out of its folder: \"" + name + "\"");
+    }
+    if (longest_part(name) > NAME_MAX) {
+      return wrong("has a file name with a part longer than " + std::to_string(NAME_MAX) +
+                   " bytes: \"" + name + "\"");
+    }
+    for (auto slash = name.find('/'); slash != std::string::npos;
+         slash = name.find('/', slash + 1)) {
+      if (files->contains(name.substr(0, slash))) {
+        return wrong("has \"" + name.substr(0, slash) +
+                     "\" both as a file and as a folder");
+      }
     }
     if (value.is_string()) {
       out.emplace_back(name, value.get<std::string>());

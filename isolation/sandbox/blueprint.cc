@@ -89,8 +89,13 @@ Result<Blueprint> draw(const SandboxProfile& profile) {
   // What lies within another comes after it.
   std::stable_sort(blueprint.mounts.begin(), blueprint.mounts.end(),
                    [](const auto& a, const auto& b) { return a.dst < b.dst; });
-  const Surroundings around{plan.namespaces,
-                            plan.namespaces || landlock_truncates(landlock_version())};
+  const int landlock = landlock_version();
+  const Surroundings around{
+      .namespaces = plan.namespaces,
+      // Those with an abstract name are of the network that it shares.
+      .unix_scope = plan.namespaces && (plan.own_network || (plan.landlock != Want::kOff &&
+                                                             landlock_scopes(landlock))),
+      .truncation = plan.namespaces || landlock_truncates(landlock)};
   auto filter = compile_filter(profile.seccomp, profile.network, around);
   if (!filter) return tl::unexpected<Error>(std::move(filter.error()));
   blueprint.filter = std::move(*filter);

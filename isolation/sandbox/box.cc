@@ -127,7 +127,6 @@ class Box {
           return refuse(Reply::What::kNotSpawned, Stage::kFiles, error);
         }
       }
-      if (job.cwd == nullptr) job.cwd = quarters_.folder();
       if (!plan_.namespaces) name_folder(job.env);
       target.job = &job;
       for (std::size_t i = 0; i < 4; ++i) target.fds[i] = fds_[i].get();
@@ -235,9 +234,9 @@ class Box {
   }
 
   void reap() {
+    // Once a turn: a program may send them faster than they are read.
     signalfd_siginfo info[4];
-    while (read(signals_.get(), info, sizeof info) > 0) {
-    }
+    if (read(signals_.get(), info, sizeof info) < 0 && errno != EAGAIN) return;
     int status = 0;
     rusage used{};
     for (pid_t pid; (pid = wait4(-1, &status, WNOHANG | __WALL, &used)) > 0;) {

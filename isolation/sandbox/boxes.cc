@@ -77,15 +77,20 @@ RoomBox* Boxes::make() {
     if (!plan.namespaces && getppid() != parent) _exit(127);
     begin(std::move(pair.second), folder);
   }
-  epoll_event event{};
-  event.events = EPOLLIN;
-  event.data.u64 = static_cast<std::uint64_t>(pid);
-  epoll_ctl(epoll_, EPOLL_CTL_ADD, pair.first.get(), &event);
   RoomBox& box = boxes_[pid];
   box.pid = pid;
   box.socket = std::move(pair.first);
   box.group = std::move(group);
   box.folder = std::move(folder);
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.u64 = static_cast<std::uint64_t>(pid);
+  if (epoll_ctl(epoll_, EPOLL_CTL_ADD, box.socket.get(), &event) != 0) {
+    const int error = errno;
+    kill(pid, SIGKILL);  // nobody would hear it
+    errno = error;
+    return fail();
+  }
   idle_.push_back(pid);
   return &box;
 }

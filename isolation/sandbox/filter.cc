@@ -99,25 +99,30 @@ constexpr int kRefused[] = {
     SCMP_SYS(mbind),
 };
 
+// Takes the machine's memory, or what a user may have of something, and no limit of a
+// process or of its namespaces counts it.
+constexpr int kUncounted[] = {
+    SCMP_SYS(shmget),       SCMP_SYS(semget),        SCMP_SYS(msgget),
+    SCMP_SYS(inotify_init), SCMP_SYS(inotify_init1),
+};
+
 constexpr int kRefusedIfStrict[] = {
-    SCMP_SYS(personality),  SCMP_SYS(memfd_create),  SCMP_SYS(memfd_secret),
-    SCMP_SYS(inotify_init), SCMP_SYS(inotify_init1), SCMP_SYS(seccomp),
-    SCMP_SYS(mlockall),
+    SCMP_SYS(personality), SCMP_SYS(memfd_create), SCMP_SYS(memfd_secret),
+    SCMP_SYS(seccomp),     SCMP_SYS(mlockall),
 };
 
 // By a number or a name that all processes of a user share, or of an IPC namespace.
 constexpr int kShared[] = {
-    SCMP_SYS(shmget),    SCMP_SYS(shmat),      SCMP_SYS(shmctl), SCMP_SYS(semget),
-    SCMP_SYS(semop),     SCMP_SYS(semtimedop), SCMP_SYS(semctl), SCMP_SYS(msgget),
-    SCMP_SYS(msgsnd),    SCMP_SYS(msgrcv),     SCMP_SYS(msgctl), SCMP_SYS(mq_open),
-    SCMP_SYS(mq_unlink),
+    SCMP_SYS(shmat),  SCMP_SYS(shmctl), SCMP_SYS(semop),  SCMP_SYS(semtimedop),
+    SCMP_SYS(semctl), SCMP_SYS(msgsnd), SCMP_SYS(msgrcv), SCMP_SYS(msgctl),
+    SCMP_SYS(mq_open), SCMP_SYS(mq_unlink),
 };
 
 // Their first argument is a process, 0 the caller. Its own number is refused too: a
 // filter does not know it.
 constexpr int kOfProcesses[] = {
-    SCMP_SYS(prlimit64),      SCMP_SYS(sched_setaffinity), SCMP_SYS(sched_setscheduler),
-    SCMP_SYS(sched_setparam), SCMP_SYS(sched_setattr),     SCMP_SYS(get_robust_list),
+    SCMP_SYS(sched_setaffinity), SCMP_SYS(sched_setscheduler), SCMP_SYS(sched_setparam),
+    SCMP_SYS(sched_setattr),     SCMP_SYS(get_robust_list),
 };
 
 // The files of its user that it may not open. What is open goes by other calls. Newer
@@ -156,6 +161,11 @@ class Compiler {
     for (const unsigned request : {unsigned{TIOCSTI}, unsigned{TIOCLINUX}}) {
       add(SCMP_SYS(ioctl), EPERM, {SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffffUL, request)});
     }
+  }
+  // Also in namespaces: there the process that counts what the program uses is the same
+  // user's, and must keep what it may open.
+  void refuse_limits_of_others() {
+    add(SCMP_SYS(prlimit64), EPERM, {SCMP_A0(SCMP_CMP_NE, 0)});
   }
   void refuse_other_processes() {
     for (const int call : kOfProcesses) add(call, EPERM, {SCMP_A0(SCMP_CMP_NE, 0)});
@@ -258,6 +268,8 @@ Result<std::string> compile_filter(SandboxSyscalls syscalls, SandboxNetwork netw
   Compiler compiler(std::move(context));
   compiler.refuse(kUnknown, ENOSYS);
   compiler.refuse(kRefused, EPERM);
+  compiler.refuse(kUncounted, EPERM);
+  compiler.refuse_limits_of_others();
   const bool strict = syscalls == SandboxSyscalls::kStrict;
   if (strict) compiler.refuse(kRefusedIfStrict, EPERM);
   if (strict || !around.namespaces) compiler.refuse(kShared, EPERM);
@@ -267,7 +279,7 @@ Result<std::string> compile_filter(SandboxSyscalls syscalls, SandboxNetwork netw
   compiler.refuse_namespaces();
   compiler.refuse_terminal_tricks();
   compiler.sockets(network);
-  if (!around.namespaces || (strict && network == SandboxNetwork::kNone)) {
+  if (!around.unix_scope || (strict && network == SandboxNetwork::kNone)) {
     compiler.refuse_unix();
   }
   return compiler.finish();

@@ -9,9 +9,10 @@ namespace carrel::sandbox {
 
 // What else bounds the program: where it does not, the filter must.
 struct Surroundings {
-  // Without namespaces the host's processes, its unix sockets and its shared memory are
-  // there to be reached.
+  // Without namespaces the host's processes and its shared memory are there to be reached.
   bool namespaces = true;
+  // Something keeps it from the host's unix sockets.
+  bool unix_scope = true;
   // Something refuses to cut off files that may only be read.
   bool truncation = true;
 };

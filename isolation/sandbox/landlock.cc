@@ -74,7 +74,7 @@ Ruleset::Ruleset(bool network) noexcept {
     size += sizeof attributes.net;
     if (!network) attributes.net = kBindTcp | kConnectTcp;
   }
-  if (version >= 6) {
+  if (landlock_scopes(version)) {
     size += sizeof attributes.scoped;
     attributes.scoped = kScopeAbstractUnix | kScopeSignal;
   }
@@ -84,12 +84,16 @@ Ruleset::Ruleset(bool network) noexcept {
 int Ruleset::allow(const char* path, Access access) const noexcept {
   const process::UniqueFd file(open(path, O_PATH | O_CLOEXEC));
   if (!file) return errno == ENOENT ? 0 : errno;
+  return allow(file.get(), access);
+}
+
+int Ruleset::allow(int file, Access access) const noexcept {
   struct stat info {};
-  if (fstat(file.get(), &info) != 0) return errno;
+  if (fstat(file, &info) != 0) return errno;
   landlock_path_beneath_attr rule{};
   rule.allowed_access = rights(access) & handled_;
   if (!S_ISDIR(info.st_mode)) rule.allowed_access &= kOfFiles;
-  rule.parent_fd = file.get();
+  rule.parent_fd = file;
   if (syscall(SYS_landlock_add_rule, fd_.get(), LANDLOCK_RULE_PATH_BENEATH, &rule, 0) !=
       0) {
     return errno;

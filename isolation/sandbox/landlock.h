@@ -14,6 +14,9 @@ int landlock_version() noexcept;
 // Whether it has a right of its own to cut off files.
 constexpr bool landlock_truncates(int version) noexcept { return version >= 3; }
 
+// Whether it keeps programs from abstract unix sockets of others.
+constexpr bool landlock_scopes(int version) noexcept { return version >= 6; }
+
 enum class Access : std::uint8_t {
   kRead,    // also to execute
   kWrite,   // files and folders too, but no devices
@@ -28,6 +31,7 @@ class Ruleset {
   int fd() const noexcept { return fd_.get(); }
   // What is at or below `path`; 0, or errno. A path that is not there needs no rule.
   int allow(const char* path, Access access) const noexcept;
+  int allow(int folder, Access access) const noexcept;  // likewise, what is open
 
  private:
   process::UniqueFd fd_;

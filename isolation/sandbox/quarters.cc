@@ -28,11 +28,6 @@ void Quarters::furnish(const Blueprint& blueprint, const std::string& folder) {
   const bool made = plan.namespaces ? own_namespaces(plan) && own_mounts(plan)
                                     : own_folder(plan, folder);
   if (!made) return;
-  folder_fd_.reset(open(folder_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!folder_fd_) {
-    fail_at(Stage::kTemporary, errno);
-    return;
-  }
   // Where a working folder of the profile's begins, if it is a relative one.
   if (fchdir(folder_fd_.get()) != 0) {
     fail_at(Stage::kTemporary, errno);
@@ -74,7 +69,13 @@ bool Quarters::own_mounts(const Plan& plan) {
     return fail_at(Stage::kTemporary, errno);
   }
   folder_ = kWorkFolder;
-  return true;
+  return open_folder();
+}
+
+bool Quarters::open_folder() {
+  folder_fd_.reset(
+      open(folder_.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  return folder_fd_ || fail_at(Stage::kTemporary, errno);
 }
 
 // Without a root of its own the program has a folder among the host's.
@@ -85,7 +86,13 @@ bool Quarters::own_folder(const Plan& plan, const std::string& folder) {
   prctl(PR_SET_CHILD_SUBREAPER, 1);
   if (mkdir(folder.c_str(), 0700) != 0) return fail_at(Stage::kTemporary, errno);
   folder_ = on_disk_ = folder;
-  if (drops_user_ && chown(folder.c_str(), user_, user_) != 0) {
+  if (!open_folder()) return false;
+  // From when it is the sandbox's, others of that user may put something else in its
+  // place. From here on it is the one that is open.
+  struct stat info {};
+  if (fstat(folder_fd_.get(), &info) != 0) return fail_at(Stage::kTemporary, errno);
+  if (info.st_uid != geteuid()) return fail_at(Stage::kTemporary, EPERM);
+  if (drops_user_ && fchown(folder_fd_.get(), user_, user_) != 0) {
     return fail_at(Stage::kTemporary, errno);
   }
   return true;
@@ -111,7 +118,7 @@ bool Quarters::own_rules(const Blueprint& blueprint) {
          {"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"}) {
       allow(device, Access::kDevice);
     }
-    allow(folder_.c_str(), Access::kWrite);
+    if (error == 0) error = rules.allow(folder_fd_.get(), Access::kWrite);
   }
   for (const auto& mount : blueprint.mounts) {
     if (!mount.ro) {

@@ -41,6 +41,7 @@ class Quarters {
   bool own_namespaces(const Plan& plan);
   bool own_mounts(const Plan& plan);
   bool own_folder(const Plan& plan, const std::string& folder);
+  bool open_folder();
   bool own_rules(const Blueprint& blueprint);
   bool less_privilege();
   void give_away(int fd) const;

@@ -160,19 +160,22 @@ class Room {
   }
 
   void spawn(const RequestHead& head, std::string_view body, std::span<const int> fds) {
-    RoomBox* box = boxes_.take();
-    if (box == nullptr) return refuse(head.run, errno);
     message_.clear();
     Writer(message_).put(head);
     message_.append(body);
-    const int error = process::send_message(box->socket.get(), message_, fds);
-    if (error == 0) {
-      box->run = head.run;
-      runs_[head.run] = box->pid;
-      return;
+    // A box may have died while it was idle; when it is reaped it counts for nothing.
+    int error = EPIPE;
+    for (int tries = 0; tries < 3 && error == EPIPE; ++tries) {
+      RoomBox* box = boxes_.take();
+      if (box == nullptr) return refuse(head.run, errno);
+      error = process::send_message(box->socket.get(), message_, fds);
+      if (error == 0) {
+        box->run = head.run;
+        runs_[head.run] = box->pid;
+        return;
+      }
+      kill(box->pid, SIGKILL);
     }
-    // It died while it was idle; when it is reaped it counts for nothing.
-    kill(box->pid, SIGKILL);
     refuse(head.run, error == EPIPE ? EAGAIN : error);
   }
 
@@ -233,8 +236,7 @@ class Room {
 
   void reap() {
     signalfd_siginfo info[4];
-    while (read(signals_.get(), info, sizeof info) > 0) {
-    }
+    if (read(signals_.get(), info, sizeof info) < 0 && errno != EAGAIN) return;
     int status = 0;
     bool left = false;
     for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG | __WALL)) > 0;) {

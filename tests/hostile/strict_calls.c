@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/personality.h>
 #include <sys/syscall.h>
@@ -16,8 +15,6 @@ int main(void) {
   const unsigned int no_action_asked = 0x7fff0000; /* SECCOMP_RET_ALLOW */
   say("personality", personality(0xffffffff));
   say("memfd_create", memfd_create("x", 0));
-  say("inotify_init", syscall(SYS_inotify_init));
-  say("inotify_init1", inotify_init1(0));
   say("seccomp", syscall(SYS_seccomp, 2 /* SECCOMP_GET_ACTION_AVAIL */, 0,
                          &no_action_asked));
   say("mlockall", mlockall(MCL_FUTURE));

@@ -60,6 +60,17 @@ TEST_F(ExecTest, ItLeadsASessionAndRunsInItsFolder) {
   EXPECT_EQ(text.substr(9, second - 9), text.substr(second + 1)) << text;
 }
 
+// The host's hook hears of each.
+TEST_F(ExecTest, ProgressThatComesTooFast_SomeOfItAndTheLast) {
+  const auto job =
+      shell("i=0; while [ $i -le 1000 ]; do echo progress 0.5 $i; i=$((i+1)); done >&3")
+          .start("program");
+  EXPECT_EQ(job.sink->wait().klass, OutcomeClass::kOk);
+  EXPECT_LT(job.sink->progress.size(), 500U);
+  ASSERT_FALSE(job.sink->progress.empty());
+  EXPECT_EQ(job.sink->progress.back().message, "1000");
+}
+
 TEST_F(ExecTest, ProgressAndLogComeByDescriptor3AndStderr) {
   const auto job =
       shell(

@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -42,11 +43,11 @@ class SandboxBox : public SandboxTest {
     sandbox::run_box(*blueprint, std::move(ends.second), folder);
   }
   // A program that ends at once, and a host that may want its files.
-  void ask(bool wants_files = true) {
+  void ask(bool wants_files = true, std::vector<std::string> command = {"/bin/true"}) {
     process::FdPair files = process::socket_pair(SOCK_SEQPACKET);
     std::string spawn;
     process::Writer words(spawn);
-    process::encode(words, "/bin/true", "", {"true"}, {});
+    process::encode(words, command[0], "", command, {});
     const std::string body = sandbox::box_request(spawn, {});
     process::RequestHead head;
     head.ask = process::Ask::kSpawn;
@@ -108,6 +109,31 @@ TEST_F(SandboxBox, ThatWaitsForTheReaderOfItsFilesEndsWhenThatHasThem) {
   EXPECT_TRUE(eventually([&] { return sleeps(box()); }));
   EXPECT_FALSE(ended());
   host.reset();
+  EXPECT_TRUE(eventually([&] { return ended(); }));
+}
+
+// Another process of the sandbox's user may put something else where it was.
+TEST_F(SandboxBox, WorksInTheFolderThatItMadeWhateverIsInItsPlace) {
+  profile.tier = SandboxTier::kRestricted;
+  REQUIRE_SANDBOX(profile);
+  begin();
+  EXPECT_TRUE(eventually([&] { return sleeps(box()); }));
+  const auto folder = shared_folder() / "box";
+  std::filesystem::rename(folder, shared_folder() / "moved");
+  std::filesystem::create_directory(shared_folder() / "other");
+  chmod((shared_folder() / "other").c_str(), 0777);
+  std::filesystem::create_symlink("other", folder);
+  ask(false, {"/usr/bin/touch", "made"});
+  process::Reply reply;
+  pollfd readable{room.get(), POLLIN, 0};
+  while (poll(&readable, 1, -1) == 1 &&
+         recv(room.get(), &reply, sizeof reply, 0) != sizeof reply) {
+  }
+  EXPECT_EQ(reply.what, process::Reply::What::kEnded);
+  EXPECT_EQ(reply.status, 0);
+  EXPECT_TRUE(std::filesystem::exists(shared_folder() / "moved" / "made"));
+  EXPECT_TRUE(std::filesystem::exists(shared_folder() / "other"));
+  room.reset();
   EXPECT_TRUE(eventually([&] { return ended(); }));
 }
 

@@ -7,6 +7,7 @@
 #include <linux/openat2.h>
 #include <linux/seccomp.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -44,7 +45,7 @@ int try_to_cut_off(const char* path) {
 // Before version 3 Landlock lets a file be cut off that may only be read.
 TEST(SandboxFilter, WhereLandlockKnowsNoTruncation_Refused) {
   const auto filter =
-      compile_filter(SandboxSyscalls::kDefault, SandboxNetwork::kNone, {false, false});
+      compile_filter(SandboxSyscalls::kDefault, SandboxNetwork::kNone, {false, false, false});
   ASSERT_TRUE(filter) << filter.error().message;
   const std::string path =
       std::filesystem::temp_directory_path() / ("carrel-cut-" + std::to_string(getpid()));
@@ -56,6 +57,24 @@ TEST(SandboxFilter, WhereLandlockKnowsNoTruncation_Refused) {
   EXPECT_TRUE(WIFEXITED(status)) << status;
   EXPECT_EQ(WEXITSTATUS(status), 0);
   std::filesystem::remove(path);
+}
+
+// Before version 6 Landlock keeps nobody from them, and they are of the host's network.
+TEST(SandboxFilter, WhereLandlockKnowsNoScope_NoUnixSocketsInTheHostsNetwork) {
+  const auto filter =
+      compile_filter(SandboxSyscalls::kDefault, SandboxNetwork::kHost,
+                     {.namespaces = true, .unix_scope = false, .truncation = true});
+  ASSERT_TRUE(filter) << filter.error().message;
+  const pid_t pid = fork();
+  if (pid == 0) {
+    if (!filter_self(*filter)) _exit(100);
+    if (socket(AF_UNIX, SOCK_STREAM, 0) >= 0 || errno != EACCES) _exit(1);
+    _exit(socket(AF_INET, SOCK_STREAM, 0) < 0 ? 2 : 0);
+  }
+  int status = 0;
+  waitpid(pid, &status, 0);
+  EXPECT_TRUE(WIFEXITED(status)) << status;
+  EXPECT_EQ(WEXITSTATUS(status), 0);
 }
 
 }  // namespace

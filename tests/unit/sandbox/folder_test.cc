@@ -54,6 +54,28 @@ TEST_F(SandboxFolder, Case66_NamesThatLeadOut_Refused) {
   }
 }
 
+// The arguments are wrong, and not the machine.
+TEST_F(SandboxFolder, NamesThatCannotAllBe_Refused) {
+  REQUIRE_SANDBOX(profile);
+  profile.files_in = "files";
+  const auto refusal = [&](const Json& files) -> std::string {
+    try {
+      start({"/bin/true"}, Json{{"files", files}}.dump());
+    } catch (const std::exception& e) {
+      return e.what();
+    }
+    return "none";
+  };
+  const auto says = [](const std::string& text, const char* part) {
+    return text.find(part) != std::string::npos;
+  };
+  const auto both = refusal({{"a/b", "x"}, {"a/b/c/d", "y"}});
+  EXPECT_TRUE(says(both, "\"a/b\" both as a file and as a folder")) << both;
+  const auto longer = refusal({{"a/" + std::string(256, 'n'), "x"}});
+  EXPECT_TRUE(says(longer, "longer than 255 bytes")) << longer;
+  EXPECT_EQ(refusal({{"a/" + std::string(255, 'n'), "x"}, {"a.b", "y"}}), "none");
+}
+
 TEST_F(SandboxFolder, Case60_MissingNotExecutableGarbageEmptyBadInterpreterDirectory) {
   REQUIRE_SANDBOX(profile);
   expect_spawn_error({"/no/such/program"}, ENOENT);

@@ -95,10 +95,10 @@ TEST_F(SandboxLimits, Case42_Files_EMFILE) {
   EXPECT_EQ(opened.error, "EMFILE");
 }
 
-TEST_F(SandboxLimits, Case45_StdoutOrStderrFlood_OutputLimit) {
+TEST_F(SandboxLimits, Case45_StdoutStderrOrDescriptor3Flood_OutputLimit) {
   REQUIRE_SANDBOX(profile);
   profile.stderr_limit = 1U << 20;
-  for (const char* where : {"1", "2"}) {
+  for (const char* where : {"1", "2", "3"}) {
     const Outcome out = hostile_run("flood", {where});
     EXPECT_EQ(out.klass, OutcomeClass::kOutputLimit) << where << out.error.message;
     EXPECT_EQ(out.error.code, Code::kTooLarge);

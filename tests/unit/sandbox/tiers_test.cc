@@ -193,5 +193,13 @@ TEST_P(SandboxTiers, Case65_StackOverflowAbort_SignaledNoCore) {
   EXPECT_EQ(Json::parse(here.result)["output"], Json()) << here.result;
 }
 
+// Its supervisor is of the same user, and counts what it reads in /proc.
+TEST_P(SandboxTiers, WhoTakesItsSupervisorsFilesAway_IsCountedAllTheSame) {
+  REQUIRE_SANDBOX(profile);
+  profile.cpu_time = std::chrono::seconds(1);
+  const Outcome out = hostile_run("blind_box");
+  EXPECT_EQ(out.klass, OutcomeClass::kCpuTimeout) << out.error.message;
+}
+
 }  // namespace
 }  // namespace carrel::test
