@@ -15,7 +15,6 @@
 namespace carrel {
 namespace {
 
-constexpr std::size_t kMaxName = 128;
 // Of a sandbox, for the loader of a program that does nothing.
 constexpr std::uint64_t kLeastFiles = 8;
 constexpr std::uint64_t kLeastSpace = 4U << 20;
@@ -33,13 +32,13 @@ class Validator {
     kind("defaults", config_.defaults);
     for (const auto& [name, job] : config_.jobs) {
       const std::string table = "jobs." + name;
-      if (const auto why = bad_name(name)) refuse(table, "the name of a kind " + *why);
+      if (const auto why = why_no_name(name)) refuse(table, "the name of a kind " + *why);
       kind(table, job);
     }
     for (const auto& [name, queue_config] : config_.queues) queue(name, queue_config);
     for (const auto& [name, profile] : config_.sandboxes) {
       const std::string table = "sandbox." + name;
-      if (const auto why = bad_name(name)) refuse(table, "the name of a sandbox " + *why);
+      if (const auto why = why_no_name(name)) refuse(table, "the name of a sandbox " + *why);
       sandbox(table + ".", profile);
     }
     if (error_) return tl::unexpected<Error>(*error_);
@@ -69,16 +68,6 @@ class Validator {
   // A kind of the file that leaves `key` to the defaults, and says `other` itself.
   bool inherits(const std::string& prefix, const char* key, const char* other) const {
     return prefix != "defaults." && said(prefix + other) && !said(prefix + key);
-  }
-
-  static std::optional<std::string> bad_name(std::string_view name) {
-    if (name.empty()) return "is empty";
-    if (name.size() > kMaxName) return "is longer than 128 bytes";
-    if (std::any_of(name.begin(), name.end(),
-                    [](unsigned char c) { return c < 0x20 || c == 0x7f; })) {
-      return "holds a control character";
-    }
-    return std::nullopt;
   }
 
   void urls() {
@@ -132,7 +121,7 @@ class Validator {
     }
     std::set<std::string> seen;
     for (const std::string& queue : worker.queues) {
-      if (const auto why = bad_name(queue)) {
+      if (const auto why = why_no_name(queue)) {
         refuse("worker.queues", "the name of a queue " + *why);
       }
       if (!seen.insert(queue).second) {
@@ -146,7 +135,7 @@ class Validator {
 
   void queue(const std::string& name, const QueueConfig& queue) {
     const std::string prefix = "queues." + name + ".";
-    if (const auto why = bad_name(name)) {
+    if (const auto why = why_no_name(name)) {
       refuse("queues." + name, "the name of a queue " + *why);
     }
     bounds(config::queue_keys(), queue, prefix);
@@ -173,7 +162,7 @@ class Validator {
     const std::string prefix = table + ".";
     bounds(config::kind_keys(), kind, prefix);
     if (kind.isolation.empty()) refuse(prefix + "isolation", "is empty");
-    if (const auto why = bad_name(kind.queue)) {
+    if (const auto why = why_no_name(kind.queue)) {
       refuse(prefix + "queue", "the name of a queue " + *why);
     }
     if (kind.retry.cap < kind.retry.base) {

@@ -8,34 +8,15 @@
 #include "json_text.h"
 #include "key_template.h"
 #include "unique_key.h"
-#include "utf8.h"
+#include "wording.h"
 
 namespace carrel {
 namespace {
 
-constexpr std::size_t kMaxName = 128;
 constexpr std::size_t kMaxRequestId = 512;
 constexpr Duration kMaxDelay = std::chrono::hours(24 * 366 * 100);
 // How long an enqueue may wait for its commit.
 constexpr Duration kInsertDeadline = std::chrono::seconds(30);
-
-bool is_name(std::string_view name) {
-  if (name.empty() || name.size() > kMaxName) return false;
-  bool control = false;
-  for (const char c : name) {
-    const auto byte = static_cast<unsigned char>(c);
-    control |= byte < 0x20 || byte == 0x7f;
-  }
-  return !control && is_utf8(name);
-}
-
-// On one line, and readable, whatever it is.
-std::string shortened(std::string_view name) {
-  constexpr std::size_t kShown = 60;
-  const auto text = Json(name.substr(0, kShown));
-  return text.dump(-1, ' ', true, Json::error_handler_t::replace) +
-         (name.size() > kShown ? "…, " + std::to_string(name.size()) + " bytes" : "");
-}
 
 tl::unexpected<Error> bad_name(std::string_view what, std::string_view name) {
   return fail(Code::kInvalid,
@@ -54,13 +35,13 @@ tl::unexpected<Error> bad_delay(std::string_view what, Duration d) {
 }
 
 Result<void> check(const NewJob& job) {
-  if (!is_name(job.kind)) return bad_name("a kind", job.kind);
+  if (why_no_name(job.kind)) return bad_name("a kind", job.kind);
   if (is_hold(job.kind)) {
     return fail(Code::kInvalid,
                 "kinds that begin with \"" + std::string(kHoldKind) + "\" are holds",
                 "enqueue");
   }
-  if (!is_name(job.queue)) return bad_name("a queue", job.queue);
+  if (why_no_name(job.queue)) return bad_name("a queue", job.queue);
   if (!is_delay(job.delay)) return bad_delay("delay", job.delay);
   if (!is_delay(job.start_within)) return bad_delay("start_within", job.start_within);
   if (!is_delay(job.timeout)) return bad_delay("timeout", job.timeout);

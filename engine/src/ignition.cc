@@ -10,6 +10,7 @@
 #include "engine_impl.h"
 #include "log.h"
 #include "process_server.h"
+#include "wording.h"
 
 namespace carrel {
 namespace {
@@ -55,8 +56,7 @@ tl::unexpected<Error> Engine::Impl::no_threads(const std::system_error& e) const
 
 Result<void> Engine::Impl::add_handler(std::string_view kind, Handler handler) {
   const auto refuse = [&](Code code, std::string why) -> Result<void> {
-    Error error{code, "handle(\"" + std::string(kind) + "\"): " + std::move(why),
-                "engine"};
+    Error error{code, "handle(" + shortened(kind) + "): " + std::move(why), "engine"};
     if (!handler_error_) handler_error_ = error;
     return unexpected(std::move(error));
   };
@@ -69,7 +69,9 @@ Result<void> Engine::Impl::add_handler(std::string_view kind, Handler handler) {
         "wait, job or start. If a host needs its process server earlier, see "
         "carrel::prefork() and carrel::main_hook()");
   }
-  if (kind.empty()) return refuse(Code::kInvalid, "a kind needs a name");
+  if (const auto why = why_no_name(kind)) {
+    return refuse(Code::kInvalid, "the name of a kind " + *why);
+  }
   if (is_program) {
     // So a host can be moved to a program by its configuration alone.
     log(LogLevel::kInfo, "jobs of kind \"" + std::string(kind) +

@@ -4,6 +4,8 @@
 #include <numeric>
 #include <vector>
 
+#include "utf8.h"
+
 namespace carrel {
 namespace {
 
@@ -52,6 +54,25 @@ std::string did_you_mean(std::string_view name, std::span<const std::string> can
 
 std::string quote(std::string_view name) {
   return std::string("\"").append(name).append("\"");
+}
+
+std::optional<std::string> why_no_name(std::string_view name) {
+  constexpr std::size_t kMaxName = 128;
+  if (name.empty()) return "is empty";
+  if (name.size() > kMaxName) return "is longer than 128 bytes";
+  if (std::any_of(name.begin(), name.end(),
+                  [](unsigned char c) { return c < 0x20 || c == 0x7f; })) {
+    return "holds a control character";
+  }
+  if (!is_utf8(name)) return "is not UTF-8";
+  return std::nullopt;
+}
+
+std::string shortened(std::string_view name) {
+  constexpr std::size_t kShown = 60;
+  const auto text = Json(name.substr(0, kShown));
+  return text.dump(-1, ' ', true, Json::error_handler_t::replace) +
+         (name.size() > kShown ? "…, " + std::to_string(name.size()) + " bytes" : "");
 }
 
 std::string joined(std::span<const std::string> names) {

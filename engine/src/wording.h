@@ -22,6 +22,13 @@ std::string did_you_mean(std::string_view name, std::span<const std::string> can
 // `"name"`
 std::string quote(std::string_view name);
 
+// Why that cannot be the name of a kind, a queue or a sandbox, as in "is empty"; nothing:
+// it is 1 to 128 bytes of UTF-8 without control characters.
+std::optional<std::string> why_no_name(std::string_view name);
+
+// A name that may be any bytes: on one line, readable and short.
+std::string shortened(std::string_view name);
+
 // `a, b, c`; `none` for an empty list.
 std::string joined(std::span<const std::string> names);
 

@@ -3,6 +3,7 @@
 #include <libpq-fe.h>
 
 #include <chrono>
+#include <fstream>
 #include <memory>
 #include <stdexcept>
 #include <thread>
@@ -87,6 +88,10 @@ void PostgresServer::start() {
       std::this_thread::sleep_for(std::chrono::milliseconds(100));
     }
   }
+}
+
+void PostgresServer::make_standby() const {
+  std::ofstream(folder_ / "data" / "standby.signal");
 }
 
 void PostgresServer::wait_until_ready() {

@@ -33,6 +33,8 @@ class PostgresServer {
   pid_t pid() const { return server_->pid(); }
   void stop(const std::string& signal) { server_->stop(signal); }
   void start();  // returns when it takes connections
+  // When it starts next it follows a primary that is not there, until it is promoted.
+  void make_standby() const;
   // Only with a clock of its own: how far it is off.
   void set_clock(std::chrono::seconds to) { clock_->set(to); }
 

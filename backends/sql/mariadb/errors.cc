@@ -23,7 +23,9 @@ bool ends_session(int code) {
     case ER_CONNECTION_KILLED:
     case ER_NEW_ABORTING_CONNECTION:
     case ER_NET_PACKET_TOO_LARGE:
-    case ER_OPTION_PREVENTS_STATEMENT:  // read-only: not the server any more that we want
+    // Read-only: not the server any more that we want.
+    case ER_OPTION_PREVENTS_STATEMENT:
+    case ER_READ_ONLY_MODE:
       return true;
     default:
       return code >= CR_MIN_ERROR && code <= CR_MAX_ERROR;

@@ -7,8 +7,11 @@
 namespace carrel::sql::mariadb {
 namespace {
 
-const std::string kPatience =
-    "SET SESSION innodb_lock_wait_timeout = " + std::to_string(server::kLockWait.count());
+// In whole seconds; 0: what is held is not waited for.
+std::string patience(std::chrono::milliseconds lock) {
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(lock);
+  return "SET SESSION innodb_lock_wait_timeout = " + std::to_string(seconds.count());
+}
 
 Time to_instant(const std::string& microseconds) {
   // It ended while this session was being made.
@@ -20,8 +23,10 @@ Time to_instant(const std::string& microseconds) {
 
 }  // namespace
 
-MariadbSession::MariadbSession(const std::string& connect, server::Watchdog& dog)
-    : Session(std::make_unique<soci::session>(soci::mysql, connect), true) {
+MariadbSession::MariadbSession(const std::string& connect, server::Watchdog& dog,
+                               std::chrono::milliseconds lock_wait)
+    : Session(std::make_unique<soci::session>(soci::mysql, connect), true),
+      patience_(patience(lock_wait)) {
   watch(dog, static_cast<int>(mysql_get_socket(native())));
   {
     const Call call(*this);
@@ -32,8 +37,8 @@ MariadbSession::MariadbSession(const std::string& connect, server::Watchdog& dog
   execute(
       "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION',"
       " time_zone = '+00:00', tx_isolation = 'READ-COMMITTED',"
-      " autocommit = 1; " +
-      kPatience);
+      " autocommit = 1, idle_transaction_timeout = " +
+      std::to_string(server::kIdleTransaction.count()) + "; " + patience_);
 }
 
 MYSQL* MariadbSession::native() {
@@ -85,7 +90,7 @@ void MariadbSession::lose_patience() {
 
 Time MariadbSession::begin() {
   if (!patient_) {
-    execute(kPatience);
+    execute(patience_);
     patient_ = true;
   }
   return to_instant(execute("START TRANSACTION; SELECT now_us FROM carrel_clock"));

@@ -3,6 +3,7 @@
 
 #include <soci/mysql/soci-mysql.h>
 
+#include <chrono>
 #include <string>
 
 #include "server/session.h"
@@ -12,7 +13,8 @@ namespace carrel::sql::mariadb {
 class MariadbSession final : public server::Session {
  public:
   // Throws soci::soci_error.
-  MariadbSession(const std::string& connect, server::Watchdog& dog);
+  MariadbSession(const std::string& connect, server::Watchdog& dog,
+                 std::chrono::milliseconds lock_wait);
 
   Time begin() override;
   void commit() override;
@@ -29,6 +31,7 @@ class MariadbSession final : public server::Session {
  private:
   MYSQL* native();
 
+  const std::string patience_;  // a statement
   bool patient_ = true;
 };
 

@@ -242,6 +242,11 @@ INSERT INTO carrel_schema (version, usable_from) VALUES (5, 4);
 constexpr std::array<const char* const*, kSchemaVersion> kSteps{
     &kVersion1, &kVersion2, &kVersion3, &kVersion4, &kVersion5};
 
+// One at a time, until the end of the transaction; the others then find it done. While a
+// step waits for who uses a table, all others wait behind it: briefly.
+constexpr const char* kTakeTurn = "SELECT pg_advisory_xact_lock(7161674165118018668)";
+constexpr const char* kHurry = "SET LOCAL lock_timeout = '2s'";
+
 int number(const std::string& text) { return text.empty() ? 0 : std::stoi(text); }
 
 }  // namespace
@@ -262,12 +267,15 @@ std::string_view step_from(int version) {
   return *kSteps.at(static_cast<std::size_t>(version));
 }
 
+std::string script_of(const std::string& steps) {
+  return std::string("BEGIN;\n") + kTakeTurn + ";\n" + kHurry + ";\n" + steps +
+         "COMMIT;\n";
+}
+
 void prepare_schema(PostgresSession& session, server::Migrate migrate) {
   if (!server::needs_steps(version_of(session), kSchemaVersion, migrate)) return;
-  // One at a time, until the end of the transaction; the others then find it done.
-  session.execute("BEGIN; SELECT pg_advisory_xact_lock(7161674165118018668)");
-  // While a step waits for who uses a table, all others wait behind it: briefly.
-  session.execute("SET LOCAL lock_timeout = '2s'");
+  session.execute((std::string("BEGIN; ") + kTakeTurn).c_str());
+  session.execute(kHurry);
   server::SchemaVersion found = version_of(session);
   if (server::needs_steps(found, kSchemaVersion, migrate)) {
     while (found.version < kSchemaVersion) {

@@ -1,6 +1,7 @@
 // The tables of a PostgreSQL store, and how older ones become newer ones.
 #pragma once
 
+#include <string>
 #include <string_view>
 
 #include "server/migrate.h"
@@ -19,6 +20,9 @@ server::SchemaVersion version_of(PostgresSession& session);
 
 // The SQL that leads from `version` to the next, to be run in one transaction.
 std::string_view step_from(int version);
+
+// Such steps for a person to run elsewhere, as prepare_schema() runs them.
+std::string script_of(const std::string& steps);
 
 // Sees to it that the tables can be used: makes them or brings them forward as `migrate`
 // allows, all or nothing, in one transaction at a time however many processes try. Throws

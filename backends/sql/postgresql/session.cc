@@ -12,6 +12,8 @@ namespace {
 // The isolation is said: a server may have another default, under which two claimers
 // fail where they should pass each other by.
 constexpr const char* kBegin = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;";
+constexpr const char* kNotSupported = "0A000";
+constexpr const char* kReadOnly = "25006";
 constexpr const char* kClock = "SELECT now_us FROM carrel_clock";
 
 Time to_instant(const std::string& microseconds) {
@@ -62,14 +64,27 @@ std::string PostgresSession::execute(const char* sql) {
   return PQgetvalue(result.get(), 0, 0);
 }
 
-Time PostgresSession::begin() { return to_instant(execute(begin_.c_str())); }
+Time PostgresSession::begin() {
+  try {
+    return to_instant(execute(begin_.c_str()));
+  } catch (const soci::postgresql_soci_error& e) {
+    if (e.sqlstate() != kNotSupported) throw;
+    // A standby has no transactions that write, as if it knew none.
+    throw soci::postgresql_soci_error(e.get_error_message(), kReadOnly);
+  }
+}
 
-void PostgresSession::limit_lock_waits(std::chrono::milliseconds longest) {
-  const std::string milliseconds = std::to_string(longest.count());
+void PostgresSession::limit_waits(std::chrono::milliseconds lock) {
+  const auto set = [&](const char* how) {
+    const std::chrono::milliseconds idle = server::kIdleTransaction;
+    return std::string(how) + " lock_timeout = " + std::to_string(lock.count()) + ";" +
+           how +
+           " idle_in_transaction_session_timeout = " + std::to_string(idle.count()) + ";";
+  };
   if (prepares()) {
-    execute(("SET lock_timeout = " + milliseconds).c_str());
+    execute(set("SET").c_str());
   } else {
-    begin_ = kBegin + ("SET LOCAL lock_timeout = " + milliseconds + ";") + kClock;
+    begin_ = kBegin + set("SET LOCAL") + kClock;
   }
 }
 

@@ -58,6 +58,25 @@ SELECT coalesce(r.id, nextval('carrel_job_id')), r.state, r.queue, r.kind, r.pri
          ORDER BY n) AS r
 RETURNING id)sql";
 
+const char* const kInsertAlike = R"sql(
+WITH begun AS MATERIALIZED (
+  SELECT CASE WHEN :now::bigint = 0 THEN now_us ELSE 0 END AS at FROM carrel_clock
+)
+INSERT INTO carrel_jobs
+       (id, state, queue, kind, priority, max_attempts, wake_at, expires_at,
+        enqueued_at, run_at, timeout_us, payload)
+SELECT nextval('carrel_job_id'), :state::smallint, :queue, :kind, :priority::smallint,
+       :max_attempts::int, :wake_at::bigint + (SELECT at FROM begun),
+       :expires_at::bigint + (SELECT at FROM begun),
+       :now::bigint + (SELECT at FROM begun),
+       :run_at::bigint + (SELECT at FROM begun), :timeout::bigint,
+       decode(r.payload, 'hex')
+  FROM (SELECT r.payload
+          FROM (SELECT :rows::text[] AS of OFFSET 0) AS columns,
+               unnest(of[1]::int[], of[2]::text[]) AS r(n, payload)
+         ORDER BY n) AS r
+RETURNING id)sql";
+
 // Of one job, for the time at which it runs: without the detour through JSON.
 const char* const kInsertJob = R"sql(
 INSERT INTO carrel_jobs
@@ -287,6 +306,7 @@ const server::Statements kStatements = {
     .claim_requests = kClaimRequests,
     .find_requests = kFindRequests,
     .insert_jobs = kInsertJobs,
+    .insert_alike = kInsertAlike,
     .insert_job = kInsertJob,
     .insert_payloads = kInsertPayloads,
     .lock_keys = kLockKeys,

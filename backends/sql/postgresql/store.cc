@@ -40,6 +40,7 @@ Result<SchemaChange> change_schema(const Url& url, bool apply) {
     const server::SchemaVersion found = version_of(*session);
     SchemaChange change{found.version, std::max(found.version, kSchemaVersion), {}};
     for (int v = found.version; v < kSchemaVersion; ++v) change.sql += step_from(v);
+    if (!change.sql.empty()) change.sql = script_of(change.sql);
     if (apply) prepare_schema(*session, server::Migrate::kOn);
     return change;
   } catch (...) {

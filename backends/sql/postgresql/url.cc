@@ -77,7 +77,7 @@ Result<Settings> settings_of(const Url& url) {
   Settings settings;
   settings.place = url.redacted().substr(0, url.redacted().find('?'));
   std::string uri = "postgresql:" + url.rest;
-  std::string listen = "on";
+  std::string listen;
   char joint = '?';
   for (const auto& option : url.query) {
     const std::string& key = option.first;
@@ -111,6 +111,8 @@ Result<Settings> settings_of(const Url& url) {
   auto connect = connect_string(url, uri, settings.call_timeout);
   if (!connect) return tl::unexpected(std::move(connect.error()));
   settings.connect = std::move(*connect);
+  // A pooler would keep what LISTEN asks for on one of its connections, and hear nothing.
+  if (listen.empty()) listen = settings.prepare ? "on" : "off";
   if (listen == "on") {
     settings.listen = settings.connect;
   } else if (listen != "off") {

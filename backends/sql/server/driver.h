@@ -3,6 +3,7 @@
 
 #include <carrel/store.h>
 
+#include <algorithm>
 #include <chrono>
 #include <memory>
 #include <span>
@@ -63,7 +64,16 @@ class Driver {
 // and less than a call may take. Whoever holds it for longer is a host's transaction,
 // whose end nobody knows; the connection is shared with others, who do not need that
 // lock.
-inline constexpr std::chrono::seconds kLockWait{2};
+inline constexpr std::chrono::milliseconds kLockWait{2000};
+// Where a call may take less than twice that, the lock gives up first: else the connection
+// would be taken for a dead one.
+constexpr std::chrono::milliseconds lock_wait(Duration call_timeout) {
+  return std::min(kLockWait, std::chrono::duration_cast<std::chrono::milliseconds>(
+                                 call_timeout / 2));
+}
+// How long a store's transaction may ask nothing before the server ends it: its process
+// has stopped or its host has gone, and nobody else knows that it holds what others need.
+inline constexpr std::chrono::seconds kIdleTransaction{5};
 inline constexpr const char* kLockHeld =
     "another transaction holds what this needs, and does not end: ask again";
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 #include <list>
+#include <numeric>
 #include <set>
 #include <unordered_map>
 #include <utility>
@@ -64,7 +65,13 @@ void Writer::complete(std::span<const Finish* const> runs, std::span<Finished> a
     });
     if (keep) ++tallied_;
   };
-  for (std::size_t i = 0; i < runs.size(); ++i) {
+  // Rows are locked in the order of their ids, as everybody does.
+  std::vector<std::size_t> order(runs.size());
+  std::iota(order.begin(), order.end(), 0U);
+  std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+    return runs[a]->lease.id < runs[b]->lease.id;
+  });
+  for (const std::size_t i : order) {
     const Finish& run = *runs[i];
     // What is forgotten at once is not looked for beside its row.
     const bool plain = is_plain(run) && (keep || !t.limits.knows(run.lease.id)) &&

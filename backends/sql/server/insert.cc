@@ -105,52 +105,27 @@ void Writer::insert_rows(std::span<const NewJob* const> jobs, std::span<Inserted
   const auto due_at = [&](const rules::Row& row) {
     return row.state == State::kScheduled ? row.wake_at : now_;
   };
-  JsonRows rows(driver_.statements().inserted);
-  std::vector<std::size_t> nameless;  // of `rows`: their ids come from the statement
-  std::unordered_set<JobId> named;
-  std::size_t count = 0;
-  const auto flush_rows = [&] {
-    if (count == 0) return;
-    t.rows = rows.take();
-    count = 0;
-    std::vector<JobId> made;
-    t.insert_jobs.rows([&] { made.push_back(to_id(t.id)); });
-    // In the order of their numbers, in which they were handed out. Those that had one
-    // are not among the new.
-    std::sort(made.begin(), made.end());
-    std::erase_if(made, [&](JobId id) { return named.contains(id); });
-    if (made.size() != nameless.size()) throw std::runtime_error("rows without ids");
-    for (std::size_t n = 0; n < made.size(); ++n) answers[nameless[n]].id = made[n];
-    nameless.clear();
-  };
+  std::vector<NewRow> rows;
   for (std::size_t i = 0; i < jobs.size(); ++i) {
     if (done[i]) continue;
     const NewJob& job = *jobs[i];
     const rules::Row& row = states[i];
     const bool limited = row.state == State::kAvailable && job.limit;
-    rows.row()
-        .add("n", static_cast<long long>(i))
-        .add("state", limited ? kAvailableLimited : static_cast<int>(row.state))
-        .add_text("queue", job.queue)
-        .add_text("kind", job.kind)
-        .add("priority", job.priority)
-        .add("max_attempts", row.max_attempts)
-        .add("wake_at", wake_column(row))
-        .add("expires_at", to_column(row.expires_at))
-        .add("run_at", due_at(row).time_since_epoch().count())
-        .add("timeout_us", job.timeout.count());
-    const bool inlined = job.payload.size() <= kInlinePayload;
-    rows.add_bytes("payload", inlined ? &job.payload : nullptr);
-    if (ids[i]) {
-      rows.add("id", to_column(*ids[i])).add_bytes("request_id", job.request_id);
-      answers[i].id = *ids[i];
-      named.insert(*ids[i]);
-    } else {
-      nameless.push_back(i);
-    }
-    if (++count == kRowsAStatement || rows.full()) flush_rows();
+    rows.push_back(
+        {.job = job,
+         .id = ids[i],
+         .answer = answers[i],
+         .common = {.state = limited ? kAvailableLimited : static_cast<int>(row.state),
+                    .queue = job.queue,
+                    .kind = job.kind,
+                    .priority = job.priority,
+                    .max_attempts = row.max_attempts,
+                    .wake_at = wake_column(row),
+                    .expires_at = to_column(row.expires_at),
+                    .run_at = due_at(row).time_since_epoch().count(),
+                    .timeout = job.timeout.count()}});
   }
-  flush_rows();
+  write_rows(rows);
 
   std::unordered_set<JobId> waits;
   for (std::size_t i = 0; i < jobs.size(); ++i) {

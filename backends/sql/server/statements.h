@@ -10,7 +10,7 @@
 // there.
 //
 // Parameters: :ids is a JSON array of numbers, :rows JSON of objects (json_rows.h), but
-// that of insert_jobs, save_jobs, to_history, to_jobs and add_attempts has the shape that
+// that of insert_jobs, insert_alike, save_jobs, to_history, to_jobs and add_attempts has the shape that
 // `inserted` and `wide` say: their members are in the order of the statement's columns.
 // What is not text comes and goes as hexadecimal digits. Statements that lock rows do so
 // in the order of their ids, or pass over what is locked.
@@ -50,6 +50,9 @@ struct Statements {
   // Ids, rising in the order of the rows that name none. Where :now is 0, all instants
   // are counted from when it runs; so in claim_lane, claim_lanes and claim_lone, too.
   const char* insert_jobs;
+  // Likewise of jobs that name no id and have all in common but their payloads: of :rows
+  // (n, payload). Most of the time that many rows take is that of reading them.
+  const char* insert_alike;
   // One that names no id, its instants counted from when it runs, payload in digits.
   // Null: as the others.
   const char* insert_job;

@@ -137,6 +137,28 @@ class Writer final : public Transactor {
   static void hand_out(const std::vector<Ticket>& freed, std::span<Inserted> answers);
   void insert_rows(std::span<const NewJob* const> jobs, std::span<Inserted> answers,
                    std::vector<std::optional<JobId>>& ids, const std::vector<bool>& done);
+  // A row of carrel_jobs that is to be. Those of a span mostly have all in common but
+  // the payload: they go in a statement that says it once.
+  struct NewRow {
+    struct Common {
+      int state;
+      std::string_view queue;
+      std::string_view kind;
+      std::int16_t priority;
+      std::uint16_t max_attempts;
+      std::optional<long long> wake_at;
+      std::optional<long long> expires_at;
+      long long run_at;
+      long long timeout;
+
+      bool operator==(const Common&) const = default;
+    };
+    const NewJob& job;
+    std::optional<JobId> id;  // of one with a request_id
+    Inserted& answer;         // gets its id
+    Common common;
+  };
+  void write_rows(std::span<const NewRow> rows);
   void insert_payloads(std::span<const NewJob* const> jobs,
                        std::span<const Inserted> answers, const std::vector<bool>& done);
 

@@ -26,6 +26,14 @@ struct Writer::Tables {
                       soci::into(kind), soci::into(priority)),
         insert_jobs(s, sql.insert_jobs, soci::use(rows, "rows"), soci::use(now, "now"),
                     soci::into(id)),
+        insert_alike(s, sql.insert_alike, soci::use(rows, "rows"), soci::use(now, "now"),
+                     soci::use(state, "state"), soci::use(queue, "queue"),
+                     soci::use(kind, "kind"), soci::use(priority, "priority"),
+                     soci::use(max_attempts, "max_attempts"),
+                     soci::use(wake_at.value, wake_at.indicator, "wake_at"),
+                     soci::use(expires_at.value, expires_at.indicator, "expires_at"),
+                     soci::use(run_at, "run_at"), soci::use(timeout, "timeout"),
+                     soci::into(id)),
         insert_job(s, sql.insert_job, soci::use(state, "state"),
                    soci::use(queue, "queue"), soci::use(kind, "kind"),
                    soci::use(priority, "priority"),
@@ -201,6 +209,7 @@ struct Writer::Tables {
   Statement claim_requests;
   Statement find_requests;
   Statement insert_jobs;
+  Statement insert_alike;
   Statement insert_job;
   Statement insert_payloads;
   Statement lock_keys;

@@ -61,7 +61,16 @@ Result<const Kind*> kind_of(soci::session& session, Backend backend) {
                                      mariadb::kSnapshotStatements};
   std::string level;
   if (backend == Backend::kPostgresql) {
-    session << "SHOW transaction_isolation", soci::into(level);  // takes no snapshot
+    // Neither takes a snapshot.
+    session << "SHOW transaction_isolation", soci::into(level);
+    std::string encoding;
+    session << "SHOW client_encoding", soci::into(encoding);
+    if (encoding != "UTF8") {
+      return fail(Code::kInvalid,
+                  "the client_encoding of this session is " + encoding +
+                      ", and names are UTF-8: SET client_encoding TO 'UTF8'",
+                  kOrigin);
+    }
     return level.starts_with("read ") ? &kPostgresql : &kPostgresqlSnapshot;
   }
   std::string client;

@@ -187,6 +187,19 @@ TEST(Engine, ASpanIsOneCallAndABadRequestFailsAlone) {
   EXPECT_EQ(engine.wait(*ids[3], kLong).value(), 4);
 }
 
+// Claims carry the names of all kinds: one that a database refuses would stop them all.
+TEST(Engine, AHandlerOfANameThatNoJobCanHaveIsRefused) {
+  Engine engine = open(memory_config());
+  const auto why = [&](std::string_view kind) {
+    const auto ok = engine.handle(kind, [](Context&) {});
+    return ok ? std::string("nothing") : ok.error().message;
+  };
+  EXPECT_EQ(why("caf\xe9"),
+            "handle(\"caf\\ufffd\"): the name of a kind is not UTF-8");
+  EXPECT_NE(why("").find("is empty"), std::string::npos);
+  EXPECT_NE(why("a\nb").find("control character"), std::string::npos);
+}
+
 TEST(Engine, TheSameRequestIdIsOneJob) {
   Engine engine = open(memory_config());
   const auto first = engine.enqueue("a", 1, {.request_id = "order 7"}).value();

@@ -1,0 +1,123 @@
+// Servers that are not the one that is wanted any more, and programs that are not there any
+// more: nobody says goodbye.
+#include <future>
+#include <memory>
+#include <string>
+
+#include "mariadb/driver.h"
+#include "postgresql/driver.h"
+#include "server_case.h"
+
+namespace carrel::test {
+namespace {
+
+using testing::HasSubstr;
+
+std::unique_ptr<sql::server::Driver> driver_of(const std::string& text) {
+  const Url url = Url::parse(text).value();
+  if (url.scheme == "postgresql") {
+    return std::make_unique<sql::postgresql::PostgresDriver>(
+        sql::postgresql::settings_of(url).value());
+  }
+  return std::make_unique<sql::mariadb::MariadbDriver>(
+      sql::mariadb::settings_of(url).value());
+}
+
+// A process that is stopped in the middle of a transaction, or a host without power, holds
+// what all others need.
+TEST_P(Server, ATransactionThatAsksNothingIsEndedByTheServer) {
+  auto store = open(url());
+  const JobId id = insert(*store)->id;
+  const auto driver = driver_of(url());
+  const auto session = driver->connect();
+  session->begin();
+  session->soci() << "UPDATE carrel_jobs SET priority = 1 WHERE id = " << value(id);
+  const auto until = SteadyClock::now() + 60s;
+  while (claim(*store, 1).empty() && SteadyClock::now() < until) {
+    std::this_thread::sleep_for(100ms);  // for the server's own timer
+  }
+  EXPECT_EQ(store->monitor().job(id)->state, State::kRunning);
+  try {
+    session->commit();
+    ADD_FAILURE() << "it went on";
+  } catch (...) {
+    EXPECT_TRUE(driver->failure(session.get()).lost);
+  }
+  session->cut();
+}
+
+// So a call may take less than a lock is waited for otherwise, and who waits for one is
+// not taken for dead.
+TEST_P(Server, WhereCallsAreShortALockGivesUpBeforeThem) {
+  auto store = open(url("?call_timeout=1s"));
+  std::vector<JobId> ids;
+  for (int i = 0; i < 4; ++i) ids.push_back(insert(*store)->id);
+  const auto runs = claim(*store, ids.size());
+  ASSERT_EQ(runs.size(), ids.size());
+  auto host = kind().session();
+  host->begin();
+  *host << "UPDATE carrel_jobs SET priority = 1 WHERE id = " << value(ids[1]);
+  const auto answers = store->finish(finishes(runs));
+  for (std::size_t i = 0; i < runs.size(); ++i) {
+    if (runs[i].lease.id != ids[1]) {
+      EXPECT_TRUE(answers[i].has_value()) << answers[i].error().message;
+      continue;
+    }
+    ASSERT_FALSE(answers[i].has_value());
+    EXPECT_THAT(answers[i].error().message, HasSubstr("another transaction holds"));
+  }
+  host->rollback();
+}
+
+// After a failover an address may lead to a server that only reads, for a while.
+TEST(Postgres, AStandbyIsAwayUntilItIsPromoted) {
+  postgres_kind().clean();
+  auto store = open_store(postgres().tcp_url()).value();
+  const NewJob job = [] {
+    NewJob made;
+    made.kind = "work";
+    made.payload = "{}";
+    made.limit = Limit{"key", 1};  // so that it takes a transaction
+    return made;
+  }();
+  const auto insert = [&] { return std::move(store->insert({&job, 1}, 60s).at(0)); };
+  ASSERT_TRUE(insert());
+  postgres().stop("INT");
+  postgres().make_standby();
+  postgres().start();
+  for (int i = 0; i < 3; ++i) {
+    const auto away = insert();
+    ASSERT_FALSE(away);
+    EXPECT_EQ(away.error().code, Code::kUnavailable) << away.error().message;
+  }
+  postgres().run("SELECT pg_promote()");
+  for (const auto until = SteadyClock::now() + 60s; SteadyClock::now() < until;) {
+    if (insert()) return;
+    std::this_thread::sleep_for(10ms);  // the caller's own back-off
+  }
+  ADD_FAILURE() << "it never works again";
+}
+
+// Its rows are locked as those of everybody: by their ids.
+TEST_P(Server, AFinishThatWaitsForARowHoldsNoLaterOne) {
+  auto store = open(url());
+  for (int i = 0; i < 2; ++i) ASSERT_TRUE(insert(*store));
+  auto runs = claim(*store, 2);
+  ASSERT_EQ(runs.size(), 2U);
+  if (runs[0].lease.id < runs[1].lease.id) std::swap(runs[0], runs[1]);
+  auto host = kind().session();
+  host->begin();
+  *host << "UPDATE carrel_jobs SET priority = 1 WHERE id = " << value(runs[1].lease.id);
+  auto finishing =
+      std::async(std::launch::async, [&] { return store->finish(finishes(runs)); });
+  until_it_waits_for("carrel_jobs");
+  EXPECT_EQ(kind().run("SELECT id FROM carrel_jobs WHERE id = " +
+                       std::to_string(value(runs[0].lease.id)) +
+                       " FOR UPDATE SKIP LOCKED"),
+            std::vector{std::to_string(value(runs[0].lease.id))});
+  host->rollback();
+  for (const auto& answer : finishing.get()) EXPECT_TRUE(answer.has_value());
+}
+
+}  // namespace
+}  // namespace carrel::test
