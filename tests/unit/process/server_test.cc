@@ -139,6 +139,12 @@ TEST_F(ServerTest, Case12_BufferedPrintfBeforeTheFork_PrintedOnce) {
   host.wait();
 }
 
+TEST_F(ServerTest, AHostWithoutStdio_ItsJobsHaveNoneEither) {
+  const Json closed{"", "", ""};
+  const Json null{"/dev/null", "/dev/null", "/dev/null"};
+  EXPECT_EQ(words_of("without_stdio"), (Json{closed, closed, null, "[5]"}));
+}
+
 TEST_F(ServerTest, Case26_HostWaitsForAnyChild_ThereIsNoneAndNoSigchld) {
   EXPECT_EQ(words_of("hears_sigchld"), (Json{0, true}));
 }
