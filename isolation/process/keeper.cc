@@ -64,7 +64,13 @@ std::string set_up(const ServerSetup& setup, Handlers& handlers) {
   } catch (...) {
     return "setup failed with something that is no std::exception";
   }
-  return {};
+  // What a child inherits of it is one thread, and signals as they are by now.
+  reset_signals();
+  const std::string threads = other_threads();
+  if (threads.empty()) return {};
+  return "setup has left other threads, which its jobs would not have, but what those "
+         "hold: " +
+         threads;
 }
 
 // What a job needs at least beside what its process begins with: a stack or two, a heap.

@@ -192,6 +192,21 @@ std::vector<std::string> thread_names() {
   return names;
 }
 
+std::string other_threads() {
+#if defined(__SANITIZE_THREAD__)
+  constexpr std::size_t kAllowed = 2;
+#else
+  constexpr std::size_t kAllowed = 1;
+#endif
+  std::string list;
+  const auto names = thread_names();
+  if (names.size() <= kAllowed) return list;
+  for (std::size_t i = 1; i < names.size(); ++i) {
+    list += (i > 1 ? ", \"" : "\"") + names[i] + "\"";
+  }
+  return list;
+}
+
 namespace {
 std::uint64_t memory_bytes(int field) {
   std::ifstream statm("/proc/self/statm");

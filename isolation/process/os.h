@@ -107,6 +107,9 @@ void receive_message(int socket, std::span<char> buffer, Received& into,
 
 // The names of this process's threads, its own first. Empty: /proc is not there.
 std::vector<std::string> thread_names();
+// Those of the others, each in quotes; "": there is none. In a sanitizer's build, its own
+// counts for nothing.
+std::string other_threads();
 // Microseconds.
 std::uint64_t microseconds(const timeval& time) noexcept;
 std::uint64_t resident_bytes();  // of this process; 0: not known

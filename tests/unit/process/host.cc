@@ -15,6 +15,7 @@
 #include <condition_variable>
 #include <cstdio>
 #include <filesystem>
+#include <fstream>
 #include <iostream>
 #include <map>
 #include <stdexcept>
@@ -264,6 +265,36 @@ int without_stdio() {
   return 0;
 }
 
+// What it loads leaves a thread behind, then a signal that is ignored and one that is not
+// blocked any more.
+int careless_preloads() {
+  const auto refused = carrel::prefork([](Handlers& h) {
+    h.preload([] { static const OtherThread other; });
+  });
+  must(carrel::prefork([](Handlers& h) {
+    h.preload([] {
+      signal(SIGUSR1, SIG_IGN);
+      sigset_t none;
+      sigemptyset(&none);
+      sigprocmask(SIG_SETMASK, &none, nullptr);
+    });
+    h.handle("signals", [](carrel::Context&) {
+      struct sigaction action {};
+      sigaction(SIGUSR1, nullptr, &action);
+      return action.sa_handler == SIG_DFL;
+    });
+    carrel::test::add_handlers(h);
+  }));
+  Host host("fork");
+  std::ifstream status("/proc/" + std::to_string(server_of(host)) + "/status");
+  std::string line;
+  while (!line.starts_with("SigBlk:") && std::getline(status, line)) {
+  }
+  tell({text_of(refused), host.run("signals").result,
+        line.find("fffffffe7ffbfeff") != std::string::npos});
+  return 0;
+}
+
 // No process is left for this user.
 int out_of_processes() {
   if (setgid(65534) != 0 || setuid(65534) != 0) return 77;
@@ -381,6 +412,7 @@ int main(int argc, char** argv) {
       {"prints", prints},
       {"hears_sigchld", hears_sigchld},
       {"without_stdio", without_stdio},
+      {"careless_preloads", careless_preloads},
       {"out_of_processes", out_of_processes},
       {"out_of_memory", out_of_memory},
       {"short_of_address_space", short_of_address_space},
