@@ -11,6 +11,11 @@ namespace {
 constexpr std::size_t kMaxMessage = 1024;
 constexpr std::size_t kMaxLogLine = 4096;
 constexpr std::size_t kMaxLogPending = 16 * 1024;  // what the store keeps of it anyway
+
+bool take_step(Run& run, Rung step) noexcept {
+  return step == Rung::kKill ? run.kill() : run.terminate();
+}
+
 }  // namespace
 
 void ActiveRun::on_start() noexcept {
@@ -106,22 +111,36 @@ Outcome& ActiveRun::whole_outcome() {
 
 void ActiveRun::attach(std::shared_ptr<Run> run) noexcept {
   run_ = std::move(run);
-  if ((marks_.fetch_or(kAttached) & kEnded) != 0) {
+  const std::uint8_t before = marks_.fetch_or(kAttached);
+  if ((before & kEnded) != 0) {
     run_.reset();  // it ended before, and nobody else looks at it
     return;
   }
-  // A stop that was asked for before this was attached found no handle.
-  if (const auto reason = stop_reason()) {
-    if (const auto attached = climb(Rung::kStop)) attached->request_stop(*reason);
+  if ((before & kSeen) == 0) return;
+  // What was asked for before this found no handle.
+  std::shared_ptr<Run> attached;
+  Rung asked;
+  {
+    std::lock_guard lock(mutex_);
+    attached = run_;
+    asked = climbed_;
   }
+  if (!attached) return;
+  if (const auto reason = stop_reason()) attached->request_stop(*reason);
+  if (asked > Rung::kStop) take_step(*attached, asked);
 }
 
-std::shared_ptr<Run> ActiveRun::climb(Rung step) noexcept {
-  std::lock_guard lock(mutex_);
-  const std::uint8_t marks = marks_.fetch_or(kSeen);
-  if ((marks & (kAttached | kEnded)) != kAttached) return nullptr;
-  if (kind.traits.can_kill) climbed_ = std::max(climbed_, step);
-  return run_;
+bool ActiveRun::climb(Rung step) noexcept {
+  std::shared_ptr<Run> run;
+  {
+    std::lock_guard lock(mutex_);
+    const std::uint8_t marks = marks_.fetch_or(kSeen);
+    if ((marks & kEnded) != 0) return false;
+    if (kind.traits.can_kill) climbed_ = std::max(climbed_, step);
+    if ((marks & kAttached) == 0) return kind.traits.can_kill;
+    run = run_;
+  }
+  return take_step(*run, step);
 }
 
 bool ActiveRun::stop(StopReason reason) noexcept {
@@ -144,15 +163,9 @@ std::optional<StopReason> ActiveRun::stop_reason() const noexcept {
   return static_cast<StopReason>(reason);
 }
 
-bool ActiveRun::terminate() noexcept {
-  const auto run = climb(Rung::kTerm);
-  return run && run->terminate();
-}
+bool ActiveRun::terminate() noexcept { return climb(Rung::kTerm); }
 
-bool ActiveRun::kill() noexcept {
-  const auto run = climb(Rung::kKill);
-  return run && run->kill();
-}
+bool ActiveRun::kill() noexcept { return climb(Rung::kKill); }
 
 Beat& ActiveRun::fresh_news() {
   has_news_ = true;

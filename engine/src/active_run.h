@@ -90,7 +90,7 @@ class ActiveRun final : public RunSink {
   }
   void on_end(Outcome end) noexcept override;
 
-  // The isolation's handle; a stop that was asked for meanwhile is passed on.
+  // The isolation's handle; what was asked of the run meanwhile is passed on.
   void attach(std::shared_ptr<Run> run) noexcept;
   // The first reason stays; false: it was asked before.
   bool stop(StopReason reason) noexcept;
@@ -99,6 +99,7 @@ class ActiveRun final : public RunSink {
   Outcome& whole_outcome();
   // How far the ladder had gone when the run ended; of a run that has.
   Rung climbed() const noexcept { return climbed_; }
+  // False: it cannot be done. Else it was, or will be as soon as there is a handle.
   bool terminate() noexcept;
   bool kill() noexcept;
   // Ends the run here with `end`, whatever its thread still does. Nothing if it had
@@ -125,9 +126,7 @@ class ActiveRun final : public RunSink {
   Beat& fresh_news();
   void add_line(std::string_view line);
   void take_news(Beat& news);
-  // The handle, and that it is about to be told so; empty before it is attached and after
-  // the end.
-  std::shared_ptr<Run> climb(Rung step) noexcept;
+  bool climb(Rung step) noexcept;  // kTerm or kKill
   void end_once(Outcome&& end, bool abandoned) noexcept;
 
   // What has happened to the handle. Nearly every run is attached and ends, and nobody

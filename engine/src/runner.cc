@@ -271,7 +271,7 @@ void Runner::drop(const RunPtr& run) {
   if (leave_lane(run)) {
     end_waiting(*run);
   } else if (!run->kill()) {
-    ladder_.escalate(run);  // it may only just be starting
+    ladder_.escalate(run);
   }
 }
 

@@ -115,6 +115,13 @@ void leave_before_own_objects() {
   _exit(sent ? 0 : 1);
 }
 
+// In the parent, of a child that has not been told to go. A copy of the socket that
+// another child of the host has does not keep it.
+void call_off(pid_t pid, int socket) {
+  ::shutdown(socket, SHUT_RDWR);
+  waitpid(pid, nullptr, __WALL);
+}
+
 // The parent's hold on its child. Ends it, and what it left in its group.
 class Held {
  public:
@@ -240,15 +247,19 @@ Result<Json> fork_and_call(Duration timeout, const std::function<Result<Json>()>
     pid = fork();
     if (pid == 0) be_child(self, ends.second.get(), fn, hooks);
     error = errno;
-    if (hooks.in_parent) hooks.in_parent();
+    try {
+      if (hooks.in_parent) hooks.in_parent();
+    } catch (...) {
+      if (pid > 0) call_off(pid, ends.first.get());
+      throw;
+    }
   }
   if (pid < 0) return os_error(Code::kUnavailable, "no process for fork_to", error);
   ends.second.reset();
   UniqueFd pidfd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
   if (!pidfd) {
     error = errno;
-    ends.first.reset();  // it reads the end where it waits for the go, and ends
-    waitpid(pid, nullptr, __WALL);
+    call_off(pid, ends.first.get());
     return os_error(Code::kUnavailable, "no pidfd for fork_to", error);
   }
   Held child(pid, std::move(pidfd));

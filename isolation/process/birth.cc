@@ -38,7 +38,8 @@ Result<Ends> make_ends() {
   FdPair pair = socket_pair(SOCK_SEQPACKET);
   if (!pair.first)
     return os_error(Code::kUnavailable, "no socket for the process server", errno);
-  UniqueFd self(static_cast<int>(syscall(SYS_pidfd_open, getpid(), 0)));
+  UniqueFd self =
+      above_stdio(UniqueFd(static_cast<int>(syscall(SYS_pidfd_open, getpid(), 0))));
   if (!self)
     return os_error(Code::kUnsupported, "no pidfd for the process server", errno);
   return Ends{std::move(pair.first), std::move(pair.second), std::move(self)};

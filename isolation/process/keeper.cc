@@ -47,13 +47,12 @@ void arrange_descriptors(UniqueFd control, UniqueFd host) {
   dup3(far_control, kControl, O_CLOEXEC);
   dup3(far_host, kHost, O_CLOEXEC);
   close_range(kHost + 1, ~0U, 0);
-  const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-  if (null < 0) return;
-  dup2(null, STDIN_FILENO);
+  const UniqueFd null = above_stdio(UniqueFd(open("/dev/null", O_RDWR | O_CLOEXEC)));
+  if (!null) return;
+  dup2(null.get(), STDIN_FILENO);
   for (const int out : {STDOUT_FILENO, STDERR_FILENO}) {
-    if (fcntl(out, F_GETFD) < 0) dup2(null, out);
+    if (fcntl(out, F_GETFD) < 0) dup2(null.get(), out);
   }
-  close(null);
 }
 
 std::string set_up(const ServerSetup& setup, Handlers& handlers) {
@@ -65,7 +64,13 @@ std::string set_up(const ServerSetup& setup, Handlers& handlers) {
   } catch (...) {
     return "setup failed with something that is no std::exception";
   }
-  return {};
+  // What a child inherits of it is one thread, and signals as they are by now.
+  reset_signals();
+  const std::string threads = other_threads();
+  if (threads.empty()) return {};
+  return "setup has left other threads, which its jobs would not have, but what those "
+         "hold: " +
+         threads;
 }
 
 // What a job needs at least beside what its process begins with: a stack or two, a heap.

@@ -18,12 +18,20 @@
 namespace carrel::process {
 namespace {
 
+// Both, or none.
+FdPair above_stdio(FdPair pair) noexcept {
+  FdPair out{process::above_stdio(std::move(pair.first)),
+             process::above_stdio(std::move(pair.second))};
+  return out.first && out.second ? std::move(out) : FdPair{};
+}
+
 // Sets O_NONBLOCK on `ours` only: the flag belongs to each end, and a program must not
 // find its own end non-blocking.
 FdPair pipe_with(int ours_index) noexcept {
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) return {};
-  FdPair pair{UniqueFd(ends[ours_index]), UniqueFd(ends[1 - ours_index])};
+  FdPair pair = above_stdio({UniqueFd(ends[ours_index]), UniqueFd(ends[1 - ours_index])});
+  if (!pair.first) return {};
   const int access = ours_index == 0 ? O_RDONLY : O_WRONLY;
   if (fcntl(pair.first.get(), F_SETFL, access | O_NONBLOCK) != 0) return {};
   return pair;
@@ -46,6 +54,11 @@ void UniqueFd::reset(int fd) noexcept {
     errno = saved;
   }
   fd_ = fd;
+}
+
+UniqueFd above_stdio(UniqueFd fd) noexcept {
+  if (!fd || fd.get() > STDERR_FILENO) return fd;
+  return UniqueFd(fcntl(fd.get(), F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
 }
 
 SignalsBlocked::SignalsBlocked() noexcept {
@@ -81,14 +94,14 @@ tl::unexpected<Error> os_error(Code code, std::string_view what, int error) {
 FdPair socket_pair(int type) noexcept {
   int ends[2];
   if (socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, ends) != 0) return {};
-  return {UniqueFd(ends[0]), UniqueFd(ends[1])};
+  return above_stdio({UniqueFd(ends[0]), UniqueFd(ends[1])});
 }
 
 FdPair read_pipe() noexcept { return pipe_with(0); }
 FdPair write_pipe() noexcept { return pipe_with(1); }
 
 UniqueFd memory_file(std::string_view bytes) noexcept {
-  UniqueFd file(memfd_create("carrel-job", MFD_CLOEXEC));
+  UniqueFd file = above_stdio(UniqueFd(memfd_create("carrel-job", MFD_CLOEXEC)));
   if (!file) return file;
   for (std::size_t done = 0; done < bytes.size();) {
     const ssize_t n = pwrite(file.get(), bytes.data() + done, bytes.size() - done,
@@ -177,6 +190,21 @@ std::vector<std::string> thread_names() {
     names.insert(own ? names.begin() : names.end(), std::move(name));
   }
   return names;
+}
+
+std::string other_threads() {
+#if defined(__SANITIZE_THREAD__)
+  constexpr std::size_t kAllowed = 2;
+#else
+  constexpr std::size_t kAllowed = 1;
+#endif
+  std::string list;
+  const auto names = thread_names();
+  if (names.size() <= kAllowed) return list;
+  for (std::size_t i = 1; i < names.size(); ++i) {
+    list += (i > 1 ? ", \"" : "\"") + names[i] + "\"";
+  }
+  return list;
 }
 
 namespace {

@@ -45,6 +45,10 @@ struct FdPair {
   UniqueFd second;
 };
 
+// The same with a number above those of stdio, which a host may have closed, and on exec.
+// Empty: errno says why, or it was before.
+UniqueFd above_stdio(UniqueFd fd) noexcept;
+
 // While it lives no handler of the host runs in this thread, so none runs in a child that
 // it forks either.
 class SignalsBlocked {
@@ -72,7 +76,7 @@ std::string errno_text(int error);
 // An Error of `code` that says "`what`: <errno's text>" and keeps the number.
 tl::unexpected<Error> os_error(Code code, std::string_view what, int error);
 
-// Both close on exec. `type`: SOCK_STREAM, SOCK_SEQPACKET. On failure errno is set and
+// Both close on exec, and are above stdio, as is all of this file. `type`: SOCK_STREAM, SOCK_SEQPACKET. On failure errno is set and
 // both are empty.
 FdPair socket_pair(int type) noexcept;
 // Likewise; only our end is non-blocking: a program must not find its own end so.
@@ -103,6 +107,9 @@ void receive_message(int socket, std::span<char> buffer, Received& into,
 
 // The names of this process's threads, its own first. Empty: /proc is not there.
 std::vector<std::string> thread_names();
+// Those of the others, each in quotes; "": there is none. In a sanitizer's build, its own
+// counts for nothing.
+std::string other_threads();
 // Microseconds.
 std::uint64_t microseconds(const timeval& time) noexcept;
 std::uint64_t resident_bytes();  // of this process; 0: not known

@@ -62,19 +62,9 @@ Result<void> take(State& s, Result<Born> born) {
   return {};
 }
 
-// In a sanitizer's build, its own thread counts for nothing.
 Result<void> require_one_thread(bool exec_only) {
-  const auto names = thread_names();
-#if defined(__SANITIZE_THREAD__)
-  constexpr std::size_t kAllowed = 2;
-#else
-  constexpr std::size_t kAllowed = 1;
-#endif
-  if (names.size() <= kAllowed) return {};
-  std::string list;
-  for (std::size_t i = 1; i < names.size(); ++i) {
-    list += (i > 1 ? ", \"" : "\"") + names[i] + "\"";
-  }
+  const std::string list = other_threads();
+  if (list.empty()) return {};
   return fail(
       Code::kInvalid,
       std::string("the process server that ") + (exec_only ? "exec" : "fork") +

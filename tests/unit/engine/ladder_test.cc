@@ -54,12 +54,13 @@ class Stubborn final : public Isolation {
     StopReason reason_ = StopReason::kCancel;
   };
 
-  Stubborn(Notes& notes, const std::atomic<bool>& refuses)
-      : notes_(notes), refuses_(refuses) {}
+  Stubborn(Notes& notes, const std::atomic<bool>& refuses, Gate*& holds)
+      : notes_(notes), refuses_(refuses), holds_(holds) {}
   IsolationTraits traits() const noexcept override {
     return {.contains_crash = true, .can_kill = true, .runs_handlers = true};
   }
   std::vector<Result<std::shared_ptr<Run>>> start(std::span<Task> tasks) override {
+    Gate* const gate = holds_;
     std::vector<Result<std::shared_ptr<Run>>> runs;
     for (auto& task : tasks) {
       if (refuses_) {
@@ -69,12 +70,14 @@ class Stubborn final : public Isolation {
       runs.emplace_back(std::make_shared<StubbornRun>(std::move(task), notes_));
       notes_.add("start");
     }
+    if (gate != nullptr) gate->pass();
     return runs;
   }
 
  private:
   Notes& notes_;
   const std::atomic<bool>& refuses_;
+  Gate*& holds_;
 };
 
 class LadderTest : public testing::Test {
@@ -83,11 +86,11 @@ class LadderTest : public testing::Test {
     Registry registry = Registry::with_builtins();
     registry.add_isolation(
         "stubborn", {[this](const IsolationSetup&) -> Result<std::unique_ptr<Isolation>> {
-          return std::make_unique<Stubborn>(notes, refuses);
+          return std::make_unique<Stubborn>(notes, refuses, holds);
         }});
     registry.add_isolation(
         "program", {[this](const IsolationSetup&) -> Result<std::unique_ptr<Isolation>> {
-                      return std::make_unique<Stubborn>(notes, refuses);
+                      return std::make_unique<Stubborn>(notes, refuses, holds);
                     },
                     false, true});
     config.defaults.isolation = "stubborn";
@@ -107,6 +110,7 @@ class LadderTest : public testing::Test {
   }
   Stubborn::Notes notes;
   std::atomic<bool> refuses{false};
+  Gate* holds = nullptr;  // the starts that begin from now on
   const std::vector<std::string> all{"start", "stop", "terminate", "kill"};
 };
 
@@ -183,6 +187,25 @@ TEST_F(LadderTest, ACancelThatEveryBeatRepeatsClimbsOnce) {
   ASSERT_EQ(engine.store().cancel({&id, 1})->front(), Cancelled::kRequested);
   EXPECT_EQ(engine.wait(id, kLong).error().code, Code::kCancelled);
   EXPECT_EQ(steps(), all);
+}
+
+// The isolation takes its time: by then each step has been taken, and found no handle.
+TEST_F(LadderTest, ACancelReachesARunThatWasBeingStartedAtEachStep) {
+  Gate gate;
+  Engine engine = make(memory_config());
+  const auto attached = engine.enqueue("deaf").value();
+  ASSERT_TRUE(engine.start());
+  wait_for("start");
+  holds = &gate;
+  // Not on this thread, which the start would hold up.
+  const auto starting = engine.enqueue("deaf", {}, {.delay = 1ms}).value();
+  gate.wait_for(1);
+  ASSERT_TRUE(engine.cancel(starting));
+  ASSERT_TRUE(engine.cancel(attached));
+  wait_for("kill");  // of the one that was cancelled later
+  gate.open();
+  ASSERT_EQ(engine.wait(starting, kLong).error().code, Code::kCancelled);
+  EXPECT_EQ(engine.job(starting)->attempts.at(0).rung, Rung::kKill);
 }
 
 // It is given to no isolation, and its place in the line to nobody.

@@ -241,6 +241,15 @@ TEST_F(ForkToTest, HooksRunAroundTheFork) {
             "no connection");
 }
 
+TEST_F(ForkToTest, AHookThatThrowsInTheParentLeavesNoChild) {
+  ForkHooks hooks;
+  hooks.in_parent = [] { throw std::runtime_error("no"); };
+  EXPECT_THROW(fork_to(
+                   kPatience, [] { return 1; }, hooks),
+               std::runtime_error);
+  EXPECT_EQ(waitpid(-1, nullptr, WNOHANG), -1);
+}
+
 TEST_F(ForkToTest, ManyThreadsAtOnce) {
   std::vector<std::thread> threads;
   for (int i = 0; i < 8; ++i) {

@@ -1,6 +1,8 @@
 // A host of its own, for what needs a fresh process: process_host MODE. Prints one line
 // of JSON for the test that started it.
+#include <carrel/fork_to.h>
 #include <carrel/process.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -12,6 +14,8 @@
 #include <cerrno>
 #include <condition_variable>
 #include <cstdio>
+#include <filesystem>
+#include <fstream>
 #include <iostream>
 #include <map>
 #include <stdexcept>
@@ -234,6 +238,63 @@ int hears_sigchld() {
   return 0;
 }
 
+// What the first three descriptors of this process are; "": closed.
+Json stdio() {
+  Json files = Json::array();
+  for (const char* fd : {"0", "1", "2"}) {
+    std::error_code closed;
+    files.push_back(
+        std::filesystem::read_symlink(std::string("/proc/self/fd/") + fd, closed).string());
+  }
+  return files;
+}
+
+// As a daemon may be started.
+int without_stdio() {
+  const carrel::process::UniqueFd output(fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 100));
+  close_range(STDIN_FILENO, STDERR_FILENO, 0);
+  must(carrel::prefork(
+      [](Handlers& h) { h.handle("stdio", [](carrel::Context&) { return stdio(); }); }));
+  const Json own = stdio();
+  const auto direct = carrel::fork_to(carrel::test::kPatience, [] { return stdio(); });
+  const auto forked = Host("fork").run("stdio");
+  const auto spawned =
+      Host("exec", {carrel::test::program("program", {"/bin/cat"})}).run("program", "[5]");
+  dup2(output.get(), STDOUT_FILENO);
+  tell({own, direct.value(), Json::parse(forked.result), spawned.result});
+  return 0;
+}
+
+// What it loads leaves a thread behind, then a signal that is ignored and one that is not
+// blocked any more.
+int careless_preloads() {
+  const auto refused = carrel::prefork([](Handlers& h) {
+    h.preload([] { static const OtherThread other; });
+  });
+  must(carrel::prefork([](Handlers& h) {
+    h.preload([] {
+      signal(SIGUSR1, SIG_IGN);
+      sigset_t none;
+      sigemptyset(&none);
+      sigprocmask(SIG_SETMASK, &none, nullptr);
+    });
+    h.handle("signals", [](carrel::Context&) {
+      struct sigaction action {};
+      sigaction(SIGUSR1, nullptr, &action);
+      return action.sa_handler == SIG_DFL;
+    });
+    carrel::test::add_handlers(h);
+  }));
+  Host host("fork");
+  std::ifstream status("/proc/" + std::to_string(server_of(host)) + "/status");
+  std::string line;
+  while (!line.starts_with("SigBlk:") && std::getline(status, line)) {
+  }
+  tell({text_of(refused), host.run("signals").result,
+        line.find("fffffffe7ffbfeff") != std::string::npos});
+  return 0;
+}
+
 // No process is left for this user.
 int out_of_processes() {
   if (setgid(65534) != 0 || setuid(65534) != 0) return 77;
@@ -350,6 +411,8 @@ int main(int argc, char** argv) {
       {"bad_hooks", bad_hooks},
       {"prints", prints},
       {"hears_sigchld", hears_sigchld},
+      {"without_stdio", without_stdio},
+      {"careless_preloads", careless_preloads},
       {"out_of_processes", out_of_processes},
       {"out_of_memory", out_of_memory},
       {"short_of_address_space", short_of_address_space},

@@ -139,6 +139,20 @@ TEST_F(ServerTest, Case12_BufferedPrintfBeforeTheFork_PrintedOnce) {
   host.wait();
 }
 
+TEST_F(ServerTest, AHostWithoutStdio_ItsJobsHaveNoneEither) {
+  const Json closed{"", "", ""};
+  const Json null{"/dev/null", "/dev/null", "/dev/null"};
+  EXPECT_EQ(words_of("without_stdio"), (Json{closed, closed, null, "[5]"}));
+}
+
+TEST_F(ServerTest, APreloadThatLeavesAThreadIsRefused_AndWhatItDidToSignalsUndone) {
+  const Json words = words_of("careless_preloads");
+  EXPECT_NE(words[0].get<std::string>().find("\"busy-elsewhere\""), std::string::npos)
+      << words[0];
+  EXPECT_EQ(words[1], "true") << "no signal is ignored";
+  EXPECT_EQ(words[2], true) << "and the server has all of them blocked";
+}
+
 TEST_F(ServerTest, Case26_HostWaitsForAnyChild_ThereIsNoneAndNoSigchld) {
   EXPECT_EQ(words_of("hears_sigchld"), (Json{0, true}));
 }
