@@ -120,10 +120,11 @@ SELECT lane
  WHERE SUBSTRING_INDEX(lane, CHAR(31), 1) NOT IN (SELECT queue FROM carrel_paused))sql";
 
 inline constexpr const char* kBestOfLimited = R"sql(
-SELECT job, run_at, limit_key, ''
-  FROM carrel_limits
- WHERE state = 2 AND lane = :lane
- ORDER BY run_at, job
+SELECT l.job, l.run_at, l.limit_key, ''
+  FROM carrel_limits AS l
+ WHERE l.state = 2 AND l.lane = :lane
+   AND COALESCE((SELECT j.expires_at > :now FROM carrel_jobs AS j WHERE j.id = l.job), TRUE)
+ ORDER BY l.run_at, l.job
  LIMIT :most)sql";
 
 inline constexpr const char* kReadLimits = R"sql(

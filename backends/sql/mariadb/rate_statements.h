@@ -121,7 +121,7 @@ SELECT STRAIGHT_JOIN r.job, r.run_at, COALESCE(l.limit_key, ''), r.rate_key
   FROM carrel_rates AS r FORCE INDEX (carrel_rates_available)
   JOIN carrel_jobs AS j FORCE INDEX (PRIMARY) ON j.id = r.job AND j.state = 18
   LEFT JOIN carrel_limits AS l FORCE INDEX (PRIMARY) ON l.job = r.job
- WHERE r.state = 2 AND r.lane = :lane
+ WHERE r.state = 2 AND r.lane = :lane AND (j.expires_at IS NULL OR j.expires_at > :now)
  ORDER BY r.run_at, r.job
  LIMIT :most)sql";
 

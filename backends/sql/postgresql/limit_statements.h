@@ -132,6 +132,7 @@ inline constexpr const char* kBestOfLimited = R"sql(
 SELECT job, run_at, limit_key, ''::text
   FROM carrel_limits
  WHERE state = 2 AND lane = :lane
+   AND coalesce((SELECT j.expires_at > :now FROM carrel_jobs j WHERE j.id = job), true)
  ORDER BY run_at, job
  LIMIT :most)sql";
 
@@ -204,6 +205,9 @@ SELECT mine.lane, '', 0, best.run_at, best.job, best.limit_key, ''
        LATERAL (SELECT job, run_at, limit_key
                   FROM carrel_limits
                  WHERE state = 2 AND lane = mine.lane
+                   AND coalesce((SELECT j.expires_at > :now::bigint
+                                   FROM carrel_jobs j
+                                  WHERE j.id = job), true)
                  ORDER BY run_at, job
                  LIMIT :most) AS best
  WHERE mine.keyed = 1
@@ -215,6 +219,7 @@ SELECT mine.lane, '', 0, best.run_at, best.job, best.limit_key, best.rate_key
                   JOIN carrel_jobs j ON j.id = r.job AND j.state = 18
                   LEFT JOIN carrel_limits l ON l.job = r.job
                  WHERE r.state = 2 AND r.lane = mine.lane
+                   AND (j.expires_at IS NULL OR j.expires_at > :now::bigint)
                  ORDER BY r.run_at, r.job
                  LIMIT :most) AS best
  WHERE mine.keyed = 2)sql";

@@ -122,7 +122,7 @@ SELECT r.job, r.run_at, coalesce(l.limit_key, ''), r.rate_key
   FROM carrel_rates r
   JOIN carrel_jobs j ON j.id = r.job AND j.state = 18
   LEFT JOIN carrel_limits l ON l.job = r.job
- WHERE r.state = 2 AND r.lane = :lane
+ WHERE r.state = 2 AND r.lane = :lane AND (j.expires_at IS NULL OR j.expires_at > :now)
  ORDER BY r.run_at, r.job
  LIMIT :most)sql";
 

@@ -1,5 +1,6 @@
 // Claims where some jobs have limits or rates.
 #include <algorithm>
+#include <chrono>
 #include <iterator>
 #include <tuple>
 
@@ -84,7 +85,7 @@ std::vector<Writer::Candidate> Writer::candidates(const Demand& demand, std::siz
     }
   }
   const auto add = [&](LimitedLanes& of) {
-    for (auto& c : of.candidates(keyed, most)) {
+    for (auto& c : of.candidates(keyed, most, now_)) {
       const std::size_t at = in(c.lane.queue, c.lane.kind);
       all.push_back({rank_of(demand, c.lane.queue), c.lane.priority, c.run_at, c.id, at,
                      true, std::move(c.limit_key), std::move(c.rate_key)});
@@ -136,6 +137,10 @@ Writer::Taken Writer::take_with_limits(const Claiming& claiming, const Demand& d
   auto& t = *tables_;
   Taken taken;
   std::set<JobId> passed_over;  // not to be had in this transaction
+  // It holds the keys of all that it looked at, which others need, and its leases have
+  // begun.
+  constexpr auto kLongest = std::chrono::milliseconds(500);
+  const auto until = std::chrono::steady_clock::now() + kLongest;
   for (bool again = true; again && taken.jobs.size() < max;) {
     again = false;
     Choice choice = choose(demand, max - taken.jobs.size(), rooms, passed_over);
@@ -150,7 +155,8 @@ Writer::Taken Writer::take_with_limits(const Claiming& claiming, const Demand& d
       claimed = claim_limited(claiming, admission.admitted, whole);
       // The busy ones, too, and what is not what it looked like.
       for (const Limits::Asked& asked : choice.limited) passed_over.insert(asked.id);
-      again = claimed.size() < choice.limited.size();
+      again = claimed.size() < choice.limited.size() &&
+              std::chrono::steady_clock::now() < until;
     }
     if (!choice.shares.empty()) {
       auto others = claim_lanes(claiming, choice.shares, false);

@@ -40,8 +40,8 @@ LimitedLane LimitedLane::of(std::string_view text) {
 
 LimitedLanes::LimitedLanes(Session& session, const char* find, const char* best)
     : find_(session, find, into(lane_)),
-      best_(session, best, use(lane_, "lane"), use(most_, "most"), into(id_),
-            into(run_at_), into(limit_key_), into(rate_key_)) {}
+      best_(session, best, use(lane_, "lane"), use(now_, "now"), use(most_, "most"),
+            into(id_), into(run_at_), into(limit_key_), into(rate_key_)) {}
 
 std::vector<LimitedLane> LimitedLanes::find(const Demand* demand) {
   std::vector<LimitedLane> lanes;
@@ -55,8 +55,9 @@ std::vector<LimitedLane> LimitedLanes::find(const Demand* demand) {
 }
 
 std::vector<LimitedLanes::Candidate> LimitedLanes::candidates(
-    const std::vector<LimitedLane>& lanes, std::size_t most) {
+    const std::vector<LimitedLane>& lanes, std::size_t most, Time at) {
   std::vector<Candidate> found;
+  now_ = at.time_since_epoch().count();
   most_ = static_cast<long long>(most);
   for (const LimitedLane& lane : lanes) {
     lane_ = lane.text();

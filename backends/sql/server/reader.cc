@@ -85,8 +85,8 @@ Result<std::vector<Ticket>> Reader::peek(const Demand& demand) {
                        {to_id(c.id), c.lane.queue, c.lane.kind, c.lane.priority}});
       }
     };
-    add(t.limited_lanes.candidates(limited, demand.max));
-    add(t.rated_lanes.candidates(rated, demand.max));
+    add(t.limited_lanes.candidates(limited, demand.max, now));
+    add(t.rated_lanes.candidates(rated, demand.max, now));
     std::sort(all.begin(), all.end(), [](const Candidate& a, const Candidate& b) {
       return std::tie(a.rank, a.priority, a.run_at, a.ticket.id) <
              std::tie(b.rank, b.priority, b.run_at, b.ticket.id);

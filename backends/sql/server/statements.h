@@ -142,7 +142,7 @@ struct Statements {
   // rate. Null: all_lanes, and what is the best of each.
   const char* candidates;
   const char* limited_lanes;    // with available jobs, and not paused
-  const char* best_of_limited;  // :lane, :most: job, run_at, key, ''
+  const char* best_of_limited;  // :lane, :now, :most: job, run_at, key, ''
   const char* read_limits;      // of :ids: job, key, limit
 
   // Rates; what they mean is in rates.h.
@@ -166,7 +166,7 @@ struct Statements {
   const char* set_rate_wake;    // :rate_key, :wake_at
   const char* drop_rate_key;    // :rate_key
   const char* rated_lanes;      // with available jobs, and not paused
-  const char* best_of_rated;    // :lane, :most: job, run_at, key of its limit, key
+  const char* best_of_rated;    // :lane, :now, :most: job, run_at, key of its limit, key
   const char* read_rates;       // of :ids: job, key, starts, period
 
   // Rows as the rules see them, locked.

@@ -264,7 +264,7 @@ std::vector<Ticket> Writer::best_of_queue(std::string_view queue, std::size_t mo
   for (LimitedLanes* each : {&t.limited_lanes, &t.rated_lanes}) {
     auto limited = each->find(nullptr);
     std::erase_if(limited, [&](const LimitedLane& lane) { return lane.queue != queue; });
-    for (const auto& c : each->candidates(limited, most)) {
+    for (const auto& c : each->candidates(limited, most, now_)) {
       tickets.push_back({to_id(c.id), c.lane.queue, c.lane.kind, c.lane.priority});
     }
   }

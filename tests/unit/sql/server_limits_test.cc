@@ -4,6 +4,7 @@
 #include <future>
 
 #include "server_case.h"
+#include "servers/proxy.h"
 
 namespace carrel::test {
 namespace {
@@ -170,6 +171,31 @@ TEST_P(ServerLimits, WhatEndedIsHeldToItsLimitWhenItIsRetried) {
   EXPECT_THAT(claim(*worker_, 2), SizeIs(0));
   finish(runs);
   EXPECT_THAT(claim(*worker_, 2), SizeIs(1));
+}
+
+// Those whose time to begin is over are looked at no more, though they stand first until a
+// sweep discards them.
+TEST_P(ServerLimits, ManyThatHaveExpiredCostAClaimNothing) {
+  std::vector<NewJob> expired(300, job());
+  for (std::size_t i = 0; i < expired.size(); ++i) {
+    expired[i].start_within = 1ms;
+    if (i % 2 == 0) expired[i].limit = Limit{"key " + std::to_string(i), 1};
+    if (i % 3 == 0) expired[i].rate = Rate{"rate " + std::to_string(i), 1, 1h};
+    if (!expired[i].limit && !expired[i].rate) expired[i].limit = Limit{"other", 1000};
+  }
+  for (const auto& answer : producer_->insert(expired, 60s)) {
+    ASSERT_TRUE(answer.has_value()) << answer.error().message;
+  }
+  NewJob alive = limited();
+  const JobId id = insert(*producer_, alive)->id;
+  Proxy proxy(kind().port());
+  const bool postgres = kind().name == std::string("postgresql");
+  auto worker = open(url(proxy.port(), postgres ? "?listen=off" : ""));
+  const auto before = proxy.sent();
+  const auto runs = claim(*worker, 1);
+  ASSERT_THAT(runs, SizeIs(1));
+  EXPECT_EQ(runs[0].lease.id, id);
+  EXPECT_LT(proxy.sent() - before, 60);
 }
 
 }  // namespace
