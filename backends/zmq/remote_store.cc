@@ -251,7 +251,13 @@ std::vector<Result<Finished>> RemoteStore::finish_in_pieces(
       [&](std::span<const Finish> piece) {
         FinishOf<std::span<const Finish>> finish;
         finish.runs = piece;
-        append(answers, piece.size(), client_->ask(finish, Repeat::kYes));
+        auto told = client_->ask(finish, Repeat::kYes);
+        // The broker refuses this client, as where its key is gone for a moment, and not
+        // these ends: they may be stored yet.
+        if (!told && told.error().code == Code::kInvalid) {
+          told.error().code = Code::kUnavailable;
+        }
+        append(answers, piece.size(), std::move(told));
       },
       [&](const Finish& run) {
         answers.emplace_back(tl::unexpect, too_large(run, room()));

@@ -228,9 +228,11 @@ class Doctor {
       } else {
         finding.works = true;
         finding.text = "a job took " + rough(outcome->usage.wall) + "; enforced:";
-        for (const auto& feature : *outcome->enforced) finding.text += " " + feature;
-        finding.more = {{"wall_us", outcome->usage.wall.count()},
-                        {"enforced", *outcome->enforced}};
+        const auto enforced =
+            outcome->enforced ? *outcome->enforced : std::vector<std::string>{};
+        for (const auto& feature : enforced) finding.text += " " + feature;
+        if (enforced.empty()) finding.text += " nothing";
+        finding.more = {{"wall_us", outcome->usage.wall.count()}, {"enforced", enforced}};
       }
       add(std::move(finding), kUsage);
     }

@@ -27,7 +27,8 @@ const EngineKey kEngineKeys[] = {
      "A producer only enqueues: it has no worker threads and no process server."},
     {"mode", &at<Config, &Config::mode>,
      "`inline` is for tests: enqueue runs the job in the caller before it returns; "
-     "handlers then run in the host's process, whatever their isolation, and have no time "
+     "handlers then run in the host's process, whatever their isolation, and have no "
+     "time "
      "limit."},
     {"strict_kinds", &at<Config, &Config::strict_kinds>,
      "Refuse to enqueue a kind that is neither handled nor configured here."},
@@ -244,8 +245,8 @@ const SandboxKey kSandboxKeys[] = {
     {"fsize", &at<SandboxProfile, &SandboxProfile::fsize>,
      "Of each file that it writes; 0: no limit.", kBytes, true},
     {"stderr_limit", &at<SandboxProfile, &SandboxProfile::stderr_limit>,
-     "What it may write to stderr before it is killed; 0: no limit. For stdout there is "
-     "`result_limit`.",
+     "What it may write to stderr and descriptor 3 before it is killed; 0: no limit. For "
+     "stdout there is `result_limit`.",
      kBytes, true},
     {"tmpfs_size", &at<SandboxProfile, &SandboxProfile::tmpfs_size>,
      "Tier `standard` and up: of its `/tmp`, in memory, with its working folder; 0: half "

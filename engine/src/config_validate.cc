@@ -38,7 +38,8 @@ class Validator {
     for (const auto& [name, queue_config] : config_.queues) queue(name, queue_config);
     for (const auto& [name, profile] : config_.sandboxes) {
       const std::string table = "sandbox." + name;
-      if (const auto why = why_no_name(name)) refuse(table, "the name of a sandbox " + *why);
+      if (const auto why = why_no_name(name))
+        refuse(table, "the name of a sandbox " + *why);
       sandbox(table + ".", profile);
     }
     if (error_) return tl::unexpected<Error>(*error_);

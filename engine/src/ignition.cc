@@ -1,6 +1,8 @@
 // The first call that needs the backends: freeze the handlers, fork the process server
 // while this process is still small and single-threaded, and only then load databases and
 // start threads.
+#include <carrel/hold.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <system_error>
@@ -56,7 +58,8 @@ tl::unexpected<Error> Engine::Impl::no_threads(const std::system_error& e) const
 
 Result<void> Engine::Impl::add_handler(std::string_view kind, Handler handler) {
   const auto refuse = [&](Code code, std::string why) -> Result<void> {
-    Error error{code, "handle(" + shortened(kind) + "): " + std::move(why), "engine"};
+    const std::string name = why_no_name(kind) ? shortened(kind) : quote(kind);
+    Error error{code, "handle(" + name + "): " + std::move(why), "engine"};
     if (!handler_error_) handler_error_ = error;
     return unexpected(std::move(error));
   };
@@ -71,6 +74,10 @@ Result<void> Engine::Impl::add_handler(std::string_view kind, Handler handler) {
   }
   if (const auto why = why_no_name(kind)) {
     return refuse(Code::kInvalid, "the name of a kind " + *why);
+  }
+  if (is_hold(kind)) {
+    return refuse(Code::kInvalid,
+                  "kinds that begin with \"" + std::string(kHoldKind) + "\" are holds");
   }
   if (is_program) {
     // So a host can be moved to a program by its configuration alone.

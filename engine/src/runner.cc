@@ -164,8 +164,10 @@ void Runner::arm(const RunPtr& run) {
 void Runner::ended(ActiveRun& run) noexcept {
   ladder_.disarm(run);
   // Chance has a say only in how long a failure waits.
-  const double chance = run.known_outcome().klass == OutcomeClass::kOk ? 0 : random_fraction();
-  run.decision = decide(run.kind.retry, run.job, run.known_outcome(), run.stop_reason(), chance);
+  const double chance =
+      run.known_outcome().klass == OutcomeClass::kOk ? 0 : random_fraction();
+  run.decision =
+      decide(run.kind.retry, run.job, run.known_outcome(), run.stop_reason(), chance);
   const Kind& kind = run.kind;
   const bool more = run.more_ends;
   const bool frees_a_place = !kind.traits.queues && run.has_place;

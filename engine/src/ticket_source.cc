@@ -81,7 +81,12 @@ Result<std::vector<Claimed>> TicketSource::claim(const Demand& demand,
       return tl::unexpected<Error>(std::move(answers.error()));
     }
     for (auto& answer : *answers) {
-      if (answer) claimed.push_back(std::move(*answer));
+      if (!answer) continue;
+      // A ticket may come from another store: its number is that of any job here. What is
+      // not told of the claim is free again after the next beat.
+      const auto& kinds = demand.kinds;
+      if (std::find(kinds.begin(), kinds.end(), answer->kind) == kinds.end()) continue;
+      claimed.push_back(std::move(*answer));
     }
   } while (claimed.empty() && !nudged_.load() && !interrupted_.load() &&
            Clock::now() < until);

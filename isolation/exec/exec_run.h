@@ -75,8 +75,7 @@ class ExecRun final : public ChildRun {
   UniqueFd folder_;
   std::size_t written_;
   std::uint64_t error_bytes_ = 0;  // of stderr and descriptor 3
-  // Progress that came too soon after the last: the newest is told when there is time, or
-  // at the end.
+  // Progress that came too soon after the last: told at the end, unless newer has been.
   Throttle progress_rate_;
   std::optional<std::pair<float, std::string>> held_progress_;
   bool watched_ = false;

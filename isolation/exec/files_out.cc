@@ -153,9 +153,9 @@ Result<std::vector<std::pair<std::string, std::string>>> files_of_arguments(
     if (!stays_inside(name)) {
       return wrong("has a file name that leads out of its folder: \"" + name + "\"");
     }
-    if (longest_part(name) > NAME_MAX) {
-      return wrong("has a file name with a part longer than " + std::to_string(NAME_MAX) +
-                   " bytes: \"" + name + "\"");
+    if (name.size() >= PATH_MAX || longest_part(name) > NAME_MAX) {
+      return wrong("has a file name that is too long: \"" +
+                   std::string(cut_text(name, 100)) + "…\"");
     }
     for (auto slash = name.find('/'); slash != std::string::npos;
          slash = name.find('/', slash + 1)) {

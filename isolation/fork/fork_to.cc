@@ -119,7 +119,8 @@ void leave_before_own_objects() {
 // another child of the host has does not keep it.
 void call_off(pid_t pid, int socket) {
   ::shutdown(socket, SHUT_RDWR);
-  waitpid(pid, nullptr, __WALL);
+  while (waitpid(pid, nullptr, __WALL) < 0 && errno == EINTR) {
+  }
 }
 
 // The parent's hold on its child. Ends it, and what it left in its group.

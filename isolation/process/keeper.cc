@@ -155,7 +155,8 @@ class Keeper {
       if (!shared_->greeted) _exit(1);
       unready_ = shared_->ready ? 0 : unready_ + 1;
       if (!dies_of_itself()) continue;
-      if (unready_ >= kMaxDeaths) _exit(1);  // its set-up fails, which it did not at first
+      if (unready_ >= kMaxDeaths)
+        _exit(1);  // its set-up fails, which it did not at first
       pause();
     }
   }

@@ -45,8 +45,8 @@ struct FdPair {
   UniqueFd second;
 };
 
-// The same with a number above those of stdio, which a host may have closed, and on exec.
-// Empty: errno says why, or it was before.
+// The same with a number above those of stdio, which a host may have closed; it is closed
+// on exec. Empty: errno says why, or it was before.
 UniqueFd above_stdio(UniqueFd fd) noexcept;
 
 // While it lives no handler of the host runs in this thread, so none runs in a child that
@@ -67,8 +67,8 @@ void reset_signals() noexcept;
 
 // exit() prints what this process has buffered and ends it: no exit function that was
 // registered before runs, and no destructor but of thread_local objects of the thread
-// that calls it. quick_exit() likewise, and prints nothing; its code is lost, it is 1. For
-// a process that was forked.
+// that calls it. quick_exit() likewise, and prints nothing; its code is lost, it is 1.
+// For a process that was forked.
 void leave_at_exit() noexcept;
 
 // "No such file or directory (errno 2)"
@@ -76,8 +76,8 @@ std::string errno_text(int error);
 // An Error of `code` that says "`what`: <errno's text>" and keeps the number.
 tl::unexpected<Error> os_error(Code code, std::string_view what, int error);
 
-// Both close on exec, and are above stdio, as is all of this file. `type`: SOCK_STREAM, SOCK_SEQPACKET. On failure errno is set and
-// both are empty.
+// Both close on exec, and are above stdio, as is all of this file. `type`: SOCK_STREAM,
+// SOCK_SEQPACKET. On failure errno is set and both are empty.
 FdPair socket_pair(int type) noexcept;
 // Likewise; only our end is non-blocking: a program must not find its own end so.
 FdPair read_pipe() noexcept;   // first: ours, non-blocking; second: the child's

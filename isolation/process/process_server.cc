@@ -23,7 +23,8 @@ constexpr const char* kWaysOut =
     "; call carrel::prefork() before they start, or carrel::main_hook() first thing in "
     "main";
 
-// What is known of one: whether it is a preload, its type, and which plain function it is.
+// What is known of one: whether it is a preload, its type, and which plain function it
+// is.
 using Hook = std::tuple<bool, std::type_index, void (*)()>;
 
 struct State {
@@ -33,7 +34,7 @@ struct State {
   // What the handlers are that it was forked with; empty: its setup alone knows.
   std::map<std::string, std::type_index, std::less<>> handlers;
   std::vector<Hook> hooks;  // likewise
-  pid_t owner = -1;  // a process forked off this one must not use its server
+  pid_t owner = -1;         // a process forked off this one must not use its server
 };
 
 // Never deleted: the server lives as long as the process.

@@ -93,8 +93,9 @@ Result<Blueprint> draw(const SandboxProfile& profile) {
   const Surroundings around{
       .namespaces = plan.namespaces,
       // Those with an abstract name are of the network that it shares.
-      .unix_scope = plan.namespaces && (plan.own_network || (plan.landlock != Want::kOff &&
-                                                             landlock_scopes(landlock))),
+      .unix_scope =
+          plan.namespaces && (plan.own_network ||
+                              (plan.landlock != Want::kOff && landlock_scopes(landlock))),
       .truncation = plan.namespaces || landlock_truncates(landlock)};
   auto filter = compile_filter(profile.seccomp, profile.network, around);
   if (!filter) return tl::unexpected<Error>(std::move(filter.error()));

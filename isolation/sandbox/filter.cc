@@ -113,8 +113,8 @@ constexpr int kRefusedIfStrict[] = {
 
 // By a number or a name that all processes of a user share, or of an IPC namespace.
 constexpr int kShared[] = {
-    SCMP_SYS(shmat),  SCMP_SYS(shmctl), SCMP_SYS(semop),  SCMP_SYS(semtimedop),
-    SCMP_SYS(semctl), SCMP_SYS(msgsnd), SCMP_SYS(msgrcv), SCMP_SYS(msgctl),
+    SCMP_SYS(shmat),   SCMP_SYS(shmctl),    SCMP_SYS(semop),  SCMP_SYS(semtimedop),
+    SCMP_SYS(semctl),  SCMP_SYS(msgsnd),    SCMP_SYS(msgrcv), SCMP_SYS(msgctl),
     SCMP_SYS(mq_open), SCMP_SYS(mq_unlink),
 };
 

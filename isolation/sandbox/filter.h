@@ -9,7 +9,8 @@ namespace carrel::sandbox {
 
 // What else bounds the program: where it does not, the filter must.
 struct Surroundings {
-  // Without namespaces the host's processes and its shared memory are there to be reached.
+  // Without namespaces the host's processes and its shared memory are there to be
+  // reached.
   bool namespaces = true;
   // Something keeps it from the host's unix sockets.
   bool unix_scope = true;

@@ -91,11 +91,9 @@ bool Quarters::own_folder(const Plan& plan, const std::string& folder) {
   // place. From here on it is the one that is open.
   struct stat info {};
   if (fstat(folder_fd_.get(), &info) != 0) return fail_at(Stage::kTemporary, errno);
+  if (!drops_user_) return true;
   if (info.st_uid != geteuid()) return fail_at(Stage::kTemporary, EPERM);
-  if (drops_user_ && fchown(folder_fd_.get(), user_, user_) != 0) {
-    return fail_at(Stage::kTemporary, errno);
-  }
-  return true;
+  return fchown(folder_fd_.get(), user_, user_) == 0 || fail_at(Stage::kTemporary, errno);
 }
 
 bool Quarters::own_rules(const Blueprint& blueprint) {

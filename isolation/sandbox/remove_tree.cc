@@ -26,7 +26,7 @@ constexpr std::size_t kDeepest = 32;
 Entries open_folder(int at, const char* name) {
   constexpr int kFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
   UniqueFd folder(openat(at, name, kFlags));
-  if (!folder && errno == EACCES && fchmodat(at, name, 0700, 0) == 0) {
+  if (!folder && errno == EACCES && fchmodat(at, name, 0700, AT_SYMLINK_NOFOLLOW) == 0) {
     folder.reset(openat(at, name, kFlags));
   }
   if (!folder) return {nullptr, closedir};

@@ -110,8 +110,8 @@ std::uint64_t TreeClock::used(pid_t program) const {
   getrusage(RUSAGE_CHILDREN, &ended);
   std::uint64_t sum = cpu_microseconds(ended);
   std::vector<pid_t> living = own_proc_ ? all_in_proc() : ChildList::all_below();
-  // The program is there at least: somebody has seen to it that nothing can be read.
-  if (own_proc_ && living.empty()) return limit_us_;
+  // The program is there at least: somebody has seen to it that nothing can be opened.
+  if (own_proc_ && living.empty() && errno == EMFILE) return limit_us_;
   if (living.empty()) living.push_back(program);  // nothing tells of the others
   for (const pid_t pid : living) sum += clock_of(pid) + waited_for(pid);
   return sum;

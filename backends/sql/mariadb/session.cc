@@ -7,9 +7,12 @@
 namespace carrel::sql::mariadb {
 namespace {
 
-// In whole seconds; 0: what is held is not waited for.
+// In whole seconds, and less than a call, which takes twice `lock`. 0: what is held is
+// not waited for.
 std::string patience(std::chrono::milliseconds lock) {
-  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(lock);
+  const auto seconds = lock < std::chrono::milliseconds(600)
+                           ? std::chrono::seconds(0)
+                           : std::chrono::ceil<std::chrono::seconds>(lock);
   return "SET SESSION innodb_lock_wait_timeout = " + std::to_string(seconds.count());
 }
 
@@ -24,7 +27,8 @@ Time to_instant(const std::string& microseconds) {
 }  // namespace
 
 MariadbSession::MariadbSession(const std::string& connect, server::Watchdog& dog,
-                               std::chrono::milliseconds lock_wait)
+                               std::chrono::milliseconds lock_wait,
+                               std::chrono::seconds idle_transaction)
     : Session(std::make_unique<soci::session>(soci::mysql, connect), true),
       patience_(patience(lock_wait)) {
   watch(dog, static_cast<int>(mysql_get_socket(native())));
@@ -32,13 +36,14 @@ MariadbSession::MariadbSession(const std::string& connect, server::Watchdog& dog
     const Call call(*this);
     mysql_set_server_option(native(), MYSQL_OPTION_MULTI_STATEMENTS_ON);
   }
+  const std::string idle = std::to_string(idle_transaction.count());
   // Under REPEATABLE READ, InnoDB locks the gaps between rows, and claims of several
   // workers dead-lock.
   execute(
       "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION',"
       " time_zone = '+00:00', tx_isolation = 'READ-COMMITTED',"
       " autocommit = 1, idle_transaction_timeout = " +
-      std::to_string(server::kIdleTransaction.count()) + "; " + patience_);
+      idle + ", idle_write_transaction_timeout = " + idle + "; " + patience_);
 }
 
 MYSQL* MariadbSession::native() {

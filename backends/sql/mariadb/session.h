@@ -14,7 +14,8 @@ class MariadbSession final : public server::Session {
  public:
   // Throws soci::soci_error.
   MariadbSession(const std::string& connect, server::Watchdog& dog,
-                 std::chrono::milliseconds lock_wait);
+                 std::chrono::milliseconds lock_wait,
+                 std::chrono::seconds idle_transaction);
 
   Time begin() override;
   void commit() override;

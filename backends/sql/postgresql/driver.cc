@@ -18,7 +18,8 @@ const server::Statements& PostgresDriver::statements() const noexcept {
 
 std::unique_ptr<server::Session> PostgresDriver::connect() {
   auto session = connect_plainly();
-  session->limit_waits(server::lock_wait(settings_.call_timeout));
+  session->limit_waits(server::lock_wait(settings_.call_timeout),
+                       server::idle_transaction(settings_.call_timeout));
   return session;
 }
 

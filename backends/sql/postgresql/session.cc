@@ -74,9 +74,9 @@ Time PostgresSession::begin() {
   }
 }
 
-void PostgresSession::limit_waits(std::chrono::milliseconds lock) {
+void PostgresSession::limit_waits(std::chrono::milliseconds lock,
+                                  std::chrono::milliseconds idle) {
   const auto set = [&](const char* how) {
-    const std::chrono::milliseconds idle = server::kIdleTransaction;
     return std::string(how) + " lock_timeout = " + std::to_string(lock.count()) + ";" +
            how +
            " idle_in_transaction_session_timeout = " + std::to_string(idle.count()) + ";";

@@ -17,7 +17,7 @@ class PostgresSession final : public server::Session {
   PostgresSession(const std::string& connect, bool prepare, server::Watchdog& dog);
 
   // From now on.
-  void limit_waits(std::chrono::milliseconds lock);
+  void limit_waits(std::chrono::milliseconds lock, std::chrono::milliseconds idle);
 
   Time begin() override;
   void commit() override;

@@ -149,7 +149,8 @@ Writer::Taken Writer::take_with_limits(const Claiming& claiming, const Demand& d
     if (!choice.limited.empty()) {
       const Limits::Admission admission = t.limits.admit(choice.limited);
       const bool whole =
-          passed_over.empty() && choice.shares.empty() && admission.admitted.size() == choice.limited.size() &&
+          passed_over.empty() && choice.shares.empty() &&
+          admission.admitted.size() == choice.limited.size() &&
           std::all_of(choice.limited.begin(), choice.limited.end(),
                       [](const auto& job) { return job.rate_key.empty(); });
       claimed = claim_limited(claiming, admission.admitted, whole);

@@ -65,15 +65,19 @@ class Driver {
 // whose end nobody knows; the connection is shared with others, who do not need that
 // lock.
 inline constexpr std::chrono::milliseconds kLockWait{2000};
-// Where a call may take less than twice that, the lock gives up first: else the connection
-// would be taken for a dead one.
+// Where a call may take less than twice that, the lock gives up first: else the
+// connection would be taken for a dead one.
 constexpr std::chrono::milliseconds lock_wait(Duration call_timeout) {
-  return std::min(kLockWait, std::chrono::duration_cast<std::chrono::milliseconds>(
-                                 call_timeout / 2));
+  return std::min(
+      kLockWait, std::chrono::duration_cast<std::chrono::milliseconds>(call_timeout / 2));
 }
 // How long a store's transaction may ask nothing before the server ends it: its process
 // has stopped or its host has gone, and nobody else knows that it holds what others need.
-inline constexpr std::chrono::seconds kIdleTransaction{5};
+// A statement that is on its way for long is nothing to PostgreSQL until it is there.
+constexpr std::chrono::seconds idle_transaction(Duration call_timeout) {
+  return std::max(std::chrono::seconds(5),
+                  std::chrono::ceil<std::chrono::seconds>(call_timeout));
+}
 inline constexpr const char* kLockHeld =
     "another transaction holds what this needs, and does not end: ask again";
 

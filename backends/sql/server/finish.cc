@@ -68,7 +68,7 @@ void Writer::complete(std::span<const Finish* const> runs, std::span<Finished> a
   // Rows are locked in the order of their ids, as everybody does.
   std::vector<std::size_t> order(runs.size());
   std::iota(order.begin(), order.end(), 0U);
-  std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
     return runs[a]->lease.id < runs[b]->lease.id;
   });
   for (const std::size_t i : order) {

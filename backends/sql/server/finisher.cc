@@ -7,7 +7,8 @@
 namespace carrel::sql::server {
 
 std::vector<Result<Finished>> Finisher::finish(std::span<const Finish* const> runs) {
-  Asked asked{runs, Answers(runs.size())};
+  constexpr std::chrono::seconds kLongest{3};
+  Asked asked{runs, Answers(runs.size()), Clock::now() + kLongest};
   std::vector<std::size_t> others;
   std::vector<std::size_t> held;
   const bool patient = split(runs, others, held);
@@ -28,7 +29,7 @@ bool Finisher::split(std::span<const Finish* const> runs,
   for (std::size_t i = 0; i < runs.size(); ++i) {
     (held_.contains(runs[i]->lease.id) ? held : others).push_back(i);
   }
-  return held_.empty();
+  return held_.empty() && !hurried_;
 }
 
 Finisher::Try Finisher::attempt(const Asked& asked, Places places, bool patient) {
@@ -60,14 +61,15 @@ void Finisher::together(Asked& asked, Places places, bool patient) {
 }
 
 // Where it was not waited for it is asked for a few times: who works on rows and keys
-// holds them for a moment. That alone does not make it one that all others are hurried for.
+// holds them for a moment. That alone does not make it one that all others are hurried
+// for.
 void Finisher::alone(Asked& asked, std::size_t place, bool waited) {
   const Places places{&place, 1};
   const JobId id = asked.runs[place]->lease.id;
   thread_local std::minstd_rand random{std::random_device{}()};
   for (int left = waited ? 0 : 3;; --left) {
     Try done = attempt(asked, places, false);
-    if (!done.held || left == 0) {
+    if (!done.held || left == 0 || Clock::now() > asked.until) {
       const std::lock_guard lock(mutex_);
       if (done.held && (waited || asked.waited)) {
         held_.insert_or_assign(id, Clock::now());

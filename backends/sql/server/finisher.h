@@ -8,12 +8,15 @@
 
 #include <carrel/store.h>
 
+#include <atomic>
 #include <chrono>
 #include <functional>
 #include <mutex>
 #include <span>
 #include <unordered_map>
 #include <vector>
+
+#include "server/driver.h"
 
 namespace carrel::sql::server {
 
@@ -30,6 +33,9 @@ class Finisher {
   explicit Finisher(Attempt attempt) : attempt_(std::move(attempt)) {}
 
   std::vector<Result<Finished>> finish(std::span<const Finish* const> runs);
+  // Leases are renewed on the same connection, which waits behind a finish: where they
+  // are short no lock is waited for.
+  void mind(Duration lease) noexcept { hurried_ = lease < 8 * kLockWait; }
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -38,7 +44,8 @@ class Finisher {
   struct Asked {
     std::span<const Finish* const> runs;
     Answers answers;
-    bool waited = false;  // in vain
+    Clock::time_point until;  // then nothing is asked twice
+    bool waited = false;      // in vain
   };
 
   // Which of these are known to be held; the others go first.
@@ -51,6 +58,7 @@ class Finisher {
   static void answer(Asked& asked, Places places, Try&& done);
 
   const Attempt attempt_;
+  std::atomic<bool> hurried_{false};
   std::mutex mutex_;
   // Those that were waited for in vain: when they were last asked for.
   std::unordered_map<JobId, Clock::time_point> held_;

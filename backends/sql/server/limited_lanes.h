@@ -41,8 +41,8 @@ class LimitedLanes {
     std::string limit_key;  // empty: it has none; so of the other
     std::string rate_key;
   };
-  // Of each of these up to `most`, best first, that have not expired by then. Whether they
-  // may run is for Limits to say.
+  // Of each of these up to `most`, best first, that have not expired by then. Whether
+  // they may run is for Limits to say.
   std::vector<Candidate> candidates(const std::vector<LimitedLane>& lanes,
                                     std::size_t most, Time at);
 

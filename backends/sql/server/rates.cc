@@ -230,7 +230,9 @@ void Rates::looked_at(const std::string& key) {
   key_ = key;
   if (!period_of_.run()) return;
   const Duration longest(period_);
-  at_ = us(now_ - longest);
+  // Others count from when their transactions began, which may be before this one did.
+  constexpr std::chrono::minutes kOldestTransaction{1};
+  at_ = us(now_ - longest - kOldestTransaction);
   forget_.run();
   in_use_.run();
   if (number_ == 0) {

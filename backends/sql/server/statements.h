@@ -10,10 +10,10 @@
 // there.
 //
 // Parameters: :ids is a JSON array of numbers, :rows JSON of objects (json_rows.h), but
-// that of insert_jobs, insert_alike, save_jobs, to_history, to_jobs and add_attempts has the shape that
-// `inserted` and `wide` say: their members are in the order of the statement's columns.
-// What is not text comes and goes as hexadecimal digits. Statements that lock rows do so
-// in the order of their ids, or pass over what is locked.
+// that of insert_jobs, insert_alike, save_jobs, to_history, to_jobs and add_attempts has
+// the shape that `inserted` and `wide` say: their members are in the order of the
+// statement's columns. What is not text comes and goes as hexadecimal digits. Statements
+// that lock rows do so in the order of their ids, or pass over what is locked.
 #pragma once
 
 #include "server/json_rows.h"
@@ -126,8 +126,8 @@ struct Statements {
   // Of :ids, if available: job, key, limit, 2 or 18, how many run of the key.
   const char* limits_now;
   const char* count_line;  // of :rows (n, limit_key, lane): n, running, available
-  // Of :rows (n, limit_key, lane): n, the next lane that waits. Null: what waits cannot be
-  // seen.
+  // Of :rows (n, limit_key, lane): n, the next lane that waits. Null: what waits cannot
+  // be seen.
   const char* next_line;
   // :limit_key, :lane, :most: job, limit, and its rate: key (empty: none), starts, period
   const char* pending_of_line;
@@ -192,8 +192,8 @@ struct Statements {
   const char* read_payloads;
 
   // Sweeping and purging.
-  const char* due_jobs;        // at :now, :most after :passed; locks
-  const char* due_history;     // locks
+  const char* due_jobs;     // at :now, :most after :passed; locks
+  const char* due_history;  // locks
   // The jobs :ids, each as often as it has a name that an enqueue may hold: a unique key,
   // and where that locks it a request id. try_names locks these, and passes over what is
   // locked.

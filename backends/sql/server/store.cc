@@ -65,6 +65,7 @@ class ServerStore final : public Store {
   Result<std::vector<Pulse>> beat(std::string_view worker, std::uint64_t settled_claim,
                                   std::span<const Beat> beats, bool renew,
                                   Duration lease) override {
+    finisher_.mind(lease);
     return worker_.write([&](Writer& writer) {
       return writer.beat(worker, settled_claim, beats, renew, lease);
     });

@@ -223,8 +223,10 @@ int run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   carrel::open_standard_streams();
-  // A file that may not grow is an error as a full disk is, and no reason to die.
+  // A file that may not grow is an error as a full disk is, and no reason to die; nor is
+  // one whose reader has gone, as of the log.
   std::signal(SIGXFSZ, SIG_IGN);
+  std::signal(SIGPIPE, SIG_IGN);
   try {
     return carrel::zmq::run(argc, argv);
   } catch (const std::exception& e) {

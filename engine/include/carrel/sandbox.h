@@ -50,7 +50,7 @@ struct SandboxProfile {
   std::uint64_t nproc = 64;  // processes and threads at once
   std::uint64_t open_files = 256;
   std::uint64_t fsize = 64ULL << 20;         // of each file it writes
-  std::uint64_t stderr_limit = 16ULL << 20;  // what it may write there
+  std::uint64_t stderr_limit = 16ULL << 20;  // what it may write there and to 3
   std::uint64_t tmpfs_size = 64ULL << 20;    // of its /tmp, where its folder is: not in
                                              // restricted, whose folder is on the disk
   std::uint64_t tmpfs_files = 4096;          // how many may be in there

@@ -194,8 +194,7 @@ TEST(Engine, AHandlerOfANameThatNoJobCanHaveIsRefused) {
     const auto ok = engine.handle(kind, [](Context&) {});
     return ok ? std::string("nothing") : ok.error().message;
   };
-  EXPECT_EQ(why("caf\xe9"),
-            "handle(\"caf\\ufffd\"): the name of a kind is not UTF-8");
+  EXPECT_EQ(why("caf\xe9"), "handle(\"caf\\ufffd\"): the name of a kind is not UTF-8");
   EXPECT_NE(why("").find("is empty"), std::string::npos);
   EXPECT_NE(why("a\nb").find("control character"), std::string::npos);
 }
@@ -320,7 +319,8 @@ TEST(Engine, HooksHearWhatBecameOfEachAttempt) {
 
 TEST(Engine, HooksHearHowLongARunTookWithAResultAndWithout) {
   Engine engine = open(memory_config(1));
-  std::vector<std::pair<std::string, bool>> heard;  // what was said, and its time was told
+  std::vector<std::pair<std::string, bool>>
+      heard;  // what was said, and its time was told
   engine.on_finished([&](const Event& e) {
     EXPECT_EQ(e.outcome.klass, OutcomeClass::kOk);
     heard.emplace_back(e.outcome.result, e.outcome.usage.wall >= 1ms);
@@ -337,8 +337,7 @@ TEST(Engine, HooksHearHowLongARunTookWithAResultAndWithout) {
   ASSERT_TRUE(engine.enqueue("silent"));
   ASSERT_TRUE(engine.enqueue("answers"));
   ASSERT_TRUE(engine.drain());
-  EXPECT_EQ(heard,
-            (std::vector<std::pair<std::string, bool>>{{"", true}, {"1", true}}));
+  EXPECT_EQ(heard, (std::vector<std::pair<std::string, bool>>{{"", true}, {"1", true}}));
 }
 
 TEST(Engine, ProgressIsHeardAsItIsReportedAndNeverAfterTheEnd) {

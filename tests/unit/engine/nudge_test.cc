@@ -22,7 +22,8 @@ const Demand kDemand{{}, kKinds, 1};
 
 class Waiting final : public ClaimSource {
  public:
-  Result<std::vector<Claimed>> claim(const Demand& /*demand*/, std::string_view /*worker*/,
+  Result<std::vector<Claimed>> claim(const Demand& /*demand*/,
+                                     std::string_view /*worker*/,
                                      std::uint64_t /*number*/, Duration /*lease*/,
                                      Duration wait) override {
     std::unique_lock lock(mutex_);
@@ -60,6 +61,7 @@ class EmptyStore final : public conformance::StoreWrapper {
     for (const Ticket& ticket : tickets) {
       Claimed job;
       job.lease.id = ticket.id;
+      job.kind = ticket.kind;
       answers.emplace_back(std::move(job));
     }
     return answers;

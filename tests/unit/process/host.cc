@@ -177,9 +177,10 @@ int another_handler() {
     made.handle("echo", f);
     return made;
   };
-  must(carrel::process::ignite(handlers([](carrel::Context&) { return 1; }), false, kQuiet));
-  const auto other = carrel::process::ignite(
-      handlers([](carrel::Context&) { return 2; }), false, kQuiet);
+  must(carrel::process::ignite(handlers([](carrel::Context&) { return 1; }), false,
+                               kQuiet));
+  const auto other = carrel::process::ignite(handlers([](carrel::Context&) { return 2; }),
+                                             false, kQuiet);
   tell({text_of(other), Host("fork").run("echo").result});
   return 0;
 }
@@ -244,7 +245,8 @@ Json stdio() {
   for (const char* fd : {"0", "1", "2"}) {
     std::error_code closed;
     files.push_back(
-        std::filesystem::read_symlink(std::string("/proc/self/fd/") + fd, closed).string());
+        std::filesystem::read_symlink(std::string("/proc/self/fd/") + fd, closed)
+            .string());
   }
   return files;
 }
@@ -258,8 +260,8 @@ int without_stdio() {
   const Json own = stdio();
   const auto direct = carrel::fork_to(carrel::test::kPatience, [] { return stdio(); });
   const auto forked = Host("fork").run("stdio");
-  const auto spawned =
-      Host("exec", {carrel::test::program("program", {"/bin/cat"})}).run("program", "[5]");
+  const auto spawned = Host("exec", {carrel::test::program("program", {"/bin/cat"})})
+                           .run("program", "[5]");
   dup2(output.get(), STDOUT_FILENO);
   tell({own, direct.value(), Json::parse(forked.result), spawned.result});
   return 0;
@@ -268,9 +270,8 @@ int without_stdio() {
 // What it loads leaves a thread behind, then a signal that is ignored and one that is not
 // blocked any more.
 int careless_preloads() {
-  const auto refused = carrel::prefork([](Handlers& h) {
-    h.preload([] { static const OtherThread other; });
-  });
+  const auto refused = carrel::prefork(
+      [](Handlers& h) { h.preload([] { static const OtherThread other; }); });
   must(carrel::prefork([](Handlers& h) {
     h.preload([] {
       signal(SIGUSR1, SIG_IGN);

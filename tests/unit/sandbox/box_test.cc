@@ -3,8 +3,8 @@
 
 #include <poll.h>
 #include <sys/prctl.h>
-#include <sys/wait.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -126,8 +126,9 @@ TEST_F(SandboxBox, WorksInTheFolderThatItMadeWhateverIsInItsPlace) {
   ask(false, {"/usr/bin/touch", "made"});
   process::Reply reply;
   pollfd readable{room.get(), POLLIN, 0};
-  while (poll(&readable, 1, -1) == 1 &&
-         recv(room.get(), &reply, sizeof reply, 0) != sizeof reply) {
+  ssize_t size = 1;
+  while (size > 0 && size != sizeof reply && poll(&readable, 1, -1) == 1) {
+    size = recv(room.get(), &reply, sizeof reply, 0);
   }
   EXPECT_EQ(reply.what, process::Reply::What::kEnded);
   EXPECT_EQ(reply.status, 0);

@@ -44,8 +44,8 @@ int try_to_cut_off(const char* path) {
 
 // Before version 3 Landlock lets a file be cut off that may only be read.
 TEST(SandboxFilter, WhereLandlockKnowsNoTruncation_Refused) {
-  const auto filter =
-      compile_filter(SandboxSyscalls::kDefault, SandboxNetwork::kNone, {false, false, false});
+  const auto filter = compile_filter(SandboxSyscalls::kDefault, SandboxNetwork::kNone,
+                                     {false, false, false});
   ASSERT_TRUE(filter) << filter.error().message;
   const std::string path =
       std::filesystem::temp_directory_path() / ("carrel-cut-" + std::to_string(getpid()));

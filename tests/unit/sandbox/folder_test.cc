@@ -72,7 +72,7 @@ TEST_F(SandboxFolder, NamesThatCannotAllBe_Refused) {
   const auto both = refusal({{"a/b", "x"}, {"a/b/c/d", "y"}});
   EXPECT_TRUE(says(both, "\"a/b\" both as a file and as a folder")) << both;
   const auto longer = refusal({{"a/" + std::string(256, 'n'), "x"}});
-  EXPECT_TRUE(says(longer, "longer than 255 bytes")) << longer;
+  EXPECT_TRUE(says(longer, "a file name that is too long: \"a/nnn")) << longer;
   EXPECT_EQ(refusal({{"a/" + std::string(255, 'n'), "x"}, {"a.b", "y"}}), "none");
 }
 

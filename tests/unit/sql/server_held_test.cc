@@ -117,6 +117,24 @@ TEST_P(Held, ABeatSucceedsBesideIt) {
   EXPECT_THAT(finishing.get(), SizeIs(1));
 }
 
+// A beat that waited behind it would come too late, for all runs of the worker.
+TEST_P(Held, WhereLeasesAreShortAnEndWaitsForNoLock) {
+  const auto runs = insert_and_claim(3);
+  const auto took = [&](const std::vector<Claimed>& those) {
+    const auto start = SteadyClock::now();
+    left_of(those);
+    return SteadyClock::now() - start;
+  };
+  auto first = hold(runs[0].lease.id);
+  auto second = hold(runs[1].lease.id);
+  Beat beat;
+  beat.lease = runs[2].lease;
+  ASSERT_TRUE(store_->beat("w", 0, {&beat, 1}, true, 2s));
+  const auto hurried = took({runs[0]});
+  ASSERT_TRUE(store_->beat("w", 0, {&beat, 1}, true, 30s));
+  EXPECT_LT(2 * hurried, took({runs[1]}));
+}
+
 TEST_P(Held, AClaimThatFindsNothingElseIsEmpty) {
   ASSERT_TRUE(insert(*store_, limited()));
   auto host = hold_all_keys();

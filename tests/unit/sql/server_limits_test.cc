@@ -173,8 +173,8 @@ TEST_P(ServerLimits, WhatEndedIsHeldToItsLimitWhenItIsRetried) {
   EXPECT_THAT(claim(*worker_, 2), SizeIs(1));
 }
 
-// Those whose time to begin is over are looked at no more, though they stand first until a
-// sweep discards them.
+// Those whose time to begin is over are looked at no more, though they stand first until
+// a sweep discards them.
 TEST_P(ServerLimits, ManyThatHaveExpiredCostAClaimNothing) {
   std::vector<NewJob> expired(300, job());
   for (std::size_t i = 0; i < expired.size(); ++i) {
