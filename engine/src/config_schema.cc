@@ -28,8 +28,7 @@ const EngineKey kEngineKeys[] = {
     {"mode", &at<Config, &Config::mode>,
      "`inline` is for tests: enqueue runs the job in the caller before it returns; "
      "handlers then run in the host's process, whatever their isolation, and have no "
-     "time "
-     "limit."},
+     "time limit."},
     {"strict_kinds", &at<Config, &Config::strict_kinds>,
      "Refuse to enqueue a kind that is neither handled nor configured here."},
     {"plugins", &at<Config, &Config::plugins>,
