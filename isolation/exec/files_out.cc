@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <climits>
 
+#include "frame.h"
 #include "json_text.h"
 #include "os.h"
 
