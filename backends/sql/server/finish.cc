@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <limits>
 #include <list>
-#include <numeric>
 #include <set>
 #include <unordered_map>
 #include <utility>
@@ -65,13 +64,7 @@ void Writer::complete(std::span<const Finish* const> runs, std::span<Finished> a
     });
     if (keep) ++tallied_;
   };
-  // Rows are locked in the order of their ids, as everybody does.
-  std::vector<std::size_t> order(runs.size());
-  std::iota(order.begin(), order.end(), 0U);
-  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-    return runs[a]->lease.id < runs[b]->lease.id;
-  });
-  for (const std::size_t i : order) {
+  for (std::size_t i = 0; i < runs.size(); ++i) {
     const Finish& run = *runs[i];
     // What is forgotten at once is not looked for beside its row.
     const bool plain = is_plain(run) && (keep || !t.limits.knows(run.lease.id)) &&
