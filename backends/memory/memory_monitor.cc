@@ -41,7 +41,10 @@ Result<std::vector<JobRecord>> MemoryStore::list(const Filter& filter, JobId bef
                     rows.end(), [](const Row* a, const Row* b) { return a->id > b->id; });
   std::vector<JobRecord> records;
   records.reserve(count);
-  for (std::size_t i = 0; i < count; ++i) records.push_back(record_of(*rows[i]));
+  std::size_t bytes = 0;
+  for (std::size_t i = 0; i < count && bytes < kMaxListBytes; ++i) {
+    bytes += listed_bytes(records.emplace_back(record_of(*rows[i])));
+  }
   return records;
 }
 

@@ -338,12 +338,13 @@ Result<std::vector<JobRecord>> RemoteStore::list(const Filter& filter, JobId bef
   ListAsk list;
   list.filter = filter;
   list.before = before;
-  while (all.size() < limit) {
+  std::size_t bytes = 0;
+  while (all.size() < limit && bytes < kMaxListBytes) {
     list.limit = bounded(std::min(kPage, limit - all.size()));
     auto page = value_of(client_->ask(list, Repeat::kYes));
     if (!page) return page;
     if (page->empty()) break;  // a short one only means that they are long
-    std::move(page->begin(), page->end(), std::back_inserter(all));
+    for (JobRecord& job : *page) bytes += listed_bytes(all.emplace_back(std::move(job)));
     list.before = all.back().id;
   }
   return all;

@@ -46,10 +46,8 @@ int list(const Global& global, const ListArgs& args) {
                {"ABOUT"}});
   JobId before = args.before;
   std::size_t left = args.limit;
-  bool more = true;
-  while (more && left > 0) {
-    const std::size_t page = std::min(left, kPage);
-    const auto jobs = engine->list(args.filter, before, page);
+  while (left > 0) {
+    const auto jobs = engine->list(args.filter, before, std::min(left, kPage));
     if (!jobs) return failed(jobs.error());
     for (const JobRecord& job : *jobs) {
       if (global.json) {
@@ -64,9 +62,9 @@ int list(const Global& global, const ListArgs& args) {
                  {when(job.enqueued)},
                  {cut(about(job), 200)}});
     }
-    if (!jobs->empty()) before = jobs->back().id;
+    if (jobs->empty()) break;
+    before = jobs->back().id;
     left -= std::min(left, jobs->size());
-    more = jobs->size() == page;
   }
   if (global.json) return kOk;
   if (table.empty()) {

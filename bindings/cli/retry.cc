@@ -16,10 +16,10 @@ Result<std::vector<JobId>> matching(Engine& engine, const Filter& filter) {
   while (true) {
     const auto jobs = engine.list(filter, before, kBatch);
     if (!jobs) return tl::unexpected<Error>(jobs.error());
+    if (jobs->empty()) return ids;
     for (const JobRecord& job : *jobs) {
       if (!is_hold(job.kind)) ids.push_back(job.id);  // nobody waits for one that is over
     }
-    if (jobs->size() < kBatch) return ids;
     before = jobs->back().id;
   }
 }

@@ -51,6 +51,21 @@ SELECT STRAIGHT_JOIN j.id, j.state, j.queue, j.kind, j.priority, j.attempt, j.ma
   LEFT JOIN carrel_notes AS n ON n.job = j.id
  ORDER BY 1 DESC)sql";
 
+// What may be long of those, in several rows a job.
+inline constexpr const char* kReadSizes = R"sql(
+SELECT STRAIGHT_JOIN j.id,
+       COALESCE(OCTET_LENGTH(j.payload), 0) + COALESCE(OCTET_LENGTH(j.result), 0)
+  FROM JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS r
+  JOIN carrel_history AS j ON j.id = r.id
+UNION ALL
+SELECT STRAIGHT_JOIN p.job, OCTET_LENGTH(p.bytes)
+  FROM JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS r
+  JOIN carrel_payloads AS p ON p.job = r.id
+UNION ALL
+SELECT STRAIGHT_JOIN n.job, OCTET_LENGTH(n.checkpoint) + OCTET_LENGTH(n.log)
+  FROM JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS r
+  JOIN carrel_notes AS n ON n.job = r.id)sql";
+
 inline constexpr const char* kReadAttempts = R"sql(
 SELECT STRAIGHT_JOIN a.job, a.fence, a.attempt, a.class, HEX(a.message), a.code, a.native,
        a.exit_code, a.`signal`, a.wall_us, a.cpu_us, a.max_rss, HEX(a.stderr_tail),

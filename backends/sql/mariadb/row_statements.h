@@ -177,10 +177,26 @@ SELECT r.job, r.fraction, UNHEX(r.message), UNHEX(r.checkpoint), UNHEX(r.log)
        checkpoint = VALUES(checkpoint),
        log = VALUES(log))sql";
 
+// What is summed is what is long: the rows themselves are not carried about.
 inline constexpr const char* kReadPayloads = R"sql(
 SELECT STRAIGHT_JOIN p.job, HEX(p.bytes)
-  FROM JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS r
-  JOIN carrel_payloads AS p ON p.job = r.id)sql";
+  FROM (SELECT STRAIGHT_JOIN s.job, SUM(OCTET_LENGTH(s.bytes)) OVER (ORDER BY s.job) -
+                                    OCTET_LENGTH(s.bytes) AS so_far
+          FROM JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS r
+          JOIN carrel_payloads AS s ON s.job = r.id) AS sizes
+  JOIN carrel_payloads AS p ON p.job = sizes.job
+ WHERE sizes.so_far < :most
+ ORDER BY p.job)sql";
+
+inline constexpr const char* kReadCheckpoints = R"sql(
+SELECT STRAIGHT_JOIN n.job, HEX(n.checkpoint)
+  FROM (SELECT STRAIGHT_JOIN s.job, SUM(OCTET_LENGTH(s.checkpoint)) OVER (ORDER BY s.job) -
+                                    OCTET_LENGTH(s.checkpoint) AS so_far
+          FROM JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS r
+          JOIN carrel_notes AS s ON s.job = r.id) AS sizes
+  JOIN carrel_notes AS n ON n.job = sizes.job
+ WHERE sizes.so_far < :most
+ ORDER BY n.job)sql";
 
 inline constexpr const char* kDueJobs = R"sql(
 SELECT id

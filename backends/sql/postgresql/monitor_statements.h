@@ -54,6 +54,20 @@ SELECT j.id, j.state, j.queue, j.kind, j.priority, j.attempt, j.max_attempts, j.
   LEFT JOIN carrel_notes n ON n.job = j.id
  ORDER BY j.id DESC)sql";
 
+// What may be long of those, in several rows a job.
+inline constexpr const char* kReadSizes = R"sql(
+SELECT id, (coalesce(octet_length(payload), 0) + coalesce(octet_length(result), 0))::bigint
+  FROM carrel_history
+ WHERE id = ANY(ARRAY(SELECT json_array_elements_text(:ids::json)::bigint))
+UNION ALL
+SELECT job, octet_length(bytes)
+  FROM carrel_payloads
+ WHERE job = ANY(ARRAY(SELECT json_array_elements_text(:ids::json)::bigint))
+UNION ALL
+SELECT job, octet_length(checkpoint) + octet_length(log)
+  FROM carrel_notes
+ WHERE job = ANY(ARRAY(SELECT json_array_elements_text(:ids::json)::bigint)))sql";
+
 inline constexpr const char* kReadAttempts = R"sql(
 SELECT job, fence, attempt, class, encode(message, 'hex'), code, native, exit_code,
        signal, wall_us, cpu_us, max_rss, encode(stderr_tail, 'hex'),

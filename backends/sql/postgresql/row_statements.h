@@ -207,8 +207,21 @@ SELECT job, fraction, decode(message, 'hex'), decode(checkpoint, 'hex'),
 
 inline constexpr const char* kReadPayloads = R"sql(
 SELECT job, encode(bytes, 'hex')
-  FROM carrel_payloads
- WHERE job = ANY(ARRAY(SELECT json_array_elements_text(:ids::json)::bigint)))sql";
+  FROM (SELECT job, bytes,
+               sum(octet_length(bytes)) OVER (ORDER BY job) - octet_length(bytes) AS before
+          FROM carrel_payloads
+         WHERE job = ANY(ARRAY(SELECT json_array_elements_text(:ids::json)::bigint))) AS p
+ WHERE before < :most
+ ORDER BY job)sql";
+
+inline constexpr const char* kReadCheckpoints = R"sql(
+SELECT job, encode(checkpoint, 'hex')
+  FROM (SELECT job, checkpoint, sum(octet_length(checkpoint)) OVER (ORDER BY job) -
+                                octet_length(checkpoint) AS before
+          FROM carrel_notes
+         WHERE job = ANY(ARRAY(SELECT json_array_elements_text(:ids::json)::bigint))) AS n
+ WHERE before < :most
+ ORDER BY job)sql";
 
 inline constexpr const char* kDueJobs = R"sql(
 SELECT id

@@ -247,12 +247,34 @@ void Writer::complete_claim(std::vector<Claimed>& claimed) {
     by_id.emplace(c.lease.id, &c);
     if (value(c.lease.fence) > 1) again.push_back(c.lease.id);
   }
-  if (!t.beside.empty()) {
-    t.ids = json_array(t.beside);
-    t.read_payloads.rows([&] { by_id.at(to_id(t.id))->payload = from_hex(t.bytes); });
-  }
-  for (auto& [id, notes] : t.notes.read(again)) {
-    by_id.at(id)->checkpoint = std::move(notes.checkpoint);
+  read_long(t.read_payloads, std::move(t.beside), [&](JobId id, std::string bytes) {
+    by_id.at(id)->payload = std::move(bytes);
+  });
+  read_long(t.read_checkpoints, std::move(again), [&](JobId id, std::string bytes) {
+    by_id.at(id)->checkpoint = std::move(bytes);
+  });
+}
+
+// One answer of the server is to be there before a call takes too long, and its text is
+// in memory as a whole.
+template <class Take>
+void Writer::read_long(Statement& read, std::vector<JobId> ids, Take take) {
+  constexpr std::size_t kAtOnce = 8U << 20;
+  auto& t = *tables_;
+  std::sort(ids.begin(), ids.end());
+  while (!ids.empty()) {
+    t.ids = json_array(ids);
+    t.most = static_cast<long long>(kAtOnce);
+    std::size_t bytes = 0;
+    JobId last{};
+    read.rows([&] {
+      last = to_id(t.id);
+      std::string content = from_hex(t.bytes);
+      bytes += content.size();
+      take(last, std::move(content));
+    });
+    if (bytes < kAtOnce) return;  // there was no more
+    ids.erase(ids.begin(), std::upper_bound(ids.begin(), ids.end(), last));
   }
 }
 

@@ -25,6 +25,7 @@ struct ServerMonitor::Tables {
                   into(request_id), into(payload), into(result),
                   into(notes_of.value, notes_of.indicator), into(fraction, has_fraction),
                   into(message), into(checkpoint), into(log)),
+        read_sizes(s, sql.read_sizes, use(ids, "ids"), into(id), into(bytes)),
         read_keys(s, sql.read_keys, use(ids, "ids"), into(id), into(unique_key)),
         read_attempts(s, sql.read_attempts, use(ids, "ids"), into(id), into(fence),
                       into(attempt), into(klass), into(message), into(code), into(native),
@@ -48,6 +49,8 @@ struct ServerMonitor::Tables {
                   into(oldest.value, oldest.indicator)) {}
 
   std::vector<JobRecord> records(std::span<const JobId> of);
+  // How many of these go in a list that has `listed` bytes already, which grow.
+  std::size_t fitting(std::span<const JobId> of, std::size_t& listed);
 
   std::string ids;
   long long id = 0;
@@ -55,6 +58,7 @@ struct ServerMonitor::Tables {
   int states = 0;
   long long most = 0;
   long long jobs = 0;
+  long long bytes = 0;
   long long when = 0;
   int state = 0;
   std::string queue;
@@ -102,6 +106,7 @@ struct ServerMonitor::Tables {
   Nullable oldest;
 
   Statement read_jobs;
+  Statement read_sizes;
   Statement read_keys;
   Statement read_attempts;
   Statement list;
@@ -188,6 +193,20 @@ std::vector<JobRecord> ServerMonitor::Tables::records(std::span<const JobId> of)
   return records;
 }
 
+std::size_t ServerMonitor::Tables::fitting(std::span<const JobId> of,
+                                           std::size_t& listed) {
+  std::unordered_map<JobId, std::size_t> sizes;
+  ids = json_array(of);
+  read_sizes.rows([&] { sizes[to_id(id)] += static_cast<std::size_t>(bytes); });
+  std::size_t n = 0;
+  while (n < of.size() && listed < kMaxListBytes) {
+    if (const auto found = sizes.find(of[n++]); found != sizes.end()) {
+      listed += found->second;
+    }
+  }
+  return n;
+}
+
 ServerMonitor::ServerMonitor(Driver& driver) : driver_(driver), reading_(driver) {}
 
 ServerMonitor::~ServerMonitor() = default;
@@ -233,9 +252,10 @@ Result<std::vector<JobRecord>> ServerMonitor::list(const Filter& filter, JobId b
     t.list.rows([&] { ids.push_back(to_id(t.id)); });
     std::vector<JobRecord> records;
     constexpr std::size_t kAtOnce = 1000;
-    for (std::size_t at = 0; at < ids.size(); at += kAtOnce) {
-      const std::size_t n = std::min(kAtOnce, ids.size() - at);
-      for (JobRecord& r : t.records(std::span(ids).subspan(at, n))) {
+    std::size_t listed = 0;
+    for (std::size_t at = 0; at < ids.size() && listed < kMaxListBytes; at += kAtOnce) {
+      const auto next = std::span(ids).subspan(at, std::min(kAtOnce, ids.size() - at));
+      for (JobRecord& r : t.records(next.first(t.fitting(next, listed)))) {
         records.push_back(std::move(r));
       }
     }

@@ -189,7 +189,10 @@ struct Statements {
   const char* running_of_worker;
   const char* read_notes;
   const char* save_notes;
+  // Of :ids, in their order, as many as are not long together (:most bytes, and the one
+  // that passes it): job, hexadecimal bytes.
   const char* read_payloads;
+  const char* read_checkpoints;  // likewise
 
   // Sweeping and purging.
   const char* due_jobs;     // at :now, :most after :passed; locks
@@ -216,6 +219,7 @@ struct Statements {
   // Reading.
   const char* not_final;
   const char* read_jobs;
+  const char* read_sizes;  // of :ids: job, bytes; several rows a job
   const char* read_attempts;
   const char* list;
   const char* count_available;

@@ -223,6 +223,9 @@ class Writer final : public Transactor {
             int state = static_cast<int>(State::kAvailable));
   static void put_in_order(std::vector<Claimed>& jobs, const Demand& demand);
   void complete_claim(std::vector<Claimed>& claimed);
+  // `take`: called with each id that has some, and its bytes.
+  template <class Take>
+  void read_long(Statement& read, std::vector<JobId> ids, Take take);
 
   // Ending.
   void complete(std::span<const Finish* const> runs, std::span<Finished> answers,

@@ -138,8 +138,10 @@ struct Writer::Tables {
         renew(s, sql.renew, soci::use(lease_end, "lease_end"), soci::use(ids, "ids")),
         running(s, sql.running_of_worker, soci::use(worker, "worker"),
                 soci::use(claim_number, "settled"), soci::into(id), soci::into(fence)),
-        read_payloads(s, sql.read_payloads, soci::use(ids, "ids"), soci::into(id),
-                      soci::into(bytes)),
+        read_payloads(s, sql.read_payloads, soci::use(ids, "ids"), soci::use(most, "most"),
+                      soci::into(id), soci::into(bytes)),
+        read_checkpoints(s, sql.read_checkpoints, soci::use(ids, "ids"),
+                         soci::use(most, "most"), soci::into(id), soci::into(bytes)),
         due_jobs(s, sql.due_jobs, soci::use(now, "now"), soci::use(most, "most"),
                  soci::use(passed, "passed"), soci::into(id)),
         due_history(s, sql.due_history, soci::use(now, "now"), soci::use(most, "most"),
@@ -236,6 +238,7 @@ struct Writer::Tables {
   Statement renew;
   Statement running;
   Statement read_payloads;
+  Statement read_checkpoints;
   Statement due_jobs;
   Statement due_history;
   Statement keep_history;

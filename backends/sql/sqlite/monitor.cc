@@ -246,8 +246,10 @@ Result<std::vector<JobRecord>> SqliteMonitor::list(const Filter& filter, JobId b
     }
     std::vector<JobRecord> records;
     records.reserve(ids.size());
+    std::size_t bytes = 0;
     for (const JobId id : ids) {
-      if (auto r = record(id)) records.push_back(std::move(*r));
+      if (bytes >= kMaxListBytes) break;
+      if (auto r = record(id)) bytes += listed_bytes(records.emplace_back(std::move(*r)));
     }
     return records;
   });

@@ -101,12 +101,21 @@ struct Footprint {
   std::optional<Duration> oldest_transaction;
 };
 
+// A list ends with the job that brings what its jobs carry (listed_bytes) to this many
+// bytes.
+inline constexpr std::size_t kMaxListBytes = 16U << 20;
+inline std::size_t listed_bytes(const JobRecord& job) noexcept {
+  return job.payload.size() + job.result.size() + job.checkpoint.size() + job.log.size();
+}
+
 // Reads for people and dashboards; never on a job's path.
 class Monitor {
  public:
   virtual ~Monitor() = default;
   virtual Result<JobRecord> job(JobId id) = 0;  // kNotFound: never was, or purged
-  // Newest first, ids below `before` (JobId{0}: from the newest), at most `limit`.
+  // Newest first, ids below `before` (JobId{0}: from the newest), at most `limit`, and
+  // fewer where they are long, by kMaxListBytes: only an empty answer says that there are
+  // no more.
   virtual Result<std::vector<JobRecord>> list(const Filter& filter, JobId before,
                                               std::size_t limit) = 0;
   virtual Result<Counts> counts() = 0;

@@ -71,6 +71,44 @@ void add_list_cases(StoreCases& cases) {
     EXPECT_FALSE(t.store().monitor().job(JobId{0}).has_value());
   });
 
+  // Neither a claim nor a list has gigabytes in its hands.
+  cases.add("Monitor_LongJobsAreClaimedAndListedWhole", [](StoreCase& t) {
+    std::size_t size = 6U << 20;
+    if (t.traits().max_payload != 0) size = std::min(size, t.traits().max_payload);
+    constexpr int kJobs = 5;
+    const auto bytes = [&](JobId id, char what) {
+      std::string content(size, what);
+      return content.replace(0, 20, std::to_string(value(id)));
+    };
+    std::vector<JobId> ids;
+    for (int i = 0; i < kJobs; ++i) {
+      ids.push_back(t.insert(t.job(std::string(size, char('a' + i)))));
+    }
+    for (const ClaimAnswer& run : must(t.try_claim(ids))) {
+      ASSERT_TRUE(run.has_value());
+      Finish end = t.finish_of(run->lease, Verdict::kRetry);
+      end.checkpoint = bytes(run->lease.id, 'c');
+      t.finish(end);
+    }
+    t.sweep_all();
+    const auto runs = must(t.try_claim(ids));
+    for (int i = 0; i < kJobs; ++i) {
+      ASSERT_TRUE(runs[i].has_value());
+      EXPECT_TRUE(runs[i]->payload == std::string(size, char('a' + i)));
+      EXPECT_TRUE(runs[i]->checkpoint == bytes(ids[i], 'c'));
+    }
+
+    const std::size_t fit = (kMaxListBytes + 2 * size - 1) / (2 * size);
+    ASSERT_LT(fit, std::size_t{kJobs});
+    const auto page = must(t.store().monitor().list({}, {}, kJobs));
+    ASSERT_EQ(page.size(), fit);
+    for (const JobRecord& job : page) {
+      EXPECT_EQ(job.payload.size(), size);
+      EXPECT_TRUE(job.checkpoint == bytes(job.id, 'c'));
+    }
+    EXPECT_EQ(all_rows(t).size(), std::size_t{kJobs});
+  });
+
   cases.add("Monitor_AListPagesByKeysetNewestFirst", [](StoreCase& t) {
     auto ids = t.insert_many(25);
     std::reverse(ids.begin(), ids.end());
