@@ -4,6 +4,7 @@
 #include <array>
 #include <condition_variable>
 
+#include "calls.h"
 #include "context.h"
 #include "threads.h"
 
@@ -51,20 +52,54 @@ Result<void> check_answer(const Result<std::string>& frame, Type expected,
               "zmq");
 }
 
-Client::Client(Address address, LogFn log)
+Client::Client(Address address, LogFn log, Duration patience)
     : address_(std::move(address)),
       log_(std::move(log)),
       name_(random_name()),
-      greet_by_(Clock::now() + address_.timeout) {}
+      away_(Error{Code::kUnavailable, address_.endpoint + ": not connected yet", "zmq"}),
+      greet_by_(Clock::now() + patience) {
+  welcome_.prioritised = true;
+  welcome_.max_batch = Calls::kMaxBatch;
+}
 
 Result<std::unique_ptr<Client>> Client::connect(Address address, LogFn log) {
+  const Duration patience = address.timeout;
+  return connect(std::move(address), std::move(log), patience, false);
+}
+
+Result<std::unique_ptr<Client>> Client::connect_in_time(Address address, LogFn log,
+                                                        Duration patience) {
+  patience = std::min(patience, address.timeout);
+  return connect(std::move(address), std::move(log), patience, true);
+}
+
+Result<std::unique_ptr<Client>> Client::connect(Address address, LogFn log,
+                                                Duration patience, bool content) {
   if (const auto ok = context(); !ok) return tl::unexpected<Error>(ok.error());
-  std::unique_ptr<Client> client(new Client(std::move(address), std::move(log)));
+  std::unique_ptr<Client> client(new Client(std::move(address), std::move(log), patience));
   auto greeted = client->greeted_.get_future();
   client->thread_ = named_thread("carrel-zmq", [it = client.get()] { it->run(); });
   auto ok = greeted.get();
-  if (!ok) return tl::unexpected<Error>(std::move(ok.error()));
+  if (!ok && !(content && ok.error().code == Code::kUnavailable)) {
+    return tl::unexpected<Error>(std::move(ok.error()));
+  }
   return client;
+}
+
+Welcome Client::welcome() const {
+  const std::lock_guard lock(state_mutex_);
+  return welcome_;
+}
+
+Result<void> Client::connected() const {
+  const std::lock_guard lock(state_mutex_);
+  if (away_) return tl::unexpected<Error>(*away_);
+  return {};
+}
+
+void Client::is_away(Error why) {
+  const std::lock_guard lock(state_mutex_);
+  away_ = std::move(why);
 }
 
 Client::~Client() {
@@ -197,7 +232,7 @@ void Client::interrupted(std::uint64_t id) {
 }
 
 bool Client::fits(const Ask& ask) const {
-  return outside_window(ask.type) || in_window_ < welcome_.window;
+  return outside_window(ask.type) || in_window_ < window_;
 }
 
 // Beats and claims go first; the rest waits for room in the broker's window.

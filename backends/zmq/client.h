@@ -55,13 +55,18 @@ class Client {
 
   // Blocks until the broker has said WELCOME, or `address.timeout` is over.
   static Result<std::unique_ptr<Client>> connect(Address address, LogFn log);
+  // Likewise, but is content after `patience` with a broker that is away.
+  static Result<std::unique_ptr<Client>> connect_in_time(Address address, LogFn log,
+                                                         Duration patience);
   // What has no answer yet ends with kUnavailable.
   ~Client();
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
 
   const Address& address() const noexcept { return address_; }
-  const Welcome& welcome() const noexcept { return welcome_; }  // the first one
+  // The last one. Before the first: what a broker of this version says.
+  Welcome welcome() const;
+  Result<void> connected() const;  // kUnavailable, or what it was refused with
 
   // `then` is called exactly once, by `patience` from now: kUnavailable, if it must.
   // Never blocks; what is not sent yet waits in memory.
@@ -94,7 +99,9 @@ class Client {
   using Order = std::variant<Ask, Interrupted>;
   enum class Phase { kDown, kGreeting, kUp };
 
-  Client(Address address, LogFn log);
+  Client(Address address, LogFn log, Duration patience);
+  static Result<std::unique_ptr<Client>> connect(Address address, LogFn log,
+                                                 Duration patience, bool content);
 
   // It waits at the broker, or must not wait for others: the window does not count it.
   static bool outside_window(Type type) noexcept;
@@ -119,6 +126,7 @@ class Client {
   void keep_time();
   void greet();
   void lose(const std::string& why, bool by_refusal = false);
+  void is_away(Error why);
   void finish(std::uint64_t id, Result<std::string> result);
   void send_raw(std::string frame, std::uint64_t id);
   std::string silence() const;
@@ -131,7 +139,9 @@ class Client {
   Inbox<Order> inbox_;
   std::atomic<bool> stopping_{false};
   std::promise<Result<void>> greeted_;
-  Welcome welcome_;  // before greeted_ is set by the client's thread, then only read
+  mutable std::mutex state_mutex_;  // guards the two below
+  Welcome welcome_;
+  std::optional<Error> away_;
 
   const Clock::time_point greet_by_;
   bool greeted_set_ = false;
@@ -152,6 +162,8 @@ class Client {
   std::deque<std::uint64_t> ordinary_;  // likewise
   std::multimap<Clock::time_point, std::uint64_t> again_;  // were answered with BUSY
   std::size_t in_window_ = 0;
+  std::size_t window_ = 0;  // as the last WELCOME said, and so below
+  std::size_t max_frame_ = 0;
   std::thread thread_;
 };
 

@@ -97,8 +97,14 @@ void Client::on_welcome(std::string_view body) {
   refusal_.reset();
   trouble_.clear();
   last_busy_ = Clock::now();
-  if (!std::exchange(greeted_set_, true)) {
+  window_ = welcome.window;
+  max_frame_ = welcome.max_frame;
+  {
+    const std::lock_guard lock(state_mutex_);
     welcome_ = std::move(welcome);
+    away_.reset();
+  }
+  if (!std::exchange(greeted_set_, true)) {
     greeted_.set_value({});
   } else {
     log_(LogLevel::kInfo, "connected again to " + address_.endpoint);
@@ -157,12 +163,14 @@ void Client::greet() {
   send_raw(encode(hello), ++last_id_);
 }
 
-// Throws the connection away; what may be asked again is asked over the next one.
+// Throws the connection away; what may be asked again is asked over the next one, but for
+// tickets: the store has the jobs, and soon they are old news.
 void Client::lose(const std::string& why, bool by_refusal) {
   link_.reset();
   if (phase_ == Phase::kUp) log_(LogLevel::kWarn, address_.endpoint + ": " + why);
   phase_ = Phase::kDown;
   trouble_ = why;
+  is_away(by_refusal ? *refusal_ : Error{Code::kUnavailable, silence(), "zmq"});
   backoff_ = std::clamp<milliseconds>(backoff_ * 2, kFirstBackoff, kLastBackoff);
   const auto half = backoff_.count() / 2;
   phase_ends_ = Clock::now() + milliseconds(half + random_() % (half + 1));
@@ -173,7 +181,8 @@ void Client::lose(const std::string& why, bool by_refusal) {
   std::vector<std::uint64_t> over;
   std::vector<std::uint64_t> again;
   for (auto& [id, ask] : asks_) {
-    if (by_refusal || (ask.sent && (ask.frame.empty() || ask.interrupted))) {
+    const bool hint = ask.type == Type::kReceive || ask.type == Type::kPublish;
+    if (by_refusal || hint || (ask.sent && (ask.frame.empty() || ask.interrupted))) {
       over.push_back(id);
     } else if (std::exchange(ask.sent, false)) {
       again.push_back(id);

@@ -1,6 +1,7 @@
 // The queue of tickets behind a broker.
 #pragma once
 
+#include <carrel/connected.h>
 #include <carrel/nudge.h>
 #include <carrel/queue.h>
 
@@ -17,13 +18,14 @@
 
 namespace carrel::zmq {
 
-class RemoteQueue final : public Queue, public Nudge {
+class RemoteQueue final : public Queue, public Nudge, public Connected {
  public:
   explicit RemoteQueue(std::unique_ptr<Client> client) : client_(std::move(client)) {}
 
   QueueTraits traits() const noexcept override;
   // What the broker has no room for, and what is on its way when the connection breaks,
-  // is lost, as a ticket may be.
+  // is lost, as a ticket may be. Of the former those who wait in receive() hear: they get
+  // nothing, at once.
   std::size_t publish(std::span<const Ticket> tickets) noexcept override;
   Result<std::vector<Delivery>> receive(const Demand& demand, Duration wait) override;
   // The broker forgot them when it handed them out.
@@ -32,6 +34,7 @@ class RemoteQueue final : public Queue, public Nudge {
   std::size_t backlog(const Demand& demand) const noexcept override;
   void nudge() noexcept override;
   void interrupt() noexcept override;
+  Result<void> connected() const override { return client_->connected(); }
 
  private:
   struct DemandKey {
@@ -43,6 +46,7 @@ class RemoteQueue final : public Queue, public Nudge {
   Result<std::vector<Delivery>> receive(const Demand& demand, Duration wait,
                                         Interrupter& interrupter);
   static DemandKey key_of(const Demand& demand);
+  void on_refused();
 
   std::atomic<std::size_t> on_the_way_{
       0};  // tickets that the broker has not answered for

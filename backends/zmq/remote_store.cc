@@ -109,7 +109,7 @@ RemoteStore::RemoteStore(std::unique_ptr<Client> client, LogFn log)
     : log_(std::move(log)), client_(std::move(client)) {}
 
 StoreTraits RemoteStore::traits() const noexcept {
-  const Welcome& broker = client_->welcome();
+  const Welcome broker = client_->welcome();
   StoreTraits traits;
   traits.reach = client_->address().reach;
   traits.durable = broker.durable;
@@ -126,7 +126,7 @@ std::unique_ptr<ClaimSource> RemoteStore::claim_source() {
 }
 
 Room RemoteStore::room() const {
-  const Welcome& broker = client_->welcome();
+  const Welcome broker = client_->welcome();
   return {broker.max_frame - std::min<std::size_t>(kEnvelope, broker.max_frame),
           broker.max_batch, broker.max_payload};
 }

@@ -100,6 +100,8 @@ struct Health {
   // Why a call of a worker loop failed, until its next succeeds or the store takes a
   // write.
   std::optional<std::string> store_error;
+  // Why the queue is away; jobs are then found in the store.
+  std::optional<std::string> queue_error;
 };
 void to_json(Json& j, const Health& h);
 

@@ -72,6 +72,19 @@ TEST_F(ProgramTest, ASignalReloadsTheKeys) {
   EXPECT_TRUE(store) << store.error().message;
 }
 
+TEST_F(ProgramTest, StatusTellsTheStoresNumbersWhileTheQueueIsAway) {
+  write("carrel.toml",
+        "store = \"sqlite:jobs.db\"\nqueue = \"zmq+ipc://" + file("sock") + "\"\n");
+  Child enqueue({CARREL_PROGRAM, "--config", file("carrel.toml"), "enqueue", "kind"});
+  EXPECT_EQ(enqueue.wait_line(), "1");
+  EXPECT_EQ(code_of(enqueue), 0) << "a job is one when its row is there";
+  Child status({CARREL_PROGRAM, "--config", file("carrel.toml"), "status", "--json"});
+  const Json told = Json::parse(status.wait_line());
+  EXPECT_EQ(code_of(status), 4);
+  EXPECT_EQ(told.at("jobs").at("available"), 1);
+  EXPECT_THAT(told.at("queue_error").get<std::string>(), HasSubstr(file("sock")));
+}
+
 TEST_F(ProgramTest, ItsUnitIsOneThatSystemdTakes) {
   const char* verifier = "/usr/bin/systemd-analyze";
   if (!std::filesystem::exists(verifier)) GTEST_SKIP() << "needs " << verifier;

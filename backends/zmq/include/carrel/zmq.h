@@ -31,7 +31,8 @@ namespace carrel {
 // server_key, secret_file   CURVE: the broker's public key; the file of this client's key
 //
 // Opening one connects: kUnavailable after `timeout` where there is no broker, kInvalid
-// where it refuses this client. Later calls outlive the broker: each ends by its
+// where it refuses this client. A queue is opened all the same after a second, and is
+// away until its broker is there (carrel/connected.h). Later calls outlive the broker: each ends by its
 // deadline, and the connection comes back by itself. One thread a store or queue. Not for
 // use in the child of a fork.
 void register_zmq(Registry& registry);
