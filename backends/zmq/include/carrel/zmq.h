@@ -50,11 +50,13 @@ struct BrokerOptions {
 
   // Sweep the hosted store by itself. Off: its clients do.
   bool sweep = true;
-  Duration poll = std::chrono::seconds(1);  // look for what others did to the store
+  // Look for what others did to the store; above 0, at most a day.
+  Duration poll = std::chrono::seconds(1);
 
   // Bounds. What is past them is answered with BUSY, or dropped where nobody reads.
   std::size_t max_frame = std::size_t{1} << 20;       // bytes of one request
-  std::size_t max_in_flight = std::size_t{64} << 20;  // bytes of requests, all clients
+  // Bytes of requests, all clients; not less than max_frame.
+  std::size_t max_in_flight = std::size_t{64} << 20;
   // Bytes of the answers that one client has not read; and of its requests that wait.
   std::size_t max_unread = std::size_t{8} << 20;
   std::size_t max_sessions = 10'000;
@@ -83,7 +85,8 @@ struct BrokerHealth {
 class Broker {
  public:
   // Binds and starts. `store` is hosted; nullptr: tickets only. kInvalid: an address, a
-  // key, or an address off loopback without keys; kExists: the address is in use.
+  // key, a bound, or an address off loopback without keys; kExists: the address is in
+  // use. An ipc:// path is held by a lock on PATH.lock.
   static Result<std::unique_ptr<Broker>> start(BrokerOptions options,
                                                std::unique_ptr<Store> store);
   // Answers what is in flight, sends what waits away with nothing, and closes; blocks for
