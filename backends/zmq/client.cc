@@ -16,6 +16,8 @@ using std::chrono::milliseconds;
 
 // What an interrupted call may still wait for its answer: it may hold jobs.
 constexpr milliseconds kLastWord = 1s;
+// What tickets may take that were accepted before the end.
+constexpr milliseconds kLinger = 1s;
 
 std::string random_name() {
   std::random_device random;
@@ -57,7 +59,8 @@ Client::Client(Address address, LogFn log, Duration patience)
       log_(std::move(log)),
       name_(random_name()),
       away_(Error{Code::kUnavailable, address_.endpoint + ": not connected yet", "zmq"}),
-      greet_by_(Clock::now() + patience) {
+      greet_by_(Clock::now() + patience),
+      pace_(address_.heartbeat) {
   welcome_.prioritised = true;
   welcome_.max_batch = Calls::kMaxBatch;
 }
@@ -164,25 +167,38 @@ void Client::interrupt(Interrupter& interrupter) noexcept {
 }
 
 void Client::run() {
-  while (!stopping_) {
-    try {
-      keep_time();
-      flush();
-      poll();
-      take_orders();
-      hear_events();
-      receive();
-    } catch (const ::zmq::error_t& e) {
-      lose(e.what());
-    }
-  }
+  while (!stopping_) turn();
   take_orders();
+  deliver_tickets();
   if (phase_ == Phase::kUp) send_raw(encode(Bye{}), ++last_id_);
   link_.reset();
   while (!asks_.empty()) {
     finish(asks_.begin()->first, unavailable("the connection is being closed"));
   }
   if (!greeted_set_) greeted_.set_value(unavailable("the connection is being closed"));
+}
+
+void Client::turn() {
+  try {
+    keep_time();
+    flush();
+    poll();
+    take_orders();
+    hear_events();
+    receive();
+  } catch (const ::zmq::error_t& e) {
+    lose(e.what());
+  }
+}
+
+void Client::deliver_tickets() {
+  const auto on_the_way = [&] {
+    return std::any_of(asks_.begin(), asks_.end(), [](const auto& entry) {
+      return entry.second.type == Type::kPublish;
+    });
+  };
+  closes_ = Clock::now() + std::min<Duration>(kLinger, address_.timeout);
+  while (phase_ == Phase::kUp && on_the_way() && Clock::now() < closes_) turn();
 }
 
 void Client::poll() {
@@ -213,7 +229,7 @@ void Client::accept(Ask ask) {
   if (refusal_) return ask.then(tl::unexpected<Error>(*refusal_));
   ask.timer = timers_.emplace(ask.deadline, id);
   (outside_window(ask.type) ? urgent_ : ordinary_).push_back(id);
-  if (!waits(ask.type)) last_busy_ = Clock::now();
+  if (!waits(ask.type)) pace_.busy(Clock::now());
   asks_.emplace(id, std::move(ask));
 }
 
@@ -256,10 +272,20 @@ void Client::flush() {
   }
 }
 
+// False: the connection has no room now.
 bool Client::transmit(Ask& ask) {
+  if (ask.frame.size() > max_frame_) {
+    // The broker would cut the connection, and the next one, for as long as it is asked.
+    finish(ask.id, fail(Code::kInvalid,
+                        "a request of " + std::to_string(ask.frame.size()) +
+                            " bytes; max_frame of the broker at " + address_.endpoint +
+                            " is " + std::to_string(max_frame_),
+                        "zmq"));
+    return true;
+  }
   stamp(ask.frame, ask.id, received_);
   if (!link_->send(ask.frame)) return false;
-  last_sent_ = Clock::now();
+  pace_.sent(Clock::now());
   ask.sent = true;
   if (!outside_window(ask.type)) ++in_window_;
   if (ask.repeat == Repeat::kNo) ask.frame = {};
@@ -269,7 +295,7 @@ bool Client::transmit(Ask& ask) {
 void Client::send_raw(std::string frame, std::uint64_t id) {
   if (!link_) return;
   stamp(frame, id, received_);
-  if (link_->send(frame)) last_sent_ = Clock::now();
+  if (link_->send(frame)) pace_.sent(Clock::now());
 }
 
 void Client::finish(std::uint64_t id, Result<std::string> result) {

@@ -26,6 +26,7 @@
 #include "broker_link.h"
 #include "inbox.h"
 #include "messages.h"
+#include "pace.h"
 
 namespace carrel::zmq {
 
@@ -58,7 +59,8 @@ class Client {
   // Likewise, but is content after `patience` with a broker that is away.
   static Result<std::unique_ptr<Client>> connect_in_time(Address address, LogFn log,
                                                          Duration patience);
-  // What has no answer yet ends with kUnavailable.
+  // Sends the tickets that were accepted, and waits a second at most for them to arrive:
+  // nobody else does. What has no answer then ends with kUnavailable.
   ~Client();
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
@@ -111,6 +113,8 @@ class Client {
 
   // All below: the client's thread.
   void run();
+  void turn();
+  void deliver_tickets();
   void poll();
   void take_orders();
   void accept(Ask ask);
@@ -153,9 +157,7 @@ class Client {
   std::string trouble_;           // what is known of why there is no connection
   std::optional<Error> refusal_;  // the broker does not want this client
   std::uint64_t received_ = 0;    // answers of this session
-  Clock::time_point last_sent_{};
-  Clock::time_point last_heard_{};
-  Clock::time_point last_busy_{};  // when there was something to do but to wait
+  Pace pace_;                     // of this session
   std::unordered_map<std::uint64_t, Ask> asks_;
   std::multimap<Clock::time_point, std::uint64_t> timers_;
   std::deque<std::uint64_t> urgent_;    // not sent yet; ids that are gone are skipped
@@ -164,6 +166,7 @@ class Client {
   std::size_t in_window_ = 0;
   std::size_t window_ = 0;  // as the last WELCOME said, and so below
   std::size_t max_frame_ = 0;
+  Clock::time_point closes_ = Clock::time_point::max();
   std::thread thread_;
 };
 

@@ -43,7 +43,7 @@ Result<std::unique_ptr<Queue>> open_queue(const Url& url, const BackendOptions& 
   auto client =
       zmq::Client::connect_in_time(std::move(*address), options.log, kQueuePatience);
   if (!client) return tl::unexpected<Error>(std::move(client.error()));
-  return std::make_unique<zmq::RemoteQueue>(std::move(*client));
+  return std::make_unique<zmq::RemoteQueue>(std::move(*client), options.log);
 }
 
 }  // namespace

@@ -21,6 +21,16 @@ std::int64_t now_us() {
 
 }  // namespace
 
+RemoteQueue::~RemoteQueue() {
+  closing_ = true;
+  const std::string endpoint = client_->address().endpoint;
+  client_.reset();
+  if (undelivered_ == 0) return;
+  log_(LogLevel::kWarn, std::to_string(undelivered_) + " tickets for " + endpoint +
+                            " were not delivered before the end: their jobs are found by "
+                            "the next look into the store");
+}
+
 QueueTraits RemoteQueue::traits() const noexcept {
   const Welcome broker = client_->welcome();
   return {.reach = client_->address().reach,
@@ -48,6 +58,7 @@ std::size_t RemoteQueue::publish(std::span<const Ticket> tickets) noexcept {
         client_->send(encode(publish), kPatience, Repeat::kYes,
                       [this, n](Result<std::string> frame) {
                         on_the_way_ -= n;
+                        if (!frame && closing_) undelivered_ += n;
                         Publish::Answer answer;
                         if (frame && head_of(*frame)->type == Publish::Answer::kType &&
                             decode(body_of(*frame), answer) && answer.value < n) {

@@ -20,7 +20,10 @@ namespace carrel::zmq {
 
 class RemoteQueue final : public Queue, public Nudge, public Connected {
  public:
-  explicit RemoteQueue(std::unique_ptr<Client> client) : client_(std::move(client)) {}
+  RemoteQueue(std::unique_ptr<Client> client, LogFn log)
+      : log_(std::move(log)), client_(std::move(client)) {}
+  // Says how many of the tickets that publish() took did not arrive.
+  ~RemoteQueue() override;
 
   QueueTraits traits() const noexcept override;
   // What the broker has no room for, and what is on its way when the connection breaks,
@@ -48,6 +51,9 @@ class RemoteQueue final : public Queue, public Nudge, public Connected {
   static DemandKey key_of(const Demand& demand);
   void on_refused();
 
+  const LogFn log_;
+  std::atomic<bool> closing_{false};
+  std::atomic<std::size_t> undelivered_{0};  // when it closed
   std::atomic<std::size_t> on_the_way_{
       0};  // tickets that the broker has not answered for
   std::atomic<std::int64_t> full_until_{0};  // steady microseconds
