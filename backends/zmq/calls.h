@@ -96,7 +96,7 @@ class Calls {
   Clock::time_point next_look_;
   Clock::time_point next_sweep_;
   bool sweeping_ = false;
-  bool looking_ = false;     // for ends that nobody told of
+  bool looking_ = false;      // for ends that nobody told of
   bool look_wanted_ = false;  // again, once that is done
   bool stopping_ = false;
   std::size_t in_flight_ = 0;

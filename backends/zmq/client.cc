@@ -79,7 +79,8 @@ Result<std::unique_ptr<Client>> Client::connect_in_time(Address address, LogFn l
 Result<std::unique_ptr<Client>> Client::connect(Address address, LogFn log,
                                                 Duration patience, bool content) {
   if (const auto ok = context(); !ok) return tl::unexpected<Error>(ok.error());
-  std::unique_ptr<Client> client(new Client(std::move(address), std::move(log), patience));
+  std::unique_ptr<Client> client(
+      new Client(std::move(address), std::move(log), patience));
   auto greeted = client->greeted_.get_future();
   client->thread_ = named_thread("carrel-zmq", [it = client.get()] { it->run(); });
   auto ok = greeted.get();

@@ -31,7 +31,8 @@ Result<std::unique_ptr<IpcLock>> IpcLock::take(const std::string& endpoint) {
   return refuse(Code::kExists, "another broker serves there, and holds " + file);
 }
 
-// Said, and not left to close(): a child that was forked meanwhile has the descriptor too.
+// Said, and not left to close(): a child that was forked meanwhile has the descriptor
+// too.
 IpcLock::~IpcLock() {
   flock(fd_, LOCK_UN);
   close(fd_);

@@ -63,9 +63,9 @@ int status(const Global& global) {
     // Only what is about the store: this process runs nothing.
     Json all = *health;
     Json document = Json::object();
-    for (const char* key : {"jobs", "queues", "paused", "unhandled_kinds",
-                            "oldest_available_s", "store_round_trip_us", "footprint",
-                            "queue_error"}) {
+    for (const char* key :
+         {"jobs", "queues", "paused", "unhandled_kinds", "oldest_available_s",
+          "store_round_trip_us", "footprint", "queue_error"}) {
       document[key] = all.at(key);
     }
     // A configuration that names no kind says nothing of who knows which.

@@ -25,8 +25,7 @@ Result<TicketSource::Clock::time_point> TicketSource::top_up(const Demand& deman
   const std::size_t taken =
       std::exchange(line.direct, false) || away_ ? 0 : queue_.publish(*tickets);
   line.published = taken > 0;
-  tickets->erase(tickets->begin(),
-                 tickets->begin() + static_cast<std::ptrdiff_t>(taken));
+  tickets->erase(tickets->begin(), tickets->begin() + static_cast<std::ptrdiff_t>(taken));
   line.left = std::move(*tickets);
   return line.next_peek;
 }
@@ -84,8 +83,7 @@ std::vector<Ticket> TicketSource::receive(const Demand& demand, Clock::time_poin
     return tickets;
   }
   auto deliveries = queue_.receive(
-      demand,
-      std::max(Duration{0}, std::chrono::duration_cast<Duration>(until - now)));
+      demand, std::max(Duration{0}, std::chrono::duration_cast<Duration>(until - now)));
   if (!deliveries) {
     ask_again_ = Clock::now() + poll_;
     if (!std::exchange(away_, true)) {

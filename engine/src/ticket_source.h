@@ -23,8 +23,9 @@ namespace carrel {
 // Where queues go in order or are bounded, each is topped up by itself: else the many
 // tickets of one would hide that those of another are lost.
 //
-// The queue only helps: what a peek found and the queue has no room for, or did not bring,
-// is claimed all the same, and while the queue is away the store is looked at every `poll`.
+// The queue only helps: what a peek found and the queue has no room for, or did not
+// bring, is claimed all the same, and while the queue is away the store is looked at
+// every `poll`.
 class TicketSource final : public WorkerSource {
  public:
   TicketSource(Queue& queue, Store& store, Duration poll, LogFn log)
@@ -46,9 +47,9 @@ class TicketSource final : public WorkerSource {
   // What is topped up together: one queue, or all of them.
   struct Line {
     Clock::time_point next_peek = Clock::time_point::min();
-    bool more = true;        // the last peek was cut off by its limit
-    bool published = false;  // the queue took some of what it found
-    bool direct = false;     // what the next finds does not go through the queue
+    bool more = true;          // the last peek was cut off by its limit
+    bool published = false;    // the queue took some of what it found
+    bool direct = false;       // what the next finds does not go through the queue
     std::vector<Ticket> left;  // of the last, what the queue did not take
   };
   // Both say when to look again.
@@ -73,7 +74,7 @@ class TicketSource final : public WorkerSource {
   Line all_;
   std::map<std::string, Line> lines_;  // by queue
   std::vector<std::uint64_t> receipts_;
-  bool away_ = false;               // the queue, when it was last asked
+  bool away_ = false;              // the queue, when it was last asked
   Clock::time_point ask_again_{};  // it, where it is away
   std::atomic<bool> nudged_{false};
   std::atomic<bool> interrupted_{false};

@@ -82,7 +82,7 @@ struct QueueHealth {
 struct Health {
   bool running = false;  // it takes jobs, or stops: from start() to the end of stop(),
                          // and in drain()
-  Counts counts;  // of the store
+  Counts counts;         // of the store
   std::vector<std::string> paused;
   std::map<std::string, QueueHealth> queues;  // those that the configuration names
   std::optional<Footprint> footprint;         // empty: the store does not say

@@ -17,7 +17,8 @@ using namespace std::chrono_literals;
 
 const std::vector<std::string> kKind = {"kind"};
 
-JobId insert(Store& store, const std::string& kind, const std::string& queue = "default") {
+JobId insert(Store& store, const std::string& kind,
+             const std::string& queue = "default") {
   NewJob job;
   job.kind = kind;
   job.queue = queue;

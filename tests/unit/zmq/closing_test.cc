@@ -66,9 +66,8 @@ TEST(Closing, WhatDidNotArriveIsSaid) {
   std::string said;
   BackendOptions options;
   options.log = [&](LogLevel, std::string_view line) { said += line; };
-  auto opening = std::async(std::launch::async, [&] {
-    return test::open_queue(url, options).value();
-  });
+  auto opening = std::async(std::launch::async,
+                            [&] { return test::open_queue(url, options).value(); });
   greet(router);
   auto queue = opening.get();
   while (queue->publish(std::array{Ticket{JobId{1}, "default", "kind"}}) == 0) {

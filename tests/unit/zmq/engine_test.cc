@@ -6,9 +6,9 @@
 #include <carrel/sql.h>
 #include <gmock/gmock.h>
 
+#include <array>
 #include <chrono>
 #include <condition_variable>
-#include <array>
 #include <future>
 #include <iostream>
 #include <mutex>

@@ -117,8 +117,9 @@ TEST_F(ProgramTest, WhatIsWrongInItsFileIsNamedByLine) {
   fails("listen = [\"tcp://127.0.0.1:*\"]\npoll = \"9000000h\"\n");
   fails("listen = [\"tcp://127.0.0.1:*\"]\nstore = \"sqlite::memory:\"\n");
   fails("listen = [\"tcp://127.0.0.1:*\"]\n[retention]\ncompleted = \"2000000h\"\n");
-  fails("listen = [\"tcp://127.0.0.1:*\"]\n[limits]\nmax_frame = 2097152\nmax_in_flight = "
-        "1048576\n");
+  fails(
+      "listen = [\"tcp://127.0.0.1:*\"]\n[limits]\nmax_frame = 2097152\nmax_in_flight = "
+      "1048576\n");
   fails("listen = [\"tcp://127.0.0.1:*\"]\n[queues.pull]\nlimits = 2\n");
   fails("listen = [\"tcp://127.0.0.1:*\"]\n[queues.pull]\nlimit = \"2\"\n");
 }

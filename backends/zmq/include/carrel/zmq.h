@@ -32,9 +32,9 @@ namespace carrel {
 //
 // Opening one connects: kUnavailable after `timeout` where there is no broker, kInvalid
 // where it refuses this client. A queue is opened all the same after a second, and is
-// away until its broker is there (carrel/connected.h). Later calls outlive the broker: each ends by its
-// deadline, and the connection comes back by itself. One thread a store or queue. Not for
-// use in the child of a fork.
+// away until its broker is there (carrel/connected.h). Later calls outlive the broker:
+// each ends by its deadline, and the connection comes back by itself. One thread a store
+// or queue. Not for use in the child of a fork.
 void register_zmq(Registry& registry);
 
 namespace zmq {
@@ -54,7 +54,7 @@ struct BrokerOptions {
   Duration poll = std::chrono::seconds(1);
 
   // Bounds. What is past them is answered with BUSY, or dropped where nobody reads.
-  std::size_t max_frame = std::size_t{1} << 20;       // bytes of one request
+  std::size_t max_frame = std::size_t{1} << 20;  // bytes of one request
   // Bytes of requests, all clients; not less than max_frame.
   std::size_t max_in_flight = std::size_t{64} << 20;
   // Bytes of the answers that one client has not read; and of its requests that wait.
