@@ -1,3 +1,4 @@
+#include <carrel/config.h>
 #include <carrel/zmq.h>
 
 #include <algorithm>
@@ -7,6 +8,7 @@
 
 #include "context.h"
 #include "curve.h"
+#include "ipc_lock.h"
 #include "keys.h"
 #include "loop.h"
 #include "threads.h"
@@ -18,6 +20,7 @@ namespace {
 constexpr int kHandshakeMs = 2'000;
 constexpr int kSendHwm = 8'192;
 constexpr int kReceiveHwm = 16;  // frames of a connection that nobody has looked at
+constexpr Duration kLongestPoll = std::chrono::hours(24);
 
 bool is_local(const std::string& endpoint) {
   for (const char* prefix : {"ipc://", "inproc://", "tcp://127.",
@@ -32,6 +35,15 @@ Result<void> check(const BrokerOptions& options) {
     return fail(Code::kInvalid, std::move(why), "zmq");
   };
   if (options.listen.empty()) return bad("a broker needs an address to listen on");
+  if (options.poll <= Duration::zero() || options.poll > kLongestPoll) {
+    return bad("poll: expected more than 0s, and at most " + to_text(kLongestPoll) +
+               ", got " + to_text(options.poll));
+  }
+  if (options.max_in_flight < options.max_frame) {
+    return bad("limits.max_in_flight: " + std::to_string(options.max_in_flight) +
+               " is less than limits.max_frame, " + std::to_string(options.max_frame) +
+               ": a request of that length would never be taken");
+  }
   if (options.secret_file.empty() != options.keys_file.empty()) {
     return bad("a broker's secret_file and keys_file belong together");
   }
@@ -124,6 +136,9 @@ class Broker::Impl {
 
   Result<void> bind(::zmq::socket_t& router) {
     for (const std::string& endpoint : options_.listen) {
+      auto lock = IpcLock::take(endpoint);
+      if (!lock) return tl::unexpected<Error>(std::move(lock.error()));
+      locks_.push_back(std::move(*lock));
       try {
         router.bind(endpoint);
       } catch (const ::zmq::error_t& e) {
@@ -140,6 +155,7 @@ class Broker::Impl {
   std::shared_ptr<Keys> keys_;
   std::unique_ptr<ZapDomain> domain_;
   std::vector<std::string> endpoints_;
+  std::vector<std::unique_ptr<IpcLock>> locks_;  // outlive the socket
   std::unique_ptr<Loop> loop_;
   std::thread thread_;
 };

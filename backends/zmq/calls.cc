@@ -185,6 +185,10 @@ void Calls::on_done(Done done) {
     sweeping_ = false;
     next_sweep_ = Clock::now() + options_.poll;
   }
+  if (call->type == Type::kAwait && !call->session) {
+    looking_ = false;
+    if (look_wanted_) look_again();
+  }
   if (call->type == Type::kTake || call->type == Type::kClaim) {
     on_taken(std::move(done));
   } else if (call->type == Type::kAwait) {

@@ -96,6 +96,8 @@ class Calls {
   Clock::time_point next_look_;
   Clock::time_point next_sweep_;
   bool sweeping_ = false;
+  bool looking_ = false;      // for ends that nobody told of
+  bool look_wanted_ = false;  // again, once that is done
   bool stopping_ = false;
   std::size_t in_flight_ = 0;
   std::size_t in_flight_bytes_ = 0;

@@ -100,7 +100,13 @@ void Calls::keep_time() {
 
 // Which of the jobs that somebody waits for have ended without the broker's knowledge?
 void Calls::look_again() {
+  if (looking_) {
+    look_wanted_ = true;
+    return;
+  }
+  look_wanted_ = false;
   if (awaits_.empty()) return;
+  looking_ = true;
   AwaitAsk ask;
   ask.ids = awaits_.jobs();
   submit_own(std::move(ask));

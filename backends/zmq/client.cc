@@ -4,6 +4,7 @@
 #include <array>
 #include <condition_variable>
 
+#include "calls.h"
 #include "context.h"
 #include "threads.h"
 
@@ -15,6 +16,8 @@ using std::chrono::milliseconds;
 
 // What an interrupted call may still wait for its answer: it may hold jobs.
 constexpr milliseconds kLastWord = 1s;
+// What tickets may take that were accepted before the end.
+constexpr milliseconds kLinger = 1s;
 
 std::string random_name() {
   std::random_device random;
@@ -51,20 +54,56 @@ Result<void> check_answer(const Result<std::string>& frame, Type expected,
               "zmq");
 }
 
-Client::Client(Address address, LogFn log)
+Client::Client(Address address, LogFn log, Duration patience)
     : address_(std::move(address)),
       log_(std::move(log)),
       name_(random_name()),
-      greet_by_(Clock::now() + address_.timeout) {}
+      away_(Error{Code::kUnavailable, address_.endpoint + ": not connected yet", "zmq"}),
+      greet_by_(Clock::now() + patience),
+      pace_(address_.heartbeat) {
+  welcome_.prioritised = true;
+  welcome_.max_batch = Calls::kMaxBatch;
+}
 
 Result<std::unique_ptr<Client>> Client::connect(Address address, LogFn log) {
+  const Duration patience = address.timeout;
+  return connect(std::move(address), std::move(log), patience, false);
+}
+
+Result<std::unique_ptr<Client>> Client::connect_in_time(Address address, LogFn log,
+                                                        Duration patience) {
+  patience = std::min(patience, address.timeout);
+  return connect(std::move(address), std::move(log), patience, true);
+}
+
+Result<std::unique_ptr<Client>> Client::connect(Address address, LogFn log,
+                                                Duration patience, bool content) {
   if (const auto ok = context(); !ok) return tl::unexpected<Error>(ok.error());
-  std::unique_ptr<Client> client(new Client(std::move(address), std::move(log)));
+  std::unique_ptr<Client> client(
+      new Client(std::move(address), std::move(log), patience));
   auto greeted = client->greeted_.get_future();
   client->thread_ = named_thread("carrel-zmq", [it = client.get()] { it->run(); });
   auto ok = greeted.get();
-  if (!ok) return tl::unexpected<Error>(std::move(ok.error()));
+  if (!ok && !(content && ok.error().code == Code::kUnavailable)) {
+    return tl::unexpected<Error>(std::move(ok.error()));
+  }
   return client;
+}
+
+Welcome Client::welcome() const {
+  const std::lock_guard lock(state_mutex_);
+  return welcome_;
+}
+
+Result<void> Client::connected() const {
+  const std::lock_guard lock(state_mutex_);
+  if (away_) return tl::unexpected<Error>(*away_);
+  return {};
+}
+
+void Client::is_away(Error why) {
+  const std::lock_guard lock(state_mutex_);
+  away_ = std::move(why);
 }
 
 Client::~Client() {
@@ -129,25 +168,38 @@ void Client::interrupt(Interrupter& interrupter) noexcept {
 }
 
 void Client::run() {
-  while (!stopping_) {
-    try {
-      keep_time();
-      flush();
-      poll();
-      take_orders();
-      hear_events();
-      receive();
-    } catch (const ::zmq::error_t& e) {
-      lose(e.what());
-    }
-  }
+  while (!stopping_) turn();
   take_orders();
+  deliver_tickets();
   if (phase_ == Phase::kUp) send_raw(encode(Bye{}), ++last_id_);
   link_.reset();
   while (!asks_.empty()) {
     finish(asks_.begin()->first, unavailable("the connection is being closed"));
   }
   if (!greeted_set_) greeted_.set_value(unavailable("the connection is being closed"));
+}
+
+void Client::turn() {
+  try {
+    keep_time();
+    flush();
+    poll();
+    take_orders();
+    hear_events();
+    receive();
+  } catch (const ::zmq::error_t& e) {
+    lose(e.what());
+  }
+}
+
+void Client::deliver_tickets() {
+  const auto on_the_way = [&] {
+    return std::any_of(asks_.begin(), asks_.end(), [](const auto& entry) {
+      return entry.second.type == Type::kPublish;
+    });
+  };
+  closes_ = Clock::now() + std::min<Duration>(kLinger, address_.timeout);
+  while (phase_ == Phase::kUp && on_the_way() && Clock::now() < closes_) turn();
 }
 
 void Client::poll() {
@@ -178,7 +230,7 @@ void Client::accept(Ask ask) {
   if (refusal_) return ask.then(tl::unexpected<Error>(*refusal_));
   ask.timer = timers_.emplace(ask.deadline, id);
   (outside_window(ask.type) ? urgent_ : ordinary_).push_back(id);
-  if (!waits(ask.type)) last_busy_ = Clock::now();
+  if (!waits(ask.type)) pace_.busy(Clock::now());
   asks_.emplace(id, std::move(ask));
 }
 
@@ -197,7 +249,7 @@ void Client::interrupted(std::uint64_t id) {
 }
 
 bool Client::fits(const Ask& ask) const {
-  return outside_window(ask.type) || in_window_ < welcome_.window;
+  return outside_window(ask.type) || in_window_ < window_;
 }
 
 // Beats and claims go first; the rest waits for room in the broker's window.
@@ -221,10 +273,20 @@ void Client::flush() {
   }
 }
 
+// False: the connection has no room now.
 bool Client::transmit(Ask& ask) {
+  if (ask.frame.size() > max_frame_) {
+    // The broker would cut the connection, and the next one, for as long as it is asked.
+    finish(ask.id, fail(Code::kInvalid,
+                        "a request of " + std::to_string(ask.frame.size()) +
+                            " bytes; max_frame of the broker at " + address_.endpoint +
+                            " is " + std::to_string(max_frame_),
+                        "zmq"));
+    return true;
+  }
   stamp(ask.frame, ask.id, received_);
   if (!link_->send(ask.frame)) return false;
-  last_sent_ = Clock::now();
+  pace_.sent(Clock::now());
   ask.sent = true;
   if (!outside_window(ask.type)) ++in_window_;
   if (ask.repeat == Repeat::kNo) ask.frame = {};
@@ -234,7 +296,7 @@ bool Client::transmit(Ask& ask) {
 void Client::send_raw(std::string frame, std::uint64_t id) {
   if (!link_) return;
   stamp(frame, id, received_);
-  if (link_->send(frame)) last_sent_ = Clock::now();
+  if (link_->send(frame)) pace_.sent(Clock::now());
 }
 
 void Client::finish(std::uint64_t id, Result<std::string> result) {

@@ -26,6 +26,7 @@
 #include "broker_link.h"
 #include "inbox.h"
 #include "messages.h"
+#include "pace.h"
 
 namespace carrel::zmq {
 
@@ -55,13 +56,19 @@ class Client {
 
   // Blocks until the broker has said WELCOME, or `address.timeout` is over.
   static Result<std::unique_ptr<Client>> connect(Address address, LogFn log);
-  // What has no answer yet ends with kUnavailable.
+  // Likewise, but is content after `patience` with a broker that is away.
+  static Result<std::unique_ptr<Client>> connect_in_time(Address address, LogFn log,
+                                                         Duration patience);
+  // Sends the tickets that were accepted, and waits a second at most for them to arrive:
+  // nobody else does. What has no answer then ends with kUnavailable.
   ~Client();
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
 
   const Address& address() const noexcept { return address_; }
-  const Welcome& welcome() const noexcept { return welcome_; }  // the first one
+  // The last one. Before the first: what a broker of this version says.
+  Welcome welcome() const;
+  Result<void> connected() const;  // kUnavailable, or what it was refused with
 
   // `then` is called exactly once, by `patience` from now: kUnavailable, if it must.
   // Never blocks; what is not sent yet waits in memory.
@@ -94,7 +101,9 @@ class Client {
   using Order = std::variant<Ask, Interrupted>;
   enum class Phase { kDown, kGreeting, kUp };
 
-  Client(Address address, LogFn log);
+  Client(Address address, LogFn log, Duration patience);
+  static Result<std::unique_ptr<Client>> connect(Address address, LogFn log,
+                                                 Duration patience, bool content);
 
   // It waits at the broker, or must not wait for others: the window does not count it.
   static bool outside_window(Type type) noexcept;
@@ -104,6 +113,8 @@ class Client {
 
   // All below: the client's thread.
   void run();
+  void turn();
+  void deliver_tickets();
   void poll();
   void take_orders();
   void accept(Ask ask);
@@ -119,6 +130,7 @@ class Client {
   void keep_time();
   void greet();
   void lose(const std::string& why, bool by_refusal = false);
+  void is_away(Error why);
   void finish(std::uint64_t id, Result<std::string> result);
   void send_raw(std::string frame, std::uint64_t id);
   std::string silence() const;
@@ -131,7 +143,9 @@ class Client {
   Inbox<Order> inbox_;
   std::atomic<bool> stopping_{false};
   std::promise<Result<void>> greeted_;
-  Welcome welcome_;  // before greeted_ is set by the client's thread, then only read
+  mutable std::mutex state_mutex_;  // guards the two below
+  Welcome welcome_;
+  std::optional<Error> away_;
 
   const Clock::time_point greet_by_;
   bool greeted_set_ = false;
@@ -143,15 +157,16 @@ class Client {
   std::string trouble_;           // what is known of why there is no connection
   std::optional<Error> refusal_;  // the broker does not want this client
   std::uint64_t received_ = 0;    // answers of this session
-  Clock::time_point last_sent_{};
-  Clock::time_point last_heard_{};
-  Clock::time_point last_busy_{};  // when there was something to do but to wait
+  Pace pace_;                     // of this session
   std::unordered_map<std::uint64_t, Ask> asks_;
   std::multimap<Clock::time_point, std::uint64_t> timers_;
   std::deque<std::uint64_t> urgent_;    // not sent yet; ids that are gone are skipped
   std::deque<std::uint64_t> ordinary_;  // likewise
   std::multimap<Clock::time_point, std::uint64_t> again_;  // were answered with BUSY
   std::size_t in_window_ = 0;
+  std::size_t window_ = 0;  // as the last WELCOME said, and so below
+  std::size_t max_frame_ = 0;
+  Clock::time_point closes_ = Clock::time_point::max();
   std::thread thread_;
 };
 

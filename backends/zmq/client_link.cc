@@ -17,11 +17,10 @@ constexpr milliseconds kFirstBackoff = 200ms;
 constexpr milliseconds kLastBackoff = 3s;
 constexpr milliseconds kGreeting = 2'500ms;
 constexpr milliseconds kBusyPause = 20ms;
-constexpr int kMisses = 3;
-// A client that only waits is heard of less often.
-constexpr auto kIdle = 30s;
-constexpr int kStretch = 5;
 constexpr int kReceiveAtOnce = 256;
+// Heartbeats wait behind an answer: one of this length is through in their time at 2
+// Mbit/s. A job or record that is longer comes alone.
+constexpr std::uint64_t kAnswer = std::uint64_t{2} << 20;
 
 std::string who() {
   std::array<char, 65> host{};
@@ -66,7 +65,7 @@ void Client::receive() {
 }
 
 void Client::on_frame(std::string frame) {
-  last_heard_ = Clock::now();
+  pace_.heard(Clock::now());
   const auto head = head_of(frame);
   if (!head) return lose("what answers is no broker");
   if (head->type == Type::kRefused) return on_refused(body_of(frame));
@@ -96,9 +95,15 @@ void Client::on_welcome(std::string_view body) {
   backoff_ = {};
   refusal_.reset();
   trouble_.clear();
-  last_busy_ = Clock::now();
-  if (!std::exchange(greeted_set_, true)) {
+  pace_.busy(Clock::now());
+  window_ = welcome.window;
+  max_frame_ = welcome.max_frame;
+  {
+    const std::lock_guard lock(state_mutex_);
     welcome_ = std::move(welcome);
+    away_.reset();
+  }
+  if (!std::exchange(greeted_set_, true)) {
     greeted_.set_value({});
   } else {
     log_(LogLevel::kInfo, "connected again to " + address_.endpoint);
@@ -130,14 +135,10 @@ void Client::keep_time() {
     lose(trouble_.empty() ? "no answer to HELLO" : trouble_);
   }
   if (phase_ != Phase::kUp) return;
-  const bool idle = now - last_busy_ > kIdle;
-  const Duration interval = address_.heartbeat * (idle ? kStretch : 1);
-  if (now - last_heard_ > kMisses * interval + kGreeting) {
-    return lose("it has been silent for too long");
-  }
-  if (now - last_sent_ < interval) return;
+  if (now > pace_.lost()) return lose("it has been silent for too long");
+  if (now < pace_.due(now)) return;
   Heartbeat beat;
-  beat.next = interval;
+  beat.next = pace_.beat(now);
   send_raw(encode(beat), ++last_id_);
 }
 
@@ -148,21 +149,23 @@ void Client::greet() {
   received_ = 0;
   phase_ = Phase::kGreeting;
   phase_ends_ = Clock::now() + kGreeting;
-  last_sent_ = last_heard_ = Clock::now();
+  pace_.begin(Clock::now());
   Hello hello;
   hello.client = name_;
   hello.name = who();
   hello.heartbeat = address_.heartbeat;
-  hello.answer_limit = std::uint64_t{1} << 26;
+  hello.answer_limit = kAnswer;
   send_raw(encode(hello), ++last_id_);
 }
 
-// Throws the connection away; what may be asked again is asked over the next one.
+// Throws the connection away; what may be asked again is asked over the next one, but for
+// tickets: the store has the jobs, and soon they are old news.
 void Client::lose(const std::string& why, bool by_refusal) {
   link_.reset();
   if (phase_ == Phase::kUp) log_(LogLevel::kWarn, address_.endpoint + ": " + why);
   phase_ = Phase::kDown;
   trouble_ = why;
+  is_away(by_refusal ? *refusal_ : Error{Code::kUnavailable, silence(), "zmq"});
   backoff_ = std::clamp<milliseconds>(backoff_ * 2, kFirstBackoff, kLastBackoff);
   const auto half = backoff_.count() / 2;
   phase_ends_ = Clock::now() + milliseconds(half + random_() % (half + 1));
@@ -173,7 +176,8 @@ void Client::lose(const std::string& why, bool by_refusal) {
   std::vector<std::uint64_t> over;
   std::vector<std::uint64_t> again;
   for (auto& [id, ask] : asks_) {
-    if (by_refusal || (ask.sent && (ask.frame.empty() || ask.interrupted))) {
+    const bool hint = ask.type == Type::kReceive || ask.type == Type::kPublish;
+    if (by_refusal || hint || (ask.sent && (ask.frame.empty() || ask.interrupted))) {
       over.push_back(id);
     } else if (std::exchange(ask.sent, false)) {
       again.push_back(id);
@@ -197,10 +201,12 @@ std::string Client::silence() const {
 }
 
 Client::Clock::time_point Client::next_event() const {
-  Clock::time_point next = Clock::now() + 60s;
+  Clock::time_point next = std::min(closes_, Clock::now() + 60s);
   if (phase_ != Phase::kUp) next = std::min(next, phase_ends_);
   if (!greeted_set_) next = std::min(next, greet_by_);
-  if (phase_ == Phase::kUp) next = std::min(next, last_sent_ + address_.heartbeat);
+  if (phase_ == Phase::kUp) {
+    next = std::min({next, pace_.due(Clock::now()), pace_.lost()});
+  }
   if (!timers_.empty()) next = std::min(next, timers_.begin()->first);
   if (!again_.empty()) next = std::min(next, again_.begin()->first);
   return next;

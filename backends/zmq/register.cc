@@ -6,6 +6,9 @@
 namespace carrel {
 namespace {
 
+// Tickets only tell sooner what the store knows: no start waits long for them.
+constexpr Duration kQueuePatience = std::chrono::seconds(1);
+
 Result<std::unique_ptr<zmq::Client>> connect(const Url& url,
                                              const BackendOptions& options) {
   auto address = zmq::address_of(url);
@@ -35,9 +38,12 @@ Result<std::unique_ptr<Store>> open_store(const Url& url, const BackendOptions& 
 }
 
 Result<std::unique_ptr<Queue>> open_queue(const Url& url, const BackendOptions& options) {
-  auto client = connect(url, options);
+  auto address = zmq::address_of(url);
+  if (!address) return tl::unexpected<Error>(std::move(address.error()));
+  auto client =
+      zmq::Client::connect_in_time(std::move(*address), options.log, kQueuePatience);
   if (!client) return tl::unexpected<Error>(std::move(client.error()));
-  return std::make_unique<zmq::RemoteQueue>(std::move(*client));
+  return std::make_unique<zmq::RemoteQueue>(std::move(*client), options.log);
 }
 
 }  // namespace

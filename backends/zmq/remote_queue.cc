@@ -21,8 +21,18 @@ std::int64_t now_us() {
 
 }  // namespace
 
+RemoteQueue::~RemoteQueue() {
+  closing_ = true;
+  const std::string endpoint = client_->address().endpoint;
+  client_.reset();
+  if (undelivered_ == 0) return;
+  log_(LogLevel::kWarn, std::to_string(undelivered_) + " tickets for " + endpoint +
+                            " were not delivered before the end: their jobs are found by "
+                            "the next look into the store");
+}
+
 QueueTraits RemoteQueue::traits() const noexcept {
-  const Welcome& broker = client_->welcome();
+  const Welcome broker = client_->welcome();
   return {.reach = client_->address().reach,
           .durable = false,
           .prioritised = broker.prioritised,
@@ -30,8 +40,8 @@ QueueTraits RemoteQueue::traits() const noexcept {
 }
 
 std::size_t RemoteQueue::publish(std::span<const Ticket> tickets) noexcept {
-  const Welcome& broker = client_->welcome();
-  if (now_us() < full_until_.load()) return 0;
+  const Welcome broker = client_->welcome();
+  if (now_us() < full_until_.load() || !client_->connected()) return 0;
   const std::size_t room = kOnTheWay - std::min(kOnTheWay, on_the_way_.load());
   tickets = tickets.first(std::min(room, tickets.size()));
   bool refused = false;
@@ -48,15 +58,22 @@ std::size_t RemoteQueue::publish(std::span<const Ticket> tickets) noexcept {
         client_->send(encode(publish), kPatience, Repeat::kYes,
                       [this, n](Result<std::string> frame) {
                         on_the_way_ -= n;
+                        if (!frame && closing_) undelivered_ += n;
                         Publish::Answer answer;
                         if (frame && head_of(*frame)->type == Publish::Answer::kType &&
                             decode(body_of(*frame), answer) && answer.value < n) {
-                          full_until_ = now_us() + kFullPause.count();
+                          on_refused();
                         }
                       });
       },
       [&](const Ticket& /*too_large*/) { refused = true; });
   return taken;
+}
+
+void RemoteQueue::on_refused() {
+  full_until_ = now_us() + kFullPause.count();
+  const std::lock_guard lock(mutex_);
+  for (Interrupter* receive : waiting_) client_->interrupt(*receive);
 }
 
 RemoteQueue::DemandKey RemoteQueue::key_of(const Demand& demand) {
@@ -74,6 +91,9 @@ RemoteQueue::DemandKey RemoteQueue::key_of(const Demand& demand) {
 Result<std::vector<Queue::Delivery>> RemoteQueue::receive(const Demand& demand,
                                                           Duration wait) {
   if (demand.max == 0 || demand.kinds.empty()) return std::vector<Delivery>{};
+  if (auto ok = client_->connected(); !ok) {
+    return tl::unexpected<Error>(std::move(ok.error()));
+  }
   Interrupter interrupter;
   {
     const std::lock_guard lock(mutex_);
@@ -85,6 +105,7 @@ Result<std::vector<Queue::Delivery>> RemoteQueue::receive(const Demand& demand,
   const std::lock_guard lock(mutex_);
   waiting_.erase(&interrupter);
   nudged_ = false;
+  if (!answer) backlogs_.clear();  // what waits there now is not known
   return answer;
 }
 

@@ -1,6 +1,7 @@
 // The queue of tickets behind a broker.
 #pragma once
 
+#include <carrel/connected.h>
 #include <carrel/nudge.h>
 #include <carrel/queue.h>
 
@@ -17,13 +18,17 @@
 
 namespace carrel::zmq {
 
-class RemoteQueue final : public Queue, public Nudge {
+class RemoteQueue final : public Queue, public Nudge, public Connected {
  public:
-  explicit RemoteQueue(std::unique_ptr<Client> client) : client_(std::move(client)) {}
+  RemoteQueue(std::unique_ptr<Client> client, LogFn log)
+      : log_(std::move(log)), client_(std::move(client)) {}
+  // Says how many of the tickets that publish() took did not arrive.
+  ~RemoteQueue() override;
 
   QueueTraits traits() const noexcept override;
   // What the broker has no room for, and what is on its way when the connection breaks,
-  // is lost, as a ticket may be.
+  // is lost, as a ticket may be. Of the former those who wait in receive() hear: they get
+  // nothing, at once.
   std::size_t publish(std::span<const Ticket> tickets) noexcept override;
   Result<std::vector<Delivery>> receive(const Demand& demand, Duration wait) override;
   // The broker forgot them when it handed them out.
@@ -32,6 +37,7 @@ class RemoteQueue final : public Queue, public Nudge {
   std::size_t backlog(const Demand& demand) const noexcept override;
   void nudge() noexcept override;
   void interrupt() noexcept override;
+  Result<void> connected() const override { return client_->connected(); }
 
  private:
   struct DemandKey {
@@ -43,7 +49,11 @@ class RemoteQueue final : public Queue, public Nudge {
   Result<std::vector<Delivery>> receive(const Demand& demand, Duration wait,
                                         Interrupter& interrupter);
   static DemandKey key_of(const Demand& demand);
+  void on_refused();
 
+  const LogFn log_;
+  std::atomic<bool> closing_{false};
+  std::atomic<std::size_t> undelivered_{0};  // when it closed
   std::atomic<std::size_t> on_the_way_{
       0};  // tickets that the broker has not answered for
   std::atomic<std::int64_t> full_until_{0};  // steady microseconds

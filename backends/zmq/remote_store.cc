@@ -109,7 +109,7 @@ RemoteStore::RemoteStore(std::unique_ptr<Client> client, LogFn log)
     : log_(std::move(log)), client_(std::move(client)) {}
 
 StoreTraits RemoteStore::traits() const noexcept {
-  const Welcome& broker = client_->welcome();
+  const Welcome broker = client_->welcome();
   StoreTraits traits;
   traits.reach = client_->address().reach;
   traits.durable = broker.durable;
@@ -126,7 +126,7 @@ std::unique_ptr<ClaimSource> RemoteStore::claim_source() {
 }
 
 Room RemoteStore::room() const {
-  const Welcome& broker = client_->welcome();
+  const Welcome broker = client_->welcome();
   return {broker.max_frame - std::min<std::size_t>(kEnvelope, broker.max_frame),
           broker.max_batch, broker.max_payload};
 }
@@ -196,32 +196,51 @@ Result<std::vector<Pulse>> RemoteStore::beat_once(std::string_view worker,
   return value_of(std::move(answer));
 }
 
-// A beat names every lease of its worker, so that it cannot be cut. Where its news are
-// too long for one request they go ahead, in beats that settle nothing.
-Result<std::vector<Pulse>> RemoteStore::beat(std::string_view worker,
-                                             std::uint64_t settled_claim,
-                                             std::span<const Beat> beats, bool renew,
-                                             Duration lease) {
-  if (encoded_size(beats) <= room().bytes) {
-    return beat_once(worker, settled_claim, beats, renew, lease);
-  }
-  Result<void> ok;
+Result<std::vector<Pulse>> RemoteStore::beat_in_pieces(std::string_view worker,
+                                                       std::span<const Beat> beats,
+                                                       bool renew, Duration lease) {
+  Result<std::vector<Pulse>> all;
   in_pieces(
       beats, room(),
       [&](std::span<const Beat> piece) {
-        if (!ok) return;
-        auto answer = beat_once(worker, 0, piece, false, lease);
-        if (!answer) ok = tl::unexpected<Error>(std::move(answer.error()));
+        if (!all) return;
+        auto pulses = beat_once(worker, 0, piece, renew, lease);
+        if (!pulses) {
+          all = tl::unexpected<Error>(std::move(pulses.error()));
+          return;
+        }
+        all->insert(all->end(), pulses->begin(), pulses->end());
       },
       [&](const Beat& beat) {
         log_(LogLevel::kError, "job " + std::to_string(value(beat.lease.id)) +
                                    ": its checkpoint or log is too long for the broker "
                                    "and is dropped");
       });
-  if (!ok) return tl::unexpected<Error>(std::move(ok.error()));
+  return all;
+}
+
+// A beat that settles claims names every lease of its worker, so that it cannot be cut.
+// Where its news are too long for one request they go ahead, in beats that settle
+// nothing. Where the leases alone are, no beat settles: what an answer that was lost
+// has claimed is free when its lease ends.
+Result<std::vector<Pulse>> RemoteStore::beat(std::string_view worker,
+                                             std::uint64_t settled_claim,
+                                             std::span<const Beat> beats, bool renew,
+                                             Duration lease) {
+  const Room room = this->room();
+  const auto fits = [&](std::span<const Beat> all) {
+    return encoded_size(all) <= room.bytes;
+  };
+  if (fits(beats)) return beat_once(worker, settled_claim, beats, renew, lease);
   std::vector<Beat> bare(beats.size());
   for (std::size_t i = 0; i < beats.size(); ++i) bare[i].lease = beats[i].lease;
-  return beat_once(worker, settled_claim, bare, renew, lease);
+  const bool one = fits(bare);
+  if (one || encoded_size(beats) > encoded_size(std::span<const Beat>(bare))) {
+    auto told = beat_in_pieces(worker, beats, false, lease);
+    if (!told) return told;
+  }
+  if (one) return beat_once(worker, settled_claim, bare, renew, lease);
+  return beat_in_pieces(worker, bare, renew, lease);
 }
 
 std::vector<Result<Finished>> RemoteStore::finish(std::span<const Finish> runs) {

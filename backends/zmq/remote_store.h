@@ -48,6 +48,9 @@ class RemoteStore final : public Store, private Monitor {
   Result<std::vector<Pulse>> beat_once(std::string_view worker, std::uint64_t settled,
                                        std::span<const Beat> beats, bool renew,
                                        Duration lease);
+  Result<std::vector<Pulse>> beat_in_pieces(std::string_view worker,
+                                            std::span<const Beat> beats, bool renew,
+                                            Duration lease);
   std::vector<Result<Finished>> finish_in_pieces(std::span<const Finish> runs);
   void add(Interrupter& source);
   void remove(Interrupter& source);

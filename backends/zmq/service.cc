@@ -8,6 +8,7 @@ namespace {
 
 // Rows that share one commit, at most.
 constexpr std::size_t kMaxRows = 2'000;
+constexpr std::size_t kMaxTake = 1'024;
 // In one answer, whatever is asked for.
 constexpr std::uint32_t kMaxRecords = 100;
 constexpr std::uint32_t kMaxTickets = 10'000;
@@ -68,7 +69,8 @@ std::string error_frame(Error error) {
   return encode(failed);
 }
 
-Service::Service(Store& store) : store_(store), source_(store.claim_source()) {}
+Service::Service(Store& store)
+    : store_(store), source_(store.claim_source()), most_(kMaxTake) {}
 
 void Service::run(std::span<const CallPtr> calls, const std::function<void(Done)>& done) {
   for (std::size_t i = 0; i < calls.size();) {
@@ -180,7 +182,9 @@ Done Service::take(const CallPtr& call) {
   const Take& m = std::get<Take>(call->request);
   Done it;
   it.call = call;
-  auto jobs = source_->claim(m.demand(), m.worker, m.claim_number, m.lease, Duration{0});
+  Demand demand = m.demand();
+  demand.max = std::min(demand.max, most_);
+  auto jobs = source_->claim(demand, m.worker, m.claim_number, m.lease, Duration{0});
   if (!jobs) {
     it.frame = error_frame(std::move(jobs.error()));
     return it;
@@ -188,6 +192,12 @@ Done Service::take(const CallPtr& call) {
   it.empty = jobs->empty();
   // What does not fit into an answer goes back at once.
   const std::size_t fit = fitting<Claimed>(*jobs, call->answer_limit);
+  // Nor does the next TAKE claim many only to give them back.
+  if (fit < jobs->size()) {
+    most_ = fit;
+  } else if (jobs->size() == most_) {
+    most_ = std::min(2 * most_, kMaxTake);
+  }
   std::vector<Finish> back;
   for (std::size_t i = fit; i < jobs->size(); ++i) {
     Finish finish;
@@ -201,7 +211,7 @@ Done Service::take(const CallPtr& call) {
     jobs->resize(fit);
   }
   // As many as were asked for: there may be more for the next.
-  if (jobs->size() == m.max) it.news.maybe_available = true;
+  if (jobs->size() == demand.max) it.news.maybe_available = true;
   for (const Claimed& job : *jobs) it.granted.push_back(job.lease);
   it.frame = frame_of<Take::Answer>(std::move(jobs));
   return it;

@@ -34,6 +34,7 @@ class Service {
 
   Store& store_;
   std::unique_ptr<ClaimSource> source_;
+  std::size_t most_;  // jobs of the next TAKE
 };
 
 // A frame that says why this request failed.

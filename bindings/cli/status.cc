@@ -43,6 +43,14 @@ void tell(const Footprint& footprint) {
   std::printf(".\n");
 }
 
+// Of an answer without the queue's part.
+int end_of(const Health& health, const std::string& queue) {
+  if (!health.queue_error) return kOk;
+  complain("the queue \"" + Url::parse(queue)->redacted() +
+           "\" is away, jobs are looked for in the store: " + *health.queue_error);
+  return kStoreAway;
+}
+
 }  // namespace
 
 int status(const Global& global) {
@@ -55,8 +63,9 @@ int status(const Global& global) {
     // Only what is about the store: this process runs nothing.
     Json all = *health;
     Json document = Json::object();
-    for (const char* key : {"jobs", "queues", "paused", "unhandled_kinds",
-                            "oldest_available_s", "store_round_trip_us", "footprint"}) {
+    for (const char* key :
+         {"jobs", "queues", "paused", "unhandled_kinds", "oldest_available_s",
+          "store_round_trip_us", "footprint", "queue_error"}) {
       document[key] = all.at(key);
     }
     // A configuration that names no kind says nothing of who knows which.
@@ -68,7 +77,7 @@ int status(const Global& global) {
     }
     if (!document.contains("queue_bounds")) document["queue_bounds"] = Json::object();
     print_json(document);
-    return kOk;
+    return end_of(*health, engine->config().queue);
   }
   std::vector<Table::Column> columns{{"QUEUE"}};
   for (std::size_t i = 0; i < kStateCount; ++i) {
@@ -114,7 +123,7 @@ int status(const Global& global) {
     std::printf("%s.\n", line.c_str());
   }
   if (health->footprint) tell(*health->footprint);
-  return kOk;
+  return end_of(*health, engine->config().queue);
 }
 
 }  // namespace carrel::cli

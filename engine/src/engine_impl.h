@@ -101,8 +101,7 @@ class Engine::Impl {
   tl::unexpected<Error> refused(std::string_view key, Error error) const;
   // What its parts throw when they are made.
   tl::unexpected<Error> no_threads(const std::system_error& e) const;
-  void renew_queue();
-  Result<void> need_queue();  // a fresh one, where there should be one and is none
+  Result<void> need_queue();  // a fresh one, where the last was interrupted
   Result<void> make_isolations(std::vector<KindSpec> specs);
   Handler marked(Handler handler) const;
   BackendOptions backend_options() const;
@@ -153,11 +152,12 @@ class Engine::Impl {
   KindTable kinds_;
   Totals totals_;
 
-  // nullptr where the store is its own queue. Replaced when a worker stops, since a queue
-  // that was interrupted stays so; nullptr where that failed, until the next start.
+  // nullptr where the store is its own queue. Replaced by the next start after a stop,
+  // since a queue that was interrupted stays so; until then it takes what is published.
   mutable std::mutex queue_mutex_;
   std::shared_ptr<Queue> queue_;
   bool has_queue_ = false;  // whether that is so, from ignition on
+  bool queue_interrupted_ = false;
 
   std::mutex lifecycle_mutex_;
   std::condition_variable turn_over_;

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "boot_time.h"
+#include "finish.h"
 #include "threads.h"
 #include "worker.h"
 
@@ -99,6 +100,7 @@ Result<void> Holds::hold(const Limit& limit, const Run& run, Duration wait,
       return failure(ok.error().code, limit, std::move(ok.error().message));
     }
     place->interrupts = interrupts_;
+    if (refused()) away_.reset();  // of another: this one is to ask, too
   }
   {
     const std::stop_callback wake(stop, [&] {
@@ -170,7 +172,7 @@ Result<void> Holds::enter(const PlacePtr& place, const Limit& limit,
       const auto end = coming ? std::max(until, Steady::now() + tick_) : until;
       place->changed.wait_until(lock, end, [&] {
         return place->granted || place->gone || place->given_up || closing_ ||
-               interrupts_ != place->interrupts;
+               refused() || interrupts_ != place->interrupts;
       });
     }
     if (!place->granted) {
@@ -234,7 +236,10 @@ Result<void> Holds::give_up(Lock& lock, const PlacePtr& place, const Limit& limi
   }
   if (stopped) return failure(Code::kCancelled, limit, "the engine stops");
   if (given_up) return failure(Code::kCancelled, limit, "the caller gave up");
-  if (away) return failure(Code::kUnavailable, limit, away->message);
+  if (away) {
+    const Code code = is_refusal(*away) ? away->code : Code::kUnavailable;
+    return failure(code, limit, away->message);
+  }
   return failure(Code::kTimeout, limit,
                  "its place did not come: " + std::to_string(limit.running) +
                      (limit.running == 1 ? " runs" : " run") + " all the time");

@@ -98,6 +98,8 @@ class Holds {
   void wake_thread();
   Result<void> start_threads();
   bool idle() const;
+  // The store does not let this engine claim, as a broker does whose key is a producer's.
+  bool refused() const;
   void claim_for_all(Lock& lock, Steady::time_point until);
   void beat(Lock& lock);
   void end_rests(Lock& lock);
@@ -135,7 +137,7 @@ class Holds {
                                   // took is free by now
   // When that lease is over: a beat before may pass over what others hold something of.
   Duration lost_until_{0};
-  std::optional<Error> away_;         // why the last claim failed
+  std::optional<Error> away_;  // why the last claim failed
   std::thread thread_;
   std::thread guard_;
 };

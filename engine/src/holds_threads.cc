@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "boot_time.h"
+#include "finish.h"
 #include "holds.h"
 #include "threads.h"
 
@@ -72,6 +73,8 @@ bool Holds::idle() const {
   return queued_ == 0 && held_.empty() && rests_.empty() && lost_claim_ == 0;
 }
 
+bool Holds::refused() const { return away_ && is_refusal(*away_); }
+
 void Holds::work() {
   Lock lock(mutex_);
   auto next_tick = Steady::now() + tick_;
@@ -125,6 +128,7 @@ void Holds::claim_for_all(Lock& lock, Steady::time_point until) {
     for (const Claimed& one : *claimed) grant(one, began);
   } else {
     away_ = claimed.error();
+    for (const auto& [waiting, place] : waiting_) place->changed.notify_all();
   }
   end_claim(number, claimed.has_value());
   if (!rests_.empty()) end_rests(lock);
@@ -149,7 +153,11 @@ void Holds::beat(Lock& lock) {
   lock.unlock();
   const auto answers = store_.beat(worker_, settled, beats, renew, setup_.lease);
   lock.lock();
-  if (!answers) return;
+  if (!answers) {
+    // Nobody hears of it any more, and that lease is over.
+    if (is_refusal(answers.error()) && now >= lost_until_) lost_claim_ = 0;
+    return;
+  }
   if (lost_claim_ <= settled && now >= lost_until_) lost_claim_ = 0;
   std::vector<PlacePtr> tell;
   for (std::size_t i = 0; i < places.size(); ++i) {

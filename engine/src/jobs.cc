@@ -1,4 +1,5 @@
 // What is asked and said about jobs that exist.
+#include <carrel/connected.h>
 #include <carrel/hold.h>
 
 #include <algorithm>
@@ -179,6 +180,12 @@ Result<Health> Engine::Impl::health() {
     for (auto& [name, queue] : health.queues) queue.busy = running->busy_in(name);
     health.store_error = running->store_error();
   }
+  const auto tickets = queue();
+  if (const auto* const elsewhere = dynamic_cast<const Connected*>(tickets.get())) {
+    if (const auto ok = elsewhere->connected(); !ok) {
+      health.queue_error = ok.error().message;
+    }
+  }
   return health;
 }
 
@@ -239,6 +246,7 @@ void to_json(Json& j, const Health& h) {
   j["footprint"] = h.footprint ? json_of(*h.footprint) : Json();
   j["oldest_available_s"] = seconds(h.counts.oldest_available);
   j["store_error"] = h.store_error ? Json(*h.store_error) : Json();
+  j["queue_error"] = h.queue_error ? Json(*h.queue_error) : Json();
 }
 
 }  // namespace carrel

@@ -191,7 +191,10 @@ void Engine::Impl::stop_worker(Duration grace) {
   if (!running) return;
   running->stop(grace);
   set_worker(nullptr);
-  renew_queue();
+  {
+    const std::lock_guard lock(queue_mutex_);
+    queue_interrupted_ = has_queue_;
+  }
   const std::lock_guard lock(wake_mutex_);
   if (run_wake_ != nullptr && run_worker_ == running) run_wake_->wake();
 }
@@ -232,24 +235,16 @@ void Engine::Impl::stop_elsewhere(const std::shared_ptr<Worker>& running,
   }
 }
 
-// After a stop: the queue was interrupted for good.
-void Engine::Impl::renew_queue() {
-  if (!has_queue_) return;
-  {
-    std::lock_guard lock(queue_mutex_);
-    queue_.reset();
-  }
-  if (const auto ok = need_queue(); !ok) {
-    log(LogLevel::kError, "the queue cannot be opened again: " + ok.error().message);
-  }
-}
-
 Result<void> Engine::Impl::need_queue() {
-  if (!has_queue_ || queue()) return {};
-  auto fresh = open_queue();
+  {
+    const std::lock_guard lock(queue_mutex_);
+    if (!queue_interrupted_) return {};
+  }
+  auto fresh = open_queue();  // may wait for a server
   if (!fresh) return tl::unexpected<Error>(std::move(fresh.error()));
-  std::lock_guard lock(queue_mutex_);
+  const std::lock_guard lock(queue_mutex_);
   queue_ = std::move(*fresh);
+  queue_interrupted_ = false;
   return {};
 }
 

@@ -1,5 +1,7 @@
 #include "ticket_source.h"
 
+#include <carrel/demand.h>
+
 #include <algorithm>
 
 namespace carrel {
@@ -11,7 +13,8 @@ constexpr std::size_t kPeek = 512;
 Result<TicketSource::Clock::time_point> TicketSource::top_up(const Demand& demand,
                                                              Line& line) {
   const auto now = Clock::now();
-  if (queue_.backlog(demand) >= demand.max) return now + poll_;
+  const std::size_t waiting = line.left.size() + (away_ ? 0 : queue_.backlog(demand));
+  if (waiting >= demand.max) return now + poll_;
   if (!line.more && now < line.next_peek) return line.next_peek;
   Demand wide = demand;
   wide.max = std::max(kPeek, 4 * demand.max);
@@ -19,7 +22,11 @@ Result<TicketSource::Clock::time_point> TicketSource::top_up(const Demand& deman
   if (!tickets) return tl::unexpected<Error>(std::move(tickets.error()));
   line.more = tickets->size() >= wide.max;
   line.next_peek = now + poll_;
-  queue_.publish(*tickets);
+  const std::size_t taken =
+      std::exchange(line.direct, false) || away_ ? 0 : queue_.publish(*tickets);
+  line.published = taken > 0;
+  tickets->erase(tickets->begin(), tickets->begin() + static_cast<std::ptrdiff_t>(taken));
+  line.left = std::move(*tickets);
   return line.next_peek;
 }
 
@@ -50,34 +57,102 @@ Result<TicketSource::Clock::time_point> TicketSource::top_up(const Demand& deman
   return next;
 }
 
+template <class Do>
+void TicketSource::each_line(Do act) {
+  act(all_);
+  for (auto& [queue, line] : lines_) act(line);
+}
+
+// That may be taken now.
+bool TicketSource::has_left(const Demand& demand) {
+  bool any = false;
+  each_line([&](const Line& line) {
+    any = any || std::any_of(line.left.begin(), line.left.end(), [&](const Ticket& t) {
+            return most_of(demand, t.queue) > 0;
+          });
+  });
+  return any;
+}
+
+std::vector<Ticket> TicketSource::receive(const Demand& demand, Clock::time_point until) {
+  std::vector<Ticket> tickets;
+  receipts_.clear();
+  const auto now = Clock::now();
+  if (away_ && now < ask_again_) {
+    rest(std::min(until, ask_again_));
+    return tickets;
+  }
+  auto deliveries = queue_.receive(
+      demand, std::max(Duration{0}, std::chrono::duration_cast<Duration>(until - now)));
+  if (!deliveries) {
+    ask_again_ = Clock::now() + poll_;
+    if (!std::exchange(away_, true)) {
+      log_(LogLevel::kError, "the queue is away, jobs are looked for in the store: " +
+                                 deliveries.error().message);
+    }
+    return tickets;
+  }
+  if (std::exchange(away_, false)) log_(LogLevel::kInfo, "the queue answers again");
+  for (auto& delivery : *deliveries) {
+    tickets.push_back(std::move(delivery.ticket));
+    receipts_.push_back(delivery.receipt);
+  }
+  return tickets;
+}
+
+void TicketSource::rest(Clock::time_point until) {
+  std::unique_lock lock(mutex_);
+  woken_.wait_until(lock, until, [&] { return woken(); });
+}
+
+// The queue took tickets and has none: others may have got them, or nobody did. What is
+// in the store still does not go through the queue once more.
+void TicketSource::on_nothing() {
+  each_line([](Line& line) {
+    if (!std::exchange(line.published, false)) return;
+    line.direct = true;
+    line.next_peek = Clock::time_point::min();
+  });
+}
+
+void TicketSource::add_left(const Demand& demand, std::vector<Ticket>& tickets) {
+  QueueRooms rooms(demand);
+  for (const Ticket& ticket : tickets) rooms.take(ticket.queue, 1);
+  const auto from = [&](Line& line) {
+    std::erase_if(line.left, [&](const Ticket& ticket) {
+      if (tickets.size() >= demand.max || rooms.take(ticket.queue, 1) == 0) return false;
+      const auto same = [&](const Ticket& other) { return other.id == ticket.id; };
+      if (std::none_of(tickets.begin(), tickets.end(), same)) tickets.push_back(ticket);
+      return true;
+    });
+  };
+  for (const std::string& queue : demand.queues) {
+    if (const auto line = lines_.find(queue); line != lines_.end()) from(line->second);
+  }
+  each_line(from);
+}
+
 Result<std::vector<Claimed>> TicketSource::claim(const Demand& demand,
                                                  std::string_view worker,
                                                  std::uint64_t claim_number,
                                                  Duration lease, Duration wait) {
   const auto until = Clock::now() + wait;
   std::vector<Claimed> claimed;
-  std::vector<Ticket> tickets;
-  std::vector<std::uint64_t> receipts;
   do {
     const auto next_peek = top_up(demand);
     if (!next_peek) return tl::unexpected<Error>(next_peek.error());
-    const auto now = Clock::now();
-    const auto left = std::min(until, std::max(*next_peek, now)) - now;
-    auto deliveries = queue_.receive(
-        demand, std::max(Duration{0}, std::chrono::duration_cast<Duration>(left)));
-    if (!deliveries) return tl::unexpected<Error>(std::move(deliveries.error()));
-    if (deliveries->empty()) continue;
-    tickets.clear();
-    receipts.clear();
-    for (auto& delivery : *deliveries) {
-      tickets.push_back(std::move(delivery.ticket));
-      receipts.push_back(delivery.receipt);
+    const bool left = has_left(demand);
+    auto tickets =
+        receive(demand, left ? Clock::time_point{} : std::min(until, *next_peek));
+    if (left) add_left(demand, tickets);
+    if (tickets.empty()) {
+      if (!woken()) on_nothing();
+      continue;
     }
     auto answers = store_.claim(tickets, worker, claim_number, lease);
-    queue_.settle(receipts);
+    queue_.settle(receipts_);
     if (!answers) {
-      all_.more = true;  // the tickets are gone: look again at once
-      for (auto& [queue, line] : lines_) line.more = true;
+      each_line([](Line& line) { line.more = true; });  // they are gone: look at once
       return tl::unexpected<Error>(std::move(answers.error()));
     }
     for (auto& answer : *answers) {
@@ -88,8 +163,7 @@ Result<std::vector<Claimed>> TicketSource::claim(const Demand& demand,
       if (std::find(kinds.begin(), kinds.end(), answer->kind) == kinds.end()) continue;
       claimed.push_back(std::move(*answer));
     }
-  } while (claimed.empty() && !nudged_.load() && !interrupted_.load() &&
-           Clock::now() < until);
+  } while (claimed.empty() && !woken() && Clock::now() < until);
   nudged_ = false;
   return claimed;
 }
@@ -97,11 +171,18 @@ Result<std::vector<Claimed>> TicketSource::claim(const Demand& demand,
 void TicketSource::nudge() noexcept {
   nudged_ = true;
   if (nudge_ != nullptr) nudge_->nudge();
+  wake();
 }
 
 void TicketSource::interrupt() noexcept {
   interrupted_ = true;
   queue_.interrupt();
+  wake();
+}
+
+void TicketSource::wake() noexcept {
+  { const std::lock_guard lock(mutex_); }  // nobody is between its look and its wait
+  woken_.notify_all();
 }
 
 }  // namespace carrel

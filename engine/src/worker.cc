@@ -32,7 +32,7 @@ std::string make_worker_id() {
 std::unique_ptr<WorkerSource> Worker::make_source(const Setup& setup) {
   if (!setup.queue) return std::make_unique<FusedSource>(setup.store);
   return std::make_unique<TicketSource>(*setup.queue, setup.store,
-                                        setup.config.worker.poll);
+                                        setup.config.worker.poll, setup.log);
 }
 
 Completer::Hooks Worker::hooks(Setup& setup) {

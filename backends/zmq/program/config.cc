@@ -14,6 +14,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr Duration kCentury = std::chrono::hours(24 * 36'500);
+
 // Why a value cannot be; empty: it can.
 using Problem = std::string;
 using Reader = std::function<Problem(const toml::node&)>;
@@ -59,14 +61,25 @@ Reader flag(bool& out) {
   };
 }
 
-Reader duration(Duration& out) {
-  return [&out](const toml::node& node) -> Problem {
+Reader duration(Duration& out, Duration least, Duration most) {
+  return [&out, least, most](const toml::node& node) -> Problem {
     const auto value = node.value_exact<std::string>();
     const auto parsed = value ? parse_duration(*value) : fail(Code::kInvalid, "");
-    if (!parsed || *parsed < Duration::zero())
-      return R"(expected a duration such as "1s")";
+    if (!parsed || *parsed < least || *parsed > most) {
+      return R"(expected a duration such as "1s", from )" + to_text(least) + " to " +
+             to_text(most);
+    }
     out = *parsed;
     return {};
+  };
+}
+
+Reader store(std::string& out) {
+  return [&out](const toml::node& node) -> Problem {
+    if (Problem problem = text(out)(node); !problem.empty()) return problem;
+    if (!out.starts_with("sqlite::memory:")) return {};
+    return "every connection to \"sqlite::memory:\" has a database of its own: name a "
+           "file, or \"memory:\"";
   };
 }
 
@@ -154,20 +167,23 @@ Readers readers_of(BrokerConfig& config, const fs::path& folder) {
   BrokerOptions& b = config.broker;
   return {
       {"listen", texts(b.listen)},
-      {"store", text(config.store)},
+      {"store", store(config.store)},
       {"secret_file", path(b.secret_file, folder)},
       {"keys_file", path(b.keys_file, folder)},
       {"sweep", flag(b.sweep)},
-      {"poll", duration(b.poll)},
+      {"poll", duration(b.poll, std::chrono::milliseconds(1), std::chrono::hours(24))},
       {"limits.max_frame", number(b.max_frame, 64 << 10, 256 << 20)},
       {"limits.max_in_flight", number(b.max_in_flight, 1 << 20, std::int64_t{1} << 40)},
       {"limits.max_unread", number(b.max_unread, 1 << 20, std::int64_t{1} << 40)},
       {"limits.max_sessions", number(b.max_sessions, 1, 1'000'000)},
       {"limits.max_tickets", number(b.max_tickets, 1, 100'000'000)},
       {"limits.window", number(b.window, 1, 100'000)},
-      {"retention.completed", duration(config.retention.completed)},
-      {"retention.cancelled", duration(config.retention.cancelled)},
-      {"retention.discarded", duration(config.retention.discarded)},
+      {"retention.completed",
+       duration(config.retention.completed, Duration{0}, kCentury)},
+      {"retention.cancelled",
+       duration(config.retention.cancelled, Duration{0}, kCentury)},
+      {"retention.discarded",
+       duration(config.retention.discarded, Duration{0}, kCentury)},
       {"retention.max_rows", number(config.retention.max_rows, 0, 1'000'000'000'000)},
       {"queues", limits(config.queue_limits)},
       {"log.level", level(config.log_level)},

@@ -82,7 +82,7 @@ struct QueueHealth {
 struct Health {
   bool running = false;  // it takes jobs, or stops: from start() to the end of stop(),
                          // and in drain()
-  Counts counts;  // of the store
+  Counts counts;         // of the store
   std::vector<std::string> paused;
   std::map<std::string, QueueHealth> queues;  // those that the configuration names
   std::optional<Footprint> footprint;         // empty: the store does not say
@@ -100,6 +100,8 @@ struct Health {
   // Why a call of a worker loop failed, until its next succeeds or the store takes a
   // write.
   std::optional<std::string> store_error;
+  // Why the queue is away; jobs are then found in the store.
+  std::optional<std::string> queue_error;
 };
 void to_json(Json& j, const Health& h);
 

@@ -122,7 +122,7 @@ class SlowQueue final : public Queue, public Nudge {
 TEST(NudgeTest, OfTicketsEndsOneClaim) {
   EmptyStore store;
   SlowQueue queue;
-  TicketSource source(queue, store, 1h);
+  TicketSource source(queue, store, 1h, [](LogLevel, std::string_view) {});
   queue.source = &source;
   EXPECT_EQ(claimed(source, 1h), 0U);
   EXPECT_EQ(queue.nudges, 1);

@@ -63,6 +63,43 @@ TEST_F(SmallBrokerTest, WhatWaitsForOneClientHasABound) {
   EXPECT_EQ(broker_->health().waiting, fit);
 }
 
+// Counts what is given back to it.
+class ReturnsStore final : public conformance::StoreWrapper {
+ public:
+  explicit ReturnsStore(std::size_t& returned)
+      : StoreWrapper(make_memory_store({})), returned_(returned) {}
+  std::vector<Result<Finished>> finish(std::span<const Finish> runs) override {
+    returned_ += runs.size();
+    return StoreWrapper::finish(runs);
+  }
+
+ private:
+  std::size_t& returned_;
+};
+
+struct Returns {
+  std::size_t returned = 0;
+};
+class LargeJobsTest : private Returns, public BrokerTest {
+ protected:
+  LargeJobsTest() : BrokerTest({}, std::make_unique<ReturnsStore>(Returns::returned)) {}
+  using Returns::returned;
+};
+
+TEST_F(LargeJobsTest, WhatDoesNotFitIntoAnAnswerIsNotClaimedAgainAndAgain) {
+  RawPeer peer = this->peer();
+  ASSERT_TRUE(peer.greet());  // takes a MiB
+  for (int i = 0; i < 6; ++i) {
+    ASSERT_TRUE(peer.answer_to(enqueue(1, std::string(400 << 10, 'x'))));
+  }
+  for (std::uint64_t number = 1; number <= 3; ++number) {
+    const auto taken = peer.answer_to(take(0s, 6, number));
+    ASSERT_TRUE(taken);
+    EXPECT_EQ(taken->value.size(), 2U);
+  }
+  EXPECT_EQ(returned, 4U) << "of the first";
+}
+
 // Everything but what it is told to let through stays with it until it is opened.
 class ShutStore final : public conformance::StoreWrapper {
  public:
@@ -94,6 +131,11 @@ class ShutStore final : public conformance::StoreWrapper {
     if (!beats.empty()) open_.wait();
     return StoreWrapper::beat(worker, settled_claim, beats, renew, lease);
   }
+  Result<std::vector<JobId>> await_final(std::span<const JobId> ids,
+                                         Duration wait) override {
+    open_.wait();
+    return StoreWrapper::await_final(ids, wait);
+  }
 
  private:
   const std::shared_future<void> open_;
@@ -110,6 +152,7 @@ class ShutTest : private Gate, public BrokerTest {
   static BrokerOptions small() {
     BrokerOptions options;
     options.window = 4;
+    options.poll = 1ms;
     return options;
   }
   static BeatAsk beat(std::size_t leases) {
@@ -138,6 +181,19 @@ TEST_F(ShutTest, ABeatWaitsForNoClaimAndNoCommit) {
   peer.ask(beat(0));
   EXPECT_TRUE(peer.expect<BeatAsk::Answer>()) << "though the window is full, too";
   EXPECT_EQ(broker_->health().in_flight, 4U);
+}
+
+TEST_F(ShutTest, LooksForEndsDoNotGatherWhileTheStoreIsSlow) {
+  RawPeer peer = this->peer();
+  ASSERT_TRUE(peer.greet());
+  AwaitAsk await;
+  await.ids = {JobId{1}};
+  await.wait = 60s;
+  peer.ask(await);
+  const auto polls = std::chrono::steady_clock::now() + 100ms;
+  while (std::chrono::steady_clock::now() < polls) {
+    ASSERT_LE(broker_->health().in_flight, 2U) << "the client's, and one look";
+  }
 }
 
 TEST_F(ShutTest, BeatsHaveABoundOfTheirOwn) {

@@ -49,8 +49,9 @@ TEST(ZmqClient, ABrokerThatIsAwayIsUnavailable) {
 
 class RestartTest : public testing::Test {
  protected:
-  void start() {
+  void start(std::size_t max_frame = std::size_t{1} << 20) {
     BrokerOptions options;
+    options.max_frame = max_frame;
     options.sweep = false;
     // A port that was given back may be somebody else's by the next start.
     options.listen = {endpoint_};
@@ -147,6 +148,66 @@ TEST_F(RestartTest, NewsThatAreTooLongForOneBeatGoInSeveral) {
   EXPECT_THAT(*pulses, testing::Each(Pulse::kAlive)) << "none was taken to be lost";
   EXPECT_EQ(store->monitor().job(runs[2].lease.id).value().checkpoint,
             *beats[2].checkpoint);
+}
+
+TEST_F(RestartTest, LeasesThatAreTooManyForOneBeatGoInSeveral) {
+  start(64 << 10);
+  const auto store = open();
+  test::insert_jobs(*store, 1);
+  const auto run = store->claim_source()->claim({{}, kWork, 1}, "w", 1, 1h, 0s).value();
+  ASSERT_THAT(run, SizeIs(1));
+  std::vector<Beat> beats(5'000);
+  for (std::size_t i = 0; i < beats.size(); ++i) beats[i].lease.id = JobId{i + 1'000};
+  beats.back().lease = run[0].lease;
+  const auto pulses = store->beat("w", 1, beats, true, 1h);
+  ASSERT_TRUE(pulses) << pulses.error().message;
+  ASSERT_THAT(*pulses, SizeIs(beats.size()));
+  EXPECT_EQ(pulses->front(), Pulse::kStale);
+  EXPECT_EQ(pulses->back(), Pulse::kAlive) << "no piece takes those of another for lost";
+}
+
+TEST_F(RestartTest, WhatTheNextBrokerTakesIsTakenOver) {
+  start();
+  const auto store = open("?timeout=30s");
+  const NewJob job = test::work(std::string(500 << 10, 'x'), "named");
+  broker_.reset();
+  auto answer = std::async(std::launch::async, [&] {
+    return store->insert({&job, 1}, 30s).at(0);
+  });
+  start(64 << 10);
+  const auto refused = answer.get();
+  ASSERT_FALSE(refused) << "written for the broker before";
+  EXPECT_EQ(refused.error().code, Code::kInvalid);
+  EXPECT_THAT(refused.error().message, HasSubstr("max_frame"));
+  EXPECT_EQ(store->insert({&job, 1}, 30s).at(0).error().code, Code::kTooLarge);
+  const NewJob small = test::work();
+  EXPECT_TRUE(store->insert({&small, 1}, 30s).at(0)) << "the connection holds";
+}
+
+TEST_F(RestartTest, ASecondBrokerOnOnePathIsRefused) {
+  start();
+  BrokerOptions options;
+  options.listen = {endpoint_};
+  const auto second = Broker::start(options, nullptr);
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().code, Code::kExists);
+  EXPECT_THAT(second.error().message, HasSubstr(endpoint_));
+  EXPECT_TRUE(open()->monitor().counts()) << "the first still serves";
+}
+
+TEST(ZmqBroker, OptionsThatCannotWorkAreRefusedByName) {
+  const auto why = [](auto change) {
+    BrokerOptions options;
+    options.listen = {"tcp://127.0.0.1:*"};
+    change(options);
+    const auto broker = Broker::start(options, nullptr);
+    return broker ? std::string() : broker.error().message;
+  };
+  EXPECT_EQ(why([](BrokerOptions&) {}), "");
+  EXPECT_THAT(why([](BrokerOptions& o) { o.poll = 0s; }), HasSubstr("poll"));
+  EXPECT_THAT(why([](BrokerOptions& o) { o.poll = Duration::max(); }), HasSubstr("poll"));
+  EXPECT_THAT(why([](BrokerOptions& o) { o.max_in_flight = o.max_frame - 1; }),
+              HasSubstr("max_in_flight"));
 }
 
 TEST(ZmqClient, AClaimOfAClientThatLeftGetsNothing) {

@@ -3,14 +3,18 @@
 #include <carrel/conformance/store_wrapper.h>
 #include <carrel/engine.h>
 #include <carrel/memory.h>
+#include <carrel/sql.h>
 #include <gmock/gmock.h>
 
+#include <array>
 #include <chrono>
 #include <condition_variable>
 #include <future>
 #include <iostream>
 #include <mutex>
+#include <thread>
 
+#include "../sql/sqlite_files.h"
 #include "hosted.h"
 
 namespace carrel::zmq {
@@ -143,6 +147,85 @@ TEST_F(EngineTest, AResultComesBackToWhoAsked) {
   ASSERT_TRUE(result) << result.error().message;
   EXPECT_EQ(*result, 42);
   worker.stop(10s);
+}
+
+// A SQLite file that workers share, and a broker of tickets that comes and goes.
+class TicketsTest : public testing::Test {
+ protected:
+  void start_broker(std::size_t max_tickets = 1000) {
+    BrokerOptions options;
+    options.listen = {endpoint_};
+    options.max_tickets = max_tickets;
+    broker_ = test::start_broker(nullptr, std::move(options));
+  }
+  Engine open() const {
+    Config config;
+    config.store = "sqlite:" + directory_.file("jobs.db");
+    config.queue = "zmq+" + endpoint_;
+    config.worker.concurrency = 1;
+    config.worker.poll = 20ms;
+    config.log.level = LogLevel::kOff;
+    Registry registry = Registry::with_builtins();
+    register_zmq(registry);
+    register_sql(registry);
+    Engine engine = std::move(*Engine::open(config, std::move(registry)));
+    EXPECT_TRUE(engine.handle("echo", [](Context& job) { return job.args(); }));
+    return engine;
+  }
+  static void expect_to_run(Engine& engine, int number) {
+    const auto id = engine.enqueue("echo", number);
+    ASSERT_TRUE(id) << id.error().message;
+    const auto result = engine.wait(*id, 60s);
+    ASSERT_TRUE(result) << result.error().message;
+    EXPECT_EQ(*result, number);
+  }
+
+  const test::TemporaryDirectory directory_;
+  const std::string endpoint_ = "ipc://" + directory_.file("broker");
+  std::unique_ptr<Broker> broker_;
+};
+
+TEST_F(TicketsTest, JobsRunWhileTheBrokerIsAwayAndTheQueueSaysSo) {
+  start_broker();
+  Engine engine = open();
+  ASSERT_TRUE(engine.start());
+  expect_to_run(engine, 1);
+  EXPECT_FALSE(engine.health()->queue_error);
+  broker_.reset();
+  expect_to_run(engine, 2);
+  EXPECT_THAT(engine.health()->queue_error.value_or(""), testing::HasSubstr(endpoint_));
+  const auto before = Clock::now();
+  engine.stop(10s);
+  EXPECT_LT(Clock::now() - before, 5s) << "a stop waits for no broker";
+  ASSERT_TRUE(engine.start()) << "nor does a start need one";
+  expect_to_run(engine, 3);
+  start_broker();
+  while (engine.health()->queue_error) std::this_thread::yield();
+  expect_to_run(engine, 4);
+  engine.stop(10s);
+}
+
+TEST_F(TicketsTest, AnEngineStartsWhileTheBrokerIsAway) {
+  Engine engine = open();
+  ASSERT_TRUE(engine.start());
+  expect_to_run(engine, 1);
+  engine.stop(10s);
+}
+
+TEST_F(TicketsTest, ABrokerFullOfAnotherKindStopsNoJob) {
+  start_broker(2);
+  const auto queue = test::open_queue("zmq+" + endpoint_).value();
+  const std::array others = {Ticket{JobId{1001}, "default", "other"},
+                             Ticket{JobId{1002}, "default", "other"}};
+  ASSERT_EQ(queue->publish(others), 2U);
+  const std::vector<std::string> none = {"none"};
+  for (int i = 0; i < 2; ++i) {  // the second goes after the tickets, if not the first
+    ASSERT_TRUE(queue->receive({{}, none, 1}, 0s));
+  }
+  Engine engine = open();
+  ASSERT_TRUE(engine.start());
+  for (int i = 0; i < 10; ++i) expect_to_run(engine, i);
+  engine.stop(10s);
 }
 
 }  // namespace

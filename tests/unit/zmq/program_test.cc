@@ -72,6 +72,19 @@ TEST_F(ProgramTest, ASignalReloadsTheKeys) {
   EXPECT_TRUE(store) << store.error().message;
 }
 
+TEST_F(ProgramTest, StatusTellsTheStoresNumbersWhileTheQueueIsAway) {
+  write("carrel.toml",
+        "store = \"sqlite:jobs.db\"\nqueue = \"zmq+ipc://" + file("sock") + "\"\n");
+  Child enqueue({CARREL_PROGRAM, "--config", file("carrel.toml"), "enqueue", "kind"});
+  EXPECT_EQ(enqueue.wait_line(), "1");
+  EXPECT_EQ(code_of(enqueue), 0) << "a job is one when its row is there";
+  Child status({CARREL_PROGRAM, "--config", file("carrel.toml"), "status", "--json"});
+  const Json told = Json::parse(status.wait_line());
+  EXPECT_EQ(code_of(status), 4);
+  EXPECT_EQ(told.at("jobs").at("available"), 1);
+  EXPECT_THAT(told.at("queue_error").get<std::string>(), HasSubstr(file("sock")));
+}
+
 TEST_F(ProgramTest, ItsUnitIsOneThatSystemdTakes) {
   const char* verifier = "/usr/bin/systemd-analyze";
   if (!std::filesystem::exists(verifier)) GTEST_SKIP() << "needs " << verifier;
@@ -100,6 +113,13 @@ TEST_F(ProgramTest, WhatIsWrongInItsFileIsNamedByLine) {
   fails("listen = [\"tcp://127.0.0.1:*\"]\nstores = \"memory:\"\n");
   fails("listen = [\"tcp://127.0.0.1:*\"]\n[limits]\nwindow = 0\n");
   fails("listen = [\"tcp://127.0.0.1:*\"]\npoll = 5\n");
+  fails("listen = [\"tcp://127.0.0.1:*\"]\npoll = \"0s\"\n");
+  fails("listen = [\"tcp://127.0.0.1:*\"]\npoll = \"9000000h\"\n");
+  fails("listen = [\"tcp://127.0.0.1:*\"]\nstore = \"sqlite::memory:\"\n");
+  fails("listen = [\"tcp://127.0.0.1:*\"]\n[retention]\ncompleted = \"2000000h\"\n");
+  fails(
+      "listen = [\"tcp://127.0.0.1:*\"]\n[limits]\nmax_frame = 2097152\nmax_in_flight = "
+      "1048576\n");
   fails("listen = [\"tcp://127.0.0.1:*\"]\n[queues.pull]\nlimits = 2\n");
   fails("listen = [\"tcp://127.0.0.1:*\"]\n[queues.pull]\nlimit = \"2\"\n");
 }

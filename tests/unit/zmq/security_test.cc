@@ -1,4 +1,5 @@
 // Keys, roles, and who gets in without them.
+#include <carrel/engine.h>
 #include <carrel/memory.h>
 #include <gmock/gmock.h>
 #include <sys/stat.h>
@@ -114,6 +115,23 @@ TEST_F(SecurityTest, AProducerIsNoWorker) {
   EXPECT_EQ(store.set_paused("default", true).error().code, Code::kInvalid);
   EXPECT_EQ(store.retry(ids).at(0).error().code, Code::kInvalid);
   EXPECT_EQ(store.monitor().job(ids[0]).value().attempt, 0);
+}
+
+TEST_F(SecurityTest, AHoldOfAProducerIsRefusedAtOnceWithTheReason) {
+  Config config;
+  config.store = url("producer");
+  config.role = carrel::Role::kProducer;
+  config.log.level = LogLevel::kOff;
+  Registry registry = Registry::with_builtins();
+  register_zmq(registry);
+  Engine engine = std::move(*Engine::open(config, std::move(registry)));
+  const auto before = std::chrono::steady_clock::now();
+  const auto held = engine.hold(
+      "key", 1, [] {}, 30s);
+  EXPECT_LT(std::chrono::steady_clock::now() - before, 20s);
+  ASSERT_FALSE(held);
+  EXPECT_EQ(held.error().code, Code::kInvalid);
+  EXPECT_THAT(held.error().message, HasSubstr("a key of the role \"producer\""));
 }
 
 TEST_F(SecurityTest, AWorkerIsNoAdmin) {

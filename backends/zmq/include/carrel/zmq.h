@@ -31,9 +31,10 @@ namespace carrel {
 // server_key, secret_file   CURVE: the broker's public key; the file of this client's key
 //
 // Opening one connects: kUnavailable after `timeout` where there is no broker, kInvalid
-// where it refuses this client. Later calls outlive the broker: each ends by its
-// deadline, and the connection comes back by itself. One thread a store or queue. Not for
-// use in the child of a fork.
+// where it refuses this client. A queue is opened all the same after a second, and is
+// away until its broker is there (carrel/connected.h). Later calls outlive the broker:
+// each ends by its deadline, and the connection comes back by itself. One thread a store
+// or queue. Not for use in the child of a fork.
 void register_zmq(Registry& registry);
 
 namespace zmq {
@@ -49,11 +50,13 @@ struct BrokerOptions {
 
   // Sweep the hosted store by itself. Off: its clients do.
   bool sweep = true;
-  Duration poll = std::chrono::seconds(1);  // look for what others did to the store
+  // Look for what others did to the store; above 0, at most a day.
+  Duration poll = std::chrono::seconds(1);
 
   // Bounds. What is past them is answered with BUSY, or dropped where nobody reads.
-  std::size_t max_frame = std::size_t{1} << 20;       // bytes of one request
-  std::size_t max_in_flight = std::size_t{64} << 20;  // bytes of requests, all clients
+  std::size_t max_frame = std::size_t{1} << 20;  // bytes of one request
+  // Bytes of requests, all clients; not less than max_frame.
+  std::size_t max_in_flight = std::size_t{64} << 20;
   // Bytes of the answers that one client has not read; and of its requests that wait.
   std::size_t max_unread = std::size_t{8} << 20;
   std::size_t max_sessions = 10'000;
@@ -82,7 +85,8 @@ struct BrokerHealth {
 class Broker {
  public:
   // Binds and starts. `store` is hosted; nullptr: tickets only. kInvalid: an address, a
-  // key, or an address off loopback without keys; kExists: the address is in use.
+  // key, a bound, or an address off loopback without keys; kExists: the address is in
+  // use. An ipc:// path is held by a lock on PATH.lock.
   static Result<std::unique_ptr<Broker>> start(BrokerOptions options,
                                                std::unique_ptr<Store> store);
   // Answers what is in flight, sends what waits away with nothing, and closes; blocks for

@@ -1,0 +1,27 @@
+// One broker on one ipc:// path.
+#pragma once
+
+#include <carrel/result.h>
+
+#include <memory>
+#include <string>
+
+namespace carrel::zmq {
+
+// Held beside the socket, in PATH.lock: ZeroMQ takes over whatever stands at an ipc://
+// path, also the socket of a broker that serves. A broker that was killed leaves the
+// file, and nothing that would keep the next one out.
+class IpcLock {
+ public:
+  // nullptr: `endpoint` has no path that could be another's. kExists: a broker has it.
+  static Result<std::unique_ptr<IpcLock>> take(const std::string& endpoint);
+  ~IpcLock();
+  IpcLock(const IpcLock&) = delete;
+  IpcLock& operator=(const IpcLock&) = delete;
+
+ private:
+  explicit IpcLock(int fd) : fd_(fd) {}
+  const int fd_;
+};
+
+}  // namespace carrel::zmq
