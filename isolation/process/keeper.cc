@@ -108,7 +108,10 @@ struct Shared {
   bool ready;    // this one does
 };
 
-[[noreturn]] void serve(const ServerSetup& setup, Shared* shared) {
+[[noreturn]] void serve(const ServerSetup& setup, Shared* shared, pid_t keeper) {
+  // Until it is ready: a host that gives it up kills the keeper.
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (getppid() != keeper) _exit(1);
   setsid();
   prctl(PR_SET_CHILD_SUBREAPER, 1);
   prctl(PR_SET_NAME, "carrel-server");
@@ -127,6 +130,7 @@ struct Shared {
     shared->greeted = shared->ready;
   }
   if (!shared->ready) _exit(1);
+  prctl(PR_SET_PDEATHSIG, 0);
   if (!handlers.all().empty()) rehearse();
   leave_at_exit();
   Server(UniqueFd(kControl), UniqueFd(kHost), handlers).run();
@@ -168,7 +172,7 @@ class Keeper {
       if (!shared_->greeted) _exit(1);  // the host waits for the first
       pause();
     }
-    if (server_ == 0) serve(setup_, shared_);
+    if (server_ == 0) serve(setup_, shared_, pid_);
   }
 
   // Meanwhile jobs wait in line.
@@ -209,6 +213,7 @@ class Keeper {
   UniqueFd signals_;
   ChildList list_;
   Shared* shared_ = nullptr;
+  const pid_t pid_ = getpid();
   pid_t server_ = -1;
   bool clean_ = false;
   int unready_ = 0;  // servers since the last that came to be ready

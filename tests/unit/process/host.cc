@@ -22,6 +22,7 @@
 #include <stop_token>
 #include <thread>
 
+#include "birth.h"
 #include "handlers.h"
 #include "os.h"
 #include "process_server.h"
@@ -213,6 +214,33 @@ int bad_setup() {
   return 0;
 }
 
+constexpr std::chrono::milliseconds kShort{200};
+
+int never_greets() {
+  const auto made = carrel::process::fork_server([](Handlers&) { pause(); }, kShort);
+  must(carrel::prefork(carrel::test::add_handlers));
+  Host host("fork");
+  tell({made.error().message, to_string(made.error().code),
+        host.run("echo", "[6]").result});
+  return 0;
+}
+
+// Where a server that was executed hangs; see main().
+constexpr const char* kHangs = "PROCESS_HOST_HANGS";
+
+int never_greets_by_hook() {
+  Json words = Json::array();
+  for (const char* where : {"setup", "main"}) {
+    setenv(kHangs, where, 1);
+    words.push_back(carrel::process::execute_server({}, kShort).error().message);
+  }
+  std::stop_source stop;
+  std::jthread stops([&] { stop.request_stop(); });
+  words.push_back(carrel::process::execute_server(stop.get_token()).error().message);
+  tell(words);
+  return 0;
+}
+
 // Text in the buffer at the fork must be printed once, whatever its children do.
 int prints() {
   std::printf("before the fork;");
@@ -376,15 +404,12 @@ int lost(bool hooked) {
     // A request on its way to those who are just dying, and a child that the server
     // forked last is one of them, is lost with them.
     carrel::Outcome next;
-    try {
-      eventually([&] {
-        next = host.run("echo", "[3]");
-        return next.klass != carrel::OutcomeClass::kWorkerLost;
-      });
-      words.push_back(next.result);
-    } catch (const std::exception& e) {
-      words.push_back(e.what());
-    }
+    eventually([&] {
+      next = host.run("echo", "[3]");
+      return next.klass != carrel::OutcomeClass::kWorkerLost;
+    });
+    const bool ok = next.klass == carrel::OutcomeClass::kOk;
+    words.push_back(ok ? next.result : next.error.message);
   }
   tell(words);
   return 0;
@@ -399,7 +424,13 @@ int main(int argc, char** argv) {
   const std::string mode = argc > 1 ? argv[1] : "";
   // Also where this program was executed again as the server; then it does not return.
   if (mode.starts_with("hook") || mode.starts_with("--")) {
-    carrel::main_hook(argc, argv, carrel::test::add_handlers);
+    const char* const hangs = std::getenv(kHangs);
+    const std::string where = hangs != nullptr ? hangs : "";
+    if (where == "main") pause();
+    carrel::main_hook(argc, argv, [&where](Handlers& handlers) {
+      if (where == "setup") pause();
+      carrel::test::add_handlers(handlers);
+    });
   }
   const std::map<std::string, int (*)()> modes = {
       {"wait_to_be_killed", wait_to_be_killed},
@@ -410,6 +441,8 @@ int main(int argc, char** argv) {
       {"dies_often", dies_often},
       {"bad_setup", bad_setup},
       {"bad_hooks", bad_hooks},
+      {"never_greets", never_greets},
+      {"hook_never_greets", never_greets_by_hook},
       {"prints", prints},
       {"hears_sigchld", hears_sigchld},
       {"without_stdio", without_stdio},

@@ -129,6 +129,25 @@ TEST_F(ServerTest, ASetupThatThrowsIsToldAndCanBeTriedAgain) {
   EXPECT_EQ(words.at(1), "");
 }
 
+// One that hangs in its setup, a program that does not come to its hook, and one that
+// nobody waits for any more.
+TEST_F(ServerTest, AServerThatNeverGreetsIsKilledAndTold) {
+  const Json forked = words_of("never_greets");
+  EXPECT_NE(forked.at(0).get<std::string>().find("not ready within 200 ms"),
+            std::string::npos)
+      << forked;
+  EXPECT_EQ(forked.at(1), "unavailable");
+  EXPECT_EQ(forked.at(2), "[6]") << "another can be made";
+  const Json executed = words_of("hook_never_greets");
+  for (const int i : {0, 1}) {
+    EXPECT_NE(executed.at(i).get<std::string>().find("not ready within 200 ms"),
+              std::string::npos)
+        << executed;
+  }
+  EXPECT_NE(executed.at(2).get<std::string>().find("nobody waits"), std::string::npos)
+      << executed;
+}
+
 TEST_F(ServerTest, AChildsHookThatFailsIsHowItsJobFails) {
   EXPECT_EQ(words_of("bad_hooks"), (Json{1, 2}));
 }

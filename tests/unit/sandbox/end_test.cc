@@ -74,6 +74,33 @@ TEST_F(SandboxEnd, RoomKilled_WorkerLostAndMadeAgain) {
   expect_control_job();
 }
 
+// Nobody makes another room just now: jobs wait, and can be stopped.
+TEST_F(SandboxEnd, RoomKilledAndTheServerBusy_AJobWaitsForAnotherRoom) {
+  REQUIRE_SANDBOX(profile);
+  const pid_t server = server_pid();
+  ASSERT_TRUE(eventually([server] { return children_of(server).empty(); }));
+  spec.command = {"/hostile/deaf", "1000000"};
+  spec.kind = "program";
+  spec.sandbox = profile;
+  Host host("exec", {spec});
+  const auto job = host.start("program");
+  const pid_t room = children_of(server).at(0);
+  ::kill(room, SIGKILL);
+  EXPECT_EQ(job.sink->wait().klass, OutcomeClass::kWorkerLost);
+  ::kill(server, SIGSTOP);
+  const auto stopped = host.start("program");
+  const auto killed = host.start("program");
+  stopped.run->request_stop(StopReason::kTimeout);
+  killed.run->kill();
+  EXPECT_EQ(stopped.sink->wait().klass, OutcomeClass::kWallTimeout);
+  EXPECT_EQ(killed.sink->wait().klass, OutcomeClass::kCancelled);
+  const auto waits = host.start("program");
+  ::kill(server, SIGCONT);
+  EXPECT_TRUE(eventually([server] { return !programs_below(server).empty(); }));
+  waits.run->request_stop(StopReason::kCancel);
+  EXPECT_EQ(waits.sink->wait().klass, OutcomeClass::kCancelled);
+}
+
 TEST_F(SandboxEnd, AStopRequestIsTermToTheProgramAndThenToAll) {
   REQUIRE_SANDBOX(profile);
   const auto job = start({"sh", "-c",
