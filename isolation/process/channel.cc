@@ -304,10 +304,14 @@ void Channel::die() {
     outbox_.clear();
     nursery = nursery_.lock();
   }
+  hang_up();
   ears_.close();
   for (auto& [number, run] : runs) run->lost();
   if (nursery) nursery->lost();
 }
+
+// Copies of the socket, in processes that the host has forked, keep nobody waiting.
+void Channel::hang_up() noexcept { shutdown(socket_.native_handle(), SHUT_RDWR); }
 
 void Channel::close() noexcept {
   boost::asio::post(context_, [self = shared_from_this()] {
@@ -317,6 +321,7 @@ void Channel::close() noexcept {
     self->outbox_.clear();
     abandoned.swap(self->runs_);  // the server kills what they left when it sees the end
     boost::system::error_code ignored;
+    self->hang_up();
     self->socket_.close(ignored);
     self->ears_.close();
     self->retry_.cancel();

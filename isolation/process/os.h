@@ -40,6 +40,30 @@ class UniqueFd {
   int fd_ = -1;
 };
 
+// One end of a connected socket. Its end is the peer's, too, also where a process that
+// this one has forked holds a copy.
+class UniqueSocket {
+ public:
+  UniqueSocket() = default;
+  explicit UniqueSocket(UniqueFd fd) noexcept : fd_(std::move(fd)) {}
+  UniqueSocket(UniqueSocket&&) noexcept = default;
+  UniqueSocket& operator=(UniqueSocket&& other) noexcept {
+    if (this != &other) {
+      reset();
+      fd_ = std::move(other.fd_);
+    }
+    return *this;
+  }
+  ~UniqueSocket() { reset(); }
+
+  int get() const noexcept { return fd_.get(); }
+  explicit operator bool() const noexcept { return static_cast<bool>(fd_); }
+  void reset() noexcept;  // keeps errno
+
+ private:
+  UniqueFd fd_;
+};
+
 struct FdPair {
   UniqueFd first;
   UniqueFd second;

@@ -5,7 +5,9 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -279,6 +281,35 @@ Json stdio() {
   return files;
 }
 
+// Likewise while a child of fork_to runs.
+Json stdio_beside_a_child() {
+  void* const page = mmap(nullptr, sizeof(std::atomic<int>), PROT_READ | PROT_WRITE,
+                          MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  auto& step = *static_cast<std::atomic<int>*>(page);
+  std::jthread direct([&step] {
+    static_cast<void>(carrel::fork_to(carrel::test::kPatience, [&step] {
+      step = 1;
+      while (step != 2) sched_yield();
+    }));
+  });
+  eventually([&step] { return step == 1; });
+  Json files = stdio();
+  step = 2;
+  return files;
+}
+
+// A descriptor that comes on a socket.
+bool received_above_stdio() {
+  const auto ends = carrel::process::socket_pair(SOCK_SEQPACKET);
+  const int sent = ends.second.get();
+  carrel::process::send_message(sent, "x", {&sent, 1});
+  char byte = 0;
+  carrel::process::Received received;
+  carrel::process::receive_message(ends.first.get(), {&byte, 1}, received);
+  const carrel::process::UniqueFd came(received.fd_count == 1 ? received.fds[0] : -1);
+  return came.get() > STDERR_FILENO;
+}
+
 // As a daemon may be started.
 int without_stdio() {
   const carrel::process::UniqueFd output(fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 100));
@@ -287,11 +318,14 @@ int without_stdio() {
       [](Handlers& h) { h.handle("stdio", [](carrel::Context&) { return stdio(); }); }));
   const Json own = stdio();
   const auto direct = carrel::fork_to(carrel::test::kPatience, [] { return stdio(); });
+  const Json beside = stdio_beside_a_child();
+  const bool received = received_above_stdio();
   const auto forked = Host("fork").run("stdio");
   const auto spawned = Host("exec", {carrel::test::program("program", {"/bin/cat"})})
                            .run("program", "[5]");
   dup2(output.get(), STDOUT_FILENO);
-  tell({own, direct.value(), Json::parse(forked.result), spawned.result});
+  tell({own, direct.value(), beside, received, Json::parse(forked.result),
+        spawned.result});
   return 0;
 }
 

@@ -161,7 +161,7 @@ TEST_F(ServerTest, Case12_BufferedPrintfBeforeTheFork_PrintedOnce) {
 TEST_F(ServerTest, AHostWithoutStdio_ItsJobsHaveNoneEither) {
   const Json closed{"", "", ""};
   const Json null{"/dev/null", "/dev/null", "/dev/null"};
-  EXPECT_EQ(words_of("without_stdio"), (Json{closed, closed, null, "[5]"}));
+  EXPECT_EQ(words_of("without_stdio"), (Json{closed, closed, closed, true, null, "[5]"}));
 }
 
 TEST_F(ServerTest, APreloadThatLeavesAThreadIsRefused_AndWhatItDidToSignalsUndone) {

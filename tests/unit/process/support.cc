@@ -3,10 +3,12 @@
 #include <carrel/exec.h>
 #include <carrel/fork.h>
 #include <grp.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <boost/asio/post.hpp>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <future>
@@ -131,6 +133,16 @@ std::vector<Started> Host::start_many(std::string kind, std::size_t count) {
 
 Outcome Host::run(std::string kind, std::string payload) {
   return start(std::move(kind), std::move(payload)).sink->wait();
+}
+
+Copies::Copies() : pid_(fork()) {
+  while (pid_ == 0) pause();
+  if (pid_ < 0) throw std::runtime_error("fork");
+}
+
+Copies::~Copies() {
+  ::kill(pid_, SIGKILL);
+  waitpid(pid_, nullptr, 0);
 }
 
 KindSpec program(std::string kind, std::vector<std::string> command) {

@@ -79,8 +79,7 @@ TEST_F(SandboxEnd, RoomKilledAndTheServerBusy_AJobWaitsForAnotherRoom) {
   REQUIRE_SANDBOX(profile);
   const pid_t server = server_pid();
   ASSERT_TRUE(eventually([server] { return children_of(server).empty(); }));
-  spec.command = {"/hostile/deaf", "1000000"};
-  spec.kind = "program";
+  spec = program("program", {"/hostile/deaf", "1000000"});
   spec.sandbox = profile;
   Host host("exec", {spec});
   const auto job = host.start("program");
@@ -99,6 +98,19 @@ TEST_F(SandboxEnd, RoomKilledAndTheServerBusy_AJobWaitsForAnotherRoom) {
   EXPECT_TRUE(eventually([server] { return !programs_below(server).empty(); }));
   waits.run->request_stop(StopReason::kCancel);
   EXPECT_EQ(waits.sink->wait().klass, OutcomeClass::kCancelled);
+}
+
+TEST_F(SandboxEnd, ARoomEndsWithItsEngine_WhoeverHasCopiesOfItsSocket) {
+  REQUIRE_SANDBOX(profile);
+  const pid_t server = server_pid();
+  ASSERT_TRUE(eventually([server] { return children_of(server).empty(); }));
+  spec = program("program", {"/bin/true"});
+  spec.sandbox = profile;
+  auto host = std::make_unique<Host>("exec", std::vector<KindSpec>{spec});
+  EXPECT_EQ(host->run("program").klass, OutcomeClass::kOk);
+  const Copies copies;
+  host.reset();
+  EXPECT_TRUE(eventually([server] { return children_of(server).empty(); }));
 }
 
 TEST_F(SandboxEnd, AStopRequestIsTermToTheProgramAndThenToAll) {
