@@ -83,7 +83,7 @@ Result<Born> greet(Newborn newborn, std::chrono::milliseconds within,
                      " ms; its setup or a preload hangs, or, where the program is "
                      "executed again, main does not call carrel::main_hook()"));
   }
-  std::vector<char> buffer(256 * 1024);
+  std::vector<char> buffer(kMaxHello);
   Received received;
   receive_message(control, buffer, received);
   Hello hello;

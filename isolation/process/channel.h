@@ -118,6 +118,7 @@ class Channel : public std::enable_shared_from_this<Channel> {
 
   boost::asio::io_context& context_;
   boost::asio::posix::stream_descriptor socket_;
+  const std::size_t longest_;  // message
   boost::asio::steady_timer retry_;
   boost::asio::steady_timer young_timer_;
   Ears ears_;

@@ -20,6 +20,7 @@
 
 #include "children.h"
 #include "fork_child.h"
+#include "frame.h"
 #include "process_server.h"
 #include "server.h"
 #include "wire.h"
@@ -94,6 +95,18 @@ std::string short_of_address_space() {
          "before the host has grown (carrel::prefork, carrel::main_hook)";
 }
 
+// As far as the host can be told of them.
+void name_kinds(const Handlers& handlers, Hello& hello) {
+  for (const auto& [kind, handler] : handlers.all()) hello.kinds.push_back(kind);
+  const std::size_t size = encode(hello).size();
+  const std::size_t most = std::min(kMaxHello, longest_message(kControl));
+  if (size <= most) return;
+  hello.error = "setup has too many kinds: their names take " + std::to_string(size) +
+                " bytes, and it can tell its host of " + std::to_string(most) +
+                " (net.core.wmem_default bounds that)";
+  hello.kinds.clear();
+}
+
 // Out of memory, the kernel ends jobs before it ends their host. Every child inherits
 // this, and need not open the file again; a server that goes with them is back at once.
 void prefer_as_victim() {
@@ -123,7 +136,8 @@ struct Shared {
   if (hello.error.empty() && !handlers.all().empty()) {
     hello.error = short_of_address_space();
   }
-  for (const auto& [kind, handler] : handlers.all()) hello.kinds.push_back(kind);
+  hello.error = cut_text(hello.error, kMaxErrorText);
+  if (hello.error.empty()) name_kinds(handlers, hello);
   shared->ready = hello.error.empty();
   if (!shared->greeted) {
     send_message(kControl, encode(hello), {});

@@ -158,6 +158,14 @@ int send_message(int socket, std::string_view bytes, std::span<const int> fds) n
   }
 }
 
+std::size_t longest_message(int socket) noexcept {
+  constexpr std::size_t kKernelsOwn = 32;  // unix_dgram_sendmsg()
+  int buffer = 0;
+  socklen_t size = sizeof buffer;
+  if (getsockopt(socket, SOL_SOCKET, SO_SNDBUF, &buffer, &size) != 0) return 0;
+  return static_cast<std::size_t>(buffer) - kKernelsOwn;
+}
+
 void receive_message(int socket, std::span<char> buffer, Received& into,
                      bool block) noexcept {
   iovec part{buffer.data(), buffer.size()};

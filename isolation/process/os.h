@@ -118,6 +118,10 @@ inline constexpr std::size_t kMaxFds = 240;  // the kernel's own bound is 253
 // 0: sent; else errno.
 int send_message(int socket, std::string_view bytes, std::span<const int> fds) noexcept;
 
+// How long a message on this SEQPACKET socket may be; sysctl net.core.wmem_default bounds
+// it.
+std::size_t longest_message(int socket) noexcept;
+
 struct Received {
   long size = -1;  // bytes; 0: the other end is closed; -1: `error`
   int error = 0;

@@ -199,7 +199,16 @@ Result<UniqueFd> connect(std::string_view message, std::stop_token stop) {
         return tl::unexpected<Error>(std::move(made.error()));
       }
     }
-    const int error = send_message(s.server->control.get(), message, {&theirs, 1});
+    const int control = s.server->control.get();
+    const std::size_t most = std::min(kMaxMessage, longest_message(control));
+    if (message.size() > most) {
+      return fail(Code::kInvalid,
+                  "what is to be told to the process server takes " +
+                      std::to_string(message.size()) + " bytes; it can be told " +
+                      std::to_string(most),
+                  "process");
+    }
+    const int error = send_message(control, message, {&theirs, 1});
     if (error == 0) return std::move(pair.first);
     if (error != EPIPE && error != ECONNRESET) {
       return os_error(Code::kUnavailable, "no channel to the process server", error);

@@ -30,7 +30,7 @@ Result<void> ignite(const Handlers& fork_handlers, bool needed_by_exec_only,
 // A new channel to the server, or to a room of it (`message`, see wire.h). If the server
 // has died for good, it is made again where that is possible: after main_hook(); else
 // kUnavailable names the way out. kUnavailable also: no descriptor is left, or `stop` was
-// asked for while a server was made.
+// asked for while a server was made. kInvalid: the message is too long.
 Result<UniqueFd> connect(std::string_view message = kChannelMark,
                          std::stop_token stop = {});
 

@@ -13,7 +13,13 @@ namespace carrel::sandbox {
 
 Result<RoomLink> open_room(const std::string& blueprint, std::stop_token stop) {
   auto channel = process::connect(std::string(process::kRoomMark) + blueprint, stop);
-  if (!channel) return tl::unexpected<Error>(std::move(channel.error()));
+  if (!channel) {
+    Error error = std::move(channel.error());
+    if (error.code == Code::kInvalid) {
+      error.message = "the profile has too many mounts: " + error.message;
+    }
+    return tl::unexpected<Error>(std::move(error));
+  }
   const std::stop_callback give_up(stop,
                                    [fd = channel->get()] { shutdown(fd, SHUT_RDWR); });
   constexpr int kPatienceMs = 60'000;

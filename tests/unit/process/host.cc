@@ -243,6 +243,20 @@ int never_greets_by_hook() {
   return 0;
 }
 
+// More than it can say in one message, in each of its ways.
+int says_much() {
+  const auto kinds = carrel::prefork([](Handlers& h) {
+    for (int i = 10'000; i < 12'000; ++i) {
+      h.handle(std::to_string(i) + std::string(120, 'k'), [](carrel::Context&) {});
+    }
+  });
+  const auto error = carrel::prefork([](Handlers&) {
+    throw std::runtime_error("no model file" + std::string(1 << 20, '!'));
+  });
+  tell({to_string(kinds.error().code), kinds.error().message, text_of(error)});
+  return 0;
+}
+
 // Text in the buffer at the fork must be printed once, whatever its children do.
 int prints() {
   std::printf("before the fork;");
@@ -475,6 +489,7 @@ int main(int argc, char** argv) {
       {"dies_often", dies_often},
       {"bad_setup", bad_setup},
       {"bad_hooks", bad_hooks},
+      {"says_much", says_much},
       {"never_greets", never_greets},
       {"hook_never_greets", never_greets_by_hook},
       {"prints", prints},

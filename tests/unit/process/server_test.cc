@@ -148,6 +148,16 @@ TEST_F(ServerTest, AServerThatNeverGreetsIsKilledAndTold) {
       << executed;
 }
 
+TEST_F(ServerTest, AServerWithMoreToSayThanAMessageHolds_TheBoundIsNamed) {
+  const Json words = words_of("says_much");
+  EXPECT_EQ(words.at(0), "invalid");
+  EXPECT_NE(words.at(1).get<std::string>().find("too many kinds"), std::string::npos)
+      << words.at(1);
+  EXPECT_NE(words.at(1).get<std::string>().find("196608"), std::string::npos)
+      << words.at(1);
+  EXPECT_NE(words.at(2).get<std::string>().find("no model file!!!"), std::string::npos);
+}
+
 TEST_F(ServerTest, AChildsHookThatFailsIsHowItsJobFails) {
   EXPECT_EQ(words_of("bad_hooks"), (Json{1, 2}));
 }
