@@ -31,9 +31,12 @@ TEST_F(SandboxEnd, Case34_ExponentialBomb_WallTimeoutNoneLeft) {
 
 // The first process of a namespace takes all others with it: where the sandboxes are
 // gone, so are the bombs.
-TEST_F(SandboxEnd, Case36_HostKilledMidBomb_NoneLeft) {
+TEST_P(SandboxTiers, Case36_HostKilledMidBomb_NoneLeft) {
   REQUIRE_SANDBOX(profile);
-  OtherHost host("bomb");
+  OtherHost host(
+      restricted()
+          ? "bomb " + std::filesystem::path(program_path("bomb")).parent_path().string()
+          : "bomb");
   ASSERT_EQ(host.read_line(), "lit");
   const pid_t server = static_cast<pid_t>(std::stol(host.read_line()));
   const auto rooms = children_of(server);
@@ -50,6 +53,7 @@ TEST_F(SandboxEnd, Case36_HostKilledMidBomb_NoneLeft) {
     }
   }
   EXPECT_TRUE(eventually([server] { return !exists(server); }));
+  host.wait_for_all();
   expect_control_job();
 }
 
