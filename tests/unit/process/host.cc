@@ -374,7 +374,8 @@ int careless_preloads() {
 
 // No process is left for this user.
 int out_of_processes() {
-  if (setgid(65534) != 0 || setuid(65534) != 0) return 77;
+  // Root's processes are not counted.
+  if (getuid() == 0 && (setgid(65534) != 0 || setuid(65534) != 0)) return 77;
   must(carrel::prefork(carrel::test::add_handlers));
   Host fork("fork", {}, 0);
   Host exec("exec", {carrel::test::program("program", {"/bin/true"})});
