@@ -222,8 +222,10 @@ std::uint64_t memory_in_use() {
 }
 
 std::string text_of_file(const std::string& name) {
-  std::ifstream file(name);
-  return {std::istreambuf_iterator<char>(file), {}};
+  const std::ifstream file(name);
+  std::ostringstream text;
+  text << file.rdbuf();  // takes an error for the end: a process may end as it is read
+  return text.str();
 }
 
 bool become_ordinary(unsigned user) {
