@@ -63,6 +63,9 @@ class Places {
     }
     return all_.emplace_back(std::make_unique<Place>(std::move(*made))).get();
   }
+  void close() noexcept {
+    for (const auto& place : all_) place->link.close();
+  }
 
  private:
   static Result<Place> plain(const IsolationSetup& setup) {
@@ -81,8 +84,8 @@ class Places {
     auto enforced = std::make_shared<std::vector<std::string>>();
     terms->enforced = enforced;
     auto dial = [blueprint = sandbox::encode(*blueprint),
-                 enforced]() -> Result<UniqueFd> {
-      auto room = sandbox::open_room(blueprint);
+                 enforced](std::stop_token stop) -> Result<UniqueFd> {
+      auto room = sandbox::open_room(blueprint, stop);
       if (!room) return tl::unexpected<Error>(std::move(room.error()));
       // Of the first room; one that is made anew is on the same machine.
       if (enforced->empty()) *enforced = std::move(room->enforced);
@@ -100,6 +103,7 @@ class ExecIsolation final : public Isolation {
  public:
   ExecIsolation(Places places, Entries entries)
       : places_(std::move(places)), entries_(std::move(entries)) {}
+  ~ExecIsolation() override { places_.close(); }
 
   IsolationTraits traits() const noexcept override {
     return {.contains_crash = true, .can_kill = true, .runs_programs = true};
@@ -126,8 +130,8 @@ class ExecIsolation final : public Isolation {
       }
       auto part = entry->place->link.start(
           tasks.first(count),
-          [this](Task& task, const std::shared_ptr<Channel>& channel) {
-            return launch(*find(task), task, channel);
+          [this](std::span<Task> some, const std::shared_ptr<Channel>& channel) {
+            return launch_all(some, channel);
           });
       std::move(part.begin(), part.end(), std::back_inserter(answers));
       tasks = tasks.subspan(count);
@@ -141,6 +145,34 @@ class ExecIsolation final : public Isolation {
     return it == entries_.end() ? nullptr : &it->second;
   }
 
+  // Of one place, on its channel. A task for which there is no descriptor or memory ends
+  // as resource_error.
+  Link::Answers launch_all(std::span<Task> tasks,
+                           const std::shared_ptr<Channel>& channel) const {
+    Link::Answers answers;
+    answers.reserve(tasks.size());
+    std::vector<Launch> launches;
+    launches.reserve(tasks.size());
+    for (Task& task : tasks) {
+      auto made = launch(*find(task), task, channel);
+      if (made) {
+        answers.emplace_back(made->run);
+        launches.push_back(std::move(*made));
+      } else if (made.error().code == Code::kUnavailable) {
+        answers.emplace_back(
+            end_unstarted(task, OutcomeClass::kResourceError, std::move(made.error())));
+      } else {
+        answers.emplace_back(tl::unexpect, std::move(made.error()));
+      }
+    }
+    if (!channel->start(launches)) {
+      // It died between the two calls: these share the lot of those it was running.
+      for (const auto& started : launches) started.run->lost();
+    }
+    return answers;
+  }
+
+  // An error: the task is as it was.
   static Result<Launch> launch(const Entry& entry, Task& task,
                                const std::shared_ptr<Channel>& channel) {
     const auto& profile = entry.place->profile;
@@ -182,7 +214,7 @@ class ExecIsolation final : public Isolation {
     return launch;
   }
 
-  const Places places_;
+  Places places_;
   const Entries entries_;
 };
 

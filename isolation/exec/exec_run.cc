@@ -153,8 +153,6 @@ void ExecRun::release() {
   output_.close();
   error_.close();
   notes_.close();
-  // Copies of it, in children that the host has forked, keep nobody waiting.
-  if (folder_) ::shutdown(folder_.get(), SHUT_RDWR);
   folder_.reset();
 }
 

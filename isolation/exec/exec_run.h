@@ -72,7 +72,7 @@ class ExecRun final : public ChildRun {
   Port output_;
   Port error_;
   Port notes_;
-  UniqueFd folder_;
+  UniqueSocket folder_;
   std::size_t written_;
   std::uint64_t error_bytes_ = 0;  // of stderr and descriptor 3
   // Progress that came too soon after the last: told at the end, unless newer has been.

@@ -133,7 +133,7 @@ int ChildPool::conceive(WarmChild& out) {
   static std::atomic<std::uint64_t> last{kFirstForked};
   FdPair ends = socket_pair(SOCK_STREAM);
   if (!ends.first) return errno;
-  out = {.number = ++last, .socket = std::move(ends.first)};
+  out = {.number = ++last, .socket = UniqueSocket(std::move(ends.first))};
   if (!channel().listen_to(out.number, out.socket.get())) return ENOMEM;
   births_.push_back({out.number, std::move(ends.second)});
   ++unborn_;
@@ -235,7 +235,8 @@ void ChildPool::take_back(WarmChild child, const std::string& kind) {
   bool wanted = false;
   {
     std::lock_guard lock(mutex_);
-    if (closed_ || used_count_ >= most_used_) return;
+    if (closed_) return;
+    if (used_count_ >= most_used_) return leaves(child.number);
     used_[kind].push_front({std::move(child), Clock::now()});
     ++used_count_;
     expire_used_later();
@@ -247,9 +248,13 @@ void ChildPool::take_back(WarmChild child, const std::string& kind) {
 void ChildPool::let_go(std::uint64_t child) {
   std::lock_guard lock(mutex_);
   if (closed_) return;
+  leaves(child);
+  ask();
+}
+
+void ChildPool::leaves(std::uint64_t child) {
   leaving_.emplace(child, Clock::now());
   see_out_later();
-  ask();
 }
 
 void ChildPool::refill() {
@@ -292,6 +297,7 @@ void ChildPool::expire_used() {
   for (auto line = used_.begin(); line != used_.end();) {
     auto& children = line->second;
     for (; !children.empty() && children.back().since <= idle_since; --used_count_) {
+      leaves(children.back().child.number);
       children.pop_back();
     }
     line = children.empty() ? used_.erase(line) : std::next(line);

@@ -32,7 +32,7 @@ struct Parcel;
 
 struct WarmChild {
   std::uint64_t number = 0;
-  UniqueFd socket;
+  UniqueSocket socket;
   std::uint32_t jobs = 0;  // that it has run
 };
 
@@ -50,7 +50,8 @@ class ChildPool final : public Nursery, public std::enable_shared_from_this<Chil
   // False: it does not wait here. Else it never will again.
   bool withdraw(const ForkRun& run);
 
-  // The run is over, and its child waits for another of `kind`.
+  // The run is over, and its child waits for another of `kind`. One that is not wanted,
+  // or waits in vain, is let go.
   void take_back(WarmChild child, const std::string& kind);
 
   // The run is over, and its child ends now: one that does not is killed.
@@ -102,7 +103,8 @@ class ChildPool final : public Nursery, public std::enable_shared_from_this<Chil
   void ask_for_births();
   void set_back();
   void expire_used_later();
-  void expire_used();  // without it
+  void expire_used();                // without it
+  void leaves(std::uint64_t child);  // it was told to end, or ends by itself
   void see_out_later();
   void see_out();  // without it
 

@@ -21,6 +21,7 @@ class ForkIsolation final : public Isolation {
     }
   }
   ~ForkIsolation() override {
+    link_.close();
     if (pool_) pool_->close();
   }
 
@@ -29,29 +30,26 @@ class ForkIsolation final : public Isolation {
   }
 
   // The first children are there before the first job.
-  Result<void> begin() {
-    auto channel = link_.channel();
-    if (!channel) return tl::unexpected<Error>(std::move(channel.error()));
-    pool_of(*channel);
-    return {};
-  }
+  void begin() { pool_of(link_.channel()); }
 
   std::vector<Result<std::shared_ptr<Run>>> start(std::span<Task> tasks) override {
-    std::vector<Result<std::shared_ptr<Run>>> answers;
+    return link_.start(
+        tasks, [this](std::span<Task> some, const std::shared_ptr<Channel>& channel) {
+          return start_on(channel, some);
+        });
+  }
+
+ private:
+  Link::Answers start_on(const std::shared_ptr<Channel>& channel, std::span<Task> tasks) {
+    Link::Answers answers;
     answers.reserve(tasks.size());
-    const auto channel = link_.channel();
-    if (!channel) {
-      for (std::size_t i = 0; i < tasks.size(); ++i)
-        answers.push_back(tl::unexpected<Error>(channel.error()));
-      return answers;
-    }
-    const auto pool = pool_of(*channel);
+    const auto pool = pool_of(channel);
     std::vector<std::shared_ptr<ForkRun>> runs;
     runs.reserve(tasks.size());
     for (Task& task : tasks) {
       const auto recycling = recycling_.find(task.job->kind);
       runs.push_back(std::make_shared<ForkRun>(
-          std::move(task), *channel, pool,
+          std::move(task), channel, pool,
           recycling == recycling_.end() ? Recycling{} : recycling->second));
       answers.emplace_back(runs.back());
     }
@@ -59,7 +57,6 @@ class ForkIsolation final : public Isolation {
     return answers;
   }
 
- private:
   // A channel whose server has died takes its children with it.
   std::shared_ptr<ChildPool> pool_of(const std::shared_ptr<Channel>& channel) {
     std::lock_guard lock(mutex_);
@@ -89,9 +86,7 @@ void register_fork(Registry& registry) {
     auto link = Link::open(setup);
     if (!link) return tl::unexpected<Error>(std::move(link.error()));
     auto isolation = std::make_unique<ForkIsolation>(std::move(*link), setup);
-    if (auto begun = isolation->begin(); !begun) {
-      return tl::unexpected<Error>(std::move(begun.error()));
-    }
+    isolation->begin();
     return isolation;
   };
   registry.add_isolation("fork", std::move(entry));

@@ -179,20 +179,30 @@ int left_ms(std::optional<Clock::time_point> deadline) {
       std::clamp<std::int64_t>(left.count(), 0, std::numeric_limits<int>::max()));
 }
 
-// What is there, without blocking. False: nothing more will come.
-bool read_into(std::string& words, int socket) {
+// It is the beginning of one answer, or all of it.
+bool may_be_answer(std::string_view words) {
+  const FrameStep frame = parse_frame(words, kBounds);
+  return frame.kind == FrameStep::Kind::kMore ||
+         (frame.kind == FrameStep::Kind::kFrame && frame.used == words.size());
+}
+
+enum class Said : std::uint8_t { kSoFar, kAll, kNoAnswer };
+
+// What is there, without blocking; of what is no answer, little more than shows it.
+Said read_into(std::string& words, int socket) {
   std::vector<char> buffer(64 * 1024);
   for (;;) {
     const ssize_t n = recv(socket, buffer.data(), buffer.size(), MSG_DONTWAIT);
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0 && errno == EAGAIN) return true;
-    if (n <= 0) return false;
+    if (n < 0 && errno == EAGAIN) return Said::kSoFar;
+    if (n <= 0) return Said::kAll;
     words.append(buffer.data(), static_cast<std::size_t>(n));
+    if (!may_be_answer(words)) return Said::kNoAnswer;
   }
 }
 
-// 0: it ended by itself. ETIME: not in time. Else: why that cannot be waited for. What it
-// said by then is in `words`.
+// 0: it ended by itself. ETIME: not in time. EBADMSG: what it says is no answer. Else:
+// why it cannot be waited for. What it said by then is in `words`.
 int hear(const Held& child, int socket, std::optional<Clock::time_point> deadline,
          std::string& words) {
   bool open = true;
@@ -202,11 +212,12 @@ int hear(const Held& child, int socket, std::optional<Clock::time_point> deadlin
     if (ready < 0 && errno != EINTR) return errno;
     if (ready < 0) continue;
     if (ready == 0) return ETIME;
-    if (polled[1].revents != 0) open = read_into(words, socket);
-    if (polled[0].revents != 0) {
-      read_into(words, socket);
-      return 0;
+    if (open && (polled[0].revents | polled[1].revents) != 0) {
+      const Said said = read_into(words, socket);
+      if (said == Said::kNoAnswer) return EBADMSG;
+      open = said == Said::kSoFar;
     }
+    if (polled[0].revents != 0) return 0;
   }
 }
 
@@ -220,6 +231,18 @@ Result<Json> conclude(const std::string& words, const std::optional<siginfo_t>& 
     if (frame.type == FrameType::kError) {
       if (auto error = decode_error(frame.body)) return tl::unexpected<Error>(*error);
     }
+  }
+  if (frame.kind == FrameStep::Kind::kTooLarge) {
+    return fail(Code::kTooLarge,
+                "its answer has more than " + std::to_string(kBounds.result) + " bytes",
+                "fork_to");
+  }
+  if (!may_be_answer(words)) {
+    const bool broken = frame.kind == FrameStep::Kind::kBroken;
+    return fail(Code::kFailed,
+                std::string("its process sent ") +
+                    (broken ? frame.why : "bytes after its answer"),
+                "fork_to");
   }
   Error error{Code::kFailed, "its process ended without a whole answer", "fork_to"};
   if (end && end->si_code != CLD_EXITED) {
@@ -257,7 +280,8 @@ Result<Json> fork_and_call(Duration timeout, const std::function<Result<Json>()>
   }
   if (pid < 0) return os_error(Code::kUnavailable, "no process for fork_to", error);
   ends.second.reset();
-  UniqueFd pidfd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+  UniqueFd pidfd =
+      above_stdio(UniqueFd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0))));
   if (!pidfd) {
     error = errno;
     call_off(pid, ends.first.get());
@@ -269,6 +293,7 @@ Result<Json> fork_and_call(Duration timeout, const std::function<Result<Json>()>
   if ((error = hear(child, ends.first.get(), deadline, words)) != 0) {
     child.kill();
     child.end();
+    if (error == EBADMSG) return conclude(words, std::nullopt);
     if (error != ETIME) {
       return os_error(Code::kUnavailable, "fork_to cannot wait", error);
     }

@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -45,13 +46,46 @@ Result<Ends> make_ends() {
   return Ends{std::move(pair.first), std::move(pair.second), std::move(self)};
 }
 
-Result<Born> greet(UniqueFd control) {
-  std::vector<char> buffer(256 * 1024);
-  Received received;
-  pollfd readable{control.get(), POLLIN, 0};
-  while (poll(&readable, 1, -1) < 0 && errno == EINTR) {
+// What the host has of a server that has not spoken yet.
+struct Newborn {
+  UniqueFd control;
+  UniqueFd keeper;  // its pidfd
+};
+
+// With the keeper a server that is not ready dies (keeper.cc).
+Error give_up(const Newborn& newborn, std::string why) {
+  syscall(SYS_pidfd_send_signal, newborn.keeper.get(), SIGKILL, nullptr, 0);
+  return {Code::kUnavailable, "the process server was killed: " + std::move(why),
+          "process"};
+}
+
+Result<Born> greet(Newborn newborn, std::chrono::milliseconds within,
+                   const std::stop_token& stop) {
+  using Clock = std::chrono::steady_clock;
+  const int control = newborn.control.get();
+  const auto until = Clock::now() + within;
+  int ready = 0;
+  {
+    const std::stop_callback wake(stop, [control] { shutdown(control, SHUT_RD); });
+    pollfd readable{control, POLLIN, 0};
+    do {
+      const auto left =
+          std::chrono::ceil<std::chrono::milliseconds>(until - Clock::now()).count();
+      ready = poll(&readable, 1, static_cast<int>(std::max<std::int64_t>(left, 0)));
+    } while (ready < 0 && errno == EINTR);
   }
-  receive_message(control.get(), buffer, received);
+  if (stop.stop_requested()) {
+    return tl::unexpected<Error>(give_up(newborn, "nobody waits for it any more"));
+  }
+  if (ready <= 0) {
+    return tl::unexpected<Error>(give_up(
+        newborn, "it was not ready within " + std::to_string(within.count()) +
+                     " ms; its setup or a preload hangs, or, where the program is "
+                     "executed again, main does not call carrel::main_hook()"));
+  }
+  std::vector<char> buffer(kMaxHello);
+  Received received;
+  receive_message(control, buffer, received);
   Hello hello;
   if (received.size <= 0 ||
       !decode({buffer.data(), static_cast<std::size_t>(received.size)}, hello)) {
@@ -61,7 +95,19 @@ Result<Born> greet(UniqueFd control) {
   if (!hello.error.empty()) {
     return fail(Code::kInvalid, "the process server's " + hello.error, "process");
   }
-  return Born{std::move(control), std::move(hello.kinds)};
+  return Born{std::move(newborn.control), std::move(hello.kinds)};
+}
+
+// In a go-between, whose child `pid` is: it has not been waited for. -1, with errno; then
+// it is killed.
+CARREL_BARE_STACK int hold_keeper(pid_t pid) {
+  const int fd = static_cast<int>(syscall(SYS_pidfd_open, pid, 0));
+  if (fd < 0) {
+    const int error = errno;
+    kill(pid, SIGKILL);
+    errno = error;
+  }
+  return fd;
 }
 
 // Waits for the go-between, which no wait of the host's own sees: it has no exit signal.
@@ -73,6 +119,7 @@ int wait_for(pid_t pid) {
   return WIFEXITED(status) ? WEXITSTATUS(status) : EAGAIN;
 }
 
+// Shared with the go-between, and with what it executes.
 struct Execution {
   int control;
   int host;
@@ -80,6 +127,7 @@ struct Execution {
   char** environment;
   void* stack_top;
   int error;
+  int keeper;  // a descriptor of the host
 };
 
 CARREL_BARE_STACK int execute(void* argument) {
@@ -94,12 +142,13 @@ CARREL_BARE_STACK int execute(void* argument) {
   _exit(127);
 }
 
-// The go-between: its end makes the server an orphan.
+// The go-between: its end makes the server an orphan. Its descriptors are the host's own.
 CARREL_BARE_STACK int execute_orphan(void* argument) {
   auto& e = *static_cast<Execution*>(argument);
-  if (clone(execute, e.stack_top, kShared | CLONE_VFORK | SIGCHLD, argument) < 0) {
-    e.error = errno;
-  }
+  const pid_t pid =
+      clone(execute, e.stack_top, kShared | CLONE_VFORK | SIGCHLD, argument);
+  if (pid > 0 && e.error == 0) e.keeper = hold_keeper(pid);
+  if (pid < 0 || (e.error == 0 && e.keeper < 0)) e.error = errno;
   _exit(0);
 }
 
@@ -124,9 +173,13 @@ class Mapping {
 
 }  // namespace
 
-Result<Born> fork_server(const ServerSetup& setup) {
+Result<Born> fork_server(const ServerSetup& setup, std::chrono::milliseconds within) {
   auto ends = make_ends();
   if (!ends) return tl::unexpected<Error>(std::move(ends.error()));
+  const Mapping shared(sizeof(int), MAP_SHARED);
+  if (shared.begin() == nullptr)
+    return os_error(Code::kUnavailable, "no memory for the process server", errno);
+  auto& keeper = *static_cast<int*>(shared.begin());
   // What is in the buffers now must not be printed by the server's children as well.
   std::fflush(stdout);
   std::fflush(stderr);
@@ -134,22 +187,26 @@ Result<Born> fork_server(const ServerSetup& setup) {
   std::clog.flush();
   {
     const SignalsBlocked blocked;
-    // Exit signal 0. The go-between lives for one fork(), whose child is whole again.
-    const auto between = static_cast<pid_t>(syscall(SYS_clone, 0, 0, 0, 0, 0));
+    // Exit signal 0. The go-between lives for one fork(), whose child is whole again; its
+    // descriptors are the host's own.
+    const auto between = static_cast<pid_t>(syscall(SYS_clone, CLONE_FILES, 0, 0, 0, 0));
     if (between == 0) {
       const pid_t pid = fork();
-      if (pid != 0) _exit(pid > 0 ? 0 : errno);
-      keep(std::move(ends->server_side), std::move(ends->host_pidfd), setup);
+      if (pid == 0) {
+        keep(std::move(ends->server_side), std::move(ends->host_pidfd), setup);
+      }
+      if (pid > 0) keeper = hold_keeper(pid);
+      _exit(pid > 0 && keeper >= 0 ? 0 : errno);
     }
     const int error = between < 0 ? errno : wait_for(between);
     if (error != 0)
       return os_error(Code::kUnavailable, "the process server cannot be forked", error);
   }
   ends->server_side.reset();
-  return greet(std::move(ends->host_side));
+  return greet({std::move(ends->host_side), above_stdio(UniqueFd(keeper))}, within, {});
 }
 
-Result<Born> execute_server() {
+Result<Born> execute_server(std::stop_token stop, std::chrono::milliseconds within) {
   auto ends = make_ends();
   if (!ends) return tl::unexpected<Error>(std::move(ends.error()));
   constexpr std::size_t kStack = 64 * 1024;
@@ -166,11 +223,13 @@ Result<Born> execute_server() {
        {name.data(), marker.data(), nullptr},
        environ,
        static_cast<char*>(stacks.begin()) + kStack,
-       0};
+       0,
+       -1};
   int error = 0;
   {
     const SignalsBlocked blocked;
-    const pid_t between = clone(execute_orphan, stacks.end(), kShared | CLONE_VFORK, &e);
+    const pid_t between =
+        clone(execute_orphan, stacks.end(), kShared | CLONE_VFORK | CLONE_FILES, &e);
     error = between < 0 ? errno : wait_for(between);
   }
   if (error == 0) error = e.error;
@@ -179,7 +238,8 @@ Result<Born> execute_server() {
                     "this program cannot be executed again as the process server", error);
   }
   ends->server_side.reset();
-  return greet(std::move(ends->host_side));
+  return greet({std::move(ends->host_side), above_stdio(UniqueFd(e.keeper))}, within,
+               stop);
 }
 
 void serve_if_asked(int argc, char** argv, const ServerSetup& setup) {

@@ -6,6 +6,8 @@
 
 #include <carrel/process.h>
 
+#include <chrono>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -18,12 +20,20 @@ struct Born {
   std::vector<std::string> kinds;
 };
 
+// What a setup may load takes its time; this is for one that hangs, and for a program
+// that was executed again and does not come to its main_hook().
+inline constexpr std::chrono::milliseconds kGreetWithin = std::chrono::minutes(10);
+
 // Both block until the server has run its setup, and answer with its error if it failed.
+// One that has not within `within` is killed: kUnavailable.
 // For a process with one thread.
-Result<Born> fork_server(const ServerSetup& setup);
+Result<Born> fork_server(const ServerSetup& setup,
+                         std::chrono::milliseconds within = kGreetWithin);
 // The program's main calls main_hook(), which calls serve_if_asked() there. At any time,
-// at a cost that does not depend on the size of this process.
-Result<Born> execute_server();
+// at a cost that does not depend on the size of this process. Likewise killed where
+// `stop` is asked for.
+Result<Born> execute_server(std::stop_token stop = {},
+                            std::chrono::milliseconds within = kGreetWithin);
 
 // In the execution that execute_server() made: becomes the keeper. Else returns.
 void serve_if_asked(int argc, char** argv, const ServerSetup& setup);

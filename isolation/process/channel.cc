@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 #include <boost/asio/post.hpp>
 #include <cerrno>
@@ -27,6 +28,7 @@ std::shared_ptr<Channel> Channel::open(boost::asio::io_context& context,
 Channel::Channel(boost::asio::io_context& context, UniqueFd socket)
     : context_(context),
       socket_(context, socket.release()),
+      longest_(std::min(kMaxMessage, longest_message(socket_.native_handle()))),
       retry_(context),
       young_timer_(context),
       ears_(context),
@@ -45,7 +47,8 @@ bool Channel::start(std::span<Launch> launches) {
     const auto now = std::chrono::steady_clock::now();
     for (auto& launch : launches) {
       launch.head.run = launch.run->number();
-      launch.head.body_in_file = launch.body.size() > kMaxInline;
+      launch.head.body_in_file =
+          launch.body.size() > std::min(kMaxInline, longest_ - sizeof launch.head);
       if (launch.head.body_in_file) {
         UniqueFd file = memory_file(launch.body);
         if (!file) {
@@ -150,7 +153,7 @@ void Channel::ask_signal(std::uint64_t child, int number, bool group) {
 
 // The last packet that waits, if there is room in it.
 Channel::Packet& Channel::packet_for(std::size_t bytes, std::size_t fds) {
-  if (outbox_.empty() || outbox_.back().bytes.size() + bytes > kMaxMessage ||
+  if (outbox_.empty() || outbox_.back().bytes.size() + bytes > longest_ ||
       outbox_.back().fds.size() + fds > kMaxFds) {
     outbox_.emplace_back();
   }
@@ -304,10 +307,14 @@ void Channel::die() {
     outbox_.clear();
     nursery = nursery_.lock();
   }
+  hang_up();
   ears_.close();
   for (auto& [number, run] : runs) run->lost();
   if (nursery) nursery->lost();
 }
+
+// Copies of the socket, in processes that the host has forked, keep nobody waiting.
+void Channel::hang_up() noexcept { shutdown(socket_.native_handle(), SHUT_RDWR); }
 
 void Channel::close() noexcept {
   boost::asio::post(context_, [self = shared_from_this()] {
@@ -317,6 +324,7 @@ void Channel::close() noexcept {
     self->outbox_.clear();
     abandoned.swap(self->runs_);  // the server kills what they left when it sees the end
     boost::system::error_code ignored;
+    self->hang_up();
     self->socket_.close(ignored);
     self->ears_.close();
     self->retry_.cancel();

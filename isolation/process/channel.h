@@ -56,6 +56,7 @@ class Channel : public std::enable_shared_from_this<Channel> {
   // On a socket from connect(); it lives as long as its owner and its runs do.
   static std::shared_ptr<Channel> open(boost::asio::io_context& context, UniqueFd socket);
   Channel(boost::asio::io_context& context, UniqueFd socket);
+  ~Channel() { hang_up(); }
 
   // Before the first fork(), which follows in any case; held weakly.
   void set_nursery(std::weak_ptr<Nursery> nursery);
@@ -100,6 +101,7 @@ class Channel : public std::enable_shared_from_this<Channel> {
   void listen();
   void receive();
   void die();
+  void hang_up() noexcept;
   void settle(const Reply& reply);
   void hear(std::span<const std::uint64_t> children);
   std::shared_ptr<ChildRun> find_run(std::uint64_t child) const;
@@ -116,6 +118,7 @@ class Channel : public std::enable_shared_from_this<Channel> {
 
   boost::asio::io_context& context_;
   boost::asio::posix::stream_descriptor socket_;
+  const std::size_t longest_;  // message
   boost::asio::steady_timer retry_;
   boost::asio::steady_timer young_timer_;
   Ears ears_;

@@ -14,7 +14,7 @@ constexpr int kRounds = 4;
 }  // namespace
 
 bool Ears::open() {
-  UniqueFd set(epoll_create1(EPOLL_CLOEXEC));
+  UniqueFd set = above_stdio(UniqueFd(epoll_create1(EPOLL_CLOEXEC)));
   if (!set) return false;
   boost::system::error_code error;
   set_.assign(set.get(), error);

@@ -20,6 +20,7 @@
 
 #include "children.h"
 #include "fork_child.h"
+#include "frame.h"
 #include "process_server.h"
 #include "server.h"
 #include "wire.h"
@@ -94,6 +95,18 @@ std::string short_of_address_space() {
          "before the host has grown (carrel::prefork, carrel::main_hook)";
 }
 
+// As far as the host can be told of them.
+void name_kinds(const Handlers& handlers, Hello& hello) {
+  for (const auto& [kind, handler] : handlers.all()) hello.kinds.push_back(kind);
+  const std::size_t size = encode(hello).size();
+  const std::size_t most = std::min(kMaxHello, longest_message(kControl));
+  if (size <= most) return;
+  hello.error = "setup has too many kinds: their names take " + std::to_string(size) +
+                " bytes, and it can tell its host of " + std::to_string(most) +
+                " (net.core.wmem_default bounds that)";
+  hello.kinds.clear();
+}
+
 // Out of memory, the kernel ends jobs before it ends their host. Every child inherits
 // this, and need not open the file again; a server that goes with them is back at once.
 void prefer_as_victim() {
@@ -108,7 +121,10 @@ struct Shared {
   bool ready;    // this one does
 };
 
-[[noreturn]] void serve(const ServerSetup& setup, Shared* shared) {
+[[noreturn]] void serve(const ServerSetup& setup, Shared* shared, pid_t keeper) {
+  // Until it is ready: a host that gives it up kills the keeper.
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (getppid() != keeper) _exit(1);
   setsid();
   prctl(PR_SET_CHILD_SUBREAPER, 1);
   prctl(PR_SET_NAME, "carrel-server");
@@ -120,13 +136,15 @@ struct Shared {
   if (hello.error.empty() && !handlers.all().empty()) {
     hello.error = short_of_address_space();
   }
-  for (const auto& [kind, handler] : handlers.all()) hello.kinds.push_back(kind);
+  hello.error = cut_text(hello.error, kMaxErrorText);
+  if (hello.error.empty()) name_kinds(handlers, hello);
   shared->ready = hello.error.empty();
   if (!shared->greeted) {
     send_message(kControl, encode(hello), {});
     shared->greeted = shared->ready;
   }
   if (!shared->ready) _exit(1);
+  prctl(PR_SET_PDEATHSIG, 0);
   if (!handlers.all().empty()) rehearse();
   leave_at_exit();
   Server(UniqueFd(kControl), UniqueFd(kHost), handlers).run();
@@ -168,7 +186,7 @@ class Keeper {
       if (!shared_->greeted) _exit(1);  // the host waits for the first
       pause();
     }
-    if (server_ == 0) serve(setup_, shared_);
+    if (server_ == 0) serve(setup_, shared_, pid_);
   }
 
   // Meanwhile jobs wait in line.
@@ -209,6 +227,7 @@ class Keeper {
   UniqueFd signals_;
   ChildList list_;
   Shared* shared_ = nullptr;
+  const pid_t pid_ = getpid();
   pid_t server_ = -1;
   bool clean_ = false;
   int unready_ = 0;  // servers since the last that came to be ready

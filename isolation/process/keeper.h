@@ -24,7 +24,8 @@ inline constexpr int kHost = 4;
 // stdout and stderr; stdin becomes /dev/null. Each server runs `setup` first.
 [[noreturn]] void keep(UniqueFd control, UniqueFd host, const ServerSetup& setup);
 
-// What the first server says on the control socket when it is ready.
+// What the first server says on the control socket when it is ready: one message.
+inline constexpr std::size_t kMaxHello = 192 * 1024;
 struct Hello {
   std::string error;  // empty: it runs
   std::vector<std::string> kinds;

@@ -58,6 +58,14 @@ void UniqueFd::reset(int fd) noexcept {
   fd_ = fd;
 }
 
+void UniqueSocket::reset() noexcept {
+  if (!fd_) return;
+  const int saved = errno;
+  shutdown(fd_.get(), SHUT_RDWR);
+  fd_.reset();
+  errno = saved;
+}
+
 UniqueFd above_stdio(UniqueFd fd) noexcept {
   if (!fd || fd.get() > STDERR_FILENO) return fd;
   return UniqueFd(fcntl(fd.get(), F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
@@ -150,6 +158,14 @@ int send_message(int socket, std::string_view bytes, std::span<const int> fds) n
   }
 }
 
+std::size_t longest_message(int socket) noexcept {
+  constexpr std::size_t kKernelsOwn = 32;  // unix_dgram_sendmsg()
+  int buffer = 0;
+  socklen_t size = sizeof buffer;
+  if (getsockopt(socket, SOL_SOCKET, SO_SNDBUF, &buffer, &size) != 0) return 0;
+  return static_cast<std::size_t>(buffer) - kKernelsOwn;
+}
+
 void receive_message(int socket, std::span<char> buffer, Received& into,
                      bool block) noexcept {
   iovec part{buffer.data(), buffer.size()};
@@ -171,11 +187,18 @@ void receive_message(int socket, std::span<char> buffer, Received& into,
   into.truncated = (message.msg_flags & MSG_CTRUNC) != 0;
   for (cmsghdr* h = CMSG_FIRSTHDR(&message); h != nullptr; h = CMSG_NXTHDR(&message, h)) {
     if (h->cmsg_level != SOL_SOCKET || h->cmsg_type != SCM_RIGHTS) continue;
-    const std::size_t count = (h->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-    const std::size_t room = kMaxFds - into.fd_count;
-    std::memcpy(into.fds.data() + into.fd_count, CMSG_DATA(h),
-                sizeof(int) * std::min(count, room));
-    into.fd_count += std::min(count, room);
+    const std::size_t count =
+        std::min((h->cmsg_len - CMSG_LEN(0)) / sizeof(int), kMaxFds - into.fd_count);
+    for (std::size_t i = 0; i < count; ++i) {
+      int fd = -1;
+      std::memcpy(&fd, CMSG_DATA(h) + i * sizeof fd, sizeof fd);
+      UniqueFd received = above_stdio(UniqueFd(fd));
+      if (received) {
+        into.fds[into.fd_count++] = received.release();
+      } else {
+        into.truncated = true;
+      }
+    }
   }
 }
 

@@ -40,6 +40,30 @@ class UniqueFd {
   int fd_ = -1;
 };
 
+// One end of a connected socket. Its end is the peer's, too, also where a process that
+// this one has forked holds a copy.
+class UniqueSocket {
+ public:
+  UniqueSocket() = default;
+  explicit UniqueSocket(UniqueFd fd) noexcept : fd_(std::move(fd)) {}
+  UniqueSocket(UniqueSocket&&) noexcept = default;
+  UniqueSocket& operator=(UniqueSocket&& other) noexcept {
+    if (this != &other) {
+      reset();
+      fd_ = std::move(other.fd_);
+    }
+    return *this;
+  }
+  ~UniqueSocket() { reset(); }
+
+  int get() const noexcept { return fd_.get(); }
+  explicit operator bool() const noexcept { return static_cast<bool>(fd_); }
+  void reset() noexcept;  // keeps errno
+
+ private:
+  UniqueFd fd_;
+};
+
 struct FdPair {
   UniqueFd first;
   UniqueFd second;
@@ -93,6 +117,10 @@ inline constexpr std::size_t kMaxFds = 240;  // the kernel's own bound is 253
 // One message with descriptors on a SEQPACKET socket; never blocks, never raises SIGPIPE.
 // 0: sent; else errno.
 int send_message(int socket, std::string_view bytes, std::span<const int> fds) noexcept;
+
+// How long a message on this SEQPACKET socket may be; sysctl net.core.wmem_default bounds
+// it.
+std::size_t longest_message(int socket) noexcept;
 
 struct Received {
   long size = -1;  // bytes; 0: the other end is closed; -1: `error`

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <condition_variable>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -29,6 +30,8 @@ using Hook = std::tuple<bool, std::type_index, void (*)()>;
 
 struct State {
   std::mutex mutex;
+  pid_t maker = 0;  // the process in which a thread makes one, without the mutex
+  std::condition_variable_any made;
   bool hooked = false;
   std::optional<Born> server;
   // What the handlers are that it was forked with; empty: its setup alone knows.
@@ -54,7 +57,37 @@ bool alive(State& s) {
   return s.server.has_value();
 }
 
-Result<void> take(State& s, Result<Born> born) {
+// Once nobody else makes one. False: `stop` was asked for.
+bool settled(State& s, std::unique_lock<std::mutex>& lock, std::stop_token stop = {}) {
+  return s.made.wait(lock, std::move(stop), [&s] { return s.maker != getpid(); });
+}
+
+// While it lives this thread makes one, and holds nobody up who only looks.
+class Making {
+ public:
+  Making(State& s, std::unique_lock<std::mutex>& lock) : state_(s), lock_(lock) {
+    state_.maker = getpid();
+    lock_.unlock();
+  }
+  ~Making() {
+    lock_.lock();
+    state_.maker = 0;
+    state_.made.notify_all();
+  }
+  Making(const Making&) = delete;
+  Making& operator=(const Making&) = delete;
+
+ private:
+  State& state_;
+  std::unique_lock<std::mutex>& lock_;
+};
+
+template <class Make>
+Result<void> take(State& s, std::unique_lock<std::mutex>& lock, Make make) {
+  Result<Born> born = [&] {
+    const Making making(s, lock);
+    return make();
+  }();
   if (!born) return tl::unexpected<Error>(std::move(born.error()));
   s.server = std::move(*born);
   s.handlers.clear();
@@ -123,10 +156,11 @@ Result<void> require_known(const State& s, const Handlers& handlers) {
 Result<void> ignite(const Handlers& fork_handlers, bool needed_by_exec_only,
                     const LogFn& log) {
   State& s = state();
-  std::lock_guard lock(s.mutex);
+  std::unique_lock lock(s.mutex);
+  settled(s, lock);
   if (alive(s)) return require_known(s, fork_handlers);
   if (s.hooked) {
-    if (auto made = take(s, execute_server()); !made) return made;
+    if (auto made = take(s, lock, [] { return execute_server(); }); !made) return made;
     return require_known(s, fork_handlers);
   }
   if (auto single = require_one_thread(needed_by_exec_only); !single) return single;
@@ -137,7 +171,8 @@ Result<void> ignite(const Handlers& fork_handlers, bool needed_by_exec_only,
                              "carrel::prefork() "
                              "earlier, or carrel::main_hook()");
   }
-  auto made = take(s, fork_server([&](Handlers& h) { h = fork_handlers; }));
+  auto made =
+      take(s, lock, [&] { return fork_server([&](Handlers& h) { h = fork_handlers; }); });
   if (!made) return made;
   for (const auto& [kind, handler] : fork_handlers.all()) {
     s.handlers.emplace(kind, handler.target_type());
@@ -146,21 +181,34 @@ Result<void> ignite(const Handlers& fork_handlers, bool needed_by_exec_only,
   return made;
 }
 
-Result<UniqueFd> connect(std::string_view message) {
+Result<UniqueFd> connect(std::string_view message, std::stop_token stop) {
   FdPair pair = socket_pair(SOCK_SEQPACKET);
   if (!pair.first)
     return os_error(Code::kUnavailable, "no channel to the process server", errno);
   const int theirs = pair.second.get();
   State& s = state();
-  std::lock_guard lock(s.mutex);
+  std::unique_lock lock(s.mutex);
   for (int tries = 0; tries < 2; ++tries) {
+    if (!settled(s, lock, stop)) {
+      return fail(Code::kUnavailable, "no channel to the process server: given up",
+                  "process");
+    }
     if (!alive(s)) {
       if (!s.hooked) break;
-      if (auto made = take(s, execute_server()); !made) {
+      if (auto made = take(s, lock, [&] { return execute_server(stop); }); !made) {
         return tl::unexpected<Error>(std::move(made.error()));
       }
     }
-    const int error = send_message(s.server->control.get(), message, {&theirs, 1});
+    const int control = s.server->control.get();
+    const std::size_t most = std::min(kMaxMessage, longest_message(control));
+    if (message.size() > most) {
+      return fail(Code::kInvalid,
+                  "what is to be told to the process server takes " +
+                      std::to_string(message.size()) + " bytes; it can be told " +
+                      std::to_string(most),
+                  "process");
+    }
+    const int error = send_message(control, message, {&theirs, 1});
     if (error == 0) return std::move(pair.first);
     if (error != EPIPE && error != ECONNRESET) {
       return os_error(Code::kUnavailable, "no channel to the process server", error);
@@ -183,11 +231,12 @@ void note_hook() noexcept {
 
 Result<void> fork_now(const std::function<void(Handlers&)>& setup) {
   State& s = state();
-  std::lock_guard lock(s.mutex);
+  std::unique_lock lock(s.mutex);
+  settled(s, lock);
   if (alive(s))
     return fail(Code::kExists, "this process has a process server already", "process");
   if (auto single = require_one_thread(false); !single) return single;
-  return take(s, fork_server(setup));
+  return take(s, lock, [&] { return fork_server(setup); });
 }
 
 }  // namespace carrel::process

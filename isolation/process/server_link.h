@@ -8,8 +8,8 @@
 
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <span>
+#include <stop_token>
 #include <vector>
 
 #include "channel.h"
@@ -18,32 +18,37 @@ namespace carrel::process {
 
 class Link {
  public:
-  // Makes the request for one task, or says why not; then the task is as it was.
-  // kUnavailable: there is none left of some resource.
-  using Prepare = std::function<Result<Launch>(Task&, const std::shared_ptr<Channel>&)>;
+  using Answers = std::vector<Result<std::shared_ptr<Run>>>;
+  // Starts tasks on a channel: Isolation::start.
+  using Begin = std::function<Answers(std::span<Task>, const std::shared_ptr<Channel>&)>;
+  // Opens a channel: connect(), if nothing else is said. May block; a request to stop
+  // ends that at once.
+  using Dial = std::function<Result<UniqueFd>(std::stop_token)>;
 
-  // Opens a channel: connect(), if nothing else is said.
-  using Dial = std::function<Result<UniqueFd>()>;
-
-  // The process server must run: ignite().
+  // The process server must run: ignite(). Blocks until there is a channel.
   static Result<Link> open(const IsolationSetup& setup, Dial dial = {});
   Link(Link&&) noexcept;
-  ~Link();  // every run has ended
+  ~Link();  // close()
 
-  // Isolation::start. A task for which there is no descriptor or memory ends as
-  // resource_error, one whose sandbox cannot be made any more (Dial said kUnsupported) as
-  // sandbox_unavailable. An error is another one of `prepare`, or kUnavailable: the
-  // server is gone for good.
-  std::vector<Result<std::shared_ptr<Run>>> start(std::span<Task> tasks,
-                                                  const Prepare& prepare);
+  // The channel that there was last.
+  std::shared_ptr<Channel> channel() const;
 
-  // The current channel, or a new one; kUnavailable as above.
-  Result<std::shared_ptr<Channel>> channel();
+  // Isolation::start; never blocks. Where the server has died, the tasks are held until
+  // a thread of this link's has opened another channel, and `begin` is called there. They
+  // can be stopped meanwhile. If none can be had they end: as sandbox_unavailable where
+  // Dial says kUnsupported, as resource_error where it says kUnavailable.
+  Answers start(std::span<Task> tasks, const Begin& begin);
+
+  // Every run has ended. When this returns no `begin` runs, and none will. Idempotent.
+  void close() noexcept;
 
  private:
   struct State;
-  explicit Link(std::unique_ptr<State> state);
-  std::unique_ptr<State> state_;
+  explicit Link(std::shared_ptr<State> state);
+  std::shared_ptr<State> state_;
 };
+
+// The end of a task that could not be asked for: an answer of Isolation::start.
+std::shared_ptr<Run> end_unstarted(const Task& task, OutcomeClass klass, Error error);
 
 }  // namespace carrel::process

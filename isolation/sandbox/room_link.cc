@@ -1,6 +1,7 @@
 #include "room_link.h"
 
 #include <poll.h>
+#include <sys/socket.h>
 
 #include <cerrno>
 
@@ -10,9 +11,17 @@
 
 namespace carrel::sandbox {
 
-Result<RoomLink> open_room(const std::string& blueprint) {
-  auto channel = process::connect(std::string(process::kRoomMark) + blueprint);
-  if (!channel) return tl::unexpected<Error>(std::move(channel.error()));
+Result<RoomLink> open_room(const std::string& blueprint, std::stop_token stop) {
+  auto channel = process::connect(std::string(process::kRoomMark) + blueprint, stop);
+  if (!channel) {
+    Error error = std::move(channel.error());
+    if (error.code == Code::kInvalid) {
+      error.message = "the profile has too many mounts: " + error.message;
+    }
+    return tl::unexpected<Error>(std::move(error));
+  }
+  const std::stop_callback give_up(stop,
+                                   [fd = channel->get()] { shutdown(fd, SHUT_RDWR); });
   constexpr int kPatienceMs = 60'000;
   pollfd heard{channel->get(), POLLIN, 0};
   int ready = 0;

@@ -1,5 +1,5 @@
-/* Leaves in its folder what a host must not fall for: a link, a pipe, and folders that are
-   deep, or may not be entered. */
+/* Leaves in its folder what a host must not fall for: a link, a hard link to argv[2], a
+   pipe, and folders that are deep or wide, or may not be entered. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +11,17 @@ int main(int argc, char** argv) {
   const char* what = argc > 1 ? argv[1] : "";
   if (strcmp(what, "link") == 0) return symlink("/etc/passwd", "out.txt");
   if (strcmp(what, "folder_link") == 0) return symlink("/etc", "out");
+  if (strcmp(what, "hard_link") == 0) return link(argv[2], "out.txt") != 0;
+  if (strcmp(what, "wide") == 0) {
+    char name[32];
+    for (int i = 0; i < 5000; ++i) {
+      snprintf(name, sizeof name, i % 2 ? "folder-%d" : "file-%d", i);
+      const int made = i % 2 ? mkdir(name, 0) : close(open(name, O_CREAT | O_WRONLY, 0));
+      if (made != 0) return 1;
+    }
+    printf("\"wide\"\n");
+    return 0;
+  }
   if (strcmp(what, "pipe") == 0) return mkfifo("out.txt", 0600);
   if (strcmp(what, "file") == 0) {
     const int file = open("out.txt", O_CREAT | O_WRONLY, 0600);

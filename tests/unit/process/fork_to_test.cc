@@ -1,5 +1,6 @@
 // A closure in a direct fork of a host that has threads.
 #include <carrel/fork_to.h>
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -12,6 +13,7 @@
 #include <stdexcept>
 #include <thread>
 
+#include "frame.h"
 #include "handlers.h"
 #include "os.h"
 #include "process_test.h"
@@ -81,6 +83,42 @@ TEST_F(ForkToTest, ACrashAnExitAndAHangAreErrors) {
   EXPECT_EQ(hung.error().code, Code::kTimeout);
 }
 
+// The child's only descriptor but stdio.
+void say(std::string_view bytes) {
+  int fd = STDERR_FILENO + 1;
+  while (fcntl(fd, F_GETFD) < 0) ++fd;
+  while (!bytes.empty()) {
+    const ssize_t n = write(fd, bytes.data(), bytes.size());
+    if (n < 0) _exit(1);
+    bytes.remove_prefix(static_cast<std::size_t>(n));
+  }
+}
+
+// Each would go on for ever: that it ends shows that it is killed.
+TEST_F(ForkToTest, WhatIsNoAnswerIsRefusedAsItComes) {
+  using process::encode_frame_header;
+  using process::FrameType;
+  const auto before = resident_bytes_of(getpid());
+  const auto promised = fork_to(kPatience, [] {
+    say(encode_frame_header(FrameType::kResult, 1ULL << 32));
+    for (;;) pause();
+  });
+  EXPECT_EQ(promised.error().code, Code::kTooLarge);
+  const std::string much(1 << 20, 'x');
+  const auto garbage = fork_to(kPatience, [&] {
+    for (;;) say(much);
+  });
+  EXPECT_EQ(garbage.error().code, Code::kFailed);
+  EXPECT_NE(garbage.error().message.find("no frame"), std::string::npos);
+  const auto more = fork_to(kPatience, [&] {
+    say(encode_frame_header(FrameType::kResult, 1));
+    for (;;) say(much);
+  });
+  EXPECT_EQ(more.error().code, Code::kFailed);
+  EXPECT_NE(more.error().message.find("after its answer"), std::string::npos);
+  EXPECT_LT(resident_bytes_of(getpid()), before + (32U << 20));
+}
+
 struct CountsItsEnd {
   ~CountsItsEnd() { ++counted_exits(); }
 };
@@ -116,11 +154,11 @@ TEST_F(ForkToTest, Case11_ExitOfAChildOfTheChild_NothingOfItRuns) {
 
 TEST_F(ForkToTest, ExitOfAProcessThatItForks_ItsCodeIsItsOwn) {
   const auto status = fork_to(kPatience, [] {
-    int status = 0;
+    int ended = 0;
     const pid_t pid = fork();
     if (pid == 0) std::exit(5);
-    waitpid(pid, &status, 0);
-    return status;
+    waitpid(pid, &ended, 0);
+    return ended;
   });
   EXPECT_EQ(WEXITSTATUS(status.value()), 5);
 }

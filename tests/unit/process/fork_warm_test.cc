@@ -113,6 +113,19 @@ TEST_F(ForkWarmTest, IdleChildrenEndWithTheirEngine) {
   EXPECT_TRUE(idle(0).empty());
 }
 
+// A helper that the host has forked, and that executes nothing, has copies of its
+// sockets.
+TEST_F(ForkWarmTest, IdleChildrenEndWithTheirEngine_WhoeverHasCopiesOfItsSockets) {
+  auto host = std::make_unique<Host>("fork", std::vector<KindSpec>{}, 3);
+  idle(3);
+  const auto job = host->start("sleep");
+  job.sink->wait_until([](const Recorder& r) { return r.logged("ready"); });
+  job.run->abandon();
+  const Copies copies;
+  host.reset();
+  EXPECT_TRUE(idle(0).empty());
+}
+
 TEST_F(ForkWarmTest, AnIdleChildThatDiesIsReplaced) {
   Host host("fork", {}, 2);
   const auto before = idle(2);
@@ -331,6 +344,14 @@ TEST_F(ForkWarmTest, AUsedChildThatWaitsTooLongEnds) {
   const pid_t pid = pid_of(host.run("pid"));
   EXPECT_TRUE(eventually([&] { return !exists(pid); }));
   EXPECT_NE(pid_of(host.run("pid")), pid);
+}
+
+// It was told to end, and hears nothing.
+TEST_F(ForkWarmTest, AUsedChildThatWaitsTooLongAndDoesNotEndIsKilled) {
+  Host host("fork", {recycled("pid", 100)}, 0);
+  const pid_t pid = pid_of(host.run("pid"));
+  kill(pid, SIGSTOP);
+  EXPECT_TRUE(eventually([&] { return !exists(pid); }));
 }
 
 TEST_F(ForkWarmTest, ProgressTokensAndErrorsWorkInAUsedChild) {

@@ -129,6 +129,35 @@ TEST_F(ServerTest, ASetupThatThrowsIsToldAndCanBeTriedAgain) {
   EXPECT_EQ(words.at(1), "");
 }
 
+// One that hangs in its setup, a program that does not come to its hook, and one that
+// nobody waits for any more.
+TEST_F(ServerTest, AServerThatNeverGreetsIsKilledAndTold) {
+  const Json forked = words_of("never_greets");
+  EXPECT_NE(forked.at(0).get<std::string>().find("not ready within 200 ms"),
+            std::string::npos)
+      << forked;
+  EXPECT_EQ(forked.at(1), "unavailable");
+  EXPECT_EQ(forked.at(2), "[6]") << "another can be made";
+  const Json executed = words_of("hook_never_greets");
+  for (const int i : {0, 1}) {
+    EXPECT_NE(executed.at(i).get<std::string>().find("not ready within 200 ms"),
+              std::string::npos)
+        << executed;
+  }
+  EXPECT_NE(executed.at(2).get<std::string>().find("nobody waits"), std::string::npos)
+      << executed;
+}
+
+TEST_F(ServerTest, AServerWithMoreToSayThanAMessageHolds_TheBoundIsNamed) {
+  const Json words = words_of("says_much");
+  EXPECT_EQ(words.at(0), "invalid");
+  EXPECT_NE(words.at(1).get<std::string>().find("too many kinds"), std::string::npos)
+      << words.at(1);
+  EXPECT_NE(words.at(1).get<std::string>().find("196608"), std::string::npos)
+      << words.at(1);
+  EXPECT_NE(words.at(2).get<std::string>().find("no model file!!!"), std::string::npos);
+}
+
 TEST_F(ServerTest, AChildsHookThatFailsIsHowItsJobFails) {
   EXPECT_EQ(words_of("bad_hooks"), (Json{1, 2}));
 }
@@ -142,7 +171,7 @@ TEST_F(ServerTest, Case12_BufferedPrintfBeforeTheFork_PrintedOnce) {
 TEST_F(ServerTest, AHostWithoutStdio_ItsJobsHaveNoneEither) {
   const Json closed{"", "", ""};
   const Json null{"/dev/null", "/dev/null", "/dev/null"};
-  EXPECT_EQ(words_of("without_stdio"), (Json{closed, closed, null, "[5]"}));
+  EXPECT_EQ(words_of("without_stdio"), (Json{closed, closed, closed, true, null, "[5]"}));
 }
 
 TEST_F(ServerTest, APreloadThatLeavesAThreadIsRefused_AndWhatItDidToSignalsUndone) {
@@ -158,7 +187,6 @@ TEST_F(ServerTest, Case26_HostWaitsForAnyChild_ThereIsNoneAndNoSigchld) {
 }
 
 TEST_F(ServerTest, Case29_NoProcessLeft_ResourceError) {
-  if (getuid() != 0) GTEST_SKIP() << "needs root, to become a user with no processes";
   EXPECT_EQ(words_of("out_of_processes"),
             (Json{"resource_error", EAGAIN, "resource_error", EAGAIN, "ok"}));
 }

@@ -3,10 +3,12 @@
 #include <carrel/exec.h>
 #include <carrel/fork.h>
 #include <grp.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <boost/asio/post.hpp>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <future>
@@ -133,6 +135,16 @@ Outcome Host::run(std::string kind, std::string payload) {
   return start(std::move(kind), std::move(payload)).sink->wait();
 }
 
+Copies::Copies() : pid_(fork()) {
+  while (pid_ == 0) pause();
+  if (pid_ < 0) throw std::runtime_error("fork");
+}
+
+Copies::~Copies() {
+  ::kill(pid_, SIGKILL);
+  waitpid(pid_, nullptr, 0);
+}
+
 KindSpec program(std::string kind, std::vector<std::string> command) {
   KindSpec spec;
   spec.kind = std::move(kind);
@@ -210,8 +222,10 @@ std::uint64_t memory_in_use() {
 }
 
 std::string text_of_file(const std::string& name) {
-  std::ifstream file(name);
-  return {std::istreambuf_iterator<char>(file), {}};
+  const std::ifstream file(name);
+  std::ostringstream text;
+  text << file.rdbuf();  // takes an error for the end: a process may end as it is read
+  return text.str();
 }
 
 bool become_ordinary(unsigned user) {

@@ -75,6 +75,18 @@ class Host {
   std::unique_ptr<Isolation> isolation_;
 };
 
+// A process that this one has forked, with a copy of every descriptor that is open now.
+class Copies {
+ public:
+  Copies();
+  ~Copies();
+  Copies(const Copies&) = delete;
+  Copies& operator=(const Copies&) = delete;
+
+ private:
+  pid_t pid_;
+};
+
 KindSpec program(std::string kind, std::vector<std::string> command);
 
 // Polls `holds`; false after kPatience. For what nobody tells: the state of other
@@ -84,8 +96,8 @@ std::size_t open_descriptors(pid_t pid);
 std::size_t threads_of(pid_t pid);
 std::vector<pid_t> children_of(pid_t pid);
 pid_t parent_of(pid_t pid);  // 0: not known
-bool exists(pid_t pid);  // one that ended but was not reaped does not count
-bool sleeps(pid_t pid);  // in a system call
+bool exists(pid_t pid);      // one that ended but was not reaped does not count
+bool sleeps(pid_t pid);      // in a system call
 std::uint64_t resident_bytes_of(pid_t pid);
 // What this process has in use. With a sanitizer, what is allocated: it keeps what was
 // freed for a while, to see who still uses it.

@@ -31,9 +31,12 @@ TEST_F(SandboxEnd, Case34_ExponentialBomb_WallTimeoutNoneLeft) {
 
 // The first process of a namespace takes all others with it: where the sandboxes are
 // gone, so are the bombs.
-TEST_F(SandboxEnd, Case36_HostKilledMidBomb_NoneLeft) {
+TEST_P(SandboxTiers, Case36_HostKilledMidBomb_NoneLeft) {
   REQUIRE_SANDBOX(profile);
-  OtherHost host("bomb");
+  OtherHost host(
+      restricted()
+          ? "bomb " + std::filesystem::path(program_path("bomb")).parent_path().string()
+          : "bomb");
   ASSERT_EQ(host.read_line(), "lit");
   const pid_t server = static_cast<pid_t>(std::stol(host.read_line()));
   const auto rooms = children_of(server);
@@ -50,6 +53,7 @@ TEST_F(SandboxEnd, Case36_HostKilledMidBomb_NoneLeft) {
     }
   }
   EXPECT_TRUE(eventually([server] { return !exists(server); }));
+  host.wait_for_all();
   expect_control_job();
 }
 
@@ -72,6 +76,45 @@ TEST_F(SandboxEnd, RoomKilled_WorkerLostAndMadeAgain) {
     EXPECT_TRUE(eventually([box] { return !exists(box); }));
   }
   expect_control_job();
+}
+
+// Nobody makes another room just now: jobs wait, and can be stopped.
+TEST_F(SandboxEnd, RoomKilledAndTheServerBusy_AJobWaitsForAnotherRoom) {
+  REQUIRE_SANDBOX(profile);
+  const pid_t server = server_pid();
+  ASSERT_TRUE(eventually([server] { return children_of(server).empty(); }));
+  spec = program("program", {"/hostile/deaf", "1000000"});
+  spec.sandbox = profile;
+  Host host("exec", {spec});
+  const auto job = host.start("program");
+  const pid_t room = children_of(server).at(0);
+  ::kill(room, SIGKILL);
+  EXPECT_EQ(job.sink->wait().klass, OutcomeClass::kWorkerLost);
+  ::kill(server, SIGSTOP);
+  const auto stopped = host.start("program");
+  const auto killed = host.start("program");
+  stopped.run->request_stop(StopReason::kTimeout);
+  killed.run->kill();
+  EXPECT_EQ(stopped.sink->wait().klass, OutcomeClass::kWallTimeout);
+  EXPECT_EQ(killed.sink->wait().klass, OutcomeClass::kCancelled);
+  const auto waits = host.start("program");
+  ::kill(server, SIGCONT);
+  EXPECT_TRUE(eventually([server] { return !programs_below(server).empty(); }));
+  waits.run->request_stop(StopReason::kCancel);
+  EXPECT_EQ(waits.sink->wait().klass, OutcomeClass::kCancelled);
+}
+
+TEST_F(SandboxEnd, ARoomEndsWithItsEngine_WhoeverHasCopiesOfItsSocket) {
+  REQUIRE_SANDBOX(profile);
+  const pid_t server = server_pid();
+  ASSERT_TRUE(eventually([server] { return children_of(server).empty(); }));
+  spec = program("program", {"/bin/true"});
+  spec.sandbox = profile;
+  auto host = std::make_unique<Host>("exec", std::vector<KindSpec>{spec});
+  EXPECT_EQ(host->run("program").klass, OutcomeClass::kOk);
+  const Copies copies;
+  host.reset();
+  EXPECT_TRUE(eventually([server] { return children_of(server).empty(); }));
 }
 
 TEST_F(SandboxEnd, AStopRequestIsTermToTheProgramAndThenToAll) {

@@ -52,6 +52,17 @@ TEST_F(SandboxMachine, AMountThatIsNotThereIsNamed) {
   EXPECT_THAT(*lack, AllOf(HasSubstr("/no/such/folder"), HasSubstr("errno 2")));
 }
 
+TEST_F(SandboxMachine, MoreMountsThanAMessageHoldsAreRefusedAndTheBoundIsNamed) {
+  REQUIRE_SANDBOX(profile);
+  for (int i = 1000; i < 2000; ++i) {
+    profile.mounts.push_back(
+        {"/usr", "/opt/" + std::to_string(i) + std::string(80, 'm'), true});
+  }
+  const auto lack = lacking(profile);
+  ASSERT_TRUE(lack);
+  EXPECT_THAT(*lack, AllOf(HasSubstr("too many mounts"), HasSubstr("told 49152")));
+}
+
 TEST_F(SandboxMachine, EveryResultSaysWhatWasEnforced) {
   REQUIRE_SANDBOX(profile);
   const Outcome out = run({"/bin/true"});

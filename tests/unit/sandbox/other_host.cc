@@ -35,11 +35,20 @@ bool own_user_namespace(int more) {
   return geteuid() == 0;
 }
 
-int play_bomb() {
+// `programs`: in the tier `restricted`, the folder of the hostile ones.
+int play_bomb(const std::string& programs = {}) {
   if (!prefork(add_handlers)) return 1;
-  KindSpec kind = program("program", {"/hostile/bomb"});
+  const bool restricted = !programs.empty();
+  KindSpec kind =
+      program("program", {(restricted ? programs : std::string("/hostile")) + "/bomb"});
   kind.sandbox.emplace();
   kind.sandbox->mounts = {{HOSTILE_DIR, "/hostile", true}};
+  if (restricted) {
+    kind.sandbox->tier = SandboxTier::kRestricted;
+    kind.sandbox->user = kSandboxed;
+    kind.sandbox->nproc = 200;
+    kind.sandbox->mounts = {{programs, "", true}};
+  }
   Host host("exec", {kind});
   const auto job = host.start("program");
   job.sink->wait_until([](const Recorder& r) { return r.logged("lit"); });
@@ -149,6 +158,8 @@ int play_spoilt() {
 
 int play_host(const std::string& mode) {
   if (mode == "bomb") return play_bomb();
+  constexpr std::string_view kBomb = "bomb ";
+  if (mode.starts_with(kBomb)) return play_bomb(mode.substr(kBomb.size()));
   constexpr std::string_view kFull = "full:";
   if (mode.starts_with(kFull)) return play_full(mode.substr(kFull.size()));
   if (mode == "restricted") return play_restricted();

@@ -70,6 +70,14 @@ TEST_F(SandboxRestricted, Case49_TcpUdp_ENETUNREACH) {
             "ENETUNREACH ENETUNREACH ENETUNREACH ENETUNREACH");
 }
 
+TEST_F(SandboxRestricted, Case56_SetuidBinary_Inert) {
+  REQUIRE_SANDBOX(profile);
+  ASSERT_EQ(chmod(program_path("identity").c_str(), 06755), 0);  // root's, as its host
+  const auto user = std::to_string(geteuid() == 0 ? kSandboxed : geteuid());
+  // It has no /proc to read its capabilities in.
+  EXPECT_EQ(text_of(hostile_run("identity")), user + " " + user + " " + user + " ");
+}
+
 TEST_F(SandboxRestricted, Case57_UnshareUser_EPERM) {
   REQUIRE_SANDBOX(profile);
   const std::string text = text_of(hostile_run("new_namespaces"));

@@ -47,6 +47,21 @@ class SandboxTest : public ProcessTest {
   std::vector<std::unique_ptr<Host>> hosts_;
 };
 
+// What holds with a root of its own, and among the host's files. The tiers are in
+// tiers_test.cc.
+class SandboxTiers : public SandboxTest, public testing::WithParamInterface<SandboxTier> {
+ protected:
+  void SetUp() override {
+    SandboxTest::SetUp();
+    if (restricted()) restrict_profile();
+  }
+  static bool restricted() { return GetParam() == SandboxTier::kRestricted; }
+};
+
+inline std::string tier_name(const testing::TestParamInfo<SandboxTier>& tier) {
+  return tier.param == SandboxTier::kRestricted ? "restricted" : "standard";
+}
+
 std::string text_of(const Outcome& outcome);  // of a result that is text or a number
 // "what answer" a line.
 std::map<std::string, std::string> answers(const std::string& text);
@@ -63,9 +78,9 @@ bool machine_has(const SandboxProfile& profile);
 }  // namespace carrel::test
 
 // Skips the case where the machine lacks what `profile` needs, and names it.
-#define REQUIRE_SANDBOX(profile)                                 \
-  if (const auto lack = ::carrel::test::lacking(profile)) {      \
-    if (::carrel::test::machine_has(profile)) FAIL() << *lack;   \
-    GTEST_SKIP() << *lack;                                       \
-  }                                                              \
+#define REQUIRE_SANDBOX(profile)                               \
+  if (const auto lack = ::carrel::test::lacking(profile)) {    \
+    if (::carrel::test::machine_has(profile)) FAIL() << *lack; \
+    GTEST_SKIP() << *lack;                                     \
+  }                                                            \
   static_cast<void>(0)

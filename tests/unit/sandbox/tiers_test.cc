@@ -4,28 +4,17 @@
 #include <algorithm>
 #include <csignal>
 #include <filesystem>
+#include <fstream>
 
 #include "sandbox_test.h"
 
 namespace carrel::test {
 namespace {
 
-class SandboxTiers : public SandboxTest, public testing::WithParamInterface<SandboxTier> {
- protected:
-  void SetUp() override {
-    SandboxTest::SetUp();
-    if (restricted()) restrict_profile();
-  }
-  static bool restricted() { return GetParam() == SandboxTier::kRestricted; }
-};
-
 INSTANTIATE_TEST_SUITE_P(Each, SandboxTiers,
                          testing::Values(SandboxTier::kStandard,
                                          SandboxTier::kRestricted),
-                         [](const auto& tier) {
-                           return tier.param == SandboxTier::kRestricted ? "restricted"
-                                                                         : "standard";
-                         });
+                         tier_name);
 
 TEST_P(SandboxTiers, FilesGoInAndComeOut) {
   REQUIRE_SANDBOX(profile);
@@ -68,16 +57,32 @@ TEST_P(SandboxTiers, FilesPastTheResultLimit_OutputLimit) {
   EXPECT_EQ(out.error.code, Code::kTooLarge);
 }
 
+// What it may not read itself, its host does not read for it.
+TEST_P(SandboxTiers, Case66_FolderWithHardLink_RefusedOrNotMade) {
+  REQUIRE_SANDBOX(profile);
+  profile.files_out = {"out.txt"};
+  const auto secret = shared_folder() / "secret";
+  std::ofstream(secret) << "s3cret";
+  for (const std::string& path : {secret.string(), std::string("/etc/shadow")}) {
+    const Outcome out = hostile_run("mess", {"hard_link", path});
+    EXPECT_EQ(out.klass, OutcomeClass::kExitNonzero) << path << out.error.message;
+    EXPECT_EQ(out.result, "");
+  }
+}
+
 // Of another job of the same room too, nothing is found.
-TEST_P(SandboxTiers, Case66_DeepOrMode000_Cleaned) {
+TEST_P(SandboxTiers, Case66_DeepWideOrMode000_Cleaned) {
   profile.tmpfs_files = 0;
   REQUIRE_SANDBOX(profile);
-  const std::string script = "pwd >&2; ls -A >&2; exec " + program_path("mess") + " deep";
-  for (const Outcome& out : run_twice({"sh", "-c", script})) {
-    ASSERT_EQ(out.klass, OutcomeClass::kOk) << out.error.message << out.exit_code;
-    const std::string folder = out.stderr_tail.substr(0, out.stderr_tail.find('\n'));
-    EXPECT_EQ(out.stderr_tail, folder + "\n") << "it was not empty";
-    EXPECT_FALSE(std::filesystem::exists(folder)) << folder;
+  for (const char* how : {"deep", "wide"}) {
+    const std::string script =
+        "pwd >&2; ls -A >&2; exec " + program_path("mess") + " " + how;
+    for (const Outcome& out : run_twice({"sh", "-c", script})) {
+      ASSERT_EQ(out.klass, OutcomeClass::kOk) << out.error.message << out.exit_code;
+      const std::string folder = out.stderr_tail.substr(0, out.stderr_tail.find('\n'));
+      EXPECT_EQ(out.stderr_tail, folder + "\n") << "it was not empty";
+      EXPECT_FALSE(std::filesystem::exists(folder)) << folder;
+    }
   }
 }
 

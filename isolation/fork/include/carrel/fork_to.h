@@ -31,8 +31,9 @@ Result<Json> fork_and_call(Duration timeout, const std::function<Result<Json>()>
 // Blocks until `fn` has answered, or `timeout` has passed; 0: it has all the time. `fn`
 // returns void, T or Result<T>, T convertible to and from Json; so does this. Errors:
 // what `fn` returned or threw; kTimeout; kUnavailable: no process, memory or descriptor
-// for it, `native` is errno; kFailed: its process died, `native` is the signal, or ended
-// without an answer. Any number of threads may call it at once.
+// for it, `native` is errno; kTooLarge: an answer of 4 GiB or more as JSON; kFailed: its
+// process died, `native` is the signal, or ended without an answer. Any number of threads
+// may call it at once.
 //
 // In the child there is one thread, the caller's. It has stdio and no other descriptor, a
 // session of its own, signals at their defaults; no destructor or exit function of the
@@ -43,7 +44,8 @@ Result<Json> fork_and_call(Duration timeout, const std::function<Result<Json>()>
 //
 // The child is the host's: a host that waits for any child may see it, and its SIGCHLD;
 // neither changes the answer. What `fn` leaves running in its process group dies with it;
-// before Linux 6.9 not where the host ignores SIGCHLD, or has waited for the child itself.
+// before Linux 6.9 not where the host ignores SIGCHLD, or has waited for the child
+// itself.
 template <class F>
 auto fork_to(Duration timeout, F fn, const ForkHooks& hooks = {}) {
   using R = std::invoke_result_t<F&>;
