@@ -80,12 +80,26 @@ void ActiveRun::on_end(Outcome end) noexcept { end_once(std::move(end), false); 
 
 void ActiveRun::abandon(Outcome end) noexcept { end_once(std::move(end), true); }
 
+bool ActiveRun::try_abandon(Outcome end) noexcept {
+  std::unique_lock told(telling_, std::defer_lock);
+  if (on_progress_ && !told.try_lock()) return false;
+  const std::uint8_t before = marks_.fetch_or(kEnded);
+  if (told.owns_lock()) told.unlock();
+  if ((before & kEnded) == 0) end_as(before, std::move(end), true);
+  return true;
+}
+
 void ActiveRun::end_once(Outcome&& end, bool abandoned) noexcept {
   const std::uint8_t before = marks_.fetch_or(kEnded);
   if ((before & kEnded) != 0) return;
   if (on_progress_) {
     std::lock_guard told(telling_);
   }
+  end_as(before, std::move(end), abandoned);
+}
+
+// By whoever ended it. `before`: the marks until then.
+void ActiveRun::end_as(std::uint8_t before, Outcome&& end, bool abandoned) noexcept {
   std::shared_ptr<Run> run;
   {
     std::unique_lock lock(mutex_, std::defer_lock);

@@ -105,6 +105,8 @@ class ActiveRun final : public RunSink {
   // Ends the run here with `end`, whatever its thread still does. Nothing if it had
   // ended.
   void abandon(Outcome end) noexcept;
+  // Likewise, but where a progress hook is just being told: then false, and it is not.
+  bool try_abandon(Outcome end) noexcept;
   bool ended() const noexcept { return (marks_.load() & kEnded) != 0; }
 
   // What it reported goes with a beat or, what no beat has carried, with its end; and the
@@ -128,6 +130,7 @@ class ActiveRun final : public RunSink {
   void take_news(Beat& news);
   bool climb(Rung step) noexcept;  // kTerm or kKill
   void end_once(Outcome&& end, bool abandoned) noexcept;
+  void end_as(std::uint8_t before, Outcome&& end, bool abandoned) noexcept;
 
   // What has happened to the handle. Nearly every run is attached and ends, and nobody
   // looks at it in between: then these marks are all that it takes, and no lock.

@@ -66,6 +66,7 @@ void Holds::close() {
   guard_wake_.notify_all();
   if (thread_.joinable()) thread_.join();
   if (guard_.joinable()) guard_.join();
+  teller_.close(false);  // who listens may hold on
   source_.reset();
   for (const auto& [number, place] : held_) {
     if (!place->ended) place->lost.request_stop();

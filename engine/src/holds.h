@@ -29,6 +29,7 @@
 #include <vector>
 
 #include "door.h"
+#include "stop_teller.h"
 
 namespace carrel {
 
@@ -138,6 +139,7 @@ class Holds {
   // When that lease is over: a beat before may pass over what others hold something of.
   Duration lost_until_{0};
   std::optional<Error> away_;  // why the last claim failed
+  StopTeller teller_;
   std::thread thread_;
   std::thread guard_;
 };

@@ -159,18 +159,14 @@ void Holds::beat(Lock& lock) {
     return;
   }
   if (lost_claim_ <= settled && now >= lost_until_) lost_claim_ = 0;
-  std::vector<PlacePtr> tell;
   for (std::size_t i = 0; i < places.size(); ++i) {
     Place& place = *places[i];
     if ((*answers)[i] != Pulse::kStale && renew) place.renewed = now;
     if ((*answers)[i] != Pulse::kAlive && !place.ended &&
         !std::exchange(place.told, true)) {
-      tell.push_back(places[i]);
+      teller_.tell(place.lost);
     }
   }
-  lock.unlock();  // who listens is the host's
-  for (const auto& place : tell) place->lost.request_stop();
-  lock.lock();
 }
 
 void Holds::end_rests(Lock& lock) {
@@ -236,13 +232,14 @@ void Holds::guard() {
       place->told = true;
       tell.push_back(place);
     }
+    teller_.tend();
     if (tell.empty()) continue;
     lock.unlock();
     for (const auto& place : tell) {
       setup_.log(LogLevel::kWarn,
                  "hold " + std::to_string(value(place->lease.id)) +
                      ": its lease could not be renewed; it is told to stop");
-      place->lost.request_stop();
+      teller_.tell(place->lost);
     }
     lock.lock();
   }

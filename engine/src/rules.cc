@@ -30,12 +30,14 @@ void become_final(Row& row, State state, const Retention& keep, Time now) {
   row.wake_at = after(now, keep.of(state));
 }
 
+// start_within asks for a start, and this job has had one: what its later attempts wait
+// for is not its expiry's concern.
+void has_started(Row& row) { row.expires_at = kNever; }
+
 void wait_until(Row& row, State state, Time due) {
   row.state = state;
   row.wake_at = due;
-  // start_within asks for a start, and this job has had one: what its later attempts wait
-  // for is not its expiry's concern. A refunded release keeps it, as if never started.
-  row.expires_at = kNever;
+  has_started(row);
 }
 
 // The run is over without a result, at no cost.
@@ -182,6 +184,7 @@ Finished::Kind finish(Row& row, Fence fence, Verdict verdict, Duration retry_in,
       }
       break;
     case Verdict::kReleased:
+      has_started(row);  // a worker had it: as where that dies and the lease ends
       release(row, keep, now);
       break;
   }
@@ -235,7 +238,7 @@ SweepAct sweep(Row& row, const Retention& keep, Time now) {
         become_final(row, State::kDiscarded, keep, now);
         return SweepAct::kExhausted;
       }
-      row.expires_at = kNever;  // it was started, as in wait_until
+      has_started(row);
       become_available(row);
       return SweepAct::kRescued;
     default:

@@ -104,6 +104,8 @@ void ThreadPool::close() {
     }
     if (worker->thread.joinable()) worker->thread.join();
   }
+  // A callback that does not return keeps its handler from returning: both are left alone.
+  teller_.close(stuck() == 0);
 }
 
 // Called with the mutex held.
@@ -287,6 +289,7 @@ void ThreadPool::abandon(ThreadRun& run) noexcept {
 }
 
 void ThreadPool::tend() noexcept {
+  teller_.tend();
   std::lock_guard lock(state_->mutex);
   replace_stuck(state_);
 }

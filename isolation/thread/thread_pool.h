@@ -14,6 +14,7 @@
 #include <span>
 #include <vector>
 
+#include "stop_teller.h"
 #include "thread_run.h"
 
 namespace carrel {
@@ -57,6 +58,8 @@ class ThreadPool {
   void abandon(ThreadRun& run) noexcept;
   std::size_t stuck() const noexcept;
   void tend() noexcept;  // tries again to replace what could not be replaced
+  // Soon, on another thread: the callbacks of who listens may take their time.
+  void tell_stop(std::stop_source source) noexcept { teller_.tell(std::move(source)); }
 
  private:
   struct Worker;
@@ -71,6 +74,7 @@ class ThreadPool {
   static void work(std::shared_ptr<State> state, std::shared_ptr<Worker> self) noexcept;
   static bool recovered(State& state, const std::shared_ptr<Worker>& self) noexcept;
   std::shared_ptr<State> state_;
+  StopTeller teller_;
 };
 
 }  // namespace carrel

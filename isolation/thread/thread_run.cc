@@ -1,5 +1,7 @@
 #include "thread_run.h"
 
+#include <utility>
+
 #include "outcome.h"
 #include "thread_pool.h"
 
@@ -40,8 +42,7 @@ void ThreadRun::request_stop(StopReason reason) noexcept {
     std::lock_guard lock(stop_mutex_);
     source = stop_source_;
   }
-  if (source.stop_possible())
-    source.request_stop();  // runs the handler's callbacks: no lock
+  if (source.stop_possible()) pool_.tell_stop(std::move(source));
 }
 
 bool ThreadRun::try_abandon() noexcept {
@@ -65,9 +66,11 @@ void ThreadRun::log(std::string_view line) { sink_->on_log(line); }
 
 std::stop_token ThreadRun::stop() {
   std::lock_guard lock(stop_mutex_);
-  if (!stop_source_.stop_possible()) stop_source_ = std::stop_source();
-  // The request came before the source was there.
-  if (stopping()) stop_source_.request_stop();
+  if (!stop_source_.stop_possible()) {
+    stop_source_ = std::stop_source();
+    // The request came before the source was there, and before anybody could listen.
+    if (stopping()) stop_source_.request_stop();
+  }
   return stop_source_.get_token();
 }
 

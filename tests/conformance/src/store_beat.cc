@@ -136,6 +136,16 @@ void add_settled_cases(StoreCases& cases) {
     EXPECT_EQ(t.record(second).attempt, 1);
   });
 
+  cases.add("Beat_WhatItFreesStillExpires", [](StoreCase& t) {
+    NewJob brief = t.job();
+    brief.start_within = 10s;
+    const JobId id = t.insert_and_claim(brief).lease.id;
+    must(beat_naming(t, t.last_claim_number(), {}));
+    EXPECT_EQ(t.state(id), State::kAvailable);
+    t.advance(10s);
+    EXPECT_EQ(t.sweep_all().discarded, 1U) << "its claim's answer was lost: none began it";
+  });
+
   cases.add("Beat_KeepsWhatItNames", [](StoreCase& t) {
     const Claimed a = t.insert_and_claim();
     const Claimed b = t.insert_and_claim();

@@ -153,6 +153,18 @@ void add_rescue_cases(StoreCases& cases) {
     t.sweep_all();
     EXPECT_TRUE(t.claim_answer(run.lease.id).has_value()) << "it was started in time";
   });
+
+  cases.add("Sweep_AReleaseForgetsStartWithinAsARescueDoes", [](StoreCase& t) {
+    NewJob brief = t.job();
+    brief.start_within = 10s;
+    const Claimed run = t.insert_and_claim(brief);
+    t.advance(kLease / 2);
+    ASSERT_EQ(t.finish(run, Verdict::kReleased).state, State::kAvailable);
+    t.advance(1h);
+    EXPECT_EQ(t.sweep_all().discarded, 0U) << "a stopped worker had started it in time";
+    EXPECT_EQ(t.record(run.lease.id).expires, std::nullopt);
+    EXPECT_TRUE(t.claim_answer(run.lease.id).has_value());
+  });
 }
 
 void add_expiry_cases(StoreCases& cases) {

@@ -350,7 +350,9 @@ TEST(Expiry, AsksForOneStartNotForEveryAttempt) {
   EXPECT_FALSE(claim(rescued, WorkerId("w1"), 2, kLease, kNow + 1h));
   Row released = started();
   finish(released, Verdict::kReleased);
-  EXPECT_EQ(released.wake_at, kNow + 5s) << "as if it had never started";
+  EXPECT_EQ(released.wake_at, kNever);
+  EXPECT_EQ(sweep(released, kKeep, kNow + 1h), SweepAct::kNothing);
+  EXPECT_FALSE(claim(released, WorkerId("w1"), 2, kLease, kNow + 1h));
 }
 
 TEST(Cancel, EndsWhatWaitsAndAsksWhatRuns) {
