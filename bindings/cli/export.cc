@@ -7,7 +7,7 @@
 namespace carrel::cli {
 namespace {
 
-constexpr std::size_t kPage = 500;
+constexpr std::size_t kJobsAtOnce = 500;
 
 }  // namespace
 
@@ -18,7 +18,7 @@ int export_jobs(const Global& global, const ExportArgs& args) {
   for (;;) {
     // By id and not by offset: a page costs the same however many came before, and what
     // is enqueued or purged meanwhile moves nothing.
-    const auto jobs = engine->list(args.filter, before, kPage);
+    const auto jobs = engine->list(args.filter, before, kJobsAtOnce);
     if (!jobs) {
       if (value(before) == 0) return failed(jobs.error());
       Error error = jobs.error();
