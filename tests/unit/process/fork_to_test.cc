@@ -248,7 +248,7 @@ TEST_F(ForkToTest, WhereSigchldIsIgnored_WhatItLeftInItsGroupIsDead) {
   void* const page =
       mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   auto* const said = static_cast<std::atomic<pid_t>*>(page);
-  const auto late = fork_to(200ms, [&] {
+  const auto late = fork_to(2s, [&] {
     *said = leave_a_process();
     for (;;) pause();
   });
