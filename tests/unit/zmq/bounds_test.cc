@@ -2,6 +2,7 @@
 #include <carrel/conformance/store_wrapper.h>
 #include <gmock/gmock.h>
 
+#include <atomic>
 #include <deque>
 #include <future>
 
@@ -66,7 +67,7 @@ TEST_F(SmallBrokerTest, WhatWaitsForOneClientHasABound) {
 // Counts what is given back to it.
 class ReturnsStore final : public conformance::StoreWrapper {
  public:
-  explicit ReturnsStore(std::size_t& returned)
+  explicit ReturnsStore(std::atomic<std::size_t>& returned)
       : StoreWrapper(make_memory_store({})), returned_(returned) {}
   std::vector<Result<Finished>> finish(std::span<const Finish> runs) override {
     returned_ += runs.size();
@@ -74,11 +75,11 @@ class ReturnsStore final : public conformance::StoreWrapper {
   }
 
  private:
-  std::size_t& returned_;
+  std::atomic<std::size_t>& returned_;
 };
 
 struct Returns {
-  std::size_t returned = 0;
+  std::atomic<std::size_t> returned{0};
 };
 class LargeJobsTest : private Returns, public BrokerTest {
  protected:
@@ -97,7 +98,7 @@ TEST_F(LargeJobsTest, WhatDoesNotFitIntoAnAnswerIsNotClaimedAgainAndAgain) {
     ASSERT_TRUE(taken);
     EXPECT_EQ(taken->value.size(), 2U);
   }
-  EXPECT_EQ(returned, 4U) << "of the first";
+  EXPECT_EQ(returned.load(), 4U) << "of the first";
 }
 
 // Everything but what it is told to let through stays with it until it is opened.
