@@ -33,7 +33,7 @@ struct LastOf<Rung> {
 };
 template <>
 struct LastOf<Verdict> {
-  static constexpr Verdict value = Verdict::kReleased;
+  static constexpr Verdict value = Verdict::kInterrupted;
 };
 template <>
 struct LastOf<Finished::Kind> {

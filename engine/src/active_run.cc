@@ -19,6 +19,7 @@ bool take_step(Run& run, Rung step) noexcept {
 }  // namespace
 
 void ActiveRun::on_start() noexcept {
+  begin();
   if (!timed_) return;
   // The end waits for this lock: an abandoned thread meets no ladder that is gone.
   std::lock_guard lock(mutex_);

@@ -90,6 +90,9 @@ class ActiveRun final : public RunSink {
   }
   void on_end(Outcome end) noexcept override;
 
+  // It waits no more: its isolation runs it.
+  void begin() noexcept { begun_.store(true, std::memory_order_relaxed); }
+  bool begun() const noexcept { return begun_.load(std::memory_order_relaxed); }
   // The isolation's handle; what was asked of the run meanwhile is passed on.
   void attach(std::shared_ptr<Run> run) noexcept;
   // The first reason stays; false: it was asked before.
@@ -145,6 +148,7 @@ class ActiveRun final : public RunSink {
   const std::shared_ptr<const ProgressFn> on_progress_;
   const std::uint64_t max_checkpoint_;
   std::atomic<std::uint8_t> marks_{0};
+  std::atomic<bool> begun_{false};
   std::atomic<bool> has_news_{false};  // without it there is nothing to lock for
   std::atomic<bool> beating_{false};   // a beat carries some
   std::atomic<int> stop_{-1};          // a StopReason once asked

@@ -8,7 +8,10 @@ constexpr std::size_t kMostMessage =
 
 // What is worth an entry in the job's history: failures, and what a process used.
 bool worth_keeping(const Outcome& outcome, Verdict verdict) {
-  if (verdict == Verdict::kSnoozed || verdict == Verdict::kReleased) return false;
+  if (verdict == Verdict::kSnoozed || verdict == Verdict::kReleased ||
+      verdict == Verdict::kInterrupted) {
+    return false;
+  }
   return outcome.klass != OutcomeClass::kOk || outcome.usage.max_rss_bytes > 0;
 }
 

@@ -94,7 +94,8 @@ Ended run_program(const Kind& kind, const Claimed& job,
     return {failure(OutcomeClass::kFailed, std::move(started.front().error())), {}};
   }
   Run& run = **started.front();
-  if (limits.wall.count() == 0 || sink->ends_within(limits.wall)) return {sink->wait(), {}};
+  if (limits.wall.count() == 0 || sink->ends_within(limits.wall))
+    return {sink->wait(), {}};
   // The ladder, on the caller's thread.
   Rung climbed = Rung::kStop;
   run.request_stop(StopReason::kTimeout);
@@ -178,7 +179,7 @@ std::vector<Ticket> Engine::Impl::run_inline(const Ticket& ticket) {
     // It runs again, rather than seem to run for as long as that lease.
     Finish release;
     release.lease = job.lease;
-    release.verdict = Verdict::kReleased;
+    release.verdict = Verdict::kInterrupted;
     std::ignore = store->finish({&release, 1});
     return {};
   }

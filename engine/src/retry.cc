@@ -58,7 +58,7 @@ Decision decide(const RetryPolicy& policy, const Claimed& job, const Outcome& ou
     return {Verdict::kDiscarded};
   }
   // What a run says after it was told to stop may be the stop's doing.
-  if (stop == StopReason::kShutdown) return {Verdict::kReleased};
+  if (stop == StopReason::kShutdown) return {Verdict::kInterrupted};
 
   const bool crashed = is_crash(outcome, stop);
   const bool poisonous =

@@ -109,8 +109,8 @@ bool replace(Row& row, OnConflict how, Time now, Duration delay, Duration start_
   return true;
 }
 
-std::optional<Refusal> claim(Row& row, const WorkerId& worker,
-                             std::uint64_t claim_number, Duration lease, Time now) {
+std::optional<Refusal> claim(Row& row, const WorkerId& worker, std::uint64_t claim_number,
+                             Duration lease, Time now) {
   switch (row.state) {
     case State::kPending:
       return Refusal::kLimited;
@@ -183,8 +183,11 @@ Finished::Kind finish(Row& row, Fence fence, Verdict verdict, Duration retry_in,
         wait_until(row, State::kScheduled, after(now, retry_in));
       }
       break;
+    case Verdict::kInterrupted:
+      has_started(row);
+      release(row, keep, now);
+      break;
     case Verdict::kReleased:
-      has_started(row);  // a worker had it: as where that dies and the lease ends
       release(row, keep, now);
       break;
   }
@@ -253,7 +256,8 @@ Attempt lost_attempt(const Row& row) {
   attempt.attempt = row.attempt;
   attempt.fence = row.fence;
   attempt.klass = OutcomeClass::kWorkerLost;
-  attempt.message = "the lease of worker " + row.worker.text() + " ended without a result";
+  attempt.message =
+      "the lease of worker " + row.worker.text() + " ended without a result";
   return attempt;
 }
 

@@ -123,6 +123,7 @@ void Runner::start(std::span<const RunPtr> runs) {
       Limits limits = run->kind.spec.limits;
       if (run->job.timeout.count() > 0) limits.wall = run->job.timeout;
       tasks.push_back({std::shared_ptr<const Claimed>(run, &run->job), limits, run});
+      if (!run->kind.traits.queues) run->begin();
     }
     auto answers = isolation->start(tasks);
     for (std::size_t i = 0; i < answers.size(); ++i) {
@@ -168,6 +169,9 @@ void Runner::ended(ActiveRun& run) noexcept {
       run.known_outcome().klass == OutcomeClass::kOk ? 0 : random_fraction();
   run.decision =
       decide(run.kind.retry, run.job, run.known_outcome(), run.stop_reason(), chance);
+  if (run.decision.verdict == Verdict::kInterrupted && !run.begun()) {
+    run.decision.verdict = Verdict::kReleased;
+  }
   const Kind& kind = run.kind;
   const bool more = run.more_ends;
   const bool frees_a_place = !kind.traits.queues && run.has_place;

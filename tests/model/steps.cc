@@ -198,7 +198,8 @@ class Steps {
   const char* claim(World& to, std::size_t w, ClaimMessage& message) {
     const rules::Row before = to.row;
     message.place = Place::kAnswer;
-    if (rules_.claim(to.row, rules::WorkerId(name_of(w, message.life)), message.number, kTick, kNow)) {
+    if (rules_.claim(to.row, rules::WorkerId(name_of(w, message.life)), message.number,
+                     kTick, kNow)) {
       return unchanged(to, from_) ? nullptr : broken::kStart;
     }
     to.holder = ++to.runs;
@@ -222,6 +223,7 @@ class Steps {
       if (from_.left.detours > 0) {
         ends(w, "a run snoozes", Verdict::kSnoozed, false);
         ends(w, "a run is released", Verdict::kReleased, false);
+        ends(w, "a run is interrupted", Verdict::kInterrupted, false);
       }
     }
     if (worker.phase != Phase::kFinishing) return;
@@ -236,13 +238,18 @@ class Steps {
 
   void ends(std::size_t w, const char* name, Verdict verdict, bool fair) {
     add(name, fair, [w, verdict](World& to) {
-      if (verdict == Verdict::kSnoozed || verdict == Verdict::kReleased) {
+      if (is_refunded(verdict)) {
         --to.left.detours;
       }
       to.workers[w].phase = Phase::kFinishing;
       to.workers[w].verdict = verdict;
       return nullptr;
     });
+  }
+
+  static bool is_refunded(Verdict verdict) {
+    return verdict == Verdict::kSnoozed || verdict == Verdict::kReleased ||
+           verdict == Verdict::kInterrupted;
   }
 
   static void leave(Worker& worker) {
@@ -270,9 +277,8 @@ class Steps {
     if (holder != 0 && holder != me.run) return broken::kStale;
     if (repeated || is_final(before.state)) return broken::kTwice;
     if (holder == 0) return broken::kStale;
-    const bool refunded =
-        me.verdict == Verdict::kSnoozed || me.verdict == Verdict::kReleased;
-    if (to.row.attempt != before.attempt - (refunded ? 1 : 0)) return broken::kRefund;
+    if (to.row.attempt != before.attempt - (is_refunded(me.verdict) ? 1 : 0))
+      return broken::kRefund;
     return nullptr;
   }
 

@@ -240,7 +240,8 @@ void Rates::looked_at(const std::string& key) {
     return;
   }
   // Its jobs, be they final, may come again: the period that they have named stays.
-  Time wake = now_ + (number_ == 2 ? longest + kOldestTransaction : std::max(longest, kQuiet));
+  Time wake =
+      now_ + (number_ == 2 ? longest + kOldestTransaction : std::max(longest, kQuiet));
   for (const Line& line : waiting_lines({key})) wake = std::min(wake, opens(line));
   key_ = key;
   at_ = us(wake);

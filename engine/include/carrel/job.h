@@ -192,7 +192,10 @@ enum class Verdict : std::uint8_t {
   kDiscarded,
   kCancelled,
   kSnoozed,   // scheduled after retry_in; the attempt is refunded
-  kReleased,  // available at once; the attempt is refunded
+  kReleased,  // available at once, as if it had not been claimed
+  // Available at once, since its worker stops; the attempt is refunded. It had begun, so
+  // that start_within is kept.
+  kInterrupted,
 };
 
 struct Finish {

@@ -189,8 +189,9 @@ void add_chaos_case(StoreCases& cases) {
         if (held.empty() || random() % 3 == 0) continue;
         const std::size_t pick = random() % held.size();
         constexpr Verdict kVerdicts[] = {Verdict::kCompleted, Verdict::kRetry,
-                                         Verdict::kReleased, Verdict::kSnoozed};
-        const Finish finish = t.finish_of(held[pick], kVerdicts[random() % 4]);
+                                         Verdict::kReleased, Verdict::kSnoozed,
+                                         Verdict::kInterrupted};
+        const Finish finish = t.finish_of(held[pick], kVerdicts[random() % 5]);
         for (int again = 0; again < 2; ++again) {
           const Finished f = must(t.store().finish({&finish, 1}).at(0));
           stale += f.kind == Finished::Kind::kStale;

@@ -90,16 +90,19 @@ void add_verdict_cases(StoreCases& cases) {
   });
 
   cases.add("Finish_ReleaseCostsNoAttemptAndIsAvailableAtOnce", [](StoreCase& t) {
-    const Claimed run = t.insert_and_claim();
-    EXPECT_EQ(t.finish(run, Verdict::kReleased).state, State::kAvailable);
-    const JobRecord r = t.record(run.lease.id);
-    EXPECT_EQ(r.state, State::kAvailable);
-    EXPECT_EQ(r.attempt, 0);
-    EXPECT_THAT(t.peek(), SizeIs(1));
+    for (const Verdict verdict : {Verdict::kReleased, Verdict::kInterrupted}) {
+      const Claimed run = t.insert_and_claim();
+      EXPECT_EQ(t.finish(run, verdict).state, State::kAvailable);
+      const JobRecord r = t.record(run.lease.id);
+      EXPECT_EQ(r.state, State::kAvailable);
+      EXPECT_EQ(r.attempt, 0);
+      EXPECT_THAT(ids_of(t.peek()), testing::Contains(run.lease.id));
+    }
   });
 
   cases.add("Finish_ACancelThatWasAskedForEndsRetrySnoozeAndRelease", [](StoreCase& t) {
-    for (Verdict verdict : {Verdict::kRetry, Verdict::kSnoozed, Verdict::kReleased}) {
+    for (Verdict verdict : {Verdict::kRetry, Verdict::kSnoozed, Verdict::kReleased,
+                            Verdict::kInterrupted}) {
       const Claimed run = t.insert_and_claim();
       t.cancel(run.lease.id);
       EXPECT_EQ(t.finish(run, verdict, 5s).state, State::kCancelled)
@@ -124,8 +127,9 @@ void add_fence_cases(StoreCases& cases) {
     late.attempt = Attempt{};
     EXPECT_EQ(t.finish(late).kind, Kind::kStale) << "it is available again";
     const Claimed second = t.claim(zombie.lease.id, "worker-2");
-    for (Verdict verdict : {Verdict::kCompleted, Verdict::kRetry, Verdict::kDiscarded,
-                            Verdict::kCancelled, Verdict::kSnoozed, Verdict::kReleased}) {
+    for (Verdict verdict :
+         {Verdict::kCompleted, Verdict::kRetry, Verdict::kDiscarded, Verdict::kCancelled,
+          Verdict::kSnoozed, Verdict::kReleased, Verdict::kInterrupted}) {
       late.verdict = verdict;
       EXPECT_EQ(t.finish(late).kind, Kind::kStale);
     }

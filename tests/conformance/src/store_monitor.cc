@@ -32,16 +32,17 @@ void fill(StoreCase& t, unsigned seed) {
     const JobId id = t.insert(job);
     t.advance(1ms);
     if (job.delay > 0us || random() % 4 == 0) continue;
-    if (random() % 8 == 0) {
+    if (random() % 9 == 0) {
       t.cancel(id);
       continue;
     }
     const Claimed run = t.claim(id);
-    constexpr Verdict kVerdicts[] = {Verdict::kCompleted, Verdict::kRetry,
-                                     Verdict::kDiscarded, Verdict::kCancelled,
-                                     Verdict::kSnoozed,   Verdict::kReleased};
+    constexpr Verdict kVerdicts[] = {Verdict::kCompleted,  Verdict::kRetry,
+                                     Verdict::kDiscarded,  Verdict::kCancelled,
+                                     Verdict::kSnoozed,    Verdict::kReleased,
+                                     Verdict::kInterrupted};
     const auto pick = random() % 8;
-    if (pick < 6) t.finish(run, kVerdicts[pick], 1h);
+    if (pick < 7) t.finish(run, kVerdicts[pick], 1h);
   }
 }
 

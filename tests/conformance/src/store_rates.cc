@@ -169,7 +169,7 @@ void add_life_cases(const Add& add) {
   add("Rate_EveryAttemptThatBeganCounts", [](StoreCase& t) {
     for (const Verdict verdict :
          {Verdict::kCompleted, Verdict::kRetry, Verdict::kDiscarded, Verdict::kSnoozed,
-          Verdict::kReleased}) {
+          Verdict::kReleased, Verdict::kInterrupted}) {
       const std::string key = "k" + std::to_string(static_cast<int>(verdict));
       const Claimed first = begin(t, t.insert(rated(key)));
       const JobId next = t.insert(rated(key));

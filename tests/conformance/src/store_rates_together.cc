@@ -264,8 +264,9 @@ void add_random_cases(const Add& add) {
         case 4:
           if (!runs.empty()) {
             constexpr std::array kHow = {Verdict::kCompleted, Verdict::kRetry,
-                                         Verdict::kSnoozed, Verdict::kReleased};
-            end(kHow[static_cast<std::size_t>(chance(4))]);
+                                         Verdict::kSnoozed, Verdict::kReleased,
+                                         Verdict::kInterrupted};
+            end(kHow[static_cast<std::size_t>(chance(5))]);
           }
           break;
         case 5:

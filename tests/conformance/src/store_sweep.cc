@@ -154,12 +154,21 @@ void add_rescue_cases(StoreCases& cases) {
     EXPECT_TRUE(t.claim_answer(run.lease.id).has_value()) << "it was started in time";
   });
 
-  cases.add("Sweep_AReleaseForgetsStartWithinAsARescueDoes", [](StoreCase& t) {
+  cases.add("Sweep_WhatWasReleasedStillExpires", [](StoreCase& t) {
+    NewJob brief = t.job();
+    brief.start_within = 10s;
+    ASSERT_EQ(t.finish(t.insert_and_claim(brief), Verdict::kReleased).state,
+              State::kAvailable);
+    t.advance(10s);
+    EXPECT_EQ(t.sweep_all().discarded, 1U) << "nobody has begun it";
+  });
+
+  cases.add("Sweep_AnInterruptionForgetsStartWithinAsARescueDoes", [](StoreCase& t) {
     NewJob brief = t.job();
     brief.start_within = 10s;
     const Claimed run = t.insert_and_claim(brief);
     t.advance(kLease / 2);
-    ASSERT_EQ(t.finish(run, Verdict::kReleased).state, State::kAvailable);
+    ASSERT_EQ(t.finish(run, Verdict::kInterrupted).state, State::kAvailable);
     t.advance(1h);
     EXPECT_EQ(t.sweep_all().discarded, 0U) << "a stopped worker had started it in time";
     EXPECT_EQ(t.record(run.lease.id).expires, std::nullopt);

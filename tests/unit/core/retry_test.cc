@@ -84,12 +84,12 @@ TEST(Decide, EveryOtherEndOfACancelledRunIsCancelled) {
   EXPECT_EQ(decided(ended(OutcomeClass::kCancelled)).verdict, Verdict::kCancelled);
 }
 
-TEST(Decide, AShutdownReleasesAndIsNoCrash) {
+TEST(Decide, AShutdownInterruptsAndIsNoCrash) {
   for (auto klass : {OutcomeClass::kFailed, OutcomeClass::kCancelled,
                      OutcomeClass::kSignaled, OutcomeClass::kWorkerLost}) {
     const auto decision =
         decided(ended(klass), StopReason::kShutdown, claimed(25, 25, 9));
-    EXPECT_EQ(decision.verdict, Verdict::kReleased);
+    EXPECT_EQ(decision.verdict, Verdict::kInterrupted);
     EXPECT_FALSE(decision.crashed);
   }
 }

@@ -262,12 +262,14 @@ TEST(Finish, SnoozedAndReleasedRefundTheAttemptButNotTheFence) {
   EXPECT_EQ(row.wake_at, kNow + 10s);
   EXPECT_EQ(row.attempt, 0);
   EXPECT_EQ(value(row.fence), 1U);
-  row = running(1);
-  finish(row, Verdict::kReleased);
-  EXPECT_EQ(row.state, State::kAvailable);
-  EXPECT_EQ(row.wake_at, kNever);
-  EXPECT_EQ(row.attempt, 0);
-  EXPECT_EQ(value(row.fence), 1U);
+  for (const Verdict v : {Verdict::kReleased, Verdict::kInterrupted}) {
+    row = running(1);
+    finish(row, v);
+    EXPECT_EQ(row.state, State::kAvailable);
+    EXPECT_EQ(row.wake_at, kNever);
+    EXPECT_EQ(row.attempt, 0);
+    EXPECT_EQ(value(row.fence), 1U);
+  }
   row = running(1);
   row.attempt = 0;  // no count to give back
   finish(row, Verdict::kReleased);
@@ -275,7 +277,8 @@ TEST(Finish, SnoozedAndReleasedRefundTheAttemptButNotTheFence) {
 }
 
 TEST(Finish, ACancelThatWasAskedForWinsOverRunningAgain) {
-  for (const Verdict v : {Verdict::kRetry, Verdict::kSnoozed, Verdict::kReleased}) {
+  for (const Verdict v :
+       {Verdict::kRetry, Verdict::kSnoozed, Verdict::kReleased, Verdict::kInterrupted}) {
     Row row = running();
     cancel(row, kKeep, kNow);
     EXPECT_EQ(finish(row, v, 10s), Finished::Kind::kApplied);
@@ -289,8 +292,8 @@ TEST(Finish, ACancelThatWasAskedForWinsOverRunningAgain) {
 }
 
 TEST(Finish, ItsRepetitionIsAlreadyAndChangesNothing) {
-  for (const Verdict v :
-       {Verdict::kCompleted, Verdict::kRetry, Verdict::kSnoozed, Verdict::kReleased}) {
+  for (const Verdict v : {Verdict::kCompleted, Verdict::kRetry, Verdict::kSnoozed,
+                          Verdict::kReleased, Verdict::kInterrupted}) {
     Row row = running();
     finish(row, v, 1s, true);
     const Row before = row;
@@ -350,9 +353,12 @@ TEST(Expiry, AsksForOneStartNotForEveryAttempt) {
   EXPECT_FALSE(claim(rescued, WorkerId("w1"), 2, kLease, kNow + 1h));
   Row released = started();
   finish(released, Verdict::kReleased);
-  EXPECT_EQ(released.wake_at, kNever);
-  EXPECT_EQ(sweep(released, kKeep, kNow + 1h), SweepAct::kNothing);
-  EXPECT_FALSE(claim(released, WorkerId("w1"), 2, kLease, kNow + 1h));
+  EXPECT_EQ(released.wake_at, kNow + 5s) << "as if it had never started";
+  Row interrupted = started();
+  finish(interrupted, Verdict::kInterrupted);
+  EXPECT_EQ(interrupted.wake_at, kNever);
+  EXPECT_EQ(sweep(interrupted, kKeep, kNow + 1h), SweepAct::kNothing);
+  EXPECT_FALSE(claim(interrupted, WorkerId("w1"), 2, kLease, kNow + 1h));
 }
 
 TEST(Cancel, EndsWhatWaitsAndAsksWhatRuns) {

@@ -276,7 +276,7 @@ TEST_P(Finishes, WhatIsRefusedInTheCallerIsDiscardedOrGivenBack) {
   for (const bool twice : {false, true}) {
     state_->refuse_if([&](std::span<const Finish> runs) -> std::optional<Error> {
       const Verdict verdict = runs.front().verdict;
-      if (verdict == Verdict::kReleased) return std::nullopt;
+      if (verdict == Verdict::kInterrupted) return std::nullopt;
       if (verdict == Verdict::kDiscarded && !twice) return std::nullopt;
       return Error{Code::kTooLarge, "too much"};
     });

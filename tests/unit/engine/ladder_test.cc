@@ -228,6 +228,25 @@ TEST_F(LadderTest, ACancelEndsAtOnceWhatWaitsForAPlace) {
   EXPECT_EQ(engine.job(third)->state, State::kAvailable);
 }
 
+// Whether it had begun decides what start_within says of it afterwards.
+TEST_F(LadderTest, AStopLeavesTheExpiryOfWhatWaitedForAPlace) {
+  Config config = memory_config(1);
+  config.worker.prefetch = 2;
+  Engine engine = make(config);
+  const auto first = engine.enqueue("deaf", {}, {.start_within = 1h}).value();
+  const auto second = engine.enqueue("deaf", {}, {.start_within = 1h}).value();
+  ASSERT_TRUE(engine.start());
+  wait_for("start");
+  while (engine.job(second)->state != State::kRunning) std::this_thread::yield();
+  engine.stop(1ms);
+  for (const JobId id : {first, second}) {
+    EXPECT_EQ(engine.job(id)->state, State::kAvailable);
+    EXPECT_EQ(engine.job(id)->attempt, 0);
+  }
+  EXPECT_FALSE(engine.job(first)->expires.has_value());
+  EXPECT_TRUE(engine.job(second)->expires.has_value());
+}
+
 TEST_F(LadderTest, AStopKillsWhatDoesNotEndInItsGraceAndReleasesIt) {
   Engine engine = make(memory_config());
   const auto id = engine.enqueue("deaf").value();

@@ -248,5 +248,28 @@ TEST(Stop, EndsADrainOnAnotherThread) {
   drainer.join();
 }
 
+// Likewise where the isolation has the line.
+TEST(Stop, LeavesTheExpiryOfWhatWaitedForAThread) {
+  Config config = memory_config(1);
+  config.worker.prefetch = 2;
+  Engine engine = open(config);
+  std::atomic<int> begun{0};
+  engine.handle("waits", [&](Context& job) -> Result<Json> {
+    ++begun;
+    while (!job.stopping()) std::this_thread::yield();
+    return job.error("stopped");
+  });
+  const auto first = engine.enqueue("waits", {}, {.start_within = 1h}).value();
+  const auto second = engine.enqueue("waits", {}, {.start_within = 1h}).value();
+  ASSERT_TRUE(engine.start());
+  while (begun == 0 || engine.job(second)->state != State::kRunning) {
+    std::this_thread::yield();
+  }
+  engine.stop(10s);
+  EXPECT_EQ(begun, 1);
+  EXPECT_FALSE(engine.job(first)->expires.has_value());
+  EXPECT_TRUE(engine.job(second)->expires.has_value());
+}
+
 }  // namespace
 }  // namespace carrel

@@ -38,7 +38,7 @@ TEST_F(BrokerTest, AnotherVersionIsToldSo) {
   const auto refused = peer.expect<Refused>();
   ASSERT_TRUE(refused);
   EXPECT_EQ(refused->error.code, Code::kUnsupported);
-  EXPECT_THAT(refused->error.message, HasSubstr("version 2"));
+  EXPECT_THAT(refused->error.message, HasSubstr("version 3"));
   EXPECT_THAT(refused->error.message, HasSubstr("version 9"));
 }
 

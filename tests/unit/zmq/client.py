@@ -67,7 +67,7 @@ class Client:
         welcome = self.ask(HELLO, pack("ttqQ", uuid.uuid4().hex, "client.py", 10 * SECOND, 1 << 20))
         self.broker = welcome.row("tB?", "name role hosts_store")
 
-    def ask(self, kind, body, version=2):
+    def ask(self, kind, body, version=3):
         self.id += 1
         self.socket.send(b"CRL" + struct.pack("<BB3xQQ", version, kind, self.id, self.received) + body)
         frame = self.socket.recv()
