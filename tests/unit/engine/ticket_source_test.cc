@@ -135,6 +135,12 @@ TEST_F(TicketSourceTest, AQueueThatAnswersAgainIsUsedAgain) {
   EXPECT_TRUE(ids_of(source.claim({{}, kKind, 1}, "w", 2, 1min, 0s)).empty());
   EXPECT_EQ(queue.asked, 2U);
   EXPECT_EQ(complaints_, 1);
+  insert(*store_, "kind");
+  ASSERT_TRUE(source.claim({{}, kKind, 1}, "w", 3, 1min, 0s));
+  EXPECT_EQ(queue.published, 1U);
+  queue.away = true;
+  ASSERT_TRUE(source.claim({{}, kKind, 1}, "w", 4, 1min, 0s));
+  EXPECT_EQ(complaints_, 2);
 }
 
 // Where a broker's tickets outlive the store that they are of, or two stores share one, a
