@@ -251,9 +251,8 @@ std::string fixed(double x, int decimals) {
 
 // Before any thread, and while this process is small: one server for every cell.
 Result<void> fork_server() {
-  return prefork([name = own_name()](Handlers& handlers) {
-    handlers.handle(name, spin_handler);
-  });
+  return prefork(
+      [name = own_name()](Handlers& handlers) { handlers.handle(name, spin_handler); });
 }
 
 std::vector<Combination> combinations(const CompareArgs& args) {

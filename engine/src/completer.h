@@ -1,9 +1,9 @@
 // The completer: commits how runs ended, many at a time, and one batch at once.
 //
-// It has a thread that does so where the store may block, or there are hooks to be called,
-// which another does (hook_line.h). Else
-// whoever reports an end commits it, together with all that others reported meanwhile;
-// the thread commits only what was put off for too long, or could not be stored at once.
+// It has a thread that does so where the store may block, or there are hooks to be
+// called, which another does (hook_line.h). Else whoever reports an end commits it,
+// together with all that others reported meanwhile; the thread commits only what was put
+// off for too long, or could not be stored at once.
 //
 // While the store is away the batch is kept and tried again; meanwhile the runs stay
 // named in the beats, so that their leases hold as long as the store can be told.

@@ -27,8 +27,8 @@ class Dispatcher {
   void start();
   void stop();  // idempotent
 
-  // Something of ours falls due in this long: do not sleep past it, nor for long where what
-  // is due is held by somebody.
+  // Something of ours falls due in this long: do not sleep past it, nor for long where
+  // what is due is held by somebody.
   void due_in(Duration delay);
 
   // Sweeps on the caller's thread until nothing is due: how many jobs became available.

@@ -1,6 +1,6 @@
-// The line of the host's on_finished and on_failed hooks: one thread, "carrel-hook", tells
-// them of ended runs in the order in which their ends were stored. So a hook that takes
-// its time holds up other hooks, but no end that is to be stored.
+// The line of the host's on_finished and on_failed hooks: one thread, "carrel-hook",
+// tells them of ended runs in the order in which their ends were stored. So a hook that
+// takes its time holds up other hooks, but no end that is to be stored.
 #pragma once
 
 #include <carrel/engine.h>

@@ -57,7 +57,8 @@ void StopTeller::tend() noexcept {
 void StopTeller::spawn(const std::shared_ptr<State>& state) noexcept {
   try {
     auto teller = std::make_shared<Teller>();
-    teller->thread = named_thread("carrel-tell", [state, teller] { work(state, teller); });
+    teller->thread =
+        named_thread("carrel-tell", [state, teller] { work(state, teller); });
     state->tellers.push_back(std::move(teller));
   } catch (const std::system_error&) {
   }

@@ -1,8 +1,8 @@
-// Requests stops where the callbacks of those who listen may take their time: they are the
-// host's code, and may not hold up the threads that keep leases and timers.
+// Requests stops where the callbacks of those who listen may take their time: they are
+// the host's code, and may not hold up the threads that keep leases and timers.
 //
-// One thread, "carrel-tell", made by the first request. While it is inside a callback that
-// does not return, tend() makes another for the requests that wait.
+// One thread, "carrel-tell", made by the first request. While it is inside a callback
+// that does not return, tend() makes another for the requests that wait.
 #pragma once
 
 #include <memory>

@@ -104,7 +104,8 @@ void ThreadPool::close() {
     }
     if (worker->thread.joinable()) worker->thread.join();
   }
-  // A callback that does not return keeps its handler from returning: both are left alone.
+  // A callback that does not return keeps its handler from returning: both are left
+  // alone.
   teller_.close(stuck() == 0);
 }
 

@@ -143,7 +143,8 @@ void add_settled_cases(StoreCases& cases) {
     must(beat_naming(t, t.last_claim_number(), {}));
     EXPECT_EQ(t.state(id), State::kAvailable);
     t.advance(10s);
-    EXPECT_EQ(t.sweep_all().discarded, 1U) << "its claim's answer was lost: none began it";
+    EXPECT_EQ(t.sweep_all().discarded, 1U)
+        << "its claim's answer was lost: none began it";
   });
 
   cases.add("Beat_KeepsWhatItNames", [](StoreCase& t) {

@@ -225,8 +225,9 @@ TEST_P(Finishes, AnEndThatHasToWaitDoesNotMeanThatTheStoreIsAway) {
   start();
   state_->wait_refused(3);
   EXPECT_EQ(engine_->health()->store_error, std::nullopt);
-  EXPECT_THAT(lines(), Contains(HasSubstr("job 1: its end could not be stored yet, and is "
-                                          "tried again: another holds it")));
+  EXPECT_THAT(lines(),
+              Contains(HasSubstr("job 1: its end could not be stored yet, and is "
+                                 "tried again: another holds it")));
   state_->is_away = true;
   const auto until = std::chrono::steady_clock::now() + kLong / 5;
   while (!engine_->health()->store_error) {

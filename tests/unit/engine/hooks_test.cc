@@ -71,9 +71,8 @@ TEST(Hooks, OneThatTakesItsTimeHoldsUpNoEnd) {
 TEST(Hooks, HearTheAttemptsOfAJobInTheirOrder) {
   Engine engine = open(memory_config(4));
   std::map<JobId, std::vector<int>> attempts;
-  engine.handle("fails", [](Context& job) -> Result<Json> {
-    return job.retry_in(1us, "again");
-  });
+  engine.handle("fails",
+                [](Context& job) -> Result<Json> { return job.retry_in(1us, "again"); });
   engine.on_failed([&](const Event& event) {
     attempts[event.job.lease.id].push_back(event.job.attempt);
   });

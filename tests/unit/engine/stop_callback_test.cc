@@ -11,7 +11,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// A job of the kind "slow" listens for its stop at `gate`, and ends when it has left that.
+// A job of the kind "slow" listens for its stop at `gate`, and ends when it has left
+// that.
 void handle_slow(Engine& engine, Gate& gate, Gate& running) {
   engine.handle("slow", [&](Context& job) {
     const std::stop_token stop = job.stop();
