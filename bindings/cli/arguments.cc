@@ -221,9 +221,11 @@ void add_retry(CLI::App& app, Arguments& out, RetryArgs& a) {
                                  "--kind, --queue, --older-than");
     }
     for (State state : a.filter.states) {
-      if (state == State::kRunning || state == State::kAvailable) {
+      if (state == State::kRunning || state == State::kAvailable ||
+          state == State::kPending) {
         throw CLI::ValidationError("--state", std::string(to_string(state)) +
-                                                  " jobs run or are about to already");
+                                                  " jobs cannot be retried: they run, or "
+                                                  "do as soon as they may");
       }
     }
     if (a.filter.states.empty()) a.filter.states = {State::kDiscarded};

@@ -22,7 +22,9 @@ namespace {
 
 using Steady = std::chrono::steady_clock;
 
-constexpr const char* kSynthetic = "carrel.compare";
+// Of the queue and the kind of its jobs: no worker that is there anyway takes them.
+std::string own_name() { return "carrel.compare." + std::to_string(getpid()); }
+
 constexpr std::chrono::seconds kPatience{30};  // with a store that answers no more
 
 struct Combination {
@@ -101,7 +103,7 @@ class Comparison {
     if (!scratch) return tl::unexpected<Error>(scratch.error());
     auto config = config_for(cell, scratch->path());
     if (!config) return tl::unexpected<Error>(config.error());
-    const std::string kind = name();
+    const std::string kind = own_name();
     Tally tally;
     auto engine = Engine::open(std::move(*config), registry_);
     if (!engine) return tl::unexpected<Error>(engine.error());
@@ -133,8 +135,6 @@ class Comparison {
   }
 
  private:
-  std::string name() const { return args_.kind.empty() ? kSynthetic : args_.kind; }
-
   Result<void> wait(Engine& engine, Tally& tally) {
     auto heard = Steady::now();
     while (!tally.wait(args_.jobs, std::chrono::milliseconds(500))) {
@@ -150,13 +150,11 @@ class Comparison {
     return {};
   }
 
-  static std::string queue() { return "carrel.compare." + std::to_string(getpid()); }
-
   // Nobody else would run what waits in a store that is shared.
   static tl::unexpected<Error> interrupted(Engine& engine) {
     engine.stop(Duration{0});
     Filter waiting;
-    waiting.queue = queue();
+    waiting.queue = own_name();
     waiting.states = {State::kPending, State::kScheduled, State::kAvailable,
                       State::kRetryable};
     for (;;) {
@@ -170,7 +168,8 @@ class Comparison {
     return fail(Code::kCancelled, "interrupted");
   }
 
-  // Its jobs wait in a queue of their own, and leave nothing in a store that is shared.
+  // Its jobs are of a kind and wait in a queue of their own, and leave nothing in a store
+  // that is shared.
   Result<Config> config_for(const Combination& cell,
                             const std::filesystem::path& folder) {
     const auto entry = registry_.isolation(cell.isolation);
@@ -183,9 +182,9 @@ class Comparison {
                                            : cell.store;
     config.retention = {Duration{0}, Duration{0}, Duration{0}, 0};
     config.worker.concurrency = cell.concurrency;
-    KindConfig kind = base_.kind(name());
+    KindConfig kind = base_.kind(args_.kind.empty() ? own_name() : args_.kind);
     kind.isolation = cell.isolation;
-    kind.queue = queue();
+    kind.queue = own_name();
     kind.max_attempts = 1;
     // All jobs are the same here, and what others run in a shared store has no part in
     // it.
@@ -208,7 +207,7 @@ class Comparison {
                                       " runs none; leave --kind out for synthetic "
                                       "work, which runs in both");
     }
-    config.jobs[name()] = std::move(kind);
+    config.jobs[own_name()] = std::move(kind);
     return config;
   }
 
@@ -252,7 +251,8 @@ std::string fixed(double x, int decimals) {
 
 // Before any thread, and while this process is small: one server for every cell.
 Result<void> fork_server() {
-  return prefork([](Handlers& handlers) { handlers.handle(kSynthetic, spin_handler); });
+  return prefork(
+      [name = own_name()](Handlers& handlers) { handlers.handle(name, spin_handler); });
 }
 
 std::vector<Combination> combinations(const CompareArgs& args) {

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <set>
 
+#include "absolute_url.h"
 #include "commands.h"
 #include "config_check.h"
 #include "json_text.h"
@@ -23,7 +24,8 @@ namespace {
 
 // One line of the report.
 struct Finding {
-  std::string about;  // "store", "isolation", "sandbox", "limit", "configuration"
+  // "store", "queue", "isolation", "sandbox", "limit", "configuration"
+  std::string about;
   std::string name;
   bool works = true;
   bool needed = false;  // the configuration asks for it
@@ -40,6 +42,7 @@ class Doctor {
     const auto prepared = prepare_probes();
     configuration();
     stores();
+    configured_queue();
     isolations(prepared);
     sandboxes(prepared);
     limits();
@@ -93,11 +96,14 @@ class Doctor {
   }
 
   static std::string described(const StoreTraits& traits) {
-    return std::string(traits.durable ? "durable" : "gone with its process") +
-           ", seen by " +
-           (traits.reach == Reach::kProcess ? "its process"
-            : traits.reach == Reach::kHost  ? "this host"
-                                            : "the network");
+    return std::string(traits.durable ? "durable" : "gone with its process") + ", " +
+           seen_by(traits.reach);
+  }
+
+  static std::string seen_by(Reach reach) {
+    return std::string("seen by ") + (reach == Reach::kProcess ? "its process"
+                                      : reach == Reach::kHost  ? "this host"
+                                                               : "the network");
   }
 
   // The places tried are the same for every module: said once, for a configured store.
@@ -165,6 +171,20 @@ class Doctor {
     finding.text =
         looked ? described(looked->traits) + "; answered within " + rough(looked->cycle)
                : looked.error().message;
+    add(std::move(finding), kStoreAway);
+  }
+
+  // One that is not the store itself.
+  void configured_queue() {
+    if (config_.queue.empty() || config_.queue == config_.store) return;
+    const auto url = Url::parse(config_.queue);
+    if (!url || url->scheme == "memory") return;
+    Finding finding{"queue", url->redacted(), true, true, {}};
+    const auto looked = look_at_queue(registry_, absolute_url(config_, config_.queue));
+    finding.works = looked.has_value();
+    finding.text = looked ? seen_by(looked->traits.reach) + "; connected within " +
+                                rough(looked->connect)
+                          : looked.error().message;
     add(std::move(finding), kStoreAway);
   }
 

@@ -159,6 +159,17 @@ Result<StoreProbe> look_at_store(Registry& registry, const std::string& url) {
   return StoreProbe{(*store)->traits(), since(begun)};
 }
 
+Result<QueueProbe> look_at_queue(Registry& registry, const std::string& text) {
+  const auto url = Url::parse(text);
+  if (!url) return tl::unexpected<Error>(url.error());
+  const auto make = registry.queue(url->scheme);
+  if (!make) return tl::unexpected<Error>(make.error());
+  const auto begun = Steady::now();
+  const auto queue = (**make)(*url, BackendOptions{});
+  if (!queue) return tl::unexpected<Error>(queue.error());
+  return QueueProbe{(*queue)->traits(), since(begun)};
+}
+
 Result<StoreProbe> probe_store(Registry& registry, const std::string& url) {
   const auto store = open_store(registry, url);
   if (!store) return tl::unexpected<Error>(store.error());

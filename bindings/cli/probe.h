@@ -19,6 +19,14 @@ Result<StoreProbe> probe_store(Registry& registry, const std::string& url);
 // Opens the store and reads from it; changes nothing, but for what opening does.
 Result<StoreProbe> look_at_store(Registry& registry, const std::string& url);
 
+struct QueueProbe {
+  QueueTraits traits;
+  Duration connect{0};
+};
+
+// Opens the queue, and asks it for nothing.
+Result<QueueProbe> look_at_queue(Registry& registry, const std::string& url);
+
 struct IsolationProbe {
   Duration round_trip{0};       // from enqueue to the result, in memory
   Duration cancel{0};           // from cancel to the end

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cctype>
 #include <iostream>
+#include <optional>
 
 #include "bulk.h"
 #include "commands.h"
@@ -67,6 +68,7 @@ int retry_matching(const Global& global, const RetryArgs& args, Engine& engine) 
   }
   const Bulk bulk;
   std::size_t retried = 0;
+  std::optional<Error> refused;  // the first
   for (std::size_t at = 0; at < ids->size(); at += kBatch) {
     const auto batch = std::span(*ids).subspan(at, std::min(kBatch, ids->size() - at));
     if (const int now = bulk.between(); now != kOk) {
@@ -82,7 +84,9 @@ int retry_matching(const Global& global, const RetryArgs& args, Engine& engine) 
         say(global, batch[i], false);
       } else if (exit_code(answers[i].error()) == kStoreAway) {
         away = &answers[i].error();
-      }  // else it moved on since it was listed
+      } else if (!refused) {  // most likely it moved on since it was listed
+        refused = answers[i].error();
+      }
     }
     if (away != nullptr) {
       const int code = failed(*away);
@@ -91,7 +95,10 @@ int retry_matching(const Global& global, const RetryArgs& args, Engine& engine) 
     }
   }
   std::fprintf(stderr, "%s retried\n", jobs(retried).c_str());
-  return kOk;
+  if (!refused) return kOk;
+  complain(jobs(ids->size() - retried) + (ids->size() - retried == 1 ? " was" : " were") +
+           " not: " + refused->message);
+  return exit_code(*refused);
 }
 
 int retry_ids(const Global& global, const RetryArgs& args, Engine& engine) {

@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "finish.h"
-#include "hooks.h"
 #include "runner.h"
 #include "threads.h"
 
@@ -26,18 +25,20 @@ ActiveRun* const Completer::kAsleep = reinterpret_cast<ActiveRun*>(&asleep);
 Completer::Completer(Store& store, Hooks hooks, StoreStatus& status, Totals& totals,
                      LogFn log, std::size_t bound)
     : store_(store),
-      hooks_(std::move(hooks)),
+      freed_(std::move(hooks.freed)),
+      due_in_(std::move(hooks.due_in)),
+      hooks_(std::move(hooks.host), log),
       status_(status),
       totals_(totals),
       log_(std::move(log)),
       bound_(bound),
-      has_hooks_(!hooks_.finished.empty() || !hooks_.failed.empty()),
-      at_once_(!store.traits().blocks && !has_hooks_) {}
+      at_once_(!store.traits().blocks && !hooks_.any()) {}
 
 Completer::~Completer() { stop(); }
 
 void Completer::start(Runner& runner) {
   runner_ = &runner;
+  hooks_.start([this] { runner_->tell_room(); });
   thread_ = named_thread("carrel-complete", [this] { work(); });
 }
 
@@ -301,8 +302,11 @@ void Completer::commit(Batch& batch, Batch& apart) {
   }
   if (!done_.empty()) {
     status_.answered(StoreCall::kFinish, true);
+  } else if (unavailable) {
+    status_.doubt(*unavailable);
+    note_failure(*away.front(), *unavailable);
   } else {
-    status_.failed(StoreCall::kFinish, unavailable ? *unavailable : *error);
+    status_.failed(StoreCall::kFinish, *error);
   }
   batch.swap(again);
   retire_done(sums);
@@ -376,7 +380,8 @@ void Completer::note_failure(ActiveRun& run, const Error& error) {
 void Completer::retire_done(Sums& sums) {
   count(sums);
   // Before it counts as done: who drains would look for them too early.
-  if (!sums.freed.empty() && hooks_.freed) hooks_.freed(std::move(sums.freed));
+  if (!sums.freed.empty() && freed_) freed_(std::move(sums.freed));
+  if (!sums.ends.empty()) hooks_.add(std::move(sums.ends));
   pending_.fetch_sub(done_.size());
   runner_->retire(done_);
   done_.clear();
@@ -396,16 +401,12 @@ void Completer::applied(ActiveRun& run, Finish& finish, Finished&& finished, Sum
   if (verdict == Verdict::kCompleted) ++sums.completed;
   if (verdict == Verdict::kCancelled) ++sums.cancelled;
   if (verdict == Verdict::kRetry || verdict == Verdict::kDiscarded) ++sums.failed;
-  if (hooks_.due_in && (verdict == Verdict::kRetry || verdict == Verdict::kSnoozed)) {
-    hooks_.due_in(finish.retry_in);
+  if (due_in_ && (verdict == Verdict::kRetry || verdict == Verdict::kSnoozed)) {
+    due_in_(finish.retry_in);
   }
-  if (!has_hooks_) return;
-  count(sums);  // a hook may look
-  Outcome& outcome = run.whole_outcome();
-  outcome.result = std::move(finish.result);
-  const Event event{run.job, outcome, verdict, finished.state};
-  tell(hooks_.finished, log_, event);
-  if (is_failure(verdict)) tell(hooks_.failed, log_, event);
+  if (!hooks_.any()) return;
+  run.whole_outcome().result = std::move(finish.result);
+  sums.ends.push_back({runner_->held(run), verdict, finished.state});
 }
 
 void Completer::count(Sums& sums) {
@@ -417,6 +418,10 @@ void Completer::count(Sums& sums) {
 bool Completer::flush(std::chrono::steady_clock::time_point until) {
   std::unique_lock lock(mutex_);
   return flushed_.wait_until(lock, until, [&] { return pending_.load() == 0; });
+}
+
+void Completer::settle_all(std::chrono::steady_clock::time_point until) {
+  if (flush(until)) hooks_.wait(until);
 }
 
 void Completer::stop() {
@@ -435,6 +440,8 @@ void Completer::stop() {
     log_(LogLevel::kError, "job " + std::to_string(value(run->job.lease.id)) +
                                ": its end was not stored; it will run again");
   }
+  lock.unlock();
+  hooks_.stop();
 }
 
 }  // namespace carrel

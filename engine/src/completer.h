@@ -1,8 +1,9 @@
 // The completer: commits how runs ended, many at a time, and one batch at once.
 //
-// It has a thread that does so where the store may block, or hooks are to be called. Else
-// whoever reports an end commits it, together with all that others reported meanwhile;
-// the thread commits only what was put off for too long, or could not be stored at once.
+// It has a thread that does so where the store may block, or there are hooks to be
+// called, which another does (hook_line.h). Else whoever reports an end commits it,
+// together with all that others reported meanwhile; the thread commits only what was put
+// off for too long, or could not be stored at once.
 //
 // While the store is away the batch is kept and tried again; meanwhile the runs stay
 // named in the beats, so that their leases hold as long as the store can be told.
@@ -28,6 +29,7 @@
 #include <vector>
 
 #include "active_run.h"
+#include "hook_line.h"
 #include "store_status.h"
 
 namespace carrel {
@@ -44,13 +46,13 @@ struct Totals {
 class Completer {
  public:
   struct Hooks {
-    std::vector<Hook> finished;
-    std::vector<Hook> failed;
+    HookLine::Hooks host;
     // Jobs that the finishes set free; and the soonest retry that they asked for.
     std::function<void(std::vector<Ticket>)> freed;
     std::function<void(Duration)> due_in;
   };
-  // At most about `bound` ended runs wait here before keeps_up() says no.
+  // At most about `bound` ended runs wait here, to be stored or for the host's hooks,
+  // before keeps_up() says no.
   Completer(Store& store, Hooks hooks, StoreStatus& status, Totals& totals, LogFn log,
             std::size_t bound);
   ~Completer();  // stop() was called
@@ -68,11 +70,16 @@ class Completer {
   void push_waited(ActiveRun& run) noexcept;
   // Commits what was pushed, here or, if somebody is just committing, there.
   void settle() noexcept;
-  bool keeps_up() const noexcept { return pending_.load() < bound_; }
+  bool keeps_up() const noexcept { return pending_.load() + hooks_.untold() < bound_; }
   std::size_t pending() const noexcept { return pending_.load(); }
+  // Nothing is pending, and the host's hooks have heard of all.
+  bool idle() const noexcept { return pending_.load() == 0 && hooks_.untold() == 0; }
   // Until all is committed, at most until then. True: all is.
   bool flush(std::chrono::steady_clock::time_point until);
+  // Likewise, and until the hooks have heard of it.
+  void settle_all(std::chrono::steady_clock::time_point until);
   // Ends the thread; what is not committed by then is logged, and left to the leases.
+  // Waits for hooks.
   void stop();
 
  private:
@@ -106,6 +113,7 @@ class Completer {
     std::size_t failed = 0;
     std::size_t cancelled = 0;
     std::vector<Ticket> freed;
+    std::vector<HookLine::End> ends;  // for the host's hooks
   };
   // Why it is to be tried again; nothing: it is done. `answer`: that it got already.
   std::optional<Error> try_alone(ActiveRun& run, Sums& sums,
@@ -119,12 +127,13 @@ class Completer {
   void retire_done(Sums& sums);
 
   Store& store_;
-  const Hooks hooks_;
+  const std::function<void(std::vector<Ticket>)> freed_;
+  const std::function<void(Duration)> due_in_;
+  HookLine hooks_;
   StoreStatus& status_;
   Totals& totals_;
   LogFn log_;
   const std::size_t bound_;
-  const bool has_hooks_;
   const bool at_once_;
   Runner* runner_ = nullptr;
 

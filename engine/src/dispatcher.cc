@@ -1,13 +1,16 @@
 #include "dispatcher.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "threads.h"
 
 namespace carrel {
 namespace {
 constexpr std::size_t kMaxSweep = 1000;
-}
+constexpr Duration kFirstRest = std::chrono::milliseconds(15);
+constexpr Duration kLastRest = std::chrono::milliseconds(200);
+}  // namespace
 
 Dispatcher::Dispatcher(Store& store, Publish publish, Duration poll, StoreStatus& status,
                        LogFn log)
@@ -15,7 +18,8 @@ Dispatcher::Dispatcher(Store& store, Publish publish, Duration poll, StoreStatus
       publish_(std::move(publish)),
       poll_(poll),
       status_(status),
-      log_(std::move(log)) {}
+      log_(std::move(log)),
+      rest_(kFirstRest) {}
 
 Dispatcher::~Dispatcher() { stop(); }
 
@@ -35,6 +39,8 @@ Result<std::size_t> Dispatcher::sweep_all() {
     const std::size_t moved = swept->due.size() + swept->discarded + swept->purged;
     due += swept->due.size();
     next_ = swept->next;
+    const bool news = news_.exchange(false);
+    if (news || moved > 0 || next_ > Duration::zero()) rest_ = kFirstRest;
     if (moved == 0 && next_ <= Duration::zero()) next_ = rest();
     if (!swept->due.empty() && publish_) publish_(std::move(swept->due));
     if (moved < kMaxSweep) return due;
@@ -42,10 +48,11 @@ Result<std::size_t> Dispatcher::sweep_all() {
 }
 
 // What is due and does not move is held by somebody: it is looked for again, but not at
-// once, nor by all at the same time.
+// once, nor by all at the same time, and the seldomer the longer it is held.
 Duration Dispatcher::rest() {
-  return std::uniform_int_distribution<Duration::rep>(5'000, 15'000)(random_) *
-         std::chrono::microseconds(1);
+  const Duration longest = std::exchange(rest_, std::min(rest_ * 2, kLastRest));
+  return Duration(std::uniform_int_distribution<Duration::rep>(longest.count() / 3,
+                                                               longest.count())(random_));
 }
 
 Duration Dispatcher::pause() const { return std::clamp(next_, Duration{0}, poll_); }
@@ -71,6 +78,7 @@ void Dispatcher::work() {
 
 void Dispatcher::due_in(Duration delay) {
   if (delay > poll_) return;  // a sweep comes before
+  news_ = true;
   const auto at = Clock::now() + std::max(delay, Duration{0});
   {
     std::lock_guard lock(mutex_);

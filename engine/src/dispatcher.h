@@ -4,6 +4,7 @@
 
 #include <carrel/store.h>
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <functional>
@@ -26,7 +27,8 @@ class Dispatcher {
   void start();
   void stop();  // idempotent
 
-  // Something of ours falls due in this long: do not sleep past it.
+  // Something of ours falls due in this long: do not sleep past it, nor for long where
+  // what is due is held by somebody.
   void due_in(Duration delay);
 
   // Sweeps on the caller's thread until nothing is due: how many jobs became available.
@@ -45,6 +47,8 @@ class Dispatcher {
   StoreStatus& status_;
   LogFn log_;
   Duration next_{0};  // what the last sweep said
+  Duration rest_;     // the longest after the next look in vain
+  std::atomic<bool> news_{false};
   std::minstd_rand random_{std::random_device{}()};
   std::mutex mutex_;
   std::condition_variable wake_;

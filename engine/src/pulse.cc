@@ -56,7 +56,8 @@ void PulseLoop::tick() {
     return;
   }
   std::vector<Beat> beats(runs.size());
-  const bool renew = now - guard_.renewed() >= setup_.lease / 3 - setup_.beat;
+  const bool renew =
+      status_.doubted() || now - guard_.renewed() >= setup_.lease / 3 - setup_.beat;
   bool writes = renew;
   for (std::size_t i = 0; i < runs.size(); ++i) {
     Beat& beat = beats[i];

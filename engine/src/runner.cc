@@ -145,13 +145,11 @@ void Runner::refuse(ActiveRun& run, Error error) {
   run.on_end(failure(klass, std::move(error)));
 }
 
-void Runner::began(ActiveRun& run) {
-  RunPtr held;
-  {
-    std::lock_guard lock(leases_mutex_);
-    held = leases_[run.index];
-  }
-  arm(held);
+void Runner::began(ActiveRun& run) { arm(held(run)); }
+
+Runner::RunPtr Runner::held(const ActiveRun& run) const {
+  std::lock_guard lock(leases_mutex_);
+  return leases_[run.index];
 }
 
 void Runner::arm(const RunPtr& run) {
@@ -385,6 +383,10 @@ void Runner::retire(const std::vector<ActiveRun*>& runs) {
   }
   retired_.clear();
   release(slots);
+  tell_room();
+}
+
+void Runner::tell_room() {
   if (waiters_.load() > 0) tell_waiters();
   if (on_room_) on_room_();
 }

@@ -101,6 +101,10 @@ class Runner {
   // From the completer, one call at a time: their finish is committed, or their lease is
   // lost. They may be gone after it.
   void retire(const std::vector<ActiveRun*>& runs);
+  // From the completer: a run that was not retired.
+  RunPtr held(const ActiveRun& run) const;
+  // Likewise, from any of its threads: it may keep up again.
+  void tell_room();
   // From the completer: the store is away, or a beat under way, and they wait for it in
   // no slot.
   void put_off(const std::vector<ActiveRun*>& runs);

@@ -27,10 +27,19 @@ class StoreStatus {
     }
     errors_[static_cast<std::size_t>(call)] = std::string(name) + ": " + error.message;
   }
+  // Ends could not be stored: the store may be away, or another holds what they need,
+  // which they cannot tell. The next write can: a worker has beats to send as long as it
+  // has such ends.
+  void doubt(const Error& error) {
+    doubted_ = true;
+    if (away_.load()) failed(StoreCall::kFinish, error);
+  }
+  bool doubted() const noexcept { return doubted_.load(); }
   // `wrote`: something was stored. A store whose disk is full still answers those who
   // only look, such as a claim that finds nothing: they take back their own complaint and
   // no other.
   void answered(StoreCall call, bool wrote) {
+    if (wrote && doubted_.load()) doubted_ = false;
     if (!away_.load()) return;
     std::lock_guard lock(mutex_);
     if (wrote) errors_ = {};
@@ -57,6 +66,7 @@ class StoreStatus {
   mutable std::mutex mutex_;
   std::array<std::optional<std::string>, 4> errors_;
   std::atomic<bool> away_{false};
+  std::atomic<bool> doubted_{false};
 };
 
 }  // namespace carrel

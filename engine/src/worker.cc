@@ -37,8 +37,7 @@ std::unique_ptr<WorkerSource> Worker::make_source(const Setup& setup) {
 
 Completer::Hooks Worker::hooks(Setup& setup) {
   Completer::Hooks hooks;
-  hooks.finished = std::move(setup.on_finished);
-  hooks.failed = std::move(setup.on_failed);
+  hooks.host = {std::move(setup.on_finished), std::move(setup.on_failed)};
   if (queue_) {
     hooks.freed = [queue = queue_](std::vector<Ticket> tickets) {
       drop_holds(tickets);
@@ -101,7 +100,7 @@ Result<void> Worker::drain(const std::stop_token& stop) {
   while (!stop.stop_requested()) {
     // Asked before looking for jobs: a run that ends meanwhile may have kept one from
     // being taken.
-    const bool idle = runner_.busy() == 0 && completer_.pending() == 0;
+    const bool idle = runner_.busy() == 0 && completer_.idle();
     if (idle) runner_.wait_reported();
     const auto due = dispatcher_.sweep_all();
     if (!due) return tl::unexpected<Error>(due.error());
@@ -114,8 +113,9 @@ Result<void> Worker::drain(const std::stop_token& stop) {
     if (busy > 0) {
       // What its jobs enqueue is told of; what others did, and what falls due, is not.
       runner_.wait_below(busy, Steady::now() + dispatcher_.pause());
-    } else if (completer_.pending() > 0) {
-      completer_.flush(Steady::now() + kLastWords);  // its end may set others free
+    } else if (!completer_.idle()) {
+      // What ends may set others free, and hooks may enqueue some.
+      completer_.settle_all(Steady::now() + kLastWords);
     } else if (idle && *due == 0) {
       return {};
     }

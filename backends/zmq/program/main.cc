@@ -34,6 +34,9 @@ int complain(const Error& error) {
   return error.code == Code::kUnavailable ? kAway : kUsage;
 }
 
+// An answer that a full disk swallowed is none.
+bool is_printed() { return std::fflush(stdout) == 0 && std::ferror(stdout) == 0; }
+
 LogFn logger(LogLevel least) {
   return [least, mutex = std::make_shared<std::mutex>()](LogLevel level,
                                                          std::string_view text) {
@@ -168,6 +171,7 @@ int make_keys(const std::string& name, const std::string& role, bool json) {
   const std::error_code error(errno, std::generic_category());
   if (fd >= 0) close(fd);
   if (!written) {
+    if (fd >= 0) unlink(file.c_str());
     return complain({Code::kInvalid, file + ": " + error.message(), "keys"});
   }
   if (json) {
@@ -182,6 +186,8 @@ int make_keys(const std::string& name, const std::string& role, bool json) {
     std::printf("[%s]\nkey = \"%s\"\nrole = \"%s\"\n", name.c_str(),
                 keys->public_key.c_str(), role.c_str());
   }
+  // Nobody was told of this key: the next try may make one of that name.
+  if (!is_printed()) unlink(file.c_str());
   return kOk;
 }
 
@@ -228,7 +234,10 @@ int main(int argc, char** argv) {
   std::signal(SIGXFSZ, SIG_IGN);
   std::signal(SIGPIPE, SIG_IGN);
   try {
-    return carrel::zmq::run(argc, argv);
+    const int code = carrel::zmq::run(argc, argv);
+    if (carrel::zmq::is_printed()) return code;
+    std::fprintf(stderr, "carrel-broker: cannot write to standard output\n");
+    return carrel::zmq::kAway;
   } catch (const std::exception& e) {
     std::fprintf(stderr, "carrel-broker: %s\n", e.what());
     return 4;

@@ -150,8 +150,9 @@ class Engine {
   Result<void> preload(std::function<void()> load);
   Result<void> after_fork_child(std::function<void()> hook);
 
-  // Called on the thread that commits finishes: be brief. What they throw is logged.
-  // on_finished hears every attempt
+  // Called on a thread of theirs, one at a time, in the order in which the ends were
+  // stored: who takes long holds up the others, stop() and drain(), and in the end new
+  // jobs. What they throw is logged. on_finished hears every attempt
   // that was applied, on_failed only those that did not complete, snooze or release.
   // A job may end, and be heard of here, before the enqueue that made it returns its id.
   void on_finished(Hook hook);

@@ -81,7 +81,8 @@ std::optional<Refusal> claim(Row& row, const WorkerId& worker,
 Pulse beat(Row& row, Fence fence, bool renew, Duration lease, Time now);
 
 // A running row of `worker` that its beat did not name: true if it was set free, its
-// attempt refunded: available, or cancelled where that was asked.
+// attempt refunded: available, or cancelled where that was asked. Its worker never knew
+// of it, so that its expiry holds on.
 bool release_unnamed(Row& row, std::string_view worker, std::uint64_t settled_claim,
                      const Retention& keep, Time now);
 

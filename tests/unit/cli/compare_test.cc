@@ -65,6 +65,25 @@ concurrency = { key = "{course}", limit = 1 }
   EXPECT_EQ(said.json()[0]["failed"], 0);
 }
 
+TEST_F(Compare, AWorkerOfTheSameKindTakesNothingFromIt) {
+  configure(R"(
+[worker]
+poll = "10ms"
+[jobs.k]
+isolation = "exec"
+command = ["true"]
+)");
+  Running worker({"run"}, folder_, "");
+  const Said mine = carrel({"enqueue", "k", "--wait"});
+  EXPECT_EQ(mine.code, 0) << "the worker is there: " << mine.err;
+  const Said said = shell(
+      "timeout 20 carrel --config carrel.toml compare --json --jobs 100 --kind k "
+      "--concurrency 1 --on sqlite:jobs.db");
+  EXPECT_EQ(said.code, 0) << said.err;
+  ASSERT_EQ(said.json().size(), 1U) << said.err;
+  EXPECT_EQ(said.json()[0]["jobs"], 100);
+}
+
 TEST_F(Compare, AKindKeepsItsSandbox) {
   configure(R"(
 [jobs.k]

@@ -40,6 +40,18 @@ TEST_F(Doctor, TriesEveryBackendAndIsolation) {
               HasSubstr("All that the configuration asks for works"));
 }
 
+#ifdef WITH_ZMQ
+TEST_F(Doctor, TriesTheConfiguredQueue) {
+  configure("queue = \"zmq+tcp://127.0.0.1:1\"\n");
+  const Said said = carrel({"doctor", "--json"});
+  EXPECT_EQ(said.code, 4) << "no broker is there";
+  const Json finding = findings(said)["queue/zmq+tcp://127.0.0.1:1"];
+  ASSERT_TRUE(finding.is_object()) << said.out;
+  EXPECT_EQ(finding["works"], false);
+  EXPECT_THAT(finding["text"].get<std::string>(), HasSubstr("127.0.0.1:1"));
+}
+#endif
+
 TEST_F(Doctor, TriesEverySandboxWithAJob) {
   configure("[sandbox.broken]\nmounts = [{ src = \"/no/such/folder\" }]\n");
   auto all = findings(carrel({"doctor", "--json"}));

@@ -74,6 +74,14 @@ TEST_F(Retry, InBulkByStateQueueAndAge) {
                                     "available"));
 }
 
+TEST_F(Retry, InBulkOfWhatWaitsAnywayIsRefused) {
+  for (const char* state : {"pending", "available", "running"}) {
+    const Said said = carrel({"retry", "--state", state, "--yes"});
+    EXPECT_EQ(said.code, 2) << said.out << said.err;
+    EXPECT_THAT(said.err, HasSubstr(std::string(state) + " jobs cannot be retried"));
+  }
+}
+
 TEST_F(Retry, WithNobodyToAskNeedsYes) {
   const Said said = carrel({"retry", "--kind", "a"});
   EXPECT_EQ(said.code, 2);

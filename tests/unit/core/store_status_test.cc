@@ -38,6 +38,28 @@ TEST_F(StoreStatusTest, EachTakesBackItsOwnComplaint) {
   EXPECT_EQ(lines.size(), 2U);
 }
 
+TEST_F(StoreStatusTest, AnEndThatCouldNotBeStoredSaysNothingOfTheStore) {
+  status.doubt(kFull);
+  EXPECT_TRUE(status.doubted());
+  EXPECT_EQ(status.error(), std::nullopt);
+  status.answered(StoreCall::kBeat, false);
+  EXPECT_TRUE(status.doubted());
+  status.answered(StoreCall::kBeat, true);
+  EXPECT_FALSE(status.doubted());
+  EXPECT_EQ(lines.size(), 0U);
+}
+
+TEST_F(StoreStatusTest, WhereTheNextWriteFailsTooOnlyAnotherTakesItBack) {
+  status.doubt(kFull);
+  status.failed(StoreCall::kBeat, kFull);
+  status.doubt(kFull);
+  status.answered(StoreCall::kBeat, false);
+  EXPECT_EQ(status.error(), "finish: the disk is full");
+  status.answered(StoreCall::kBeat, true);
+  EXPECT_EQ(status.error(), std::nullopt);
+  EXPECT_EQ(lines.size(), 2U);
+}
+
 TEST_F(StoreStatusTest, AWriteTakesBackAll) {
   for (const StoreCall call : {StoreCall::kClaim, StoreCall::kBeat, StoreCall::kFinish}) {
     status.failed(call, kFull);

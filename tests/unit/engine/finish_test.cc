@@ -12,6 +12,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <thread>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -34,6 +35,7 @@ class Refusing final : public conformance::StoreWrapper {
     bool blocks = false;
     std::uint64_t max_payload = 0;
     Gate gate;  // that the first finish waits at
+    std::atomic<bool> is_away{false};  // no lease is renewed
     std::atomic<bool> first{true};
     std::mutex mutex;
     Refuse refuse;
@@ -57,6 +59,12 @@ class Refusing final : public conformance::StoreWrapper {
     traits.blocks = state_->blocks;
     traits.max_payload = state_->max_payload;
     return traits;
+  }
+  Result<std::vector<Pulse>> beat(std::string_view worker, std::uint64_t settled_claim,
+                                  std::span<const Beat> beats, bool renew,
+                                  Duration lease) override {
+    if (renew && state_->is_away) return fail(Code::kUnavailable, "it is away");
+    return real().beat(worker, settled_claim, beats, renew, lease);
   }
   std::vector<Result<Finished>> finish(std::span<const Finish> runs) override {
     if (state_->first.exchange(false)) state_->gate.pass();
@@ -205,6 +213,32 @@ TEST_P(Finishes, AStoreThatTakesNothingLosesNothing) {
     EXPECT_EQ(job.result, std::to_string(i));
     EXPECT_EQ(job.attempt, 1);
   }
+}
+
+// A host's transaction may hold its row. A lease has far to go until it is renewed.
+TEST_P(Finishes, AnEndThatHasToWaitDoesNotMeanThatTheStoreIsAway) {
+  state_->refuse_if([](std::span<const Finish>) -> std::optional<Error> {
+    return Error{Code::kUnavailable, "another holds it"};
+  });
+  state_->gate.open();
+  const JobId id = engine_->enqueue("job", 7).value();
+  start();
+  state_->wait_refused(3);
+  EXPECT_EQ(engine_->health()->store_error, std::nullopt);
+  EXPECT_THAT(lines(),
+              Contains(HasSubstr("job 1: its end could not be stored yet, and is "
+                                 "tried again: another holds it")));
+  state_->is_away = true;
+  const auto until = std::chrono::steady_clock::now() + kLong / 5;
+  while (!engine_->health()->store_error) {
+    ASSERT_LT(std::chrono::steady_clock::now(), until) << "the next beat would tell";
+    std::this_thread::yield();
+  }
+  EXPECT_EQ(engine_->health()->store_error, "beat: it is away");
+  state_->is_away = false;
+  state_->refuse_if(nullptr);
+  EXPECT_EQ(wait_final(id).state, State::kCompleted);
+  while (engine_->health()->store_error) std::this_thread::yield();
 }
 
 TEST_P(Finishes, WhatTheStoreRefusesForGoodIsDiscardedAlone) {

@@ -1,6 +1,9 @@
 // What hooks may do.
+#include <atomic>
 #include <future>
+#include <map>
 #include <stdexcept>
+#include <thread>
 #include <vector>
 
 #include "fixture.h"
@@ -38,6 +41,71 @@ TEST(Hooks, AHookMayCallItsEngineButNotWaitInIt) {
   ASSERT_EQ(waited.size(), 2U);
   EXPECT_EQ(waited[0].value(), 1);
   EXPECT_EQ(waited[1].value(), 2);
+}
+
+TEST(Hooks, OneThatTakesItsTimeHoldsUpNoEnd) {
+  Engine engine = open(memory_config(2));
+  Gate gate;
+  Gate told;
+  std::atomic<int> heard{0};
+  engine.handle("first", [](Context&) {});
+  engine.handle("second", [&](Context&) { told.pass(); });
+  engine.on_finished([&](const Event&) {
+    ++heard;
+    gate.pass();
+  });
+  const auto second = engine.enqueue("second").value();
+  ASSERT_TRUE(engine.start());
+  told.wait_for(1);
+  engine.enqueue("first").value();
+  gate.wait_for(1);  // in the hook
+  std::thread stopper([&] { engine.stop(kLong); });
+  told.open();
+  EXPECT_TRUE(engine.wait(second, kLong / 2)) << "it is stored";
+  EXPECT_EQ(heard, 1);
+  gate.open();
+  stopper.join();
+  EXPECT_EQ(heard, 2) << "stop() waits for hooks";
+}
+
+TEST(Hooks, HearTheAttemptsOfAJobInTheirOrder) {
+  Engine engine = open(memory_config(4));
+  std::map<JobId, std::vector<int>> attempts;
+  engine.handle("fails",
+                [](Context& job) -> Result<Json> { return job.retry_in(1us, "again"); });
+  engine.on_failed([&](const Event& event) {
+    attempts[event.job.lease.id].push_back(event.job.attempt);
+  });
+  for (int i = 0; i < 20; ++i) engine.enqueue("fails", {}, {.max_attempts = 3}).value();
+  ASSERT_TRUE(engine.drain());
+  EXPECT_EQ(attempts.size(), 20U);
+  for (const auto& [id, seen] : attempts) EXPECT_EQ(seen, (std::vector{1, 2, 3}));
+}
+
+// What waits for them is kept in memory.
+TEST(Hooks, ThatAreFarBehindHoldUpNewJobs) {
+  constexpr int kJobs = 3000;
+  Engine engine = open(memory_config(2));
+  Gate gate;
+  std::atomic<int> ran{0};
+  std::atomic<int> heard{0};
+  engine.handle("a", [&](Context&) { ++ran; });
+  engine.on_finished([&](const Event&) {
+    gate.pass();
+    ++heard;
+  });
+  const std::vector<Request> requests(kJobs, Request{"a", {}});
+  for (const auto& id : engine.enqueue(requests)) ASSERT_TRUE(id);
+  std::thread drainer([&] { EXPECT_TRUE(engine.drain()); });
+  while (ran < 1000) std::this_thread::yield();
+  // Time enough for all of them.
+  const auto soon = std::chrono::steady_clock::now() + 100ms;
+  while (std::chrono::steady_clock::now() < soon) std::this_thread::yield();
+  EXPECT_LT(ran, 1100);
+  gate.open();
+  drainer.join();
+  EXPECT_EQ(ran, kJobs);
+  EXPECT_EQ(heard, kJobs) << "drain() waits for hooks";
 }
 
 }  // namespace

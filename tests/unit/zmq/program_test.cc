@@ -149,5 +149,31 @@ TEST_F(ProgramTest, KeysNewWritesASecretThatOnlyItsOwnerReads) {
   EXPECT_EQ(key, "key = \"" + secret->public_key + "\"");
 }
 
+TEST_F(ProgramTest, KeysNewThatNobodyHearsOfAreNone) {
+  const std::string folder = std::filesystem::path(file("x")).parent_path();
+  const auto made = [&](const std::string& where) {
+    Child keys({"/bin/sh", "-c",
+                "cd " + folder + " && exec " CARREL_PROGRAM " keys new me " + where});
+    return code_of(keys);
+  };
+  EXPECT_EQ(made(">/dev/full"), 4);
+  EXPECT_EQ(made("--json >/dev/full"), 4);
+  EXPECT_FALSE(std::filesystem::exists(file("me.key")));
+  EXPECT_EQ(made(">me.toml"), 0) << "it can be tried again";
+  EXPECT_TRUE(std::filesystem::exists(file("me.key")));
+}
+
+TEST_F(ProgramTest, DoctorTriesTheBrokerThatIsTheQueue) {
+  write("broker.toml", "listen = [\"ipc://" + file("sock") + "\"]\n");
+  write("carrel.toml", "store = \"sqlite:jobs.db\"\nqueue = \"" + url() + "\"\n");
+  Child broker = serve();
+  manager_.hear("READY=1");
+  Child doctor({"/bin/sh", "-c",
+                "exec " CARREL_PROGRAM " --config " + file("carrel.toml") +
+                    " doctor | grep -A1 '^queue'"});
+  EXPECT_EQ(doctor.wait_line(), "queue");
+  EXPECT_NE(doctor.wait_line().find("connected within"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace carrel::zmq
