@@ -10,9 +10,12 @@ std::string_view to_string(Verdict verdict) {
 }
 
 std::optional<Verdict> trouble_of(const Ran& ran, std::uint64_t memory) {
+  // Whatever else it ran into: how much a program takes is the same on each machine, how
+  // long it takes is not.
+  if (ran.klass == OutcomeClass::kMemoryLimit || ran.usage.max_rss_bytes > memory) {
+    return Verdict::kMemoryLimit;
+  }
   switch (ran.klass) {
-    case OutcomeClass::kMemoryLimit:
-      return Verdict::kMemoryLimit;
     case OutcomeClass::kCpuTimeout:
     case OutcomeClass::kWallTimeout:
       return Verdict::kTimeLimit;
@@ -22,7 +25,6 @@ std::optional<Verdict> trouble_of(const Ran& ran, std::uint64_t memory) {
     default:
       break;
   }
-  if (ran.usage.max_rss_bytes > memory) return Verdict::kMemoryLimit;
   if (ran.klass != OutcomeClass::kOk) return Verdict::kRuntimeError;
   return std::nullopt;
 }

@@ -38,8 +38,8 @@ struct Ran {
 //
 // kMemoryLimit is told from evidence: the control group's where there is one
 // (memory_limit); else that more was resident than `memory`, above which the limit on
-// address space lies. A program that is refused what it asks for, and used little, has
-// kRuntimeError.
+// address space lies; also where its time was out, too. A program that is refused what it
+// asks for, and used little, has kRuntimeError.
 std::optional<Verdict> trouble_of(const Ran& ran, std::uint64_t memory);
 
 // It says nothing about the program: the machine, the sandbox or the engine failed.

@@ -37,7 +37,8 @@ TEST(Verdict, MemoryIsToldFromTheGroupOrFromWhatWasResident) {
   EXPECT_EQ(verdict_of(OutcomeClass::kSignaled, kMemory + 1), "MLE");
   EXPECT_EQ(verdict_of(OutcomeClass::kOk, kMemory + 1), "MLE");
   EXPECT_EQ(verdict_of(OutcomeClass::kExitNonzero, kMemory), "RE");
-  EXPECT_EQ(verdict_of(OutcomeClass::kCpuTimeout, kMemory + 1), "TLE");
+  EXPECT_EQ(verdict_of(OutcomeClass::kCpuTimeout, kMemory + 1), "MLE");
+  EXPECT_EQ(verdict_of(OutcomeClass::kCpuTimeout, kMemory), "TLE");
 }
 
 TEST(Verdict, WhatFailsForOurReasonsIsNobodysVerdict) {

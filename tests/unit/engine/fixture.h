@@ -32,13 +32,23 @@ inline Engine open(Config config) {
 }
 
 // A gate that handlers wait at and tests open; a test can wait until somebody is there.
+// It lasts until all have left it, also those of a thread that its engine abandoned.
 class Gate {
  public:
+  Gate() = default;
+  ~Gate() {
+    std::unique_lock lock(mutex_);
+    gone_ = true;
+    changed_.notify_all();
+    changed_.wait(lock, [&] { return inside_ == 0; });
+  }
+  Gate(const Gate&) = delete;
+  Gate& operator=(const Gate&) = delete;
+
   void pass() {
     std::unique_lock lock(mutex_);
     ++waiting_;
-    changed_.notify_all();
-    changed_.wait(lock, [&] { return open_; });
+    wait(lock, [&] { return open_; });
   }
   void open() {
     std::lock_guard lock(mutex_);
@@ -47,7 +57,7 @@ class Gate {
   }
   void wait_for(std::size_t visitors) {
     std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] { return waiting_ >= visitors; });
+    wait(lock, [&] { return waiting_ >= visitors; });
   }
   std::size_t visitors() {
     std::lock_guard lock(mutex_);
@@ -55,10 +65,21 @@ class Gate {
   }
 
  private:
+  template <class Condition>
+  void wait(std::unique_lock<std::mutex>& lock, Condition holds) {
+    ++inside_;
+    changed_.notify_all();
+    changed_.wait(lock, [&] { return gone_ || holds(); });
+    --inside_;
+    changed_.notify_all();
+  }
+
   std::mutex mutex_;
   std::condition_variable changed_;
   std::size_t waiting_ = 0;
+  std::size_t inside_ = 0;
   bool open_ = false;
+  bool gone_ = false;
 };
 
 // Far more than any machine needs; a test that comes this far has failed.

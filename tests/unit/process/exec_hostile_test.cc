@@ -116,7 +116,7 @@ TEST_F(ExecHostileTest, AHelperInTheBackgroundOfARunningProgramIsLeftAlone) {
 }
 
 TEST_F(ExecHostileTest, Case64_LargeInputReadOrIgnored_NoGrowthInTheHost) {
-  const std::string payload(256 << 20, 'x');
+  const std::string payload(128 << 20, 'x');
   const auto before = resident_bytes_of(getpid());
   {
     Host& host = exec_host({hostile("count_input")});

@@ -152,23 +152,22 @@ TEST_F(ExecTest, OutputOfAGrandchildIsWaitedForWithinTheDrainGrace) {
 }
 
 TEST_F(ExecTest, ManyAtOnceWithFewDescriptorsEachAndNoMoreThreads) {
-  constexpr std::size_t kChildren = 1000;
   // While they start, the host has what they are given, too.
-  const DescriptorLimit limit(0, 8 * kChildren + 100);
+  const DescriptorLimit limit(0, 8 * kMany + 100);
   if (!limit.missing().empty()) GTEST_SKIP() << limit.missing();
   Host& host = exec_host({hostile("deaf"), "1000000"});
   const auto threads = threads_of(getpid());
   const auto descriptors = open_descriptors(getpid());
-  const auto jobs = host.start_many("program", kChildren);
+  const auto jobs = host.start_many("program", kMany);
   const pid_t server = server_pid();
-  EXPECT_TRUE(eventually([&] { return children_of(server).size() == kChildren; }));
+  EXPECT_TRUE(eventually([&] { return children_of(server).size() == kMany; }));
   EXPECT_EQ(threads_of(getpid()), threads);
 #ifdef __SANITIZE_THREAD__
   EXPECT_EQ(threads_of(server), 2U);  // the sanitizer's, too
 #else
   EXPECT_EQ(threads_of(server), 1U);
 #endif
-  EXPECT_LE(open_descriptors(getpid()), descriptors + 4 * kChildren);
+  EXPECT_LE(open_descriptors(getpid()), descriptors + 4 * kMany);
   for (const auto& job : jobs) job.run->kill();
   for (const auto& job : jobs) {
     const Outcome out = job.sink->wait();

@@ -130,9 +130,9 @@ TEST_F(ForkHostTest, AServerThatCannotWait_WorkerLostAndMadeAgain) {
 // them than it has room for.
 TEST_F(ForkHostTest, ABurstOfMoreJobsThanTheServerHasDescriptors_AllRun) {
   fork_host(0).run("nothing");
-  const DescriptorLimit own(0, 2048);
-  const DescriptorLimit limit(server_pid(), 600);
-  for (const auto& job : fork_host().start_many("nothing", 900)) {
+  const DescriptorLimit own(0, 1024);
+  const DescriptorLimit limit(server_pid(), 200);
+  for (const auto& job : fork_host().start_many("nothing", 300)) {
     const Outcome out = job.sink->wait();
     EXPECT_EQ(out.klass, OutcomeClass::kOk) << out.error.message;
   }
@@ -144,7 +144,7 @@ TEST_F(ForkHostTest, ABurstOfMoreJobsThanTheHostHasDescriptors_TheyWaitForOthers
   const pid_t server = server_pid();
   const DescriptorLimit limit(0, 150);
   kill(server, SIGSTOP);
-  const auto jobs = fork_host().start_many("nothing", 400);
+  const auto jobs = fork_host().start_many("nothing", 250);
   kill(server, SIGCONT);
   for (const auto& job : jobs) {
     const Outcome out = job.sink->wait();

@@ -123,10 +123,10 @@ TEST_F(ForkTest, Case13_LeakedMemory_HostAndServerStayFlat) {
   const auto before = resident_bytes_of(getpid());
   const pid_t server = server_pid();
   const auto server_before = resident_bytes_of(server);
-  for (int i = 0; i < 20; ++i) {
-    const Outcome out = fork_host().run("leak", "200000000");
+  for (int i = 0; i < 10; ++i) {
+    const Outcome out = fork_host().run("leak", "100000000");
     ASSERT_EQ(out.klass, OutcomeClass::kOk) << out.error.message;
-    EXPECT_GE(out.usage.max_rss_bytes, 190'000'000U);
+    EXPECT_GE(out.usage.max_rss_bytes, 95'000'000U);
   }
   EXPECT_LT(resident_bytes_of(getpid()), before + (64U << 20));
   EXPECT_LT(resident_bytes_of(server), server_before + (64U << 20));
@@ -149,19 +149,18 @@ TEST_F(ForkTest, Case19_DoubleForkDaemon_Dead) {
 }
 
 TEST_F(ForkTest, ManyAtOnceWithOneDescriptorEachAndNoMoreThreads) {
-  constexpr std::size_t kChildren = 1000;
-  const DescriptorLimit limit(0, kChildren + 100);
+  const DescriptorLimit limit(0, kMany + 100);
   if (!limit.missing().empty()) GTEST_SKIP() << limit.missing();
   fork_host().run("nothing");
   const auto threads = threads_of(getpid());
   const auto descriptors = open_descriptors(getpid());
-  const auto jobs = fork_host().start_many("sleep", kChildren);
+  const auto jobs = fork_host().start_many("sleep", kMany);
   for (const auto& job : jobs) {
     job.sink->wait_until(
         [](const Recorder& r) { return r.logged("ready") || r.ends > 0; });
   }
   EXPECT_EQ(threads_of(getpid()), threads);
-  EXPECT_LE(open_descriptors(getpid()), descriptors + kChildren + 2);  // two are idle
+  EXPECT_LE(open_descriptors(getpid()), descriptors + kMany + 2);  // two are idle
   for (const auto& job : jobs) job.run->kill();
   for (const auto& job : jobs)
     EXPECT_EQ(job.sink->wait().klass, OutcomeClass::kCancelled);

@@ -50,8 +50,8 @@ TEST_F(ForkToTest, AValueOfTheCallersMemoryComesBack) {
   EXPECT_EQ(many.value(), (std::vector<std::string>{"a", "b"}));
   EXPECT_TRUE(fork_to(kPatience, [] {}));
   EXPECT_TRUE(fork_to(kPatience, []() -> Result<void> { return {}; }));
-  EXPECT_EQ(fork_to(kPatience, [] { return std::string(20 << 20, 'x'); })->size(),
-            20U << 20);
+  EXPECT_EQ(fork_to(kPatience, [] { return std::string(5 << 20, 'x'); })->size(),
+            5U << 20);
 }
 
 // Context::remaining() is that of a job without a limit.

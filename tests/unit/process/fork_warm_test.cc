@@ -218,13 +218,13 @@ TEST_F(ForkWarmTest, BehindManyUnbornChildrenAJobIsStoppedOrKilledAtOnce) {
   Host host("fork", {}, 0);
   const pid_t server = server_pid();
   kill(server, SIGSTOP);
-  auto jobs = host.start_many("pid", 600);
-  jobs[598].run->request_stop(StopReason::kTimeout);
-  jobs[599].run->kill();
-  const Outcome stopped = jobs[598].sink->wait();
+  auto jobs = host.start_many("pid", 300);
+  jobs[298].run->request_stop(StopReason::kTimeout);
+  jobs[299].run->kill();
+  const Outcome stopped = jobs[298].sink->wait();
   EXPECT_EQ(stopped.klass, OutcomeClass::kWallTimeout);
   EXPECT_EQ(stopped.error.code, Code::kTimeout);
-  EXPECT_EQ(jobs[599].sink->wait().klass, OutcomeClass::kCancelled);
+  EXPECT_EQ(jobs[299].sink->wait().klass, OutcomeClass::kCancelled);
   // These are asked for: the server is told, and hears of it before it has forked them.
   jobs[126].run->kill();
   host.settle();
@@ -232,7 +232,7 @@ TEST_F(ForkWarmTest, BehindManyUnbornChildrenAJobIsStoppedOrKilledAtOnce) {
   const Outcome killed = jobs[126].sink->wait();
   EXPECT_EQ(killed.klass, OutcomeClass::kCancelled);
   EXPECT_EQ(killed.signal, SIGKILL);
-  for (std::size_t i = 0; i < 598; ++i) {
+  for (std::size_t i = 0; i < 298; ++i) {
     if (i != 126) pid_of(jobs[i].sink->wait());
   }
 }

@@ -22,6 +22,13 @@ namespace carrel::test {
 // Long enough for a machine that is busy with other things; only a failure waits for it.
 inline constexpr std::chrono::seconds kPatience{60};
 
+// Jobs at once, a thousand of which a host is to bear. A sanitizer's processes are dear.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+inline constexpr std::size_t kMany = 250;
+#else
+inline constexpr std::size_t kMany = 1000;
+#endif
+
 class Recorder final : public RunSink {
  public:
   void on_progress(float fraction, std::string_view message) noexcept override;

@@ -90,11 +90,11 @@ TEST(Postgres, WorksBehindAPoolerOfTransactions) {
   std::vector<std::future<std::size_t>> workers;
   for (auto& store : stores) {
     workers.push_back(std::async(std::launch::async, [&store = *store] {
-      static const std::vector<std::string> kWork = {"work"};
+      static const std::vector<std::string> kQueues = {"work"};
       const auto source = store.claim_source();
       std::size_t done = 0;
       for (std::uint64_t number = 1;; ++number) {
-        auto runs = source->claim({{}, kWork, 7}, "w", number, 30s, 0us);
+        auto runs = source->claim({{}, kQueues, 7}, "w", number, 30s, 0us);
         if (!runs || runs->empty()) return done;
         for (const Claimed& run : *runs) {
           EXPECT_EQ(run.payload.size(), 3U);

@@ -147,7 +147,8 @@ TEST_P(PostgresSnapshot, ACompletionWhoseLeaseWasRenewedIsToldToTryAgain) {
   const Claimed run = claim();
   NoSink sink;
   begin();
-  const Beat beat{.lease = run.lease};
+  Beat beat;
+  beat.lease = run.lease;
   ASSERT_TRUE(engine_.store().beat("w", claims_, {&beat, 1}, true, Duration(2h)));
   {
     Context job(run, sink);
