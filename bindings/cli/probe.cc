@@ -1,5 +1,6 @@
 #include "probe.h"
 
+#include <carrel/connected.h>
 #include <carrel/engine.h>
 #include <carrel/process.h>
 #include <unistd.h>
@@ -167,6 +168,9 @@ Result<QueueProbe> look_at_queue(Registry& registry, const std::string& text) {
   const auto begun = Steady::now();
   const auto queue = (**make)(*url, BackendOptions{});
   if (!queue) return tl::unexpected<Error>(queue.error());
+  if (const auto* const elsewhere = dynamic_cast<const Connected*>(queue->get())) {
+    if (auto ok = elsewhere->connected(); !ok) return tl::unexpected<Error>(ok.error());
+  }
   return QueueProbe{(*queue)->traits(), since(begun)};
 }
 

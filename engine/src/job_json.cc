@@ -3,6 +3,7 @@
 
 #include <ctime>
 
+#include "base64.h"
 #include "json_text.h"
 
 namespace carrel {
@@ -28,12 +29,11 @@ std::string to_text(Time t) {
 
 double seconds(Duration d) { return std::chrono::duration<double>(d).count(); }
 
-// Shows bytes as JSON where they are JSON, else as text with what is not UTF-8 replaced.
+// As the JSON that they are, else as text, else as {"base64": …}: an export loses nothing.
 Json shown(const std::string& bytes) {
   if (bytes.empty()) return {};
   Json parsed = json_from_text(bytes);
-  if (!parsed.is_discarded()) return parsed;
-  return Json::parse(Json(bytes).dump(-1, ' ', false, Json::error_handler_t::replace));
+  return parsed.is_discarded() ? bytes_as_json(bytes) : parsed;
 }
 
 std::string printable(const std::string& text) {

@@ -12,57 +12,13 @@
 #include <cerrno>
 #include <climits>
 
+#include "base64.h"
 #include "frame.h"
 #include "json_text.h"
 #include "os.h"
 
 namespace carrel::process {
 namespace {
-
-constexpr std::string_view kDigits =
-    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-std::string to_base64(std::string_view bytes) {
-  std::string out;
-  for (std::size_t at = 0; at < bytes.size(); at += 3) {
-    std::uint32_t group = 0;
-    const std::size_t count = std::min<std::size_t>(3, bytes.size() - at);
-    for (std::size_t i = 0; i < 3; ++i) {
-      group = group << 8 | (i < count ? static_cast<unsigned char>(bytes[at + i]) : 0U);
-    }
-    for (std::size_t i = 0; i < 4; ++i) {
-      out.push_back(i <= count ? kDigits[group >> (18 - 6 * i) & 63] : '=');
-    }
-  }
-  return out;
-}
-
-std::optional<std::string> from_base64(std::string_view text) {
-  std::string out;
-  std::uint32_t group = 0;
-  int bits = 0;
-  while (!text.empty() && text.back() == '=') text.remove_suffix(1);
-  for (const char c : text) {
-    const auto digit = kDigits.find(c);
-    if (digit == std::string_view::npos) return std::nullopt;
-    group = group << 6 | static_cast<std::uint32_t>(digit);
-    bits += 6;
-    if (bits < 8) continue;
-    bits -= 8;
-    out.push_back(static_cast<char>(group >> bits & 0xff));
-  }
-  return out;
-}
-
-Json as_json(std::string bytes) {
-  Json text = std::move(bytes);
-  try {
-    (void)text.dump();
-    return text;
-  } catch (const Json::exception&) {
-    return {{"base64", to_base64(text.get_ref<const std::string&>())}};
-  }
-}
 
 // No link on the way, not out of the folder, not across a mount.
 UniqueFd open_inside(int folder, const std::string& name) {
@@ -132,7 +88,7 @@ Result<std::string> collect_files(int socket, const std::vector<std::string>& na
     std::string bytes;
     if (!read_memory_file(file.get(), bytes)) return refused(name, "cannot be read");
     left -= bytes.size();
-    files[name] = as_json(std::move(bytes));
+    files[name] = bytes_as_json(std::move(bytes));
   }
   std::string text = files.dump();
   if (text.size() > limit + 2) return too_large(limit);  // as JSON it may have grown

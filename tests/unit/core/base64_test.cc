@@ -1,0 +1,48 @@
+#include "base64.h"
+
+#include <carrel/job.h>
+#include <gtest/gtest.h>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace carrel {
+namespace {
+
+// RFC 4648, section 10.
+TEST(Base64, IsThatOfTheStandardBothWays) {
+  const std::vector<std::pair<std::string, std::string>> vectors = {
+      {"", ""},
+      {"f", "Zg=="},
+      {"fo", "Zm8="},
+      {"foo", "Zm9v"},
+      {"foob", "Zm9vYg=="},
+      {"fooba", "Zm9vYmE="},
+      {"foobar", "Zm9vYmFy"},
+      {std::string("\0\xff\xfe\x3f", 4), "AP/+Pw=="},
+  };
+  for (const auto& [bytes, text] : vectors) {
+    EXPECT_EQ(to_base64(bytes), text);
+    EXPECT_EQ(from_base64(text), bytes);
+  }
+  EXPECT_EQ(from_base64("Zm8"), "fo");
+  EXPECT_EQ(from_base64("Zm 8"), std::nullopt);
+}
+
+// Whoever keeps an export can make the same bytes of it again.
+TEST(JobAsJson, LosesNoByteOfArgumentsAndResults) {
+  JobRecord job;
+  job.payload = std::string("\x89PNG\r\n\0", 7);
+  job.result = "plain text";
+  Json shown = job;
+  ASSERT_EQ(shown.at("args"), (Json{{"base64", "iVBORw0KAA=="}}));
+  EXPECT_EQ(from_base64(shown.at("args").at("base64").get<std::string>()), job.payload);
+  EXPECT_EQ(shown.at("result"), "plain text");
+  job.payload = R"({"pages": [1, 2]})";
+  shown = job;
+  EXPECT_EQ(shown.at("args"), (Json{{"pages", {1, 2}}}));
+}
+
+}  // namespace
+}  // namespace carrel
