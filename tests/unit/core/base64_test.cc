@@ -1,6 +1,5 @@
 #include "base64.h"
 
-#include <carrel/job.h>
 #include <gtest/gtest.h>
 
 #include <string>
@@ -28,20 +27,6 @@ TEST(Base64, IsThatOfTheStandardBothWays) {
   }
   EXPECT_EQ(from_base64("Zm8"), "fo");
   EXPECT_EQ(from_base64("Zm 8"), std::nullopt);
-}
-
-// Whoever keeps an export can make the same bytes of it again.
-TEST(JobAsJson, LosesNoByteOfArgumentsAndResults) {
-  JobRecord job;
-  job.payload = std::string("\x89PNG\r\n\0", 7);
-  job.result = "plain text";
-  Json shown = job;
-  ASSERT_EQ(shown.at("args"), (Json{{"base64", "iVBORw0KAA=="}}));
-  EXPECT_EQ(from_base64(shown.at("args").at("base64").get<std::string>()), job.payload);
-  EXPECT_EQ(shown.at("result"), "plain text");
-  job.payload = R"({"pages": [1, 2]})";
-  shown = job;
-  EXPECT_EQ(shown.at("args"), (Json{{"pages", {1, 2}}}));
 }
 
 }  // namespace
