@@ -102,6 +102,7 @@ class Client {
   enum class Phase { kDown, kGreeting, kUp };
 
   Client(Address address, LogFn log, Duration patience);
+  static constexpr const char* kGone = "the connection was lost";
   static Result<std::unique_ptr<Client>> connect(Address address, LogFn log,
                                                  Duration patience, bool content);
 
@@ -120,7 +121,7 @@ class Client {
   void accept(Ask ask);
   void interrupted(std::uint64_t id);
   void flush();
-  bool transmit(Ask& ask);
+  bool transmit(Ask& ask);  // false: the connection is gone
   bool fits(const Ask& ask) const;
   void hear_events();
   void receive();

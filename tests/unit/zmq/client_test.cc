@@ -3,7 +3,10 @@
 #include <carrel/sql.h>
 #include <gmock/gmock.h>
 
+#include <atomic>
 #include <future>
+#include <memory>
+#include <string>
 
 #include "../sql/sqlite_files.h"
 #include "hosted.h"
@@ -112,6 +115,29 @@ TEST_F(RestartTest, CallsEndByTheirDeadline) {
   const NewJob job = test::work();
   EXPECT_EQ(store->insert({&job, 1}, 1h).at(0).error().code, Code::kUnavailable);
   EXPECT_LT(std::chrono::steady_clock::now() - before, 20s) << "no call hangs";
+}
+
+// Of a broker in the same process that is gone, libzmq tells nothing; but nothing can be
+// sent to it any more. So whoever tries hears of it, and does not try again and again
+// until the broker has been silent for too long.
+TEST(ZmqClient, AConnectionThatTakesNothingAnyMoreIsGivenUp) {
+  BrokerOptions at;
+  at.listen = {"inproc://that-goes"};
+  auto broker = test::start_broker(make_memory_store({}), at);
+  std::promise<std::string> why;
+  BackendOptions options;
+  options.log = [&, told = std::make_shared<std::atomic<bool>>()](LogLevel level,
+                                                                  std::string_view text) {
+    if (level == LogLevel::kWarn && !told->exchange(true))
+      why.set_value(std::string(text));
+  };
+  const auto store =
+      test::open_store(test::url_of(*broker, "?heartbeat=100ms&timeout=1m"), options);
+  ASSERT_TRUE(store) << store.error().message;
+  broker.reset();
+  EXPECT_THAT(why.get_future().get(), HasSubstr("the connection was lost"));
+  broker = test::start_broker(make_memory_store({}), at);
+  EXPECT_TRUE((*store)->monitor().counts()) << "it comes back, as any other";
 }
 
 TEST_F(RestartTest, RowsThatAreTooLargeFailAlone) {
