@@ -158,6 +158,23 @@ TEST_F(RestartTest, RowsThatAreTooLargeFailAlone) {
       << "what comes back may be longer than a request";
 }
 
+TEST_F(RestartTest, TicketsOfLongJobsAreClaimedInSeveralAnswers) {
+  start();
+  const auto store = open();
+  std::vector<Ticket> tickets;
+  for (int i = 0; i < 5; ++i) {
+    const NewJob job = test::work(std::string(900 << 10, 'x'));
+    tickets.push_back(store->insert({&job, 1}, 30s).at(0).value().ticket.value());
+  }
+  const auto answers = store->claim(tickets, "w", 1, 1h);
+  ASSERT_TRUE(answers) << answers.error().message;
+  ASSERT_THAT(*answers, SizeIs(tickets.size()));
+  for (std::size_t i = 0; i < tickets.size(); ++i) {
+    ASSERT_TRUE((*answers)[i]);
+    EXPECT_EQ((*answers)[i]->lease.id, tickets[i].id);
+  }
+}
+
 TEST_F(RestartTest, NewsThatAreTooLongForOneBeatGoInSeveral) {
   start();
   const auto store = open();
