@@ -131,7 +131,7 @@ Result<std::vector<Queue::Delivery>> RemoteQueue::receive(const Demand& demand,
     {
       const std::lock_guard lock(mutex_);
       if (!answer) {
-        silent_ = answer.error();
+        if (!interrupted_) silent_ = answer.error();
         return tl::unexpected<Error>(std::move(answer.error()));
       }
       silent_.reset();
@@ -161,6 +161,7 @@ void RemoteQueue::nudge() noexcept {
 void RemoteQueue::interrupt() noexcept {
   const std::lock_guard lock(mutex_);
   interrupted_ = true;
+  silent_.reset();  // nobody asks it any more, to hear that it is back
   for (Interrupter* receive : waiting_) client_->interrupt(*receive);
 }
 

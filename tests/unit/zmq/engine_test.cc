@@ -237,6 +237,7 @@ TEST_F(TicketsTest, ABrokerThatIsFrozenHoldsUpNoJobAndNoStop) {
   engine.stop(10s);
   EXPECT_EQ(waits.wait_for(0s), std::future_status::timeout)
       << "who waits for the broker, until the end of its patience, is not through yet";
+  EXPECT_FALSE(engine.health()->queue_error) << "nobody asks it any more";
   thaw.set_value();
   EXPECT_TRUE(waits.get());
 }
