@@ -20,7 +20,6 @@ namespace {
 constexpr int kHandshakeMs = 2'000;
 constexpr int kSendHwm = 8'192;
 constexpr int kReceiveHwm = 16;  // frames of a connection that nobody has looked at
-constexpr Duration kLongestPoll = std::chrono::hours(24);
 
 bool is_local(const std::string& endpoint) {
   for (const char* prefix : {"ipc://", "inproc://", "tcp://127.",
@@ -35,9 +34,9 @@ Result<void> check(const BrokerOptions& options) {
     return fail(Code::kInvalid, std::move(why), "zmq");
   };
   if (options.listen.empty()) return bad("a broker needs an address to listen on");
-  if (options.poll <= Duration::zero() || options.poll > kLongestPoll) {
-    return bad("poll: expected more than 0s, and at most " + to_text(kLongestPoll) +
-               ", got " + to_text(options.poll));
+  if (options.poll < options.kShortestPoll || options.poll > options.kLongestPoll) {
+    return bad("poll: expected " + to_text(options.kShortestPoll) + " to " +
+               to_text(options.kLongestPoll) + ", got " + to_text(options.poll));
   }
   if (options.max_in_flight < options.max_frame) {
     return bad("limits.max_in_flight: " + std::to_string(options.max_in_flight) +

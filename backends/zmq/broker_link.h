@@ -23,7 +23,7 @@ class Link {
   Link(const Link&) = delete;
   Link& operator=(const Link&) = delete;
 
-  // False: no room now.
+  // Never blocks. False: the connection is gone, of which news() may not tell (inproc).
   bool send(const std::string& frame);
   // Into `frame`; false: nothing is there.
   bool receive(std::string& frame);

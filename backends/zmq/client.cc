@@ -266,14 +266,14 @@ void Client::flush() {
     while (!queue->empty()) {
       const auto it = asks_.find(queue->front());
       if (it != asks_.end() && !it->second.sent) {
-        if (!fits(it->second) || !transmit(it->second)) break;
+        if (!fits(it->second)) break;
+        if (!transmit(it->second)) return lose(kGone);
       }
       queue->pop_front();
     }
   }
 }
 
-// False: the connection has no room now.
 bool Client::transmit(Ask& ask) {
   if (ask.frame.size() > max_frame_) {
     // The broker would cut the connection, and the next one, for as long as it is asked.
@@ -296,7 +296,8 @@ bool Client::transmit(Ask& ask) {
 void Client::send_raw(std::string frame, std::uint64_t id) {
   if (!link_) return;
   stamp(frame, id, received_);
-  if (link_->send(frame)) pace_.sent(Clock::now());
+  if (!link_->send(frame)) return lose(kGone);
+  pace_.sent(Clock::now());
 }
 
 void Client::finish(std::uint64_t id, Result<std::string> result) {

@@ -4,6 +4,7 @@
 
 #include <carrel/store.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -75,12 +76,13 @@ class Client {
   std::uint64_t send(std::string frame, Duration patience, Repeat repeat, Then then);
 
   // The same, and waits. `waits`: the broker may keep it for so long, beyond which
-  // `address.timeout` is allowed; an interrupter ends it early, with what the broker has
-  // done by then or, at once, with kCancelled.
+  // `patience`, at most `address.timeout`, is allowed; an interrupter ends it early, with
+  // what the broker has done by then or, at once, with kCancelled.
   template <class M>
   Result<typename M::Answer> ask(const M& message, Repeat repeat,
                                  Duration waits = Duration{0},
-                                 Interrupter* interrupter = nullptr);
+                                 Interrupter* interrupter = nullptr,
+                                 Duration patience = Duration::max());
   void interrupt(Interrupter& interrupter) noexcept;
 
  private:
@@ -100,6 +102,7 @@ class Client {
   };
   using Order = std::variant<Ask, Interrupted>;
   enum class Phase { kDown, kGreeting, kUp };
+  static constexpr const char* kGone = "the connection was lost";
 
   Client(Address address, LogFn log, Duration patience);
   static Result<std::unique_ptr<Client>> connect(Address address, LogFn log,
@@ -120,7 +123,7 @@ class Client {
   void accept(Ask ask);
   void interrupted(std::uint64_t id);
   void flush();
-  bool transmit(Ask& ask);
+  bool transmit(Ask& ask);  // false: the connection is gone
   bool fits(const Ask& ask) const;
   void hear_events();
   void receive();
@@ -175,9 +178,9 @@ Result<void> check_answer(const Result<std::string>& frame, Type expected,
 
 template <class M>
 Result<typename M::Answer> Client::ask(const M& message, Repeat repeat, Duration waits,
-                                       Interrupter* interrupter) {
-  const auto frame =
-      wait_for(encode(message), waits + address_.timeout, repeat, interrupter);
+                                       Interrupter* interrupter, Duration patience) {
+  const auto frame = wait_for(
+      encode(message), waits + std::min(patience, address_.timeout), repeat, interrupter);
   if (auto ok = check_answer(frame, M::Answer::kType, address_.endpoint); !ok) {
     return tl::unexpected<Error>(std::move(ok.error()));
   }

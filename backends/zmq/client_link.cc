@@ -50,9 +50,7 @@ void Client::hear_events() {
             "not, or server_key is not the broker's";
         break;
       case Link::News::kLost:
-        return lose(phase_ == Phase::kGreeting && !trouble_.empty()
-                        ? trouble_
-                        : "the connection was lost");
+        return lose(phase_ == Phase::kGreeting && !trouble_.empty() ? trouble_ : kGone);
     }
   }
 }

@@ -11,6 +11,9 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t kOnTheWay = 10'000;
 constexpr Duration kPatience = std::chrono::seconds(2);
+// A worker that waits for tickets does not look into the store meanwhile: a ticket that
+// comes later than this is worth less than the look.
+constexpr Duration kAnswers = std::chrono::seconds(1);
 // How long a queue that was full is not asked again.
 constexpr Duration kFullPause = std::chrono::milliseconds(100);
 constexpr std::size_t kDemands = 64;
@@ -120,13 +123,18 @@ Result<std::vector<Queue::Delivery>> RemoteQueue::receive(const Demand& demand,
     const auto left = std::chrono::ceil<Duration>(until - Clock::now());
     if (interrupter.on()) return std::vector<Delivery>{};
     receive.wait = std::clamp(left, Duration{0}, kSlice);
-    auto answer = client_->ask(receive, Repeat::kYes, receive.wait, &interrupter);
-    if (!answer) {
-      if (answer.error().code == Code::kCancelled) return std::vector<Delivery>{};
-      return tl::unexpected<Error>(std::move(answer.error()));
+    auto answer =
+        client_->ask(receive, Repeat::kYes, receive.wait, &interrupter, kAnswers);
+    if (!answer && answer.error().code == Code::kCancelled) {
+      return std::vector<Delivery>{};
     }
     {
       const std::lock_guard lock(mutex_);
+      if (!answer) {
+        if (!interrupted_) silent_ = answer.error();
+        return tl::unexpected<Error>(std::move(answer.error()));
+      }
+      silent_.reset();
       DemandKey key = key_of(demand);
       if (backlogs_.size() >= kDemands && !backlogs_.contains(key)) backlogs_.clear();
       backlogs_[std::move(key)] = answer->value.backlog;
@@ -135,6 +143,13 @@ Result<std::vector<Queue::Delivery>> RemoteQueue::receive(const Demand& demand,
       return std::move(answer->value.deliveries);
     }
   }
+}
+
+Result<void> RemoteQueue::connected() const {
+  if (auto ok = client_->connected(); !ok) return ok;
+  const std::lock_guard lock(mutex_);
+  if (silent_) return tl::unexpected<Error>(*silent_);
+  return {};
 }
 
 void RemoteQueue::nudge() noexcept {
@@ -146,6 +161,7 @@ void RemoteQueue::nudge() noexcept {
 void RemoteQueue::interrupt() noexcept {
   const std::lock_guard lock(mutex_);
   interrupted_ = true;
+  silent_.reset();  // nobody asks it any more, to hear that it is back
   for (Interrupter* receive : waiting_) client_->interrupt(*receive);
 }
 

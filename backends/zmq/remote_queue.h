@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -30,6 +31,7 @@ class RemoteQueue final : public Queue, public Nudge, public Connected {
   // is lost, as a ticket may be. Of the former those who wait in receive() hear: they get
   // nothing, at once.
   std::size_t publish(std::span<const Ticket> tickets) noexcept override;
+  // A broker that does not answer costs a second more than `wait`.
   Result<std::vector<Delivery>> receive(const Demand& demand, Duration wait) override;
   // The broker forgot them when it handed them out.
   void settle(std::span<const std::uint64_t> /*receipts*/) noexcept override {}
@@ -37,7 +39,8 @@ class RemoteQueue final : public Queue, public Nudge, public Connected {
   std::size_t backlog(const Demand& demand) const noexcept override;
   void nudge() noexcept override;
   void interrupt() noexcept override;
-  Result<void> connected() const override { return client_->connected(); }
+  // Nor is it, while the broker did not answer the last receive().
+  Result<void> connected() const override;
 
  private:
   struct DemandKey {
@@ -62,6 +65,7 @@ class RemoteQueue final : public Queue, public Nudge, public Connected {
   std::set<Interrupter*> waiting_;  // of each receive() under way
   bool nudged_ = false;             // and none has answered yet
   bool interrupted_ = false;
+  std::optional<Error> silent_;     // why the last receive() got no answer
   std::unique_ptr<Client> client_;  // last: its thread uses what is above
 };
 

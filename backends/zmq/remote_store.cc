@@ -161,19 +161,22 @@ Result<std::vector<ClaimAnswer>> RemoteStore::claim(std::span<const Ticket> tick
   in_pieces(
       tickets, room(),
       [&](std::span<const Ticket> piece) {
-        if (!all) return;
         ClaimOf<std::span<const Ticket>> claim;
-        claim.tickets = piece;
         claim.worker = worker;
         claim.claim_number = claim_number;
         claim.lease = lease;
-        auto answer = client_->ask(claim, Repeat::kNo);
-        if (answer && answer->value.size() != piece.size()) answer = miscounted();
-        if (!answer) {
-          all = tl::unexpected<Error>(std::move(answer.error()));
-          return;
+        while (all && !piece.empty()) {  // an answer is short where its jobs are long
+          claim.tickets = piece;
+          auto answer = client_->ask(claim, Repeat::kNo);
+          const std::size_t rows = answer ? answer->value.size() : 0;
+          if (answer && (rows == 0 || rows > piece.size())) answer = miscounted();
+          if (!answer) {
+            all = tl::unexpected<Error>(std::move(answer.error()));
+            return;
+          }
+          std::move(answer->value.begin(), answer->value.end(), std::back_inserter(*all));
+          piece = piece.subspan(rows);
         }
-        std::move(answer->value.begin(), answer->value.end(), std::back_inserter(*all));
       },
       [&](const Ticket& ticket) {
         all = tl::unexpected<Error>(too_large(ticket, room()));

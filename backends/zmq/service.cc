@@ -39,6 +39,11 @@ std::size_t fitting(std::span<const T> rows, std::size_t limit) {
   return fit;
 }
 
+const Lease* lease_of(const Claimed& job) { return &job.lease; }
+const Lease* lease_of(const ClaimAnswer& answer) {
+  return answer ? &answer->lease : nullptr;
+}
+
 bool shares(Type type) {
   return type == Type::kEnqueue || type == Type::kFinish || type == Type::kSweep;
 }
@@ -190,51 +195,60 @@ Done Service::take(const CallPtr& call) {
     return it;
   }
   it.empty = jobs->empty();
-  // What does not fit into an answer goes back at once.
-  const std::size_t fit = fitting<Claimed>(*jobs, call->answer_limit);
-  // Nor does the next TAKE claim many only to give them back.
-  if (fit < jobs->size()) {
-    most_ = fit;
-  } else if (jobs->size() == most_) {
-    most_ = std::min(2 * most_, kMaxTake);
-  }
-  std::vector<Finish> back;
-  for (std::size_t i = fit; i < jobs->size(); ++i) {
-    Finish finish;
-    finish.lease = (*jobs)[i].lease;
-    finish.verdict = Verdict::kReleased;
-    back.push_back(std::move(finish));
-  }
-  if (!back.empty()) {
-    for (const auto& answer : store_.finish(back)) static_cast<void>(answer);
-    it.news.maybe_available = true;
-    jobs->resize(fit);
-  }
+  cut(*jobs, it);
   // As many as were asked for: there may be more for the next.
   if (jobs->size() == demand.max) it.news.maybe_available = true;
-  for (const Claimed& job : *jobs) it.granted.push_back(job.lease);
   it.frame = frame_of<Take::Answer>(std::move(jobs));
   return it;
 }
 
+Done Service::claim(const CallPtr& call) {
+  const auto& m = std::get<ClaimAsk>(call->request);
+  Done it;
+  it.call = call;
+  const auto tickets = std::span(m.tickets).first(std::min(m.tickets.size(), most_));
+  auto answers = store_.claim(tickets, m.worker, m.claim_number, m.lease);
+  if (answers) cut(*answers, it);
+  it.frame = frame_of<ClaimAsk::Answer>(std::move(answers));
+  return it;
+}
+
+// What does not fit into an answer goes back at once; nor does the next call claim many
+// only to give them back.
+template <class Row>
+void Service::cut(std::vector<Row>& rows, Done& it) {
+  const std::size_t fit = fitting<Row>(rows, it.call->answer_limit);
+  if (fit < rows.size()) {
+    most_ = fit;
+  } else if (fit == most_) {
+    most_ = std::min(2 * most_, kMaxTake);
+  }
+  std::vector<Finish> back;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const Lease* const lease = lease_of(rows[i]);
+    if (lease == nullptr) continue;
+    if (i < fit) {
+      it.granted.push_back(*lease);
+    } else {
+      Finish& finish = back.emplace_back();
+      finish.lease = *lease;
+      finish.verdict = Verdict::kReleased;
+    }
+  }
+  rows.erase(rows.begin() + static_cast<std::ptrdiff_t>(fit), rows.end());
+  if (back.empty()) return;
+  for (const auto& answer : store_.finish(back)) static_cast<void>(answer);
+  it.news.maybe_available = true;
+}
+
 Done Service::one(const CallPtr& call) {
   if (call->type == Type::kTake) return take(call);
+  if (call->type == Type::kClaim) return claim(call);
   Done it;
   it.call = call;
   Request& request = call->request;
   Monitor& monitor = store_.monitor();
   switch (call->type) {
-    case Type::kClaim: {
-      const auto& m = std::get<ClaimAsk>(request);
-      auto answers = store_.claim(m.tickets, m.worker, m.claim_number, m.lease);
-      if (answers) {
-        for (const auto& answer : *answers) {
-          if (answer) it.granted.push_back(answer->lease);
-        }
-      }
-      it.frame = frame_of<ClaimAsk::Answer>(std::move(answers));
-      break;
-    }
     case Type::kBeat: {
       const auto& m = std::get<BeatAsk>(request);
       it.frame = frame_of<BeatAsk::Answer>(

@@ -13,7 +13,7 @@
 
 namespace carrel::zmq {
 
-// Threads: safe, but for TAKE, which one thread at a time may run. Blocks for as long as
+// Threads: safe, but for TAKE and CLAIM, which one thread may run. Blocks for as long as
 // the store does, and never waits for a job or an end: that is the loop's affair.
 class Service {
  public:
@@ -30,11 +30,14 @@ class Service {
   void finish(std::span<const CallPtr> calls, const std::function<void(Done)>& done);
   void sweep(std::span<const CallPtr> calls, const std::function<void(Done)>& done);
   Done take(const CallPtr& call);
+  Done claim(const CallPtr& call);
+  template <class Row>  // as many of the answers as fit
+  void cut(std::vector<Row>& rows, Done& it);
   Done one(const CallPtr& call);
 
   Store& store_;
   std::unique_ptr<ClaimSource> source_;
-  std::size_t most_;  // jobs of the next TAKE
+  std::size_t most_;  // jobs of the next TAKE or CLAIM
 };
 
 // A frame that says why this request failed.

@@ -16,6 +16,12 @@ bool take_step(Run& run, Rung step) noexcept {
   return step == Rung::kKill ? run.kill() : run.terminate();
 }
 
+Outcome out_of_time() {
+  return failure(
+      OutcomeClass::kTimeoutAbandoned,
+      {Code::kTimeout, "out of time, and its thread did not heed the stop request"});
+}
+
 }  // namespace
 
 void ActiveRun::on_start() noexcept {
@@ -43,8 +49,13 @@ void ActiveRun::on_progress(float fraction, std::string_view message) noexcept {
     if (ended()) return;
     (*on_progress_)(job, progress);
   }
-  std::lock_guard lock(mutex_);
-  fresh_news().progress = std::move(progress);
+  bool given_up = false;
+  {
+    std::lock_guard lock(mutex_);
+    fresh_news().progress = std::move(progress);
+    given_up = given_up_;
+  }
+  if (given_up) abandon(out_of_time());
 }
 
 std::optional<std::string> refused_checkpoint(std::size_t bytes, std::uint64_t most) {
@@ -81,13 +92,17 @@ void ActiveRun::on_end(Outcome end) noexcept { end_once(std::move(end), false); 
 
 void ActiveRun::abandon(Outcome end) noexcept { end_once(std::move(end), true); }
 
-bool ActiveRun::try_abandon(Outcome end) noexcept {
+void ActiveRun::give_up() noexcept {
+  {
+    // Before it is tried, as whoever tells looks at it afterwards: one of them does it.
+    std::lock_guard lock(mutex_);
+    given_up_ = true;
+  }
   std::unique_lock told(telling_, std::defer_lock);
-  if (on_progress_ && !told.try_lock()) return false;
+  if (on_progress_ && !told.try_lock()) return;
   const std::uint8_t before = marks_.fetch_or(kEnded);
   if (told.owns_lock()) told.unlock();
-  if ((before & kEnded) == 0) end_as(before, std::move(end), true);
-  return true;
+  if ((before & kEnded) == 0) end_as(before, out_of_time(), true);
 }
 
 void ActiveRun::end_once(Outcome&& end, bool abandoned) noexcept {

@@ -108,8 +108,9 @@ class ActiveRun final : public RunSink {
   // Ends the run here with `end`, whatever its thread still does. Nothing if it had
   // ended.
   void abandon(Outcome end) noexcept;
-  // Likewise, but where a progress hook is just being told: then false, and it is not.
-  bool try_abandon(Outcome end) noexcept;
+  // Likewise, as out of time, without waiting for a progress hook that is just being
+  // told: that may take its time, and whoever tells it does this afterwards.
+  void give_up() noexcept;
   bool ended() const noexcept { return (marks_.load() & kEnded) != 0; }
 
   // What it reported goes with a beat or, what no beat has carried, with its end; and the
@@ -156,6 +157,7 @@ class ActiveRun final : public RunSink {
   std::shared_ptr<Run> run_;
   Rung climbed_ = Rung::kNone;  // changes no more after the end
   bool end_waits_ = false;      // for the beat
+  bool given_up_ = false;
   std::unique_ptr<Beat> news_;  // that no beat has carried; its lease says nothing
   mutable std::mutex mutex_;
   std::mutex telling_;

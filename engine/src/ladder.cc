@@ -3,14 +3,10 @@
 #include <boost/asio/post.hpp>
 #include <vector>
 
-#include "outcome.h"
 #include "reactor.h"
 #include "reactor_timer.h"
 
 namespace carrel {
-namespace {
-constexpr auto kLookAgain = std::chrono::milliseconds(10);
-}
 
 Ladder::Ladder(Reactor& reactor)
     : timer_(std::make_shared<ReactorTimer>(reactor.context())) {}
@@ -109,13 +105,7 @@ void Ladder::give_up(const std::shared_ptr<ActiveRun>& run) {
     put(run, *deadline, Step::kKill);
     return;
   }
-  // A hook that hears of its progress may take its time: not that of all others' timers.
-  if (!run->try_abandon(
-          failure(OutcomeClass::kTimeoutAbandoned,
-                  {Code::kTimeout,
-                   "out of time, and its thread did not heed the stop request"}))) {
-    put(run, Clock::now() + kLookAgain, Step::kKill);
-  }
+  run->give_up();
 }
 
 }  // namespace carrel

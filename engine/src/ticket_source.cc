@@ -74,16 +74,18 @@ bool TicketSource::has_left(const Demand& demand) {
   return any;
 }
 
-std::vector<Ticket> TicketSource::receive(const Demand& demand, Clock::time_point until) {
+std::vector<Ticket> TicketSource::receive(const Demand& demand, Clock::time_point until,
+                                          bool left) {
   std::vector<Ticket> tickets;
   receipts_.clear();
   const auto now = Clock::now();
-  if (away_ && now < ask_again_) {
-    rest(std::min(until, ask_again_));
+  if (away_ && (left || now < ask_again_)) {
+    if (!left) rest(std::min(until, ask_again_));
     return tickets;
   }
-  auto deliveries = queue_.receive(
-      demand, std::max(Duration{0}, std::chrono::duration_cast<Duration>(until - now)));
+  const auto wait = std::chrono::duration_cast<Duration>(until - now);
+  auto deliveries =
+      queue_.receive(demand, left ? Duration{0} : std::max(wait, Duration{0}));
   if (!deliveries) {
     ask_again_ = Clock::now() + poll_;
     if (!std::exchange(away_, true)) {
@@ -142,8 +144,7 @@ Result<std::vector<Claimed>> TicketSource::claim(const Demand& demand,
     const auto next_peek = top_up(demand);
     if (!next_peek) return tl::unexpected<Error>(next_peek.error());
     const bool left = has_left(demand);
-    auto tickets =
-        receive(demand, left ? Clock::time_point{} : std::min(until, *next_peek));
+    auto tickets = receive(demand, std::min(until, *next_peek), left);
     if (left) add_left(demand, tickets);
     if (tickets.empty()) {
       if (!woken()) on_nothing();

@@ -58,8 +58,9 @@ class TicketSource final : public WorkerSource {
   template <class Do>
   void each_line(Do act);
   bool has_left(const Demand& demand);
-  // From the queue, which may be away.
-  std::vector<Ticket> receive(const Demand& demand, Clock::time_point until);
+  // From the queue, which may be away. `left`: there are some besides; so it does not
+  // wait, and asks none that is away.
+  std::vector<Ticket> receive(const Demand& demand, Clock::time_point until, bool left);
   void rest(Clock::time_point until);
   void on_nothing();
   void add_left(const Demand& demand, std::vector<Ticket>& tickets);

@@ -129,7 +129,22 @@ void ExecRun::take_note(std::string_view line) {
   }
   if (note->kind == Note::Kind::kLog) return say(note->text);
   held_progress_.emplace(note->fraction, cut_text(note->text, kMaxProgressText));
-  if (progress_rate_.pass()) tell_progress();
+  if (progress_rate_.pass()) return tell_progress();
+  tell_progress_soon();
+}
+
+void ExecRun::tell_progress_soon() {
+  if (progress_timer_) return;
+  progress_timer_.emplace(context_);
+  progress_timer_->expires_after(Throttle::kPause);
+  progress_timer_->async_wait(
+      [self = shared_from_this(), this](const boost::system::error_code& e) {
+        if (e) return;
+        progress_timer_.reset();
+        if (!held_progress_) return;
+        if (progress_rate_.pass()) return tell_progress();
+        tell_progress_soon();
+      });
 }
 
 void ExecRun::tell_progress() {
@@ -149,6 +164,7 @@ void ExecRun::ask_to_stop() { signal(SIGTERM, false); }
 
 void ExecRun::release() {
   drain_timer_.reset();
+  progress_timer_.reset();
   input_.close();
   output_.close();
   error_.close();

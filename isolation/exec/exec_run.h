@@ -54,6 +54,7 @@ class ExecRun final : public ChildRun {
   void take_notes(std::string_view bytes);
   void take_note(std::string_view line);
   void tell_progress();
+  void tell_progress_soon();
   void say(std::string_view line);
 
   bool all_read() const { return !output_.open() && !error_.open() && !notes_.open(); }
@@ -75,9 +76,11 @@ class ExecRun final : public ChildRun {
   UniqueSocket folder_;
   std::size_t written_;
   std::uint64_t error_bytes_ = 0;  // of stderr and descriptor 3
-  // Progress that came too soon after the last: told at the end, unless newer has been.
+  // Progress that came too soon after the last: told a little later, or at the end,
+  // unless newer has been.
   Throttle progress_rate_;
   std::optional<std::pair<float, std::string>> held_progress_;
+  std::optional<boost::asio::steady_timer> progress_timer_;
   bool watched_ = false;
   bool complained_ = false;  // about a line on descriptor 3
   std::string text_;

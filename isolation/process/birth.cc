@@ -15,8 +15,11 @@
 #include <cstdio>
 #include <cstring>
 #include <iostream>
+#include <optional>
+#include <utility>
 
 #include "keeper.h"
+#include "no_forks.h"
 
 namespace carrel::process {
 namespace {
@@ -213,6 +216,7 @@ Result<Born> fork_server(const ServerSetup& setup, std::chrono::milliseconds wit
 }
 
 Result<Born> execute_server(std::stop_token stop, std::chrono::milliseconds within) {
+  std::optional<NoForks> no_forks(std::in_place);
   auto ends = make_ends();
   if (!ends) return tl::unexpected<Error>(std::move(ends.error()));
   constexpr std::size_t kStack = 64 * 1024;
@@ -244,6 +248,7 @@ Result<Born> execute_server(std::stop_token stop, std::chrono::milliseconds with
                     "this program cannot be executed again as the process server", error);
   }
   ends->server_side.reset();
+  no_forks.reset();
   return greet({std::move(ends->host_side), above_stdio(UniqueFd(e.keeper))}, within,
                stop);
 }

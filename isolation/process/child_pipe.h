@@ -29,6 +29,8 @@ namespace carrel::process {
 class Throttle {
  public:
   bool pass();
+  // Who was held back may pass after this long, unless somebody else did.
+  static constexpr std::chrono::milliseconds kPause{100};
 
  private:
   static constexpr double kPerSecond = 10;

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "birth.h"
+#include "no_forks.h"
 
 namespace carrel::process {
 namespace {
@@ -151,6 +152,16 @@ Result<void> require_known(const State& s, const Handlers& handlers) {
   return {};
 }
 
+// Errno, or 0: `ours` is this end of a channel whose other end was sent.
+int send_channel(int control, std::string_view message, UniqueFd& ours) {
+  const NoForks no_forks;
+  FdPair pair = socket_pair(SOCK_SEQPACKET);
+  if (!pair.first) return errno;
+  ours = std::move(pair.first);
+  const int theirs = pair.second.get();
+  return send_message(control, message, {&theirs, 1});
+}
+
 }  // namespace
 
 Result<void> ignite(const Handlers& fork_handlers, bool needed_by_exec_only,
@@ -182,10 +193,6 @@ Result<void> ignite(const Handlers& fork_handlers, bool needed_by_exec_only,
 }
 
 Result<UniqueFd> connect(std::string_view message, std::stop_token stop) {
-  FdPair pair = socket_pair(SOCK_SEQPACKET);
-  if (!pair.first)
-    return os_error(Code::kUnavailable, "no channel to the process server", errno);
-  const int theirs = pair.second.get();
   State& s = state();
   std::unique_lock lock(s.mutex);
   for (int tries = 0; tries < 2; ++tries) {
@@ -208,8 +215,9 @@ Result<UniqueFd> connect(std::string_view message, std::stop_token stop) {
                       std::to_string(most),
                   "process");
     }
-    const int error = send_message(control, message, {&theirs, 1});
-    if (error == 0) return std::move(pair.first);
+    UniqueFd ours;
+    const int error = send_channel(control, message, ours);
+    if (error == 0) return ours;
     if (error != EPIPE && error != ECONNRESET) {
       return os_error(Code::kUnavailable, "no channel to the process server", error);
     }

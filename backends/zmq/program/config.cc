@@ -171,7 +171,7 @@ Readers readers_of(BrokerConfig& config, const fs::path& folder) {
       {"secret_file", path(b.secret_file, folder)},
       {"keys_file", path(b.keys_file, folder)},
       {"sweep", flag(b.sweep)},
-      {"poll", duration(b.poll, std::chrono::milliseconds(1), std::chrono::hours(24))},
+      {"poll", duration(b.poll, b.kShortestPoll, b.kLongestPoll)},
       {"limits.max_frame", number(b.max_frame, 64 << 10, 256 << 20)},
       {"limits.max_in_flight", number(b.max_in_flight, 1 << 20, std::int64_t{1} << 40)},
       {"limits.max_unread", number(b.max_unread, 1 << 20, std::int64_t{1} << 40)},

@@ -159,8 +159,8 @@ class Engine {
   void on_failed(Hook hook);
   // Hears progress as it is reported by the runs of this engine: for a page that shows a
   // bar move, without asking the store. Called on whichever thread brings the report, for
-  // one run in order and never after its end was told: be brief. A forked child sends ten
-  // reports a second, so of more some are not heard of, but the last always is.
+  // one run in order: be brief, for the run's end waits for it, and so do stop() and
+  // drain(). Of more than ten reports a second of a forked child the last is heard.
   void on_progress(ProgressHook hook);
 
   // Ignites now, to see its errors early. Idempotent.

@@ -126,6 +126,19 @@ TEST_F(TicketSourceTest, WhileTheQueueIsAwayTheStoreIsLookedAt) {
   EXPECT_TRUE(waits.get().empty()) << "who waits for it can be woken";
 }
 
+TEST_F(TicketSourceTest, WhatTheStoreHasWaitsForNoQueueThatIsAway) {
+  IllQueue queue;
+  queue.away = true;
+  const std::vector<JobId> ids = {insert(*store_, "kind"), insert(*store_, "kind")};
+  TicketSource source = source_on(queue, 0s);  // it is time to ask it again, always
+  EXPECT_TRUE(ids_of(source.claim({{}, kKind, 1}, "w", 1, 1min, 0s)).empty());
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    EXPECT_EQ(ids_of(source.claim({{}, kKind, 1}, "w", i + 2, 1min, 0s)),
+              std::vector{ids[i]});
+  }
+  EXPECT_EQ(queue.asked, 1U) << "who asks a broker that is frozen waits for it";
+}
+
 TEST_F(TicketSourceTest, AQueueThatAnswersAgainIsUsedAgain) {
   IllQueue queue;
   queue.away = true;

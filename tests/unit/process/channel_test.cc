@@ -3,7 +3,14 @@
 
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include <atomic>
+#include <thread>
+
+#include "process_server.h"
 #include "process_test.h"
 
 namespace carrel::test {
@@ -60,6 +67,36 @@ TEST(Channel, ARequestThatIsTooLongForAMessageOfThisMachineComesInAFile) {
     }
   }
   channel->close();
+}
+
+int open_sockets() {
+  int sockets = 0;
+  for (int fd = 3; fd < 1024; ++fd) {
+    struct stat about {};
+    sockets += fstat(fd, &about) == 0 && S_ISSOCK(about.st_mode) ? 1 : 0;
+  }
+  return sockets;
+}
+
+// A copy of the server's end would hide the server's death from the host.
+TEST(Channel, NoForkOfTheHostGetsTheServersEnd) {
+  const int before = open_sockets();
+  std::atomic<int> connected{0};
+  std::atomic<bool> over{false};
+  std::thread connects([&] {
+    while (!over) connected += connect() ? 1 : 0;
+  });
+  for (int forks = 0; forks < 100 || connected < 100; ++forks) {
+    const pid_t pid = fork();
+    if (pid == 0) _exit(open_sockets() - before);
+    if (pid < 0) break;
+    int status = 0;
+    waitpid(pid, &status, 0);
+    EXPECT_LE(WEXITSTATUS(status), 1) << "this end, and no other";
+  }
+  over = true;
+  connects.join();
+  EXPECT_GE(connected, 100);
 }
 
 }  // namespace

@@ -71,6 +71,20 @@ TEST_F(ExecTest, ProgressThatComesTooFast_SomeOfItAndTheLast) {
   EXPECT_EQ(job.sink->progress.back().message, "1000");
 }
 
+TEST_F(ExecTest, TheLastOfABurstOfProgressIsToldBeforeTheEnd) {
+  const auto job =
+      shell(
+          "i=0; while [ $i -le 100 ]; do echo progress 0.5 $i; i=$((i+1)); done >&3;"
+          "exec sleep 600")
+          .start("program");
+  job.sink->wait_until([](const Recorder& seen) {
+    return !seen.progress.empty() && seen.progress.back().message == "100";
+  });
+  EXPECT_FALSE(job.sink->ended());
+  job.run->kill();
+  job.sink->wait();
+}
+
 TEST_F(ExecTest, ProgressAndLogComeByDescriptor3AndStderr) {
   const auto job =
       shell(

@@ -101,6 +101,28 @@ TEST_F(LargeJobsTest, WhatDoesNotFitIntoAnAnswerIsNotClaimedAgainAndAgain) {
   EXPECT_EQ(returned.load(), 4U) << "of the first";
 }
 
+TEST_F(LargeJobsTest, NorIsWhatTicketsAskFor) {
+  RawPeer peer = this->peer();
+  ASSERT_TRUE(peer.greet());
+  ClaimAsk claim;
+  claim.worker = "raw-worker";
+  claim.claim_number = 1;
+  claim.lease = 1h;
+  for (int i = 0; i < 6; ++i) {
+    const auto in = peer.answer_to(enqueue(1, std::string(400 << 10, 'x')));
+    ASSERT_TRUE(in);
+    claim.tickets.push_back(in->value.at(0)->ticket.value());
+  }
+  while (!claim.tickets.empty()) {
+    const auto answer = peer.answer_to(claim);
+    ASSERT_TRUE(answer);
+    ASSERT_EQ(answer->value.size(), 2U);
+    EXPECT_EQ(answer->value[1]->lease.id, claim.tickets[1].id);
+    claim.tickets.erase(claim.tickets.begin(), claim.tickets.begin() + 2);
+  }
+  EXPECT_EQ(returned.load(), 4U) << "of the first";
+}
+
 // Everything but what it is told to let through stays with it until it is opened.
 class ShutStore final : public conformance::StoreWrapper {
  public:

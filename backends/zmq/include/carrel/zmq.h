@@ -50,8 +50,10 @@ struct BrokerOptions {
 
   // Sweep the hosted store by itself. Off: its clients do.
   bool sweep = true;
-  // Look for what others did to the store; above 0, at most a day.
+  // Look for what others did to the store.
   Duration poll = std::chrono::seconds(1);
+  static constexpr Duration kShortestPoll = std::chrono::milliseconds(1);
+  static constexpr Duration kLongestPoll = std::chrono::hours(24);
 
   // Bounds. What is past them is answered with BUSY, or dropped where nobody reads.
   std::size_t max_frame = std::size_t{1} << 20;  // bytes of one request
