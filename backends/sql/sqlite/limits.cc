@@ -22,7 +22,7 @@ Limits::Limits(soci::session& session, RowLoader& loader, RowSaver& saver)
            use(run_at_, "run_at")),
       find_(session, statements::kFindLimited, use(id_, "job"), into(key_), into(limit_)),
       find_available_(session, statements::kFindAvailableLimited, use(ids_, "ids"),
-                      into(id_), into(key_), into(limit_)),
+                      into(id_), into(key_), into(limit_), into(some_run_)),
       running_of_keys_(session, statements::kCountRunningOfKeys, use(ids_, "ids"),
                        into(key_), into(number_)),
       start_(session, statements::kStartLimited, use(ids_, "ids")),
@@ -183,14 +183,36 @@ void Limits::wait_for_limit(JobId id, Time run_at) {
 }
 
 std::vector<JobId> Limits::admit(std::span<const JobId> ids, Time at) {
-  std::unordered_map<JobId, Known> limited;
+  Asked limited;
   ids_ = json_array(ids);
-  find_available_.rows([&] { limited.emplace(to_id(id_), Known{key_, limit_}); });
+  find_available_.rows([&] {
+    limited.emplace(to_id(id_), Limited{key_, limit_, some_run_ != 0});
+  });
+  return admit(ids, limited, at);
+}
+
+// Of the keys of these; one of which nothing runs is not in it. Most keys are either free
+// or full: only those that let several run have to be counted.
+std::unordered_map<std::string, long long> Limits::running_of(const Asked& limited) {
+  std::unordered_map<std::string, long long> running;
+  std::vector<JobId> counted;
+  for (const auto& [id, limit] : limited) {
+    if (!limit.some_run) continue;
+    running.emplace(limit.key, 1);  // at least
+    if (limit.limit > 1) counted.push_back(id);
+  }
+  if (counted.empty()) return running;
+  ids_ = json_array(counted);
+  running_of_keys_.rows([&] { running.insert_or_assign(key_, number_); });
+  return running;
+}
+
+std::vector<JobId> Limits::admit(std::span<const JobId> ids, const Asked& limited,
+                                 Time at) {
   std::unordered_map<JobId, Rate> rated;
   if (any_rate_) rated = rates_.find_available(ids);
   if (limited.empty() && rated.empty()) return {ids.begin(), ids.end()};
-  std::unordered_map<std::string, long long> running_now;  // none: not in it
-  running_of_keys_.rows([&] { running_now.emplace(key_, number_); });
+  auto running_now = running_of(limited);
   std::map<std::string, long long> starting;
   std::vector<JobId> admitted;
   std::vector<JobId> at_limit;
@@ -238,6 +260,7 @@ void Limits::hold(std::span<const JobId> ids, WaitsFor what) {
 }
 
 void Limits::started(std::span<const Claimed> jobs, Time at) {
+  if (jobs.empty()) return;
   std::vector<JobId> ids;
   ids.reserve(jobs.size());
   for (const Claimed& job : jobs) ids.push_back(job.lease.id);

@@ -59,7 +59,11 @@ TEST_F(SqlitePlan, AClaimSeeksInTheIndexOfAvailableJobs) {
   expect_index(statements::kNextQueue, "COVERING INDEX carrel_jobs_available");
   expect_index(statements::kNextKind, "COVERING INDEX carrel_jobs_available");
   expect_index(statements::kBestOfLane, "INDEX carrel_jobs_available");
-  expect_index(statements::kClaim, "INTEGER PRIMARY KEY");
+  expect_index(statements::kPickLane, "INDEX carrel_jobs_available");
+  expect_index(statements::kPickLimitedLane, "INDEX carrel_jobs_available");
+  expect_index(statements::kPickLimitedLane, "COVERING INDEX carrel_limits_line");
+  expect_index(statements::kPickIds, "INTEGER PRIMARY KEY");
+  expect_index(statements::kMark, "INTEGER PRIMARY KEY");
 }
 
 TEST_F(SqlitePlan, WhatRunsIsCountedByTheIndexOfTimes) {
