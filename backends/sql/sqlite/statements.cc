@@ -401,7 +401,8 @@ SELECT id
  LIMIT :most)sql";
 
 // The same where the states asked for are rare ones: their rows are found by the wake
-// index, however many others there are.
+// index, however many others there are; and not read at all where nothing is asked that
+// only they say.
 const char* const kListFewJobs = R"sql(
 SELECT id
   FROM carrel_jobs INDEXED BY carrel_jobs_wake
@@ -410,7 +411,7 @@ SELECT id
    AND (:states >> state) & 1
    AND (:queue = '' OR queue = :queue)
    AND (:kind = '' OR kind = :kind)
-   AND enqueued_at <= :enqueued_before
+   AND (:enqueued_before = 9223372036854775807 OR enqueued_at <= :enqueued_before)
  ORDER BY id DESC
  LIMIT :most)sql";
 

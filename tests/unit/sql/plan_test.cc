@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 #include <sqlite3.h>
 
+#include <limits>
 #include <string>
 
 #include "sqlite/statements.h"
@@ -87,6 +88,40 @@ TEST_F(SqlitePlan, TheSweepSeeksInTheIndexOfTimes) {
   expect_index(statements::kNextWake, "COVERING INDEX carrel_jobs_wake");
   expect_index(statements::kOldestFinal, "INDEX carrel_jobs_wake");
   expect_index(statements::kRunningOfWorker, "INDEX carrel_jobs_wake");
+}
+
+// A page of a state that many are in: their rows are sorted by what the index says.
+TEST_F(SqlitePlan, AListOfOneStateReadsOnlyTheIndex) {
+  run_sql(file_, "UPDATE carrel_jobs SET state = 7, wake_at = 1 + id * 37 % 101");
+  sqlite3* db = nullptr;
+  ASSERT_EQ(sqlite3_open(file_.c_str(), &db), SQLITE_OK);
+  sqlite3_stmt* list = nullptr;
+  ASSERT_EQ(sqlite3_prepare_v2(db, statements::kListFewJobs, -1, &list, nullptr),
+            SQLITE_OK);
+  const auto bind = [&](const char* name, long long value) {
+    sqlite3_bind_int64(list, sqlite3_bind_parameter_index(list, name), value);
+  };
+  constexpr long long kNone = std::numeric_limits<long long>::max();
+  bind(":before", kNone);
+  bind(":states", 1LL << 7);
+  bind(":enqueued_before", kNone);
+  bind(":most", 10);
+  for (const char* name : {":queue", ":kind"}) {
+    sqlite3_bind_text(list, sqlite3_bind_parameter_index(list, name), "", 0,
+                      SQLITE_STATIC);
+  }
+  int pages = 0;
+  int most = 0;
+  sqlite3_step(list);  // which reads the schema, too
+  sqlite3_reset(list);
+  sqlite3_db_status(db, SQLITE_DBSTATUS_CACHE_HIT, &pages, &most, 1);
+  int rows = 0;
+  while (sqlite3_step(list) == SQLITE_ROW) ++rows;
+  sqlite3_db_status(db, SQLITE_DBSTATUS_CACHE_HIT, &pages, &most, 0);
+  sqlite3_finalize(list);
+  sqlite3_close(db);
+  EXPECT_EQ(rows, 10);
+  EXPECT_LT(pages, 50) << "for 100 rows, which lie in another order";
 }
 
 // However many jobs a key holds back.
