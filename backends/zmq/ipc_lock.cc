@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
@@ -21,21 +20,19 @@ Result<std::unique_ptr<IpcLock>> IpcLock::take(const std::string& endpoint) {
     const int error = errno;
     return fail(code, "cannot listen on " + endpoint + ": " + why, "zmq", error);
   };
-  const int fd = open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-  if (fd < 0) return refuse(Code::kInvalid, file + ": " + std::strerror(errno));
-  std::unique_ptr<IpcLock> lock(new IpcLock(fd));
-  if (flock(fd, LOCK_EX | LOCK_NB) == 0) return lock;
+  std::unique_ptr<IpcLock> lock(new IpcLock);
+  if (!lock->file_.open(file.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW, 0600)) {
+    return refuse(Code::kInvalid, file + ": " + std::strerror(errno));
+  }
+  if (flock(lock->file_.fd(), LOCK_EX | LOCK_NB) == 0) return lock;
   if (errno != EWOULDBLOCK) {
     return refuse(Code::kInvalid, file + ": " + std::strerror(errno));
   }
   return refuse(Code::kExists, "another broker serves there, and holds " + file);
 }
 
-// Said, and not left to close(): a child that was forked meanwhile has the descriptor
-// too.
-IpcLock::~IpcLock() {
-  flock(fd_, LOCK_UN);
-  close(fd_);
-}
+// Said, and not left to close(): a child that has not got as far as to close its copy, or
+// to execute its program, keeps the file open.
+IpcLock::~IpcLock() { flock(file_.fd(), LOCK_UN); }
 
 }  // namespace carrel::zmq

@@ -6,11 +6,13 @@
 #include <memory>
 #include <string>
 
+#include "unshared_file.h"
+
 namespace carrel::zmq {
 
 // Held beside the socket, in PATH.lock: ZeroMQ takes over whatever stands at an ipc://
 // path, also the socket of a broker that serves. A broker that was killed leaves the
-// file, and nothing that would keep the next one out.
+// file, and nothing that would keep the next one out, whatever children of it live on.
 class IpcLock {
  public:
   // nullptr: `endpoint` has no path that could be another's. kExists: a broker has it.
@@ -20,8 +22,8 @@ class IpcLock {
   IpcLock& operator=(const IpcLock&) = delete;
 
  private:
-  explicit IpcLock(int fd) : fd_(fd) {}
-  const int fd_;
+  IpcLock() = default;
+  UnsharedFile file_;
 };
 
 }  // namespace carrel::zmq

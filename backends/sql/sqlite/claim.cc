@@ -1,5 +1,5 @@
 #include <algorithm>
-#include <tuple>
+#include <iterator>
 
 #include "writer_statements.h"
 
@@ -14,7 +14,7 @@ void Writer::begin_claim(std::string_view worker, std::uint64_t claim_number,
   grant_.reset();
 }
 
-Claimed Writer::claimed_row() {
+Claimed Writer::picked_row() {
   auto& s = *statements_;
   Claimed c;
   c.lease = {JobId{static_cast<std::uint64_t>(s.id)},
@@ -27,43 +27,87 @@ Claimed Writer::claimed_row() {
   c.attempt = static_cast<std::uint16_t>(s.attempt);
   c.max_attempts = static_cast<std::uint16_t>(s.max_attempts);
   c.crashes = static_cast<std::uint16_t>(s.crashes);
-  if (!grant_ || grant_->queue != s.queue) {
-    grant_ = std::make_shared<Grant>(Grant{s.queue, s.worker, to_time(s.now)});
-  }
-  granting_.emplace_back(c.lease.id, Granted{c.lease.fence, grant_});
   return c;
+}
+
+// Makes rows that were picked what they were said to be.
+void Writer::mark(std::vector<Claimed>& picked) {
+  if (picked.empty()) return;
+  auto& s = *statements_;
+  std::vector<JobId> ids;
+  ids.reserve(picked.size());
+  for (const Claimed& c : picked) {
+    ids.push_back(c.lease.id);
+    if (!grant_ || grant_->queue != c.queue) {
+      grant_ = std::make_shared<Grant>(Grant{c.queue, s.worker, to_time(s.now)});
+    }
+    granting_.emplace_back(c.lease.id, Granted{c.lease.fence, grant_});
+  }
+  s.ids = json_array(ids);
+  s.mark.run();
+  complete_claim(picked);
 }
 
 std::vector<Claimed> Writer::claim_ids(std::span<const JobId> ids) {
   auto& s = *statements_;
-  std::vector<Claimed> claimed;
-  if (ids.empty()) return claimed;
-  claimed.reserve(ids.size());
+  std::vector<Claimed> picked;
+  if (ids.empty()) return picked;
+  picked.reserve(ids.size());
   s.ids = json_array(ids);
-  s.claim.rows([&] { claimed.push_back(claimed_row()); });
-  complete_claim(claimed);
-  return claimed;
+  s.pick_ids.rows([&] { picked.push_back(picked_row()); });
+  mark(picked);
+  return picked;
 }
 
 std::vector<Claimed> Writer::claim_lane(const Lane& lane, std::size_t most) {
   auto& s = *statements_;
+  name_lane(lane, most);
+  std::vector<Claimed> picked;
+  s.pick_lane.rows([&] { picked.push_back(picked_row()); });
+  mark(picked);
+  return picked;
+}
+
+void Writer::name_lane(const Lane& lane, std::size_t most) {
+  auto& s = *statements_;
   s.queue = lane.queue;
   s.kind = lane.kind;
   s.most = static_cast<long long>(std::min<std::size_t>(most, 1U << 20));
-  std::vector<std::pair<std::tuple<int, long long, long long>, std::size_t>> order;
-  std::vector<Claimed> claimed;
-  s.claim_lane.rows([&] {
-    order.emplace_back(std::tuple(s.priority, s.run_at, s.id), claimed.size());
-    claimed.push_back(claimed_row());
-  });
-  complete_claim(claimed);
-  // SQLite returns rows in no order that it promises.
-  if (std::is_sorted(order.begin(), order.end())) return claimed;
-  std::sort(order.begin(), order.end());
-  std::vector<Claimed> sorted;
-  sorted.reserve(claimed.size());
-  for (const auto& [key, place] : order) sorted.push_back(std::move(claimed[place]));
-  return sorted;
+}
+
+// Likewise, where some have limits or rates. Those that these refuse are out of the lane
+// then, and others are looked for.
+Writer::Taken Writer::claim_limited_lane(const Lane& lane, std::size_t most, Time at) {
+  auto& s = *statements_;
+  Taken taken;
+  while (taken.jobs.size() < most) {
+    const std::size_t wanted = most - taken.jobs.size();
+    name_lane(lane, wanted);
+    std::vector<Claimed> picked;
+    std::vector<JobId> ids;
+    Limits::Asked limited;
+    s.pick_limited_lane.rows([&] {
+      picked.push_back(picked_row());
+      ids.push_back(picked.back().lease.id);
+      if (s.limit == 0) return;
+      limited.emplace(ids.back(), Limits::Limited{s.limit_key, s.limit, s.some_run != 0});
+    });
+    const bool more = picked.size() == wanted;
+    // In the order of `ids`, which is the rows'.
+    const std::vector<JobId> admitted = limits_.admit(ids, limited, at);
+    auto next = admitted.begin();
+    std::erase_if(picked, [&](const Claimed& c) {
+      if (next == admitted.end() || *next != c.lease.id) return true;
+      ++next;
+      return false;
+    });
+    mark(picked);
+    limits_.started(picked, at);
+    std::move(picked.begin(), picked.end(), std::back_inserter(taken.jobs));
+    if (!more) return taken;
+  }
+  taken.leftover = {lane};  // perhaps
+  return taken;
 }
 
 // What most rows do not have: a payload beside the row, a checkpoint.
@@ -133,8 +177,13 @@ Writer::Taken Writer::take(const Demand& demand, std::string_view worker,
   QueueRooms rooms(demand);
   if (queues_.any()) queues_.narrow(rooms, demand);
   const bool limited = limits_.any_available();
-  if (lanes.size() == 1 && !limited) {
+  if (lanes.size() == 1) {
     const std::size_t most = rooms.take(lanes[0].queue, demand.max);
+    if (limited) {
+      taken = claim_limited_lane(lanes[0], most, at);
+      freed(at);
+      return taken;
+    }
     if (most > 0) taken.jobs = claim_lane(lanes[0], most);
     if (taken.jobs.size() == most) taken.leftover = lanes;  // perhaps
     return taken;

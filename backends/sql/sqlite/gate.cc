@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <condition_variable>
@@ -12,6 +11,7 @@
 
 #include "error.h"
 #include "threads.h"
+#include "unshared_file.h"
 
 namespace carrel::sql::sqlite {
 namespace {
@@ -36,13 +36,10 @@ struct Gate::Line {
     kDone,    // has the lock for the owner, who has not noticed yet
   };
 
-  Line(std::string p, int f) : path(std::move(p)), fd(f) {}
-  ~Line() { ::close(fd); }
-  Line(const Line&) = delete;
-  Line& operator=(const Line&) = delete;
+  explicit Line(std::string p) : path(std::move(p)) {}
 
   const std::string path;
-  const int fd;
+  UnsharedFile file;
   std::mutex mutex;
   std::condition_variable changed;
   Helper helper = Helper::kNone;
@@ -51,17 +48,18 @@ struct Gate::Line {
 };
 
 Result<Gate> Gate::open(std::string path) {
-  int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-  if (fd < 0 && errno == EACCES) fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) {
+  auto line = std::make_shared<Line>(std::move(path));
+  const char* const name = line->path.c_str();
+  if (!line->file.open(name, O_RDWR | O_CREAT, 0644) &&
+      (errno != EACCES || !line->file.open(name, O_RDONLY, 0))) {
     const int error = errno;
     // What a person has named is the file that it is beside.
     return fail(code_of_errno(error),
-                path.substr(0, path.rfind('-')) + ": cannot be opened: " + path + ": " +
-                    std::strerror(error),
+                line->path.substr(0, line->path.rfind('-')) +
+                    ": cannot be opened: " + line->path + ": " + std::strerror(error),
                 kOrigin, error);
   }
-  return Gate(std::make_shared<Line>(std::move(path), fd));
+  return Gate(std::move(line));
 }
 
 Gate::Gate(std::shared_ptr<Line> line) : line_(std::move(line)) {}
@@ -74,7 +72,7 @@ Gate::~Gate() {
 }
 
 void Gate::wait_in(const std::shared_ptr<Line>& line) noexcept {
-  const int error = take(line->fd, 0);
+  const int error = take(line->file.fd(), 0);
   const std::lock_guard lock(line->mutex);
   line->error = error;
   if (line->wanted) {
@@ -83,7 +81,7 @@ void Gate::wait_in(const std::shared_ptr<Line>& line) noexcept {
     return;
   }
   line->helper = Line::Helper::kNone;
-  if (error == 0) ::flock(line->fd, LOCK_UN);
+  if (error == 0) ::flock(line->file.fd(), LOCK_UN);
 }
 
 Result<void> Gate::lock(Duration patience) {
@@ -96,7 +94,7 @@ Result<void> Gate::lock(Duration patience) {
   // A helper of an earlier call may still stand in line. The lock is one for both: taken
   // past the helper, it would be given back by it.
   if (line.helper == Line::Helper::kNone) {
-    const int error = take(line.fd, LOCK_NB);
+    const int error = take(line.file.fd(), LOCK_NB);
     if (error == 0) return {};
     if (error != EWOULDBLOCK) return broken(error);
     try {
@@ -122,6 +120,6 @@ Result<void> Gate::lock(Duration patience) {
   return {};
 }
 
-void Gate::unlock() noexcept { ::flock(line_->fd, LOCK_UN); }
+void Gate::unlock() noexcept { ::flock(line_->file.fd(), LOCK_UN); }
 
 }  // namespace carrel::sql::sqlite

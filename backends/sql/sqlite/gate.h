@@ -13,7 +13,8 @@
 
 namespace carrel::sql::sqlite {
 
-// Used by one thread at a time, its owner. The lock ends with the process that holds it.
+// Used by one thread at a time, its owner. The lock ends with the process that holds it,
+// whatever children of a fork live on (unshared_file.h); these cannot lift it.
 class Gate {
  public:
   // Makes the file if it is not there. Errors name it.

@@ -14,15 +14,15 @@ Limits::Limits(soci::session& session, RowLoader& loader, RowSaver& saver)
     : loader_(loader),
       saver_(saver),
       rates_(session),
-      any_statement_(session, statements::kAnyLimited, into(number_), into(rated_)),
-      any_available_(session, statements::kAnyAvailableLimited, into(number_)),
+      any_statement_(session, statements::kAnyLimited, into(number_), into(rated_),
+                     into(available_limited_)),
       add_(session, statements::kAddLimited, use(id_, "job"), use(key_, "key"),
            use(limit_, "running"), use(state_.value, state_.indicator, "state"),
            use(queue_, "queue"), use(kind_, "kind"), use(priority_, "priority"),
            use(run_at_, "run_at")),
       find_(session, statements::kFindLimited, use(id_, "job"), into(key_), into(limit_)),
       find_available_(session, statements::kFindAvailableLimited, use(ids_, "ids"),
-                      into(id_), into(key_), into(limit_)),
+                      into(id_), into(key_), into(limit_), into(some_run_)),
       running_of_keys_(session, statements::kCountRunningOfKeys, use(ids_, "ids"),
                        into(key_), into(number_)),
       start_(session, statements::kStartLimited, use(ids_, "ids")),
@@ -50,12 +50,6 @@ void Limits::begin() {
   any_statement_.run();
   any_rate_ = rated_ != 0;
   any_ = number_ != 0 || any_rate_;
-}
-
-bool Limits::any_available() {
-  if (!any_) return false;
-  any_available_.run();
-  return number_ != 0;
 }
 
 void Limits::rollback() {
@@ -144,6 +138,7 @@ Limits::WaitsFor Limits::place(const NewJob& job, rules::Row& row, Time at) {
 
 void Limits::add(JobId id, const NewJob& job, const rules::Row& row, WaitsFor waits,
                  long long run_at, Time at) {
+  if ((job.limit || job.rate) && row.state == State::kAvailable) available_limited_ = 1;
   if (job.limit) {
     id_ = to_column(id);
     key_ = job.limit->key;
@@ -166,6 +161,7 @@ void Limits::add(JobId id, const NewJob& job, const rules::Row& row, WaitsFor wa
 }
 
 void Limits::set_state(JobId id, std::optional<State> state, Time run_at) {
+  if (state == State::kAvailable) available_limited_ = 1;
   id_ = to_column(id);
   state_.set(column(state));
   run_at_ = run_at.time_since_epoch().count();
@@ -183,14 +179,36 @@ void Limits::wait_for_limit(JobId id, Time run_at) {
 }
 
 std::vector<JobId> Limits::admit(std::span<const JobId> ids, Time at) {
-  std::unordered_map<JobId, Known> limited;
+  Asked limited;
   ids_ = json_array(ids);
-  find_available_.rows([&] { limited.emplace(to_id(id_), Known{key_, limit_}); });
+  find_available_.rows([&] {
+    limited.emplace(to_id(id_), Limited{key_, limit_, some_run_ != 0});
+  });
+  return admit(ids, limited, at);
+}
+
+// Of the keys of these; one of which nothing runs is not in it. Most keys are either free
+// or full: only those that let several run have to be counted.
+std::unordered_map<std::string, long long> Limits::running_of(const Asked& limited) {
+  std::unordered_map<std::string, long long> running;
+  std::vector<JobId> counted;
+  for (const auto& [id, limit] : limited) {
+    if (!limit.some_run) continue;
+    running.emplace(limit.key, 1);  // at least
+    if (limit.limit > 1) counted.push_back(id);
+  }
+  if (counted.empty()) return running;
+  ids_ = json_array(counted);
+  running_of_keys_.rows([&] { running.insert_or_assign(key_, number_); });
+  return running;
+}
+
+std::vector<JobId> Limits::admit(std::span<const JobId> ids, const Asked& limited,
+                                 Time at) {
   std::unordered_map<JobId, Rate> rated;
   if (any_rate_) rated = rates_.find_available(ids);
   if (limited.empty() && rated.empty()) return {ids.begin(), ids.end()};
-  std::unordered_map<std::string, long long> running_now;  // none: not in it
-  running_of_keys_.rows([&] { running_now.emplace(key_, number_); });
+  auto running_now = running_of(limited);
   std::map<std::string, long long> starting;
   std::vector<JobId> admitted;
   std::vector<JobId> at_limit;
@@ -238,6 +256,7 @@ void Limits::hold(std::span<const JobId> ids, WaitsFor what) {
 }
 
 void Limits::started(std::span<const Claimed> jobs, Time at) {
+  if (jobs.empty()) return;
   std::vector<JobId> ids;
   ids.reserve(jobs.size());
   for (const Claimed& job : jobs) ids.push_back(job.lease.id);
@@ -306,6 +325,7 @@ void Limits::moving(StoredRow& row, Time at) {
   const WaitsFor waits = due ? gate(limit, rate, {row.queue, row.kind, row.priority}, at)
                              : WaitsFor::kNothing;
   if (waits != WaitsFor::kNothing) rules::hold(row.rule);
+  if (row.rule.state == State::kAvailable) available_limited_ = 1;
   if (waits == WaitsFor::kWindow) {
     wait_for_window(row.id, row.run_at);
     return;

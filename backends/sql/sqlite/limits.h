@@ -24,6 +24,7 @@
 #include <set>
 #include <span>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "rates.h"
@@ -39,7 +40,9 @@ class Limits {
   void begin();     // of a transaction
   void rollback();  // of what its operations had to say
   bool any() const noexcept { return any_; }
-  bool any_available();  // now, that have a limit or a rate
+  // That have a limit or a rate; once there were some in the transaction, also when they
+  // are not available any more.
+  bool any_available() const noexcept { return available_limited_ != 0; }
 
   // Before a job with a limit or a rate is inserted: pending, where it cannot run.
   enum class WaitsFor : std::uint8_t { kNothing, kLimit, kWindow };
@@ -48,8 +51,17 @@ class Limits {
   void add(JobId id, const NewJob& job, const rules::Row& row, WaitsFor waits,
            long long run_at, Time at);
 
-  // Which of these available jobs may be claimed. The others become pending.
+  // Which of these available jobs may be claimed, in their order. The others become
+  // pending.
   std::vector<JobId> admit(std::span<const JobId> ids, Time at);
+  // Likewise, where it is read already which limits they have.
+  struct Limited {
+    std::string key;
+    long long limit = 0;
+    bool some_run = false;  // of its key, at this moment
+  };
+  using Asked = std::unordered_map<JobId, Limited>;
+  std::vector<JobId> admit(std::span<const JobId> ids, const Asked& limited, Time at);
   void started(std::span<const Claimed> jobs, Time at);
 
   // A job that waits is to be held to another limit and rate, or none. Call moving()
@@ -86,6 +98,7 @@ class Limits {
   bool let_go(JobId id, std::vector<StoredRow>& freed);
   long long running(const std::string& key);
   long long available(const std::string& key, const Lane& lane);
+  std::unordered_map<std::string, long long> running_of(const Asked& limited);
   void set_state(JobId id, std::optional<State> state, Time run_at);
   void hold(std::span<const JobId> ids, WaitsFor what);
   std::vector<Lane> lanes_with_pending(const std::string& key);
@@ -113,10 +126,11 @@ class Limits {
   int priority_ = 0;
   long long run_at_ = 0;
   long long number_ = 0;
+  int some_run_ = 0;
   long long rated_ = 0;
+  int available_limited_ = 0;
   long long most_ = 0;
   Statement any_statement_;
-  Statement any_available_;
   Statement add_;
   Statement find_;
   Statement find_available_;

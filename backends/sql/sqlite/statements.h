@@ -27,8 +27,10 @@ extern const char* const kInsertPayload;
 extern const char* const kNextQueue;
 extern const char* const kNextKind;
 extern const char* const kBestOfLane;
-extern const char* const kClaim;
-extern const char* const kClaimLane;
+extern const char* const kPickLane;
+extern const char* const kPickLimitedLane;
+extern const char* const kPickIds;
+extern const char* const kMark;
 
 // Queues with limits.
 extern const char* const kCountRunningOfQueue;
@@ -36,7 +38,6 @@ extern const char* const kCountRunningOfQueue;
 // Jobs with limits: carrel_limits. The three kNext… walk the lanes of a key that have
 // pending jobs, one index seek a lane.
 extern const char* const kAnyLimited;
-extern const char* const kAnyAvailableLimited;
 extern const char* const kAddLimited;
 extern const char* const kFindLimited;
 extern const char* const kFindAvailableLimited;

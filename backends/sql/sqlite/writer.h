@@ -84,9 +84,12 @@ class Writer final : public Transactor {
   bool replace(StoredRow& row, const NewJob& job, Time at);
   void begin_claim(std::string_view worker, std::uint64_t claim_number, Duration lease,
                    Time at);
-  Claimed claimed_row();
+  Claimed picked_row();
+  void mark(std::vector<Claimed>& picked);
   std::vector<Claimed> claim_ids(std::span<const JobId> ids);
+  void name_lane(const Lane& lane, std::size_t most);
   std::vector<Claimed> claim_lane(const Lane& lane, std::size_t most);
+  Taken claim_limited_lane(const Lane& lane, std::size_t most, Time at);
   // Of the best of these lanes; taken.leftover is what they hold more.
   void take_best(const std::vector<Lane>& lanes, const Demand& demand, QueueRooms& rooms,
                  bool limited, Time at, Taken& taken);

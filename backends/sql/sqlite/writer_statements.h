@@ -33,20 +33,27 @@ struct Writer::Statements {
                         soci::use(bytes, has_bytes, "payload"), soci::use(id, "id")),
         delete_payload(s, statements::kDeletePayload, soci::use(id, "job")),
         forget_checkpoint(s, statements::kForgetCheckpoint, soci::use(id, "job")),
-        claim(s, statements::kClaim, soci::use(lease_end, "lease_end"),
-              soci::use(claim_number, "claim_number"), soci::use(worker, "worker"),
-              soci::use(now, "now"), soci::use(ids, "ids"), soci::into(id),
-              soci::into(fence), soci::into(queue), soci::into(kind),
-              soci::into(bytes, has_bytes), soci::into(timeout), soci::into(priority),
-              soci::into(run_at), soci::into(attempt), soci::into(max_attempts),
-              soci::into(crashes)),
-        claim_lane(s, statements::kClaimLane, soci::use(lease_end, "lease_end"),
-                   soci::use(claim_number, "claim_number"), soci::use(worker, "worker"),
-                   soci::use(now, "now"), soci::use(queue, "queue"),
-                   soci::use(kind, "kind"), soci::use(most, "most"), soci::into(id),
-                   soci::into(fence), soci::into(bytes, has_bytes), soci::into(timeout),
-                   soci::into(priority), soci::into(run_at), soci::into(attempt),
-                   soci::into(max_attempts), soci::into(crashes)),
+        pick_lane(s, statements::kPickLane, soci::use(now, "now"),
+                  soci::use(queue, "queue"), soci::use(kind, "kind"),
+                  soci::use(most, "most"), soci::into(id), soci::into(fence),
+                  soci::into(bytes, has_bytes), soci::into(timeout), soci::into(priority),
+                  soci::into(run_at), soci::into(attempt), soci::into(max_attempts),
+                  soci::into(crashes)),
+        pick_limited_lane(s, statements::kPickLimitedLane, soci::use(now, "now"),
+                          soci::use(queue, "queue"), soci::use(kind, "kind"),
+                          soci::use(most, "most"), soci::into(id), soci::into(fence),
+                          soci::into(bytes, has_bytes), soci::into(timeout),
+                          soci::into(priority), soci::into(run_at), soci::into(attempt),
+                          soci::into(max_attempts), soci::into(crashes),
+                          soci::into(limit_key), soci::into(limit), soci::into(some_run)),
+        pick_ids(s, statements::kPickIds, soci::use(now, "now"), soci::use(ids, "ids"),
+                 soci::into(id), soci::into(fence), soci::into(queue), soci::into(kind),
+                 soci::into(bytes, has_bytes), soci::into(timeout), soci::into(priority),
+                 soci::into(run_at), soci::into(attempt), soci::into(max_attempts),
+                 soci::into(crashes)),
+        mark(s, statements::kMark, soci::use(lease_end, "lease_end"),
+             soci::use(claim_number, "claim_number"), soci::use(worker, "worker"),
+             soci::use(now, "now"), soci::use(ids, "ids")),
         complete(s, statements::kComplete, soci::use(fence, "fence"),
                  soci::use(wake_at.value, wake_at.indicator, "wake_at"),
                  soci::use(now, "now"), soci::use(bytes, "result"), soci::use(id, "id")),
@@ -96,6 +103,9 @@ struct Writer::Statements {
   long long lease_end = 0;
   long long claim_number = 0;
   long long most = 0;
+  std::string limit_key;
+  long long limit = 0;
+  int some_run = 0;
   std::string worker;
   std::string request_id;
   soci::indicator has_request_id = soci::i_ok;
@@ -114,8 +124,10 @@ struct Writer::Statements {
   Statement replace_payload;
   Statement delete_payload;
   Statement forget_checkpoint;
-  Statement claim;
-  Statement claim_lane;
+  Statement pick_lane;
+  Statement pick_limited_lane;
+  Statement pick_ids;
+  Statement mark;
   Statement complete;
   Statement read_payload;
   Statement forget_result;

@@ -1,6 +1,6 @@
 /* The limit of sqlite.cycle_batch100: the whole life of jobs on bare sqlite3, one
-   connection, so many jobs a transaction: enqueue, claim, finish; ended jobs are kept. The
-   pragmas, tables and statements have the shape of the SQLite store's. Prints jobs a
+   connection, so many jobs a transaction: enqueue, claim, finish; ended jobs are kept.
+   The pragmas, tables and statements have the shape of the SQLite store's. Prints jobs a
    second. */
 #include <sqlite3.h>
 #include <stdio.h>
@@ -29,13 +29,15 @@ static const char kSchema[] =
 static const char kInsert[] =
     "INSERT INTO job (state, queue, kind, priority, max_attempts, enqueued_at, run_at,"
     "  timeout_us, payload) VALUES (2, 'default', ?1, 0, 25, ?2, ?2, 0, ?3)";
-static const char kClaim[] =
+static const char kPick[] =
+    "SELECT id, fence + 1, queue, kind, payload, timeout_us, priority, run_at,"
+    "  attempt + 1, max_attempts, crashes"
+    "  FROM job WHERE state = 2 AND queue = 'default' AND kind = ?1"
+    " ORDER BY priority, run_at, id LIMIT ?2";
+static const char kMark[] =
     "UPDATE job SET state = 3, fence = fence + 1, attempt = attempt + 1, wake_at = ?1,"
     "  claim_number = ?2, worker = ?3, started_at = ?4"
-    " WHERE id IN (SELECT id FROM job WHERE state = 2 AND queue = 'default' AND kind = ?5"
-    "              ORDER BY priority, run_at, id LIMIT ?6)"
-    " RETURNING id, fence, queue, kind, payload, timeout_us, priority, run_at, attempt,"
-    "  max_attempts, crashes";
+    " WHERE id IN (SELECT value FROM json_each(?5)) AND +state = 2";
 static const char kFinish[] =
     "UPDATE job SET state = 5, finished_fence = ?2, wake_at = ?3, ended_at = ?4"
     " WHERE id = ?1 AND fence = ?2 AND state = 3";
@@ -48,7 +50,8 @@ struct claimed {
 };
 
 static sqlite3* db;
-static sqlite3_stmt *begin, *commit, *insert, *claim, *finish;
+static sqlite3_stmt *begin, *commit, *insert, *pick, *mark, *finish;
+static char* ids; /* of a batch, as JSON */
 
 static void check(int code, const char* what) {
   if (code == SQLITE_OK || code == SQLITE_DONE || code == SQLITE_ROW) return;
@@ -92,20 +95,25 @@ static void enqueue(int jobs) {
 static void take(struct claimed* jobs, int count, long long number) {
   const long long now = now_us(CLOCK_REALTIME);
   step_once(begin);
-  sqlite3_bind_int64(claim, 1, now + 30000000);
-  sqlite3_bind_int64(claim, 2, number);
-  bind_text(claim, 3, kWorker);
-  sqlite3_bind_int64(claim, 4, now);
-  bind_text(claim, 5, kKind);
-  sqlite3_bind_int(claim, 6, count);
+  bind_text(pick, 1, kKind);
+  sqlite3_bind_int(pick, 2, count);
   int got = 0;
   int code;
-  while ((code = sqlite3_step(claim)) == SQLITE_ROW && got < count) {
-    jobs[got].id = sqlite3_column_int64(claim, 0);
-    jobs[got++].fence = sqlite3_column_int64(claim, 1);
+  char* end = ids;
+  while ((code = sqlite3_step(pick)) == SQLITE_ROW && got < count) {
+    jobs[got].id = sqlite3_column_int64(pick, 0);
+    end += sprintf(end, "%c%lld", got == 0 ? '[' : ',', jobs[got].id);
+    jobs[got++].fence = sqlite3_column_int64(pick, 1);
   }
-  check(code, "claim");
-  check(sqlite3_reset(claim), "claim");
+  check(code, "pick");
+  check(sqlite3_reset(pick), "pick");
+  sprintf(end, "]");
+  sqlite3_bind_int64(mark, 1, now + 30000000);
+  sqlite3_bind_int64(mark, 2, number);
+  bind_text(mark, 3, kWorker);
+  sqlite3_bind_int64(mark, 4, now);
+  bind_text(mark, 5, ids);
+  step_once(mark);
   step_once(commit);
   if (got != count) {
     fprintf(stderr, "claimed %d of %d\n", got, count);
@@ -145,10 +153,12 @@ int main(int argc, char** argv) {
   begin = prepare("BEGIN IMMEDIATE");
   commit = prepare("COMMIT");
   insert = prepare(kInsert);
-  claim = prepare(kClaim);
+  pick = prepare(kPick);
+  mark = prepare(kMark);
   finish = prepare(kFinish);
 
   struct claimed* claimed = calloc((size_t)batch, sizeof *claimed);
+  ids = malloc((size_t)batch * 21 + 2);
   const long long started = now_us(CLOCK_MONOTONIC);
   for (long done = 0; done < jobs; done += batch) {
     enqueue(batch);
@@ -160,6 +170,7 @@ int main(int argc, char** argv) {
 
   for (sqlite3_stmt* s; (s = sqlite3_next_stmt(db, NULL)) != NULL;) sqlite3_finalize(s);
   sqlite3_close(db);
+  free(ids);
   free(claimed);
   return unlink(path);
 }

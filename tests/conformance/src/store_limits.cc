@@ -209,6 +209,19 @@ void add_claim_source_cases(const Add& add) {
     EXPECT_THAT(claim_best(*source, 10, 2), IsEmpty());
   });
 
+  add("Limit_TheFusedClaimLooksBehindWhatItRefuses", [](StoreCase& t) {
+    auto source = t.store().claim_source();
+    if (!source) GTEST_SKIP() << "the store is no queue";
+    std::vector<JobId> ids;
+    for (const auto& [key, priority] : {std::pair("a", 0), {"a", 1}, {"b", 2}}) {
+      NewJob job = keyed(key);
+      job.priority = static_cast<std::int16_t>(priority);
+      ids.push_back(t.insert(job));  // each in a lane of its own, and so available
+    }
+    EXPECT_THAT(claim_best(*source, 2, 1), UnorderedElementsAre(ids[0], ids[2]));
+    EXPECT_EQ(t.state(ids[1]), State::kPending);
+  });
+
   add("Invariant9_LimitsHoldAmongManyWorkers", [](StoreCase& t) {
     constexpr int kWorkers = 4;
     constexpr std::size_t kKeys = 3;

@@ -158,5 +158,63 @@ TEST_F(SqliteShare, TheGateOfAKilledProcessOpens) {
   EXPECT_TRUE(other->lock(60s).has_value());
 }
 
+// What was forked from the process has its open files, and is not asked to end with it.
+TEST_F(SqliteShare, TheGateOfAKilledProcessOpensThoughItsChildLives) {
+  const std::string path = file_ + "-gate";
+  int said[2];
+  int asked[2];
+  ASSERT_EQ(::pipe(said), 0);
+  ASSERT_EQ(::pipe(asked), 0);
+  const pid_t holder = ::fork();
+  ASSERT_GE(holder, 0);
+  if (holder == 0) {
+    ::close(asked[1]);  // so that the child ends with the test
+    auto gate = sql::sqlite::Gate::open(path);
+    if (!gate || !gate->lock(10s)) ::_exit(1);
+    const pid_t child = ::fork();
+    if (child < 0) ::_exit(2);
+    char byte = 'x';
+    if (child == 0) {
+      if (::write(said[1], &byte, 1) != 1) ::_exit(3);
+      if (::read(asked[0], &byte, 1) != 1) ::_exit(4);
+      ::_exit(::write(said[1], &byte, 1) == 1 ? 0 : 5);
+    }
+    for (;;) ::pause();
+  }
+  ::close(said[1]);
+  ::close(asked[0]);
+  char byte = 0;
+  ASSERT_EQ(::read(said[0], &byte, 1), 1);
+  auto gate = sql::sqlite::Gate::open(path);
+  ASSERT_TRUE(gate.has_value());
+  EXPECT_FALSE(gate->lock(5ms).has_value()) << "its parent holds it";
+  ::kill(holder, SIGKILL);
+  ASSERT_EQ(::waitpid(holder, nullptr, 0), holder);
+  EXPECT_TRUE(gate->lock(10s).has_value());
+  byte = 'y';
+  EXPECT_EQ(::write(asked[1], &byte, 1), 1);
+  EXPECT_EQ(::read(said[0], &byte, 1), 1) << "the child had ended";
+  ::close(said[0]);
+  ::close(asked[1]);
+}
+
+TEST_F(SqliteShare, AChildOfAForkDoesNotLiftItsParentsGate) {
+  const std::string path = file_ + "-gate";
+  auto gate = sql::sqlite::Gate::open(path);
+  ASSERT_TRUE(gate.has_value());
+  ASSERT_TRUE(gate->lock(10s).has_value());
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    gate->unlock();
+    ::_exit(0);
+  }
+  ASSERT_EQ(::waitpid(child, nullptr, 0), child);
+  auto other = sql::sqlite::Gate::open(path);
+  ASSERT_TRUE(other.has_value());
+  EXPECT_FALSE(other->lock(5ms).has_value());
+  gate->unlock();
+}
+
 }  // namespace
 }  // namespace carrel::test

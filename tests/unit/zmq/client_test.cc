@@ -2,6 +2,8 @@
 #include <carrel/memory.h>
 #include <carrel/sql.h>
 #include <gmock/gmock.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <future>
@@ -10,6 +12,7 @@
 
 #include "../sql/sqlite_files.h"
 #include "hosted.h"
+#include "ipc_lock.h"
 #include "raw_peer.h"
 
 namespace carrel::zmq {
@@ -225,6 +228,36 @@ TEST_F(RestartTest, WhatTheNextBrokerTakesIsTakenOver) {
   EXPECT_EQ(store->insert({&job, 1}, 30s).at(0).error().code, Code::kTooLarge);
   const NewJob small = test::work();
   EXPECT_TRUE(store->insert({&small, 1}, 30s).at(0)) << "the connection holds";
+}
+
+// A broker's process is gone; one that it forked is not.
+TEST_F(RestartTest, WhatADeadBrokerForkedHoldsNoPath) {
+  int said[2];
+  int asked[2];
+  ASSERT_EQ(::pipe(said), 0);
+  ASSERT_EQ(::pipe(asked), 0);
+  const pid_t broker = ::fork();
+  ASSERT_GE(broker, 0);
+  if (broker == 0) {
+    ::close(asked[1]);  // so that the child ends with the test
+    const auto lock = IpcLock::take(endpoint_);
+    if (!lock) ::_exit(1);
+    const pid_t child = ::fork();
+    if (child != 0) ::_exit(child < 0 ? 2 : 0);
+    char byte = 'x';
+    if (::write(said[1], &byte, 1) != 1) ::_exit(3);
+    ::_exit(::read(asked[0], &byte, 1) == 0 ? 0 : 4);
+  }
+  ::close(said[1]);
+  ::close(asked[0]);
+  int status = 1;
+  ASSERT_EQ(::waitpid(broker, &status, 0), broker);
+  ASSERT_EQ(status, 0);
+  char byte = 0;
+  ASSERT_EQ(::read(said[0], &byte, 1), 1);
+  EXPECT_TRUE(IpcLock::take(endpoint_));
+  ::close(said[0]);
+  ::close(asked[1]);
 }
 
 TEST_F(RestartTest, ASecondBrokerOnOnePathIsRefused) {

@@ -1,0 +1,59 @@
+#include "unshared_file.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <mutex>
+
+namespace carrel {
+
+// Those that are open. No fork() begins while one is opened or closed, so a child never
+// has a descriptor that is not in the list, nor one in the list that is another's by now.
+struct UnsharedFile::Forking {
+  static inline constinit std::mutex mutex;
+  static inline constinit UnsharedFile* first = nullptr;
+
+  // 0, or why there are none.
+  static int handlers() noexcept {
+    static const int kError = pthread_atfork(before, in_parent, in_child);
+    return kError;
+  }
+  static void before() { mutex.lock(); }
+  static void in_parent() { mutex.unlock(); }
+  static void in_child() {
+    while (first != nullptr) {
+      UnsharedFile& file = *first;
+      first = file.next_;
+      ::close(file.fd_);
+      file.fd_ = -1;
+    }
+    mutex.unlock();
+  }
+};
+
+bool UnsharedFile::open(const char* path, int flags, unsigned mode) noexcept {
+  if (const int error = Forking::handlers(); error != 0) {
+    errno = error;
+    return false;
+  }
+  const std::lock_guard lock(Forking::mutex);
+  fd_ = ::open(path, flags | O_CLOEXEC, mode);
+  if (fd_ < 0) return false;
+  previous_ = nullptr;
+  next_ = Forking::first;
+  if (next_ != nullptr) next_->previous_ = this;
+  Forking::first = this;
+  return true;
+}
+
+UnsharedFile::~UnsharedFile() {
+  if (fd_ < 0) return;
+  const std::lock_guard lock(Forking::mutex);
+  (previous_ != nullptr ? previous_->next_ : Forking::first) = next_;
+  if (next_ != nullptr) next_->previous_ = previous_;
+  ::close(fd_);
+}
+
+}  // namespace carrel
