@@ -1,5 +1,6 @@
 #include "progress.h"
 
+#include <carrel/log.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -18,9 +19,17 @@ std::string bar(double fraction, std::size_t columns) {
   return "[" + std::string(full, '#') + std::string(columns - full, '-') + "] " + percent;
 }
 
-StatusLine::StatusLine(bool quiet) : quiet_(quiet), draws_(!quiet && can_draw(stderr)) {}
+StatusLine::StatusLine(bool quiet) : quiet_(quiet), draws_(!quiet && can_draw(stderr)) {
+  if (!draws_) return;
+  set_log_sink([this](LogLevel /*level*/, std::string_view text) {
+    note("carrel: " + std::string(text));
+  });
+}
 
-StatusLine::~StatusLine() { wipe(); }
+StatusLine::~StatusLine() {
+  if (draws_) set_log_sink({});
+  wipe();
+}
 
 void StatusLine::wipe() {
   if (!drawn_.empty()) std::fputs("\r\x1b[K", stderr);

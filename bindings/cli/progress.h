@@ -11,7 +11,8 @@ namespace carrel::cli {
 // "[########------------]  40 %"
 std::string bar(double fraction, std::size_t columns);
 
-// On standard error. Threads: safe from any.
+// On standard error. Threads: safe from any. One at a time: while it draws, the engine's
+// log is written above it.
 class StatusLine {
  public:
   // `quiet`: draws nothing, and note() prints nothing.

@@ -144,5 +144,21 @@ command = ["/bin/sh", "-c", "until [ -e go ]; do sleep 0.01; done"]
               testing::EndsWith("\r\x1b[K2 completed, 0 failed, 0 cancelled\r\n"));
 }
 
+#ifdef WITH_ZMQ
+TEST_F(Streams, ALineOfTheLogStandsAboveTheBar) {
+  configure(R"(
+queue = "zmq+tcp://127.0.0.1:1"
+[jobs.k]
+isolation = "exec"
+command = ["true"]
+)");
+  Running worker({"-c", "TERM=xterm exec script -qec 'carrel run' /dev/null"}, folder_,
+                 "", "/bin/sh");
+  EXPECT_TRUE(worker.read_until("0 waiting, 0 completed\x1b[K"));
+  EXPECT_TRUE(worker.read_until("\r\x1b[Kcarrel: the queue is away"));
+  EXPECT_TRUE(worker.read_until("\r\n\r[")) << "and the bar is drawn again";
+}
+#endif
+
 }  // namespace
 }  // namespace carrel::cli_test
