@@ -44,8 +44,8 @@ SELECT id, priority, run_at
  ORDER BY priority, run_at, id
  LIMIT :most)sql";
 
-// A claim picks, and then marks what it picked: an UPDATE with RETURNING takes two to four
-// times as long as the two. Nobody else writes between them.
+// A claim picks, and then marks what it picked: an UPDATE with RETURNING takes two to
+// four times as long as the two. Nobody else writes between them.
 const char* const kPickLane = R"sql(
 SELECT id, fence + 1, payload, timeout_us, priority, run_at, min(attempt + 1, 65535),
        max_attempts, crashes
