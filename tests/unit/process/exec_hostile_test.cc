@@ -117,23 +117,23 @@ TEST_F(ExecHostileTest, AHelperInTheBackgroundOfARunningProgramIsLeftAlone) {
 
 TEST_F(ExecHostileTest, Case64_LargeInputReadOrIgnored_NoGrowthInTheHost) {
   const std::string payload(128 << 20, 'x');
-  const auto before = resident_bytes_of(getpid());
+  const auto before = memory_in_use();
   {
     Host& host = exec_host({hostile("count_input")});
     auto job = std::make_shared<Claimed>();
     auto sink = std::make_shared<Recorder>();
     job->kind = "program";
     job->payload = payload;
-    const auto with_payload = resident_bytes_of(getpid());
+    const auto with_payload = memory_in_use();
     Task tasks[] = {{job, {}, sink}};
     host.isolation().start(tasks).at(0).value();
     EXPECT_EQ(sink->wait().result, std::to_string(payload.size()));
-    EXPECT_LT(resident_bytes_of(getpid()), with_payload + (32U << 20));
+    EXPECT_LT(memory_in_use(), with_payload + (32U << 20));
   }
   EXPECT_EQ(exec_host({hostile("deaf"), "20"}).run("program", payload).klass,
             OutcomeClass::kOk);
   close_hosts();
-  EXPECT_LT(resident_bytes_of(getpid()), before + (32U << 20));
+  EXPECT_LT(memory_in_use(), before + (32U << 20));
 }
 
 TEST_F(ExecHostileTest, Case65_StackOverflowAbort_Signaled) {
