@@ -395,7 +395,7 @@ TEST_F(HoldOnAMoodyStore, ALeaseThatCannotBeRenewedIsToldBeforeItEnds) {
 }
 
 TEST_F(HoldOnAMoodyStore, APlaceThatWasLostAndTakenIsStale) {
-  Engine engine = open_engine(100ms);
+  Engine engine = open_engine(1s);  // a fifth of it is the time to tell
   bool other = false;
   const auto held = engine.hold("k", 1, [&](std::stop_token lost) {
     mood_->away = true;
