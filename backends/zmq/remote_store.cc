@@ -1,6 +1,7 @@
 #include "remote_store.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "pieces.h"
 

@@ -6,6 +6,8 @@
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
+#include <random>
+#include <string>
 
 #include "commands.h"
 #include "interrupt.h"
@@ -22,8 +24,14 @@ namespace {
 
 using Steady = std::chrono::steady_clock;
 
-// Of the queue and the kind of its jobs: no worker that is there anyway takes them.
-std::string own_name() { return "carrel.compare." + std::to_string(getpid()); }
+// Of the queue and the kind of its jobs: no worker that is there anyway takes them, nor
+// another comparison, which may have the same process id in another container. Its
+// children inherit it.
+const std::string& own_name() {
+  static const std::string name = "carrel.compare." + std::to_string(getpid()) + "." +
+                                  std::to_string(std::random_device()());
+  return name;
+}
 
 constexpr std::chrono::seconds kPatience{30};  // with a store that answers no more
 

@@ -21,8 +21,11 @@ std::string bar(double fraction, std::size_t columns) {
 
 StatusLine::StatusLine(bool quiet) : quiet_(quiet), draws_(!quiet && can_draw(stderr)) {
   if (!draws_) return;
-  set_log_sink([this](LogLevel /*level*/, std::string_view text) {
-    note("carrel: " + std::string(text));
+  set_log_sink([this](LogLevel level, std::string_view text) {
+    const char* const mark = level == LogLevel::kError  ? "error: "
+                             : level == LogLevel::kWarn ? "warning: "
+                                                        : "";
+    note("carrel: " + std::string(mark) + std::string(text));
   });
 }
 

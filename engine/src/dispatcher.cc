@@ -77,8 +77,8 @@ void Dispatcher::work() {
 }
 
 void Dispatcher::due_in(Duration delay) {
-  if (delay > poll_) return;  // a sweep comes before
-  news_ = true;
+  if (delay > poll_) return;             // a sweep comes before
+  if (delay <= kLastRest) news_ = true;  // of what is due later, its wake tells
   const auto at = Clock::now() + std::max(delay, Duration{0});
   {
     std::lock_guard lock(mutex_);

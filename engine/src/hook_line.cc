@@ -44,9 +44,9 @@ void HookLine::work() {
       if (is_failure(end.verdict)) tell(hooks_.failed, log_, event);
       end.run.reset();
       --untold_;
+      told_();
     }
     ends.clear();
-    told_();
     lock.lock();
     if (untold_.load() == 0) empty_.notify_all();
   }

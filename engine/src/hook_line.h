@@ -7,6 +7,7 @@
 #include <carrel/store.h>
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstddef>
 #include <functional>
@@ -35,8 +36,8 @@ class HookLine {
   ~HookLine();  // stop()
   bool any() const noexcept { return !hooks_.finished.empty() || !hooks_.failed.empty(); }
 
-  // No thread where there are no hooks. `told`: called on it, after each stretch of ends
-  // that it has told.
+  // No thread where there are no hooks. `told`: called on it, after each end that it has
+  // told.
   void start(std::function<void()> told);
   void add(std::vector<End> ends);
   // Ends that not all hooks have heard of.

@@ -29,8 +29,7 @@ std::string to_text(Time t) {
 
 double seconds(Duration d) { return std::chrono::duration<double>(d).count(); }
 
-// As the JSON that they are, else as text, else as {"base64": …}: an export loses
-// nothing.
+// As the JSON that they are, else as text, or as {"base64": …} where they are no UTF-8.
 Json shown(const std::string& bytes) {
   if (bytes.empty()) return {};
   Json parsed = json_from_text(bytes);

@@ -40,8 +40,8 @@ class Runner {
   Runner(const KindTable& kinds, Size size,
          const std::map<std::string, QueueConfig>& queues, Ladder& ladder,
          Completer& completer);
-  // `told` hears, on the thread that made it, of room that finishes have made; it is
-  // called with no lock held, and set before the first launch.
+  // `told` hears, on the thread that made it, of room that finishes have made, or hooks
+  // that were behind; it is called with no lock held, and set before the first launch.
   void on_room(std::function<void()> told) { on_room_ = std::move(told); }
   // Hears the progress of every run; set before the first launch.
   void on_progress(ActiveRun::ProgressFn told) {

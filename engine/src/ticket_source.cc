@@ -79,15 +79,16 @@ std::vector<Ticket> TicketSource::receive(const Demand& demand, Clock::time_poin
   std::vector<Ticket> tickets;
   receipts_.clear();
   const auto now = Clock::now();
-  if (away_ && (left || now < ask_again_)) {
-    if (!left) rest(std::min(until, ask_again_));
+  const auto ask_again = asked_ + (left ? ask_away_ : poll_);
+  if (away_ && now < ask_again) {
+    if (!left) rest(std::min(until, ask_again));
     return tickets;
   }
   const auto wait = std::chrono::duration_cast<Duration>(until - now);
   auto deliveries =
       queue_.receive(demand, left ? Duration{0} : std::max(wait, Duration{0}));
   if (!deliveries) {
-    ask_again_ = Clock::now() + poll_;
+    asked_ = Clock::now();
     if (!std::exchange(away_, true)) {
       log_(LogLevel::kError, "the queue is away, jobs are looked for in the store: " +
                                  deliveries.error().message);

@@ -28,11 +28,15 @@ namespace carrel {
 // every `poll`.
 class TicketSource final : public WorkerSource {
  public:
-  TicketSource(Queue& queue, Store& store, Duration poll, LogFn log)
+  // `ask_away`: how often a queue that is away is asked while the store has jobs at hand.
+  // Who asks one that is frozen waits for it.
+  TicketSource(Queue& queue, Store& store, Duration poll, LogFn log,
+               Duration ask_away = std::chrono::seconds(30))
       : queue_(queue),
         nudge_(dynamic_cast<Nudge*>(&queue)),
         store_(store),
         poll_(poll),
+        ask_away_(ask_away),
         log_(std::move(log)) {}
 
   // An error is the store's.
@@ -59,7 +63,7 @@ class TicketSource final : public WorkerSource {
   void each_line(Do act);
   bool has_left(const Demand& demand);
   // From the queue, which may be away. `left`: there are some besides; so it does not
-  // wait, and asks none that is away.
+  // wait, and seldom asks one that is away.
   std::vector<Ticket> receive(const Demand& demand, Clock::time_point until, bool left);
   void rest(Clock::time_point until);
   void on_nothing();
@@ -71,12 +75,13 @@ class TicketSource final : public WorkerSource {
   Nudge* const nudge_;
   Store& store_;
   const Duration poll_;
+  const Duration ask_away_;
   const LogFn log_;
   Line all_;
   std::map<std::string, Line> lines_;  // by queue
   std::vector<std::uint64_t> receipts_;
-  bool away_ = false;              // the queue, when it was last asked
-  Clock::time_point ask_again_{};  // it, where it is away
+  bool away_ = false;          // the queue, when it was last asked
+  Clock::time_point asked_{};  // it, in vain
   std::atomic<bool> nudged_{false};
   std::atomic<bool> interrupted_{false};
   std::mutex mutex_;  // of those that wait while the queue is away

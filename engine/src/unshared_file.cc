@@ -15,10 +15,13 @@ struct UnsharedFile::Forking {
   static inline constinit std::mutex mutex;
   static inline constinit UnsharedFile* first = nullptr;
 
-  // 0, or why there are none.
-  static int handlers() noexcept {
-    static const int kError = pthread_atfork(before, in_parent, in_child);
-    return kError;
+  static inline constinit int error = 0;  // why there are no handlers
+
+  // As the program is loaded: before any thread can fork, and before handlers of the
+  // host's, so that fork() takes the host's locks first, as opening a store under one of
+  // these does.
+  [[gnu::constructor]] static void begin() noexcept {
+    error = pthread_atfork(before, in_parent, in_child);
   }
   static void before() { mutex.lock(); }
   static void in_parent() { mutex.unlock(); }
@@ -34,8 +37,8 @@ struct UnsharedFile::Forking {
 };
 
 bool UnsharedFile::open(const char* path, int flags, unsigned mode) noexcept {
-  if (const int error = Forking::handlers(); error != 0) {
-    errno = error;
+  if (Forking::error != 0) {
+    errno = Forking::error;
     return false;
   }
   const std::lock_guard lock(Forking::mutex);

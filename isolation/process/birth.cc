@@ -216,9 +216,6 @@ Result<Born> fork_server(const ServerSetup& setup, std::chrono::milliseconds wit
 }
 
 Result<Born> execute_server(std::stop_token stop, std::chrono::milliseconds within) {
-  std::optional<NoForks> no_forks(std::in_place);
-  auto ends = make_ends();
-  if (!ends) return tl::unexpected<Error>(std::move(ends.error()));
   constexpr std::size_t kStack = 64 * 1024;
   const Mapping stacks(2 * kStack, MAP_PRIVATE | MAP_STACK);
   const Mapping shared(sizeof(Execution), MAP_SHARED);
@@ -227,6 +224,9 @@ Result<Born> execute_server(std::stop_token stop, std::chrono::milliseconds with
   }
   std::string name = program_invocation_name;
   std::string marker = kMarker;
+  std::optional<NoForks> no_forks(std::in_place);
+  auto ends = make_ends();
+  if (!ends) return tl::unexpected<Error>(std::move(ends.error()));
   auto& e = *static_cast<Execution*>(shared.begin());
   e = {ends->server_side.get(),
        ends->host_pidfd.get(),

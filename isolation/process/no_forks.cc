@@ -7,20 +7,17 @@
 namespace carrel::process {
 namespace {
 
-// Never destroyed: fork() takes it as long as the process lives.
-std::mutex& forks() {
-  static auto* const mutex = [] {
-    static std::mutex* made = nullptr;
-    made = new std::mutex;
-    pthread_atfork([] { made->lock(); }, [] { made->unlock(); }, [] { made->unlock(); });
-    return made;
-  }();
-  return *mutex;
+constinit std::mutex forks;
+
+// As the program is loaded: so fork() takes the locks of the host's own handlers first,
+// as a thread does that starts an engine under one of these.
+[[gnu::constructor]] void begin() noexcept {
+  pthread_atfork([] { forks.lock(); }, [] { forks.unlock(); }, [] { forks.unlock(); });
 }
 
 }  // namespace
 
-NoForks::NoForks() { forks().lock(); }
-NoForks::~NoForks() { forks().unlock(); }
+NoForks::NoForks() { forks.lock(); }
+NoForks::~NoForks() { forks.unlock(); }
 
 }  // namespace carrel::process

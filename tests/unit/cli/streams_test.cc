@@ -1,6 +1,9 @@
 // Standard streams that are closed, full, or read by nobody, and signals on the way.
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <signal.h>
+#include <sys/file.h>
+#include <unistd.h>
 
 #include <cstdio>
 #include <fstream>
@@ -144,21 +147,24 @@ command = ["/bin/sh", "-c", "until [ -e go ]; do sleep 0.01; done"]
               testing::EndsWith("\r\x1b[K2 completed, 0 failed, 0 cancelled\r\n"));
 }
 
-#ifdef WITH_ZMQ
 TEST_F(Streams, ALineOfTheLogStandsAboveTheBar) {
-  configure(R"(
-queue = "zmq+tcp://127.0.0.1:1"
+  std::ofstream(folder_ / "carrel.toml") << R"(
+store = "sqlite:jobs.db?busy_timeout=10ms"
+[worker]
+poll = "20ms"
 [jobs.k]
 isolation = "exec"
 command = ["true"]
-)");
+)";
   Running worker({"-c", "TERM=xterm exec script -qec 'carrel run' /dev/null"}, folder_,
                  "", "/bin/sh");
   EXPECT_TRUE(worker.read_until("0 waiting, 0 completed\x1b[K"));
-  EXPECT_TRUE(worker.read_until("\r\x1b[Kcarrel: the queue is away"));
+  const int gate = open((folder_ / "jobs.db-gate").c_str(), O_RDWR | O_CLOEXEC);
+  ASSERT_EQ(flock(gate, LOCK_EX), 0) << "the store is busy";
+  EXPECT_TRUE(worker.read_until("\r\x1b[Kcarrel: error: "));
   EXPECT_TRUE(worker.read_until("\r\n\r[")) << "and the bar is drawn again";
+  close(gate);
 }
-#endif
 
 }  // namespace
 }  // namespace carrel::cli_test

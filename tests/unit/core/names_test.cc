@@ -72,7 +72,7 @@ TEST(JobJson, AnAttemptOfAnOlderVersionIsRead) {
   }
 }
 
-// Whoever keeps an export can make the same arguments and results of it again.
+// Nothing is replaced in them.
 TEST(JobJson, BytesThatAreNoTextAreKept) {
   JobRecord r;
   r.id = JobId{7};

@@ -5,6 +5,7 @@
 #include <carrel/memory.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <vector>
 
 namespace carrel {

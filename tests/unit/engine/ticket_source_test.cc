@@ -57,10 +57,12 @@ class IllQueue final : public Queue {
 
 class TicketSourceTest : public testing::Test {
  protected:
-  TicketSource source_on(Queue& queue, Duration poll = 1h) {
-    return {queue, *store_, poll, [this](LogLevel level, std::string_view) {
+  TicketSource source_on(Queue& queue, Duration poll = 1h, Duration ask_away = 1h) {
+    return {queue, *store_, poll,
+            [this](LogLevel level, std::string_view) {
               if (level == LogLevel::kError) ++complaints_;
-            }};
+            },
+            ask_away};
   }
   const std::unique_ptr<Store> store_ = make_memory_store({});
   int complaints_ = 0;
@@ -137,6 +139,21 @@ TEST_F(TicketSourceTest, WhatTheStoreHasWaitsForNoQueueThatIsAway) {
               std::vector{ids[i]});
   }
   EXPECT_EQ(queue.asked, 1U) << "who asks a broker that is frozen waits for it";
+}
+
+// However long the store has jobs at hand.
+TEST_F(TicketSourceTest, AQueueThatAnswersAgainIsNoticedDuringABacklog) {
+  IllQueue queue;
+  queue.away = true;
+  for (int i = 0; i < 3; ++i) insert(*store_, "kind");
+  TicketSource source = source_on(queue, 0s, 0s);
+  EXPECT_TRUE(ids_of(source.claim({{}, kKind, 1}, "w", 1, 1min, 0s)).empty());
+  queue.away = false;
+  EXPECT_EQ(ids_of(source.claim({{}, kKind, 1}, "w", 2, 1min, 0s)).size(), 1U);
+  EXPECT_EQ(queue.asked, 2U);
+  queue.away = true;
+  EXPECT_EQ(ids_of(source.claim({{}, kKind, 1}, "w", 3, 1min, 0s)).size(), 1U);
+  EXPECT_EQ(complaints_, 2) << "it was back";
 }
 
 TEST_F(TicketSourceTest, AQueueThatAnswersAgainIsUsedAgain) {
