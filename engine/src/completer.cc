@@ -302,11 +302,11 @@ void Completer::commit(Batch& batch, Batch& apart) {
   }
   if (!done_.empty()) {
     status_.answered(StoreCall::kFinish, true);
-  } else if (unavailable) {
+  } else if (away.size() == 1) {
     status_.doubt(*unavailable);
     note_failure(*away.front(), *unavailable);
   } else {
-    status_.failed(StoreCall::kFinish, *error);
+    status_.failed(StoreCall::kFinish, unavailable ? *unavailable : *error);
   }
   batch.swap(again);
   retire_done(sums);

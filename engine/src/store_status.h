@@ -27,8 +27,8 @@ class StoreStatus {
     }
     errors_[static_cast<std::size_t>(call)] = std::string(name) + ": " + error.message;
   }
-  // Ends could not be stored: the store may be away, or another holds what they need,
-  // which they cannot tell. The next write can: a worker has beats to send as long as it
+  // One end could not be stored: the store may be away, or another holds what it needs,
+  // which it cannot tell. The next write can: a worker has beats to send as long as it
   // has such ends.
   void doubt(const Error& error) {
     doubted_ = true;

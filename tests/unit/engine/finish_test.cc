@@ -6,6 +6,7 @@
 #include <gmock/gmock.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <functional>
 #include <memory>
@@ -34,7 +35,7 @@ class Refusing final : public conformance::StoreWrapper {
   struct State {
     bool blocks = false;
     std::uint64_t max_payload = 0;
-    Gate gate;  // that the first finish waits at
+    Gate gate;                         // that the first finish waits at
     std::atomic<bool> is_away{false};  // no lease is renewed
     std::atomic<bool> first{true};
     std::mutex mutex;
@@ -239,6 +240,24 @@ TEST_P(Finishes, AnEndThatHasToWaitDoesNotMeanThatTheStoreIsAway) {
   state_->refuse_if(nullptr);
   EXPECT_EQ(wait_final(id).state, State::kCompleted);
   while (engine_->health()->store_error) std::this_thread::yield();
+}
+
+// As on a full disk, where a beat may find the room that ends do not.
+TEST_P(Finishes, SeveralEndsThatCannotBeStoredMeanThatTheStoreIsAway) {
+  state_->refuse_if([](std::span<const Finish>) -> std::optional<Error> {
+    return Error{Code::kUnavailable, "the disk is full"};
+  });
+  state_->gate.open();
+  const std::array ids = {engine_->enqueue("job", 7).value(),
+                          engine_->enqueue("job", 8).value()};
+  start();
+  const auto until = std::chrono::steady_clock::now() + kLong / 5;
+  while (!engine_->health()->store_error) {
+    ASSERT_LT(std::chrono::steady_clock::now(), until);
+    std::this_thread::yield();
+  }
+  state_->refuse_if(nullptr);
+  for (const JobId id : ids) EXPECT_EQ(wait_final(id).state, State::kCompleted);
 }
 
 TEST_P(Finishes, WhatTheStoreRefusesForGoodIsDiscardedAlone) {
