@@ -231,22 +231,29 @@ void Chaos::happen(Fault fault) {
 // A poll, which gives up when nothing has become final for a minute.
 void Chaos::wait_until_final() {
   std::uint64_t left = ~std::uint64_t{0};
+  std::string states;  // of them
   auto end = std::chrono::steady_clock::now() + kPatience;
   while (left > 0) {
     std::this_thread::sleep_for(50ms);
     std::uint64_t now = 0;
     if (const auto counts = store_->monitor().counts()) {
+      states.clear();
       for (std::size_t s = 0; s < kStateCount; ++s) {
-        if (!is_final(static_cast<State>(s))) now += counts->total[s];
+        const auto state = static_cast<State>(s);
+        if (is_final(state) || counts->total[s] == 0) continue;
+        now += counts->total[s];
+        states += " " + std::to_string(counts->total[s]) + " " +
+                  std::string(to_string(state)) + ",";
       }
     } else {
       now = left;
+      states = " " + counts.error().message;
     }
     if (now < left) end = std::chrono::steady_clock::now() + kPatience;
     left = std::min(now, left);
     if (std::chrono::steady_clock::now() > end) {
       throw std::runtime_error("the workers rest, and " + std::to_string(left) +
-                               " jobs are not final");
+                               " jobs are not final:" + states);
     }
   }
 }
