@@ -67,8 +67,7 @@ class ActiveRun final : public RunSink {
   // That was refused, and is a discard without result and news now: tried until it is
   // stored, whatever the answer.
   bool bare = false;
-  bool failed_alone =
-      false;  // it could not while others could, or was the first: it was said
+  bool failed_alone = false;  // it could not, and that was said
 
   QueueSlots::Slot* slot = nullptr;  // that it has, until it ends; null: none
 

@@ -69,6 +69,9 @@ TEST_F(DispatcherTest, WhenSomethingMovesOrIsNewItLooksSoonAgain) {
   look(20);
   dispatcher_.due_in(0us);
   expect_short(look(1).front());
+  look(20);
+  dispatcher_.due_in(1s);  // it is woken for that
+  EXPECT_GE(look(1).front(), 66ms);
 }
 
 }  // namespace

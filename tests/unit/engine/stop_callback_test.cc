@@ -94,8 +94,6 @@ TEST(StopCallback, ThatTakesItsTimeHoldsUpNoTimeout) {
   ASSERT_TRUE(engine.start());
   EXPECT_EQ(engine.wait(heeds, kLong / 2).error().code, Code::kFailed);
   gate.open();
-  EXPECT_TRUE(comes_true([&] { return engine.health()->stuck == 0; }))
-      << "it was abandoned, and is out of the gate";
   engine.stop(kLong);
 }
 
