@@ -14,8 +14,8 @@ Limits::Limits(soci::session& session, RowLoader& loader, RowSaver& saver)
     : loader_(loader),
       saver_(saver),
       rates_(session),
-      any_statement_(session, statements::kAnyLimited, into(number_), into(rated_),
-                     into(available_limited_)),
+      any_statement_(session, statements::kAnyLimited, into(number_), into(rated_)),
+      any_available_(session, statements::kAnyAvailableLimited, into(number_)),
       add_(session, statements::kAddLimited, use(id_, "job"), use(key_, "key"),
            use(limit_, "running"), use(state_.value, state_.indicator, "state"),
            use(queue_, "queue"), use(kind_, "kind"), use(priority_, "priority"),
@@ -50,6 +50,12 @@ void Limits::begin() {
   any_statement_.run();
   any_rate_ = rated_ != 0;
   any_ = number_ != 0 || any_rate_;
+}
+
+bool Limits::any_available() {
+  if (!any_) return false;
+  any_available_.run();
+  return number_ != 0;
 }
 
 void Limits::rollback() {
@@ -138,7 +144,6 @@ Limits::WaitsFor Limits::place(const NewJob& job, rules::Row& row, Time at) {
 
 void Limits::add(JobId id, const NewJob& job, const rules::Row& row, WaitsFor waits,
                  long long run_at, Time at) {
-  if ((job.limit || job.rate) && row.state == State::kAvailable) available_limited_ = 1;
   if (job.limit) {
     id_ = to_column(id);
     key_ = job.limit->key;
@@ -161,7 +166,6 @@ void Limits::add(JobId id, const NewJob& job, const rules::Row& row, WaitsFor wa
 }
 
 void Limits::set_state(JobId id, std::optional<State> state, Time run_at) {
-  if (state == State::kAvailable) available_limited_ = 1;
   id_ = to_column(id);
   state_.set(column(state));
   run_at_ = run_at.time_since_epoch().count();
@@ -325,7 +329,6 @@ void Limits::moving(StoredRow& row, Time at) {
   const WaitsFor waits = due ? gate(limit, rate, {row.queue, row.kind, row.priority}, at)
                              : WaitsFor::kNothing;
   if (waits != WaitsFor::kNothing) rules::hold(row.rule);
-  if (row.rule.state == State::kAvailable) available_limited_ = 1;
   if (waits == WaitsFor::kWindow) {
     wait_for_window(row.id, row.run_at);
     return;

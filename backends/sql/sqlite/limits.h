@@ -40,9 +40,7 @@ class Limits {
   void begin();     // of a transaction
   void rollback();  // of what its operations had to say
   bool any() const noexcept { return any_; }
-  // That have a limit or a rate; once there were some in the transaction, also when they
-  // are not available any more.
-  bool any_available() const noexcept { return available_limited_ != 0; }
+  bool any_available();  // now, that have a limit or a rate
 
   // Before a job with a limit or a rate is inserted: pending, where it cannot run.
   enum class WaitsFor : std::uint8_t { kNothing, kLimit, kWindow };
@@ -128,9 +126,9 @@ class Limits {
   long long number_ = 0;
   int some_run_ = 0;
   long long rated_ = 0;
-  int available_limited_ = 0;
   long long most_ = 0;
   Statement any_statement_;
+  Statement any_available_;
   Statement add_;
   Statement find_;
   Statement find_available_;

@@ -98,8 +98,10 @@ SELECT count(*)
  WHERE state = 3 AND wake_at IS NOT NULL AND queue = :queue)sql";
 
 const char* const kAnyLimited = R"sql(
-SELECT EXISTS (SELECT 1 FROM carrel_limits), EXISTS (SELECT 1 FROM carrel_rates),
-       EXISTS (SELECT 1 FROM carrel_limits WHERE state = 2)
+SELECT EXISTS (SELECT 1 FROM carrel_limits), EXISTS (SELECT 1 FROM carrel_rates))sql";
+
+const char* const kAnyAvailableLimited = R"sql(
+SELECT EXISTS (SELECT 1 FROM carrel_limits WHERE state = 2)
        OR EXISTS (SELECT 1 FROM carrel_rates WHERE state = 2))sql";
 
 const char* const kAddLimited = R"sql(

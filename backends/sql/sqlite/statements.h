@@ -38,6 +38,7 @@ extern const char* const kCountRunningOfQueue;
 // Jobs with limits: carrel_limits. The three kNext… walk the lanes of a key that have
 // pending jobs, one index seek a lane.
 extern const char* const kAnyLimited;
+extern const char* const kAnyAvailableLimited;
 extern const char* const kAddLimited;
 extern const char* const kFindLimited;
 extern const char* const kFindAvailableLimited;
