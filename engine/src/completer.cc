@@ -421,7 +421,8 @@ bool Completer::flush(std::chrono::steady_clock::time_point until) {
 }
 
 void Completer::settle_all(std::chrono::steady_clock::time_point until) {
-  if (flush(until)) hooks_.wait(until);
+  const std::size_t most = keeps_up() ? 0 : bound_ - 1;
+  if (flush(until)) hooks_.wait(most, until);
 }
 
 void Completer::stop() {

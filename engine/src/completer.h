@@ -76,7 +76,8 @@ class Completer {
   bool idle() const noexcept { return pending_.load() == 0 && hooks_.untold() == 0; }
   // Until all is committed, at most until then. True: all is.
   bool flush(std::chrono::steady_clock::time_point until);
-  // Likewise, and until the hooks have heard of it.
+  // Likewise, and until the hooks have heard of it or, where it did not keep up, of so
+  // many that it does.
   void settle_all(std::chrono::steady_clock::time_point until);
   // Ends the thread; what is not committed by then is logged, and left to the leases.
   // Waits for hooks.

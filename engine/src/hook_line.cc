@@ -43,18 +43,21 @@ void HookLine::work() {
       tell(hooks_.finished, log_, event);
       if (is_failure(end.verdict)) tell(hooks_.failed, log_, event);
       end.run.reset();
-      --untold_;
+      {
+        const std::lock_guard counted(mutex_);
+        --untold_;
+      }
+      fewer_.notify_all();
       told_();
     }
     ends.clear();
     lock.lock();
-    if (untold_.load() == 0) empty_.notify_all();
   }
 }
 
-void HookLine::wait(std::chrono::steady_clock::time_point until) {
+void HookLine::wait(std::size_t most, std::chrono::steady_clock::time_point until) {
   std::unique_lock lock(mutex_);
-  empty_.wait_until(lock, until, [&] { return untold_.load() == 0; });
+  fewer_.wait_until(lock, until, [&] { return untold_.load() <= most; });
 }
 
 void HookLine::stop() {

@@ -42,8 +42,8 @@ class HookLine {
   void add(std::vector<End> ends);
   // Ends that not all hooks have heard of.
   std::size_t untold() const noexcept { return untold_.load(); }
-  // Until there are none, at most until then.
-  void wait(std::chrono::steady_clock::time_point until);
+  // Until there are at most so many, at most until then.
+  void wait(std::size_t most, std::chrono::steady_clock::time_point until);
   // Tells what is left, however long the hooks take. Idempotent.
   void stop();
 
@@ -56,7 +56,7 @@ class HookLine {
   std::atomic<std::size_t> untold_{0};
   std::mutex mutex_;
   std::condition_variable wake_;
-  std::condition_variable empty_;
+  std::condition_variable fewer_;
   std::vector<End> line_;
   bool stopping_ = false;
   std::thread thread_;

@@ -1,5 +1,6 @@
 // What hooks may do.
 #include <atomic>
+#include <functional>
 #include <future>
 #include <map>
 #include <semaphore>
@@ -83,9 +84,10 @@ TEST(Hooks, HearTheAttemptsOfAJobInTheirOrder) {
   for (const auto& [id, seen] : attempts) EXPECT_EQ(seen, (std::vector{1, 2, 3}));
 }
 
-// What waits for them is kept in memory.
-TEST(Hooks, ThatAreFarBehindHoldUpNewJobs) {
-  constexpr int kJobs = 3000;
+constexpr int kJobs = 3000;
+
+// What waits for them is kept in memory. `run`: the engine runs its jobs, to the end.
+void expect_held_up(const std::function<void(Engine&)>& run) {
   Engine engine = open(memory_config(2));
   std::counting_semaphore<kJobs> passes{0};
   std::atomic<int> ran{0};
@@ -97,7 +99,7 @@ TEST(Hooks, ThatAreFarBehindHoldUpNewJobs) {
   });
   const std::vector<Request> requests(kJobs, Request{"a", {}});
   for (const auto& id : engine.enqueue(requests)) ASSERT_TRUE(id);
-  std::thread drainer([&] { EXPECT_TRUE(engine.drain()); });
+  std::thread runner([&] { run(engine); });
   // How many have run when no more do: time enough for all of them.
   const auto settled = [&] {
     const auto soon = std::chrono::steady_clock::now() + 100ms;
@@ -118,9 +120,21 @@ TEST(Hooks, ThatAreFarBehindHoldUpNewJobs) {
     EXPECT_GT(ran, behind) << "there is room for these, before all are told";
   }
   passes.release(kJobs - 200);
-  drainer.join();
+  runner.join();
   EXPECT_EQ(ran, kJobs);
-  EXPECT_EQ(heard, kJobs) << "drain() waits for hooks";
+  EXPECT_EQ(heard, kJobs) << "drain() and stop() wait for hooks";
+}
+
+TEST(Hooks, ThatAreFarBehindHoldUpNewJobs) {
+  expect_held_up([](Engine& engine) {
+    ASSERT_TRUE(engine.start());
+    while (engine.health()->completed < kJobs) std::this_thread::yield();
+    engine.stop(kLong);
+  });
+}
+
+TEST(Hooks, ThatAreFarBehindHoldUpADrain) {
+  expect_held_up([](Engine& engine) { EXPECT_TRUE(engine.drain()); });
 }
 
 }  // namespace
