@@ -25,16 +25,21 @@ std::string MariadbServer::missing() {
 MariadbServer::MariadbServer(Disk disk, const ServerOptions& options)
     : folder_(make_server_folder("my", options.within)) {
   const std::string data = (folder_ / "data").string();
+  // A server that starts removes all temporary tables of its tmpdir, another's too.
+  const fs::path tmp = folder_ / "tmp";
+  run_as_server({"/bin/mkdir", tmp.string()});
+  const std::string tmpdir = "--tmpdir=" + tmp.string();
   // It makes the log at once, whatever its size.
   const std::string log_size =
       std::string("--innodb-log-file-size=") + (disk == Disk::kDurable ? "512M" : "16M");
   run_as_server({kInstall, "--no-defaults", "--datadir=" + data, "--skip-test-db",
-                 "--auth-root-authentication-method=normal", log_size});
+                 "--auth-root-authentication-method=normal", tmpdir, log_size});
   port_ = free_port();
   std::vector<std::string> command = {
       kServer,
       "--no-defaults",
       "--datadir=" + data,
+      tmpdir,
       "--socket=" + (folder_ / "socket").string(),
       "--pid-file=" + (folder_ / "pid").string(),
       "--bind-address=127.0.0.1",
