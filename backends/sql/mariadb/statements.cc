@@ -245,6 +245,7 @@ const server::Statements kStatements = {
     .claim_lane = nullptr,
     .claim_ids = nullptr,
     .claim_limited = nullptr,
+    .claim_within = nullptr,
     .claim_lone = nullptr,
     .claim_lane_unless_limited = nullptr,
     .claim_lone_unless_limited = nullptr,

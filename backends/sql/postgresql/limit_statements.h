@@ -6,10 +6,10 @@
 
 namespace carrel::sql::postgresql {
 
-// In an order, so that no statistics make it read all that has ended or waits.
+// In an order, so that no statistics make it read all that waits.
 inline constexpr const char* kAnyLimits = R"sql(
-SELECT count((SELECT job FROM carrel_limits WHERE state = 2 ORDER BY lane LIMIT 1))::int,
-       count((SELECT job FROM carrel_rates WHERE state = 2 ORDER BY lane LIMIT 1))::int)sql";
+SELECT count((SELECT id FROM carrel_jobs WHERE state = 18 ORDER BY queue LIMIT 1))::int,
+       0)sql";
 
 inline constexpr const char* kLimitKeys = R"sql(
 WITH asked AS MATERIALIZED (
@@ -37,12 +37,14 @@ SELECT slot
  ORDER BY slot
    FOR UPDATE SKIP LOCKED)sql";
 
+// The state of a job is a sub-query wherever rows of a key are counted: of a join, the
+// planner might rather look at all that runs for each key.
 inline constexpr const char* kLimitsNow = R"sql(
 SELECT l.job, l.limit_key, l.running, l.state,
        (SELECT count(*)
           FROM carrel_limits o
-          JOIN carrel_jobs r ON r.id = o.job AND r.state = 3
-         WHERE o.limit_key = l.limit_key AND o.state = 3)
+         WHERE o.limit_key = l.limit_key AND o.state >= 2
+           AND (SELECT r.state FROM carrel_jobs r WHERE r.id = o.job) = 3)
   FROM carrel_limits l
   JOIN carrel_jobs j ON j.id = l.job AND j.state = 18
  WHERE l.job = ANY(ARRAY(SELECT json_array_elements_text(:ids::json)::bigint))
@@ -52,13 +54,13 @@ inline constexpr const char* kCountLine = R"sql(
 SELECT line.n,
        (SELECT count(*)
           FROM carrel_limits o
-          JOIN carrel_jobs r ON r.id = o.job AND r.state = 3
-         WHERE o.limit_key = line.limit_key AND o.state = 3),
+         WHERE o.limit_key = line.limit_key AND o.state >= 2
+           AND (SELECT r.state FROM carrel_jobs r WHERE r.id = o.job) = 3),
        (SELECT count(*)
           FROM carrel_limits o
-          JOIN carrel_jobs a ON a.id = o.job AND a.state = 18
          WHERE o.limit_key = line.limit_key AND o.state IN (2, 18)
-           AND o.lane = line.lane)
+           AND o.lane = line.lane
+           AND (SELECT a.state FROM carrel_jobs a WHERE a.id = o.job) = 18)
   FROM json_to_recordset(:rows::json) AS line(n int, limit_key text, lane text))sql";
 
 inline constexpr const char* kNextLine = R"sql(
@@ -111,33 +113,8 @@ UPDATE carrel_jobs
  WHERE id = ANY(ARRAY(SELECT json_array_elements_text(:ids::json)::bigint))
    AND state = 18)sql";
 
-inline constexpr const char* kLimitedLanes = R"sql(
-WITH RECURSIVE found AS (
-  (SELECT lane FROM carrel_limits WHERE state = 2 ORDER BY lane LIMIT 1)
-  UNION ALL
-  SELECT (SELECT l.lane
-            FROM carrel_limits l
-           WHERE l.state = 2 AND l.lane > found.lane
-           ORDER BY l.lane
-           LIMIT 1)
-    FROM found
-   WHERE found.lane IS NOT NULL
-)
-SELECT lane
-  FROM found
- WHERE lane IS NOT NULL
-   AND split_part(lane, chr(31), 1) NOT IN (SELECT queue FROM carrel_paused))sql";
-
-inline constexpr const char* kBestOfLimited = R"sql(
-SELECT job, run_at, limit_key, ''::text
-  FROM carrel_limits
- WHERE state = 2 AND lane = :lane
-   AND coalesce((SELECT j.expires_at > :now FROM carrel_jobs j WHERE j.id = job), true)
- ORDER BY run_at, job
- LIMIT :most)sql";
-
 // Every lane in which something is available, each found by one probe of an index: those
-// of plain jobs, of jobs with a limit and of jobs with a rate. The last is still open.
+// of plain jobs, and those of jobs with a limit or a rate. The last is still open.
 inline const std::string kEachLane = R"sql(
 WITH RECURSIVE lane AS (
   (SELECT queue, kind FROM carrel_jobs WHERE state = 2 ORDER BY queue, kind LIMIT 1)
@@ -150,38 +127,50 @@ WITH RECURSIVE lane AS (
                    ORDER BY j.queue, j.kind
                    LIMIT 1) AS next
 ), limited AS (
-  (SELECT lane FROM carrel_limits WHERE state = 2 ORDER BY lane LIMIT 1)
+  (SELECT queue, kind, priority
+     FROM carrel_jobs
+    WHERE state = 18
+    ORDER BY queue, kind, priority
+    LIMIT 1)
   UNION ALL
-  SELECT next.lane
+  SELECT next.queue, next.kind, next.priority
     FROM limited,
-         LATERAL (SELECT l.lane
-                    FROM carrel_limits l
-                   WHERE l.state = 2 AND l.lane > limited.lane
-                   ORDER BY l.lane
-                   LIMIT 1) AS next
-), rated AS (
-  (SELECT lane FROM carrel_rates WHERE state = 2 ORDER BY lane LIMIT 1)
-  UNION ALL
-  SELECT next.lane
-    FROM rated,
-         LATERAL (SELECT r.lane
-                    FROM carrel_rates r
-                   WHERE r.state = 2 AND r.lane > rated.lane
-                   ORDER BY r.lane
+         LATERAL (SELECT j.queue, j.kind, j.priority
+                    FROM carrel_jobs j
+                   WHERE j.state = 18
+                     AND (j.queue, j.kind, j.priority) >
+                         (limited.queue, limited.kind, limited.priority)
+                   ORDER BY j.queue, j.kind, j.priority
                    LIMIT 1) AS next
 )sql";
+
+inline const std::string kLimitedLanes = kEachLane + R"sql()
+SELECT queue || chr(31) || kind || chr(31) || priority
+  FROM limited
+ WHERE queue NOT IN (SELECT queue FROM carrel_paused))sql";
+
+inline constexpr const char* kBestOfLimited = R"sql(
+SELECT j.id, j.run_at, coalesce(l.limit_key, ''), coalesce(r.rate_key, '')
+  FROM carrel_jobs j
+  LEFT JOIN carrel_limits l ON l.job = j.id
+  LEFT JOIN carrel_rates r ON r.job = j.id
+ WHERE j.state = 18
+   AND j.queue = split_part(:lane::text, chr(31), 1)
+   AND j.kind = split_part(:lane::text, chr(31), 2)
+   AND j.priority = split_part(:lane::text, chr(31), 3)::smallint
+   AND (j.expires_at IS NULL OR j.expires_at > :now::bigint)
+ ORDER BY j.run_at, j.id
+ LIMIT :most)sql";
 
 // What a claim may choose from, in one statement: of each lane that has any the best, in
 // the order of the lane; under what limit and rate they are. Lanes as all_lanes names
 // them.
 inline const std::string kCandidates = kEachLane + R"sql(), every AS (
-  SELECT 0 AS keyed, queue, kind, '' AS lane FROM lane
+  SELECT queue, kind, NULL::smallint AS priority FROM lane
   UNION ALL
-  SELECT 1, split_part(lane, chr(31), 1), split_part(lane, chr(31), 2), lane FROM limited
-  UNION ALL
-  SELECT 2, split_part(lane, chr(31), 1), split_part(lane, chr(31), 2), lane FROM rated
+  SELECT queue, kind, priority FROM limited
 ), mine AS MATERIALIZED (
-  SELECT keyed, queue, kind, lane
+  SELECT queue, kind, priority
     FROM every
    WHERE kind = ANY(ARRAY(SELECT r.name FROM json_to_recordset(:kinds::json)
                               AS r(name text)))
@@ -198,31 +187,22 @@ SELECT mine.queue, mine.kind, best.priority, best.run_at, best.id, '', ''
                    AND (expires_at IS NULL OR expires_at > :now::bigint)
                  ORDER BY priority, run_at, id
                  LIMIT :most) AS best
- WHERE mine.keyed = 0
+ WHERE mine.priority IS NULL
 UNION ALL
-SELECT mine.lane, '', 0, best.run_at, best.job, best.limit_key, ''
+SELECT mine.queue || chr(31) || mine.kind || chr(31) || mine.priority, '', 0,
+       best.run_at, best.id, best.limit_key, best.rate_key
   FROM mine,
-       LATERAL (SELECT job, run_at, limit_key
-                  FROM carrel_limits
-                 WHERE state = 2 AND lane = mine.lane
-                   AND coalesce((SELECT j.expires_at > :now::bigint
-                                   FROM carrel_jobs j
-                                  WHERE j.id = job), true)
-                 ORDER BY run_at, job
-                 LIMIT :most) AS best
- WHERE mine.keyed = 1
-UNION ALL
-SELECT mine.lane, '', 0, best.run_at, best.job, best.limit_key, best.rate_key
-  FROM mine,
-       LATERAL (SELECT r.job, r.run_at, coalesce(l.limit_key, '') AS limit_key, r.rate_key
-                  FROM carrel_rates r
-                  JOIN carrel_jobs j ON j.id = r.job AND j.state = 18
-                  LEFT JOIN carrel_limits l ON l.job = r.job
-                 WHERE r.state = 2 AND r.lane = mine.lane
+       LATERAL (SELECT j.id, j.run_at, coalesce(l.limit_key, '') AS limit_key,
+                       coalesce(r.rate_key, '') AS rate_key
+                  FROM carrel_jobs j
+                  LEFT JOIN carrel_limits l ON l.job = j.id
+                  LEFT JOIN carrel_rates r ON r.job = j.id
+                 WHERE j.state = 18 AND j.queue = mine.queue AND j.kind = mine.kind
+                   AND j.priority = mine.priority
                    AND (j.expires_at IS NULL OR j.expires_at > :now::bigint)
-                 ORDER BY r.run_at, r.job
+                 ORDER BY j.run_at, j.id
                  LIMIT :most) AS best
- WHERE mine.keyed = 2)sql";
+ WHERE mine.priority IS NOT NULL)sql";
 
 inline constexpr const char* kReadLimits = R"sql(
 SELECT job, limit_key, running

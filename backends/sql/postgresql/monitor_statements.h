@@ -141,15 +141,10 @@ SELECT queue, kind, count(*), min(run_at)
  WHERE state = 2
  GROUP BY queue, kind
 UNION ALL
-SELECT split_part(lane, chr(31), 1), split_part(lane, chr(31), 2), count(*), min(run_at)
-  FROM carrel_limits
- WHERE state = 2
- GROUP BY lane
-UNION ALL
-SELECT split_part(lane, chr(31), 1), split_part(lane, chr(31), 2), count(*), min(run_at)
-  FROM carrel_rates
- WHERE state = 2
- GROUP BY lane)sql";
+SELECT queue, kind, count(*), min(run_at)
+  FROM carrel_jobs
+ WHERE state = 18
+ GROUP BY queue, kind)sql";
 
 inline constexpr const char* kCountWaiting = R"sql(
 SELECT queue, state, count(*)

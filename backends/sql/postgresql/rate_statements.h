@@ -100,32 +100,6 @@ SELECT CASE WHEN EXISTS (SELECT 1 FROM carrel_starts WHERE rate_key = k.rate_key
   FROM carrel_rate_keys k
  WHERE k.rate_key = :rate_key)sql";
 
-inline constexpr const char* kRatedLanes = R"sql(
-WITH RECURSIVE found AS (
-  (SELECT lane FROM carrel_rates WHERE state = 2 ORDER BY lane LIMIT 1)
-  UNION ALL
-  SELECT (SELECT r.lane
-            FROM carrel_rates r
-           WHERE r.state = 2 AND r.lane > found.lane
-           ORDER BY r.lane
-           LIMIT 1)
-    FROM found
-   WHERE found.lane IS NOT NULL
-)
-SELECT lane
-  FROM found
- WHERE lane IS NOT NULL
-   AND split_part(lane, chr(31), 1) NOT IN (SELECT queue FROM carrel_paused))sql";
-
-inline constexpr const char* kBestOfRated = R"sql(
-SELECT r.job, r.run_at, coalesce(l.limit_key, ''), r.rate_key
-  FROM carrel_rates r
-  JOIN carrel_jobs j ON j.id = r.job AND j.state = 18
-  LEFT JOIN carrel_limits l ON l.job = r.job
- WHERE r.state = 2 AND r.lane = :lane AND (j.expires_at IS NULL OR j.expires_at > :now)
- ORDER BY r.run_at, r.job
- LIMIT :most)sql";
-
 inline constexpr const char* kReadRates = R"sql(
 SELECT job, rate_key, starts, period_us
   FROM carrel_rates

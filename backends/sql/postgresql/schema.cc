@@ -239,8 +239,27 @@ CREATE INDEX carrel_rate_keys_wake ON carrel_rate_keys (wake_at);
 INSERT INTO carrel_schema (version, usable_from) VALUES (5, 4);
 )sql";
 
+// What is available of the jobs with limits or rates is found in carrel_jobs, as the
+// others are. What runs of a key is counted by carrel_jobs alone, whether carrel_limits
+// says that it runs or still that it is available.
+const char* const kVersion6 = R"sql(
+CREATE INDEX carrel_jobs_limited
+    ON carrel_jobs (queue, kind, priority, run_at, id) WHERE state = 18;
+
+INSERT INTO carrel_schema (version, usable_from) VALUES (6, 5);
+)sql";
+
+// Claims leave carrel_limits as it is, which a program of version 5 would not count.
+const char* const kVersion7 = R"sql(
+DROP INDEX carrel_limits_available;
+
+DROP INDEX carrel_rates_available;
+
+INSERT INTO carrel_schema (version, usable_from) VALUES (7, 6);
+)sql";
+
 constexpr std::array<const char* const*, kSchemaVersion> kSteps{
-    &kVersion1, &kVersion2, &kVersion3, &kVersion4, &kVersion5};
+    &kVersion1, &kVersion2, &kVersion3, &kVersion4, &kVersion5, &kVersion6, &kVersion7};
 
 // One at a time, until the end of the transaction; the others then find it done. While a
 // step waits for who uses a table, all others wait behind it: briefly.

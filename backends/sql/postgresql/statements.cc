@@ -115,9 +115,9 @@ SELECT queue, kind
   FROM lane
  WHERE queue NOT IN (SELECT queue FROM carrel_paused)
  UNION ALL
-SELECT lane, ''
-  FROM (SELECT lane FROM limited UNION ALL SELECT lane FROM rated) AS keyed
- WHERE split_part(lane, chr(31), 1) NOT IN (SELECT queue FROM carrel_paused))sql";
+SELECT queue || chr(31) || kind || chr(31) || priority, ''
+  FROM limited
+ WHERE queue NOT IN (SELECT queue FROM carrel_paused))sql";
 
 const char* const kBestOfLanes = R"sql(
 SELECT lane.n, best.id, best.priority, best.run_at
@@ -242,8 +242,7 @@ SELECT (SELECT count(*) FROM mine), coalesce(id, 0), coalesce(fence, 0),
 // available, which may come before what this would claim.
 std::string unless_any_limited(std::string text, std::string_view before) {
   constexpr std::string_view kNone = R"sql(
-     AND (SELECT job FROM carrel_limits WHERE state = 2 ORDER BY lane LIMIT 1) IS NULL
-     AND (SELECT job FROM carrel_rates WHERE state = 2 ORDER BY lane LIMIT 1) IS NULL)sql";
+     AND (SELECT id FROM carrel_jobs WHERE state = 18 ORDER BY queue LIMIT 1) IS NULL)sql";
   return text.insert(text.find(before), kNone);
 }
 
@@ -279,23 +278,42 @@ UPDATE carrel_jobs
 RETURNING id, fence, queue, kind, encode(payload, 'hex'), timeout_us, priority, run_at,
           attempt, max_attempts, crashes)sql";
 
-// The same, and what runs is no more in the line of its key.
-const std::string kClaimLimited = kAskedIds + R"sql(), claimed AS (
-  UPDATE carrel_jobs
-     SET state = 3,
-         fence = fence + 1,
-         attempt = least(attempt + 1, 65535),
-         wake_at = :lease_end,
-         claim_number = :claim_number,
-         worker = :worker,
-         started_at = :now::bigint
-   WHERE id = ANY(ARRAY(SELECT id FROM asked))
-  RETURNING id, fence, queue, kind, encode(payload, 'hex'), timeout_us, priority, run_at,
-            attempt, max_attempts, crashes
-), noted AS (
-  UPDATE carrel_limits SET state = 3 WHERE job = ANY(ARRAY(SELECT id FROM asked))
+// Of :rows, whose keys nobody else may change meanwhile, as many of each key as may run
+// beside what does, the first of them first. None that has a rate.
+const char* const kClaimWithin = R"sql(
+WITH asked AS MATERIALIZED (
+  SELECT j.id, l.limit_key, l.running, r.n
+    FROM json_to_recordset(:rows::json) AS r(n int, id bigint, limit_key text)
+    JOIN carrel_jobs j ON j.id = r.id AND j.state = 18
+    JOIN carrel_limits l ON l.job = r.id AND l.state = 2 AND l.limit_key = r.limit_key
+   WHERE (j.expires_at IS NULL OR j.expires_at > :now::bigint)
+     AND j.queue NOT IN (SELECT queue FROM carrel_paused)
+     FOR UPDATE OF j SKIP LOCKED
+), ranked AS (
+  SELECT id, limit_key, running,
+         row_number() OVER (PARTITION BY limit_key ORDER BY n) AS place
+    FROM asked
+), counted AS (
+  SELECT id, place, running,
+         max(CASE WHEN place = 1
+                  THEN (SELECT count(*)
+                          FROM carrel_limits o
+                         WHERE o.limit_key = ranked.limit_key AND o.state >= 2
+                           AND (SELECT r.state FROM carrel_jobs r WHERE r.id = o.job) = 3)
+             END) OVER (PARTITION BY limit_key) AS busy
+    FROM ranked
 )
-SELECT * FROM claimed)sql";
+UPDATE carrel_jobs
+   SET state = 3,
+       fence = fence + 1,
+       attempt = least(attempt + 1, 65535),
+       wake_at = :lease_end,
+       claim_number = :claim_number,
+       worker = :worker,
+       started_at = :now::bigint
+ WHERE id = ANY(ARRAY(SELECT id FROM counted WHERE busy + place <= running))
+RETURNING id, fence, queue, kind, encode(payload, 'hex'), timeout_us, priority, run_at,
+          attempt, max_attempts, crashes)sql";
 
 }  // namespace
 
@@ -323,7 +341,8 @@ const server::Statements kStatements = {
     .claim_lanes = kClaimLanes,
     .claim_lane = kClaimLane,
     .claim_ids = kClaimIds.c_str(),
-    .claim_limited = kClaimLimited.c_str(),
+    .claim_limited = kClaimIds.c_str(),
+    .claim_within = kClaimWithin,
     .claim_lone = kClaimLone,
     .claim_lane_unless_limited = kClaimLaneUnlessLimited.c_str(),
     .claim_lone_unless_limited = kClaimLoneUnlessLimited.c_str(),
@@ -352,7 +371,7 @@ const server::Statements kStatements = {
     .free_jobs = kFreeJobs,
     .hold_jobs = kHoldJobs,
     .candidates = kCandidates.c_str(),
-    .limited_lanes = kLimitedLanes,
+    .limited_lanes = kLimitedLanes.c_str(),
     .best_of_limited = kBestOfLimited,
     .read_limits = kReadLimits,
     .rates_now = kRatesNow,
@@ -373,8 +392,8 @@ const server::Statements kStatements = {
     .set_rate_wake =
         "UPDATE carrel_rate_keys SET wake_at = :wake_at WHERE rate_key = :rate_key",
     .drop_rate_key = "DELETE FROM carrel_rate_keys WHERE rate_key = :rate_key",
-    .rated_lanes = kRatedLanes,
-    .best_of_rated = kBestOfRated,
+    .rated_lanes = nullptr,
+    .best_of_rated = nullptr,
     .read_rates = kReadRates,
     .lock_jobs = kLockJobs,
     .try_jobs = kTryJobs.c_str(),

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <iterator>
 #include <tuple>
+#include <unordered_set>
 
 #include "group_commit.h"
 #include "server/writer_tables.h"
@@ -17,6 +18,32 @@ std::vector<Claimed> Writer::claim_limited(const Claiming& claiming,
   const bool noted = t.claim_limited || !with_commit_.empty();
   for (const Claimed& c : claimed) t.limits.started(c.lease, noted);
   t.limits.write_notes();
+  return claimed;
+}
+
+std::vector<Claimed> Writer::claim_within(const Claiming& claiming,
+                                          std::vector<Limits::Asked>& jobs) {
+  auto& t = *tables_;
+  std::vector<Claimed> claimed;
+  if (!t.claim_within) return claimed;
+  const std::vector<Limits::Asked> free = t.limits.lock_free(jobs);
+  if (free.empty()) return claimed;
+  begin_claim(claiming);
+  JsonRows rows;
+  for (std::size_t n = 0; n < free.size(); ++n) {
+    rows.row()
+        .add("n", static_cast<long long>(n))
+        .add("id", to_column(free[n].id))
+        .add_text("limit_key", free[n].limit_key);
+  }
+  t.rows = rows.take();
+  std::unordered_set<JobId> got;
+  t.claim_within.rows([&] {
+    claimed.push_back(claimed_row());
+    got.insert(claimed.back().lease.id);
+  });
+  complete_claim(claimed);
+  std::erase_if(jobs, [&](const auto& job) { return got.contains(job.id); });
   return claimed;
 }
 
@@ -147,15 +174,18 @@ Writer::Taken Writer::take_with_limits(const Claiming& claiming, const Demand& d
     taken.leftover = std::move(choice.leftover);
     std::vector<Claimed> claimed;
     if (!choice.limited.empty()) {
-      const Limits::Admission admission = t.limits.admit(choice.limited);
+      std::vector<Limits::Asked> asked = choice.limited;
+      claimed = claim_within(claiming, asked);
+      const Limits::Admission admission = t.limits.admit(asked);
       const bool whole =
-          passed_over.empty() && choice.shares.empty() &&
-          admission.admitted.size() == choice.limited.size() &&
-          std::all_of(choice.limited.begin(), choice.limited.end(),
+          passed_over.empty() && choice.shares.empty() && claimed.empty() &&
+          admission.admitted.size() == asked.size() &&
+          std::all_of(asked.begin(), asked.end(),
                       [](const auto& job) { return job.rate_key.empty(); });
-      claimed = claim_limited(claiming, admission.admitted, whole);
+      auto others = claim_limited(claiming, admission.admitted, whole);
+      std::move(others.begin(), others.end(), std::back_inserter(claimed));
       // The busy ones, too, and what is not what it looked like.
-      for (const Limits::Asked& asked : choice.limited) passed_over.insert(asked.id);
+      for (const Limits::Asked& job : choice.limited) passed_over.insert(job.id);
       again = claimed.size() < choice.limited.size() &&
               std::chrono::steady_clock::now() < until;
     }

@@ -10,6 +10,21 @@ Limits::Admission Limits::admit(std::span<const JobId> ids) {
   return admit(ids, keys_of(ids));
 }
 
+std::vector<Limits::Asked> Limits::lock_free(std::span<const Asked> jobs) {
+  std::set<int> slots;
+  for (const Asked& job : jobs) {
+    if (job.rate_key.empty()) slots.insert(slot_of(job.limit_key));
+  }
+  const std::set<int> busy = try_lock(slots);
+  std::vector<Asked> free;
+  for (const Asked& job : jobs) {
+    if (!job.rate_key.empty() || busy.contains(slot_of(job.limit_key))) continue;
+    keys_.insert_or_assign(job.id, job.limit_key);
+    free.push_back(job);
+  }
+  return free;
+}
+
 Limits::Admission Limits::admit(std::span<const Asked> jobs) {
   std::vector<JobId> ids;
   Keys keys;

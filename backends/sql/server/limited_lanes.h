@@ -27,7 +27,7 @@ struct LimitedLane {
 // The statements belong to one session, and are used as it is.
 class LimitedLanes {
  public:
-  // Of carrel_limits, or carrel_rates: the statements that find lanes, and their best.
+  // The statements that find lanes, and their best. `find` null: there are none.
   LimitedLanes(Session& session, const char* find, const char* best);
 
   // Those with available jobs that `demand` names and that are not paused; a null demand

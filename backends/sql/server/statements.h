@@ -7,7 +7,8 @@
 // carrel_jobs, one that is in carrel_history, never in both. An available job that has a
 // limit or a rate is 18 in carrel_jobs: what claims without asking for those does not see
 // it. It is 2 in carrel_rates if it has a rate, and then 18 in carrel_limits, too; else 2
-// there.
+// there; and stays so in carrel_limits while it runs where claim_limited leaves that as it
+// is.
 //
 // Parameters: :ids is a JSON array of numbers, :rows JSON of objects (json_rows.h), but
 // that of insert_jobs, insert_alike, save_jobs, to_history, to_jobs and add_attempts has
@@ -87,9 +88,13 @@ struct Statements {
   const char* claim_lanes;
   const char* claim_lane;  // of one, :queue, :kind, :most; null: as of many
   const char* claim_ids;
-  // As claim_ids, and what it claims is 3 in carrel_limits then. Null: set_limits does
-  // it.
+  // As claim_ids, of jobs that have limits, and nothing is to be written of those then.
+  // Null: what was claimed is made 3 in carrel_limits by set_limits.
   const char* claim_limited;
+  // Of :rows (n, id, limit_key), whose keys nobody else may change meanwhile, those that
+  // still have that key and no rate, as many of each key as may run, the first :n first.
+  // Null: limits_now, and claim_limited of what it lets run.
+  const char* claim_within;
   // Claims :most of the lane that has available jobs and is not paused, if there is but
   // one of :queues (none named: all) and :kinds. Answers with how many there are, up to
   // 2, and the lane and no id where it claimed nothing. Null: there is no such statement.
@@ -118,7 +123,9 @@ struct Statements {
   const char* running_by_queue;  // queue, how many
 
   // Limits; what they mean is in limits.h.
-  const char* any_limits;  // 1 if any job with a limit is available; with a rate
+  // 1 if any job with a limit is available; with a rate. Where rated_lanes is null, the
+  // first says it of both.
+  const char* any_limits;
   const char* limit_keys;  // of :ids: job, key, 1 if it is a rate's, else 0
   const char* limit_keys_now = nullptr;  // likewise, where old_snapshots; locks
   const char* lock_slots;                // :ids
@@ -141,8 +148,8 @@ struct Statements {
   // kind, or the lane and no kind; priority, run_at, id, key of the limit, key of the
   // rate. Null: all_lanes, and what is the best of each.
   const char* candidates;
-  const char* limited_lanes;    // with available jobs, and not paused
-  const char* best_of_limited;  // :lane, :now, :most: job, run_at, key, ''
+  const char* limited_lanes;  // with available jobs, and not paused
+  const char* best_of_limited;  // :lane, :now, :most: job, run_at, key, key of its rate
   const char* read_limits;      // of :ids: job, key, limit
 
   // Rates; what they mean is in rates.h.
@@ -165,7 +172,7 @@ struct Statements {
   const char* rate_in_use;      // :rate_key: 2: a start is kept; 1: a job is; else 0
   const char* set_rate_wake;    // :rate_key, :wake_at
   const char* drop_rate_key;    // :rate_key
-  const char* rated_lanes;      // with available jobs, and not paused
+  const char* rated_lanes;  // likewise. Null: limited_lanes has those, too
   const char* best_of_rated;    // :lane, :now, :most: job, run_at, key of its limit, key
   const char* read_rates;       // of :ids: job, key, starts, period
 

@@ -206,6 +206,10 @@ class Writer final : public Transactor {
                                  int state, bool whole = false);
   std::vector<Claimed> claim_limited(const Claiming& claiming,
                                      const std::vector<JobId>& ids, bool whole = false);
+  // Those of `jobs` that their limits let run, where one statement tells; the others are
+  // left in it.
+  std::vector<Claimed> claim_within(const Claiming& claiming,
+                                    std::vector<Limits::Asked>& jobs);
   Taken take_plain(const Claiming& claiming, const Demand& demand, std::size_t max,
                    QueueRooms rooms);
   Taken take_with_limits(const Claiming& claiming, const Demand& demand, std::size_t max,

@@ -9,6 +9,7 @@
 namespace carrel::test {
 namespace {
 
+using testing::IsEmpty;
 using testing::SizeIs;
 
 class ServerLimits : public Server {
@@ -46,6 +47,31 @@ INSTANTIATE_TEST_SUITE_P(Of, ServerLimits,
 TEST_P(ServerLimits, AClaimThatFindsNothingElseLooksForThem) {
   ASSERT_TRUE(insert(*producer_, limited()));
   EXPECT_THAT(claim(*worker_, 1), SizeIs(1));
+}
+
+// In carrel_limits, too, as MariaDB's claims and older ones of PostgreSQL do, or in
+// carrel_jobs alone.
+TEST_P(ServerLimits, WhatRunsIsCountedHoweverItsClaimWroteIt) {
+  NewJob second = limited();
+  second.priority = 1;  // a lane of its own: it looks as if it could run
+  std::vector<bool> ways = {true};
+  if (kind().name == std::string("postgresql")) ways.push_back(false);
+  for (const bool noted : ways) {
+    const Inserted first = insert(*producer_, limited()).value();
+    const Inserted other = insert(*producer_, second).value();
+    const std::string id = std::to_string(value(first.id));
+    kind().run("UPDATE carrel_jobs SET state = 3, fence = 1 WHERE id = " + id);
+    if (noted) kind().run("UPDATE carrel_limits SET state = 3 WHERE job = " + id);
+    EXPECT_THAT(claim(*worker_, 1), IsEmpty());
+    EXPECT_EQ(producer_->monitor().job(other.id).value().state, State::kPending);
+    Finish end;
+    end.lease = {first.id, Fence{1}};
+    end.result = "{}";
+    ASSERT_TRUE(worker_->finish({&end, 1}).at(0).has_value());
+    const auto runs = finish(claim(*worker_, 1));
+    ASSERT_THAT(runs, SizeIs(1));
+    EXPECT_EQ(runs[0].lease.id, other.id);
+  }
 }
 
 // What a claim of one lane asks first tells it the time only where there are jobs.

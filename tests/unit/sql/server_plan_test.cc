@@ -22,7 +22,10 @@ std::string with_values(std::string sql) {
       {":rows", R"('[{"queue":"default","kind":"work","most":10}]')"},
       {":ids", "'[1]'"},
       {":limit_key", "'k'"},
-      {":lane", "'a'"},
+      {":lane",
+       "'default\x1f"
+       "work\x1f"
+       "0'"},
       {":rate_key", "'k'"},
       {":after", "1"},
       {":until", "1"},
@@ -71,10 +74,8 @@ TEST(Postgres, APollSeeksInTheIndexesOfWhatIsAvailable) {
     plan += line + "\n";
   }
   EXPECT_THAT(plan, HasSubstr("carrel_jobs_available"));
-  EXPECT_THAT(plan, HasSubstr("carrel_limits_available"));
-  EXPECT_THAT(plan, HasSubstr("carrel_rates_available"));
+  EXPECT_THAT(plan, HasSubstr("carrel_jobs_limited"));
   EXPECT_THAT(plan, Not(HasSubstr("Seq Scan on carrel_jobs"))) << plan;
-  EXPECT_THAT(plan, Not(HasSubstr("Seq Scan on carrel_limits"))) << plan;
 }
 
 TEST(Postgres, WhatAClaimMayChooseFromIsSought) {
@@ -91,8 +92,9 @@ TEST(Postgres, WhatAClaimMayChooseFromIsSought) {
                       with_values(text))) {
     plan += line + "\n";
   }
+  EXPECT_THAT(plan, HasSubstr("carrel_jobs_available"));
+  EXPECT_THAT(plan, HasSubstr("carrel_jobs_limited"));
   for (const std::string table : {"carrel_jobs", "carrel_limits", "carrel_rates"}) {
-    EXPECT_THAT(plan, HasSubstr(table + "_available"));
     EXPECT_THAT(plan, Not(HasSubstr("Seq Scan on " + table))) << plan;
   }
   EXPECT_THAT(plan, Not(HasSubstr("Sort"))) << plan;
@@ -207,16 +209,14 @@ TEST(Postgres, LimitsSeekInTheLineOfTheirKey) {
   ASSERT_TRUE(open_store(postgres().url()));
   const auto& sql = sql::postgresql::kStatements;
   for (const char* statement :
-       {sql.limits_now, sql.count_line, sql.next_line, sql.pending_of_line,
-        sql.limited_lanes, sql.best_of_limited}) {
+       {sql.limits_now, sql.count_line, sql.next_line, sql.pending_of_line}) {
     std::string plan;
     for (const auto& line : postgres().run(
              "SET enable_seqscan = off; SET enable_bitmapscan = off; EXPLAIN " +
              with_values(statement))) {
       plan += line + "\n";
     }
-    EXPECT_THAT(plan, testing::AnyOf(HasSubstr("carrel_limits_line"),
-                                     HasSubstr("carrel_limits_available")));
+    EXPECT_THAT(plan, HasSubstr("carrel_limits_line"));
     EXPECT_THAT(plan, Not(HasSubstr("Sort"))) << statement << plan;
     EXPECT_THAT(plan, Not(HasSubstr("Seq Scan on carrel_limits"))) << statement << plan;
   }
@@ -230,22 +230,22 @@ constexpr const char* kNoneAvailableOfRates =
     "INSERT INTO carrel_rates (job, run_at, period_us, starts, state, rate_key, lane) "
     "SELECT i, i, 1, 1, CASE WHEN i % 2 = 0 THEN NULL ELSE 0 END, 'k', 'a' FROM ";
 
-TEST(Postgres, WhetherAnyIsAvailableThatHasALimitIsOneSeekEach) {
+TEST(Postgres, WhetherAnyIsAvailableThatHasALimitIsOneSeek) {
   postgres_kind().clean();
   ASSERT_TRUE(open_store(postgres().url()));
   const std::string any = sql::postgresql::kStatements.any_limits;
   EXPECT_EQ(postgres().run(any).at(0), "0");
-  for (const std::string rows : {kNoneAvailable, kNoneAvailableOfRates}) {
-    postgres().run(rows + "generate_series(1, 20000) AS r(i)");
-  }
-  postgres().run("ANALYZE carrel_limits, carrel_rates");
+  postgres().run(
+      "INSERT INTO carrel_jobs (id, state, queue, kind, priority, enqueued_at, run_at,"
+      " timeout_us, max_attempts) SELECT i, i % 3, 'q', 'k', 0, i, i, 0, 1"
+      " FROM generate_series(1, 20000) AS r(i);"
+      "ANALYZE carrel_jobs");
   EXPECT_EQ(postgres().run(any).at(0), "0");
   std::string plan;
   for (const auto& line : postgres().run("EXPLAIN " + any)) plan += line + "\n";
-  EXPECT_THAT(plan, HasSubstr("carrel_limits_available"));
-  EXPECT_THAT(plan, HasSubstr("carrel_rates_available"));
+  EXPECT_THAT(plan, HasSubstr("carrel_jobs_limited"));
   EXPECT_THAT(plan, Not(HasSubstr("Seq Scan"))) << plan;
-  postgres().run("UPDATE carrel_limits SET state = 2 WHERE job = 1");
+  postgres().run("UPDATE carrel_jobs SET state = 18 WHERE id = 1");
   EXPECT_EQ(postgres().run(any).at(0), "1");
 }
 
@@ -331,7 +331,7 @@ TEST(Postgres, RatesSeekInTheLineOfTheirKey) {
   for (const char* statement :
        {sql.rates_now, sql.next_rate_line, sql.waiting_of_rate, sql.count_starts,
         sql.count_rate_line, sql.newest_start, sql.due_rates, sql.period_of_rate,
-        sql.forget_starts, sql.rated_lanes, sql.best_of_rated, sql.read_rates}) {
+        sql.forget_starts, sql.read_rates}) {
     std::string plan;
     for (const auto& line : postgres().run(
              "SET enable_seqscan = off; SET enable_bitmapscan = off; EXPLAIN " +
