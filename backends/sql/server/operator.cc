@@ -107,7 +107,7 @@ void Writer::advance(StoredRow& row, Swept& swept) {
 }
 
 // Somebody may hold the key of many for as long as he likes: those behind them are looked
-// for, too. Not without end, as each is locked on the way.
+// for, too. Not without end, as each may be locked on the way.
 std::vector<JobId> Writer::due_and_free(std::size_t most) {
   constexpr int kPages = 8;
   auto& t = *tables_;
@@ -134,7 +134,7 @@ Swept Writer::sweep(std::size_t max) {
   // After a look in vain behind a good deal of what others hold.
   constexpr std::chrono::milliseconds kRest{200};
   swept.next = ids.empty() && t.passed > 0 ? Duration(kRest) : Duration::zero();
-  auto rows = t.rows_of.lock(ids);
+  auto rows = t.rows_of.try_lock(ids);
   leaves_to_clear_ = true;
   for (const JobId id : ids) {
     const auto found = rows.find(id);

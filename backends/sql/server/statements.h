@@ -202,7 +202,7 @@ struct Statements {
   const char* read_checkpoints;  // likewise
 
   // Sweeping and purging.
-  const char* due_jobs;     // at :now, :most after :passed; locks
+  const char* due_jobs;     // at :now, :most after :passed; may lock these, and no others
   const char* due_history;  // locks
   // The jobs :ids, each as often as it has a name that an enqueue may hold: a unique key,
   // and where that locks it a request id. try_names locks these, and passes over what is

@@ -1,6 +1,7 @@
 #include <carrel/conformance/checker.h>
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <optional>
 #include <set>
@@ -37,6 +38,7 @@ class Checker {
     check_enqueues();
     for (const JobRecord& row : rows_) check_row(row);
     for (const auto& [id, seen] : jobs_) check_job(id, seen);
+    for (const std::uint64_t id : suspects_) tell_story(events, id);
     return std::move(report_);
   }
 
@@ -47,6 +49,26 @@ class Checker {
     text << "rule " << rule << ", job " << id << ": ";
     (text << ... << parts);
     report_.broken.push_back(text.str());
+    constexpr std::size_t kFew = 3;
+    if (suspects_.size() < kFew) suspects_.insert(id);
+  }
+
+  void tell_story(std::span<const Event> events, std::uint64_t id) {
+    std::vector<Event> story;
+    // Each beat says again of a run that it is stale, until its end is stored.
+    std::copy_if(
+        events.begin(), events.end(), std::back_inserter(story),
+        [&](const Event& e) { return e.id == id && e.kind != Event::Kind::kBeatStale; });
+    std::sort(story.begin(), story.end(),
+              [](const Event& a, const Event& b) { return a.time < b.time; });
+    for (const Event& e : story) {
+      std::ostringstream text;
+      text << "job " << id << ", " << e.time - story[0].time
+           << " us: " << to_string(e.kind) << " fence " << e.fence;
+      if (e.until != 0) text << ", lease until " << e.until - story[0].time << " us";
+      if (!e.key.empty()) text << ", " << e.key;
+      report_.stories.push_back(text.str());
+    }
   }
 
   void take(const Event& e) {
@@ -212,6 +234,7 @@ class Checker {
   }
 
   std::vector<JobRecord> rows_;
+  std::set<std::uint64_t> suspects_;
   const std::uint64_t after_;
   std::unordered_map<std::uint64_t, const JobRecord*> by_id_;
   std::map<std::string, std::uint64_t> asks_;  // request id → hash of its payload
@@ -245,6 +268,7 @@ std::string to_string(const CheckReport& r) {
        << r.stale_beats << " beats; asked again: " << r.already << "\n"
        << r.broken.size() << " rules broken\n";
   for (std::size_t i = 0; i < r.broken.size() && i < 20; ++i) text << r.broken[i] << '\n';
+  for (const std::string& line : r.stories) text << line << '\n';
   return text.str();
 }
 

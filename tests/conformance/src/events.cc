@@ -38,6 +38,10 @@ bool parse(const std::string& line, Event& event) {
 
 }  // namespace
 
+std::string_view to_string(Event::Kind kind) noexcept {
+  return kEventNames.at(static_cast<std::size_t>(kind));
+}
+
 std::uint64_t hash_of(std::string_view bytes) noexcept {
   std::uint64_t hash = 14'695'981'039'346'656'037U;
   for (const char c : bytes) {
@@ -77,8 +81,8 @@ void EventLog::append(const Event& event) noexcept {
   const int n = std::snprintf(
       line, sizeof line,
       "%s %" PRIu64 " %" PRIu64 " %" PRIu32 " %" PRIu64 " %" PRId64 " %" PRId64 " %s\n",
-      kEventNames.at(static_cast<std::size_t>(event.kind)).data(), event.id, event.fence,
-      event.attempt, event.hash, event.until, boot_time_us(), event.key.c_str());
+      to_string(event.kind).data(), event.id, event.fence, event.attempt, event.hash,
+      event.until, boot_time_us(), event.key.c_str());
   if (n <= 0 || n >= static_cast<int>(sizeof line) ||
       write(fd_, line, static_cast<std::size_t>(n)) != n) {
     std::fprintf(stderr, "an event could not be logged: %s\n", std::strerror(errno));

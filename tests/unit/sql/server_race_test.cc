@@ -11,6 +11,8 @@
 #include <vector>
 
 #include "crowd.h"
+#include "mariadb/statements.h"
+#include "postgresql/statements.h"
 #include "server_case.h"
 
 namespace carrel::test {
@@ -37,6 +39,38 @@ TEST_P(Server, AClaimDoesNotWaitForAFinish) {
   EXPECT_FALSE(answered);
   host->rollback();
   finisher.join();
+}
+
+// The next to fall due is a run whose lease is to be renewed, whatever becomes of the
+// process that sweeps.
+TEST_P(Server, ASweepHoldsNothingThatIsNotDue) {
+  auto store = open(url());
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(insert(*store));
+  const auto runs = claim(*store, 3);
+  ASSERT_EQ(runs.size(), 3U);
+  const std::string due = std::to_string(value(runs[0].lease.id));
+  kind().run("UPDATE carrel_jobs SET wake_at = 1 WHERE id = " + due);
+  const bool postgresql = kind().name == std::string("postgresql");
+  const auto sweeper = kind().session();
+  *sweeper << (postgresql ? "BEGIN ISOLATION LEVEL READ COMMITTED"
+                          : "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED");
+  if (!postgresql) sweeper->begin();
+  const long long now = 2;
+  const int most = 10;
+  const int passed = 0;
+  long long id = 0;
+  *sweeper
+      << (postgresql ? sql::postgresql::kStatements : sql::mariadb::kStatements).due_jobs,
+      soci::use(now, "now"), soci::use(most, "most"), soci::use(passed, "passed"),
+      soci::into(id);
+  EXPECT_EQ(std::to_string(id), due);
+  const auto others = kind().session();
+  others->begin();
+  long long free = 0;
+  *others << "SELECT COUNT(*) FROM (SELECT id FROM carrel_jobs WHERE id <> " + due +
+                 " FOR UPDATE SKIP LOCKED) AS free",
+      soci::into(free);
+  EXPECT_EQ(free, 2);
 }
 
 // Several processes' worth of writers at once, on keys that each of them holds in an

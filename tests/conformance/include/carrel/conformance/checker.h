@@ -28,6 +28,8 @@ struct CheckReport {
   std::size_t stale_beats = 0;
   std::size_t already = 0;          // finishes that had been applied before
   std::vector<std::string> broken;  // each names the rule and the job; empty: all hold
+  // What happened to the first few of those jobs, a line an event, in order.
+  std::vector<std::string> stories;
 };
 std::string to_string(const CheckReport& report);  // a few lines for people
 

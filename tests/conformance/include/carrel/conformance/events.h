@@ -38,6 +38,7 @@ struct Event {
   std::string key;         // 1–128 bytes without white space, or empty
 };
 
+std::string_view to_string(Event::Kind kind) noexcept;
 std::uint64_t hash_of(std::string_view bytes) noexcept;  // FNV-1a
 std::int64_t boot_time_us() noexcept;
 
