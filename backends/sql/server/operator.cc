@@ -106,18 +106,22 @@ void Writer::advance(StoredRow& row, Swept& swept) {
   if (row.rule.state == State::kPending) swept.due.pop_back();  // until it is freed
 }
 
-// Somebody may hold the key of many for as long as he likes: those behind them are looked
-// for, too. Not without end, as each may be locked on the way.
-std::vector<JobId> Writer::due_and_free(std::size_t most) {
+// Somebody may hold jobs, or the key of many, for as long as he likes: those behind them
+// are looked for, too. Not without end, as each may be locked on the way.
+std::vector<StoredRow> Writer::due_and_free(std::size_t most) {
   constexpr int kPages = 8;
   auto& t = *tables_;
-  std::vector<JobId> free;
+  std::vector<StoredRow> free;
   t.most = kRowsAStatement;
   t.passed = 0;
   for (int page = 0; page < kPages && free.size() < most; ++page) {
     std::vector<JobId> due;
     t.due_jobs.rows([&] { due.push_back(to_id(t.id)); });
-    for (const JobId id : t.limits.know_free(due)) free.push_back(id);
+    auto rows = t.rows_of.try_lock(t.limits.know_free(due));
+    for (const JobId id : due) {
+      const auto found = rows.find(id);
+      if (found != rows.end()) free.push_back(std::move(found->second));
+    }
     if (due.size() < kRowsAStatement) break;
     t.passed += t.most;
   }
@@ -130,16 +134,12 @@ Swept Writer::sweep(std::size_t max) {
   Swept swept;
   t.limits.locked_something();
   t.limits.windows_opened();
-  const std::vector<JobId> ids = due_and_free(std::min(max, kRowsAStatement));
+  std::vector<StoredRow> rows = due_and_free(std::min(max, kRowsAStatement));
   // After a look in vain behind a good deal of what others hold.
   constexpr std::chrono::milliseconds kRest{200};
-  swept.next = ids.empty() && t.passed > 0 ? Duration(kRest) : Duration::zero();
-  auto rows = t.rows_of.try_lock(ids);
+  swept.next = rows.empty() && t.passed > 0 ? Duration(kRest) : Duration::zero();
   leaves_to_clear_ = true;
-  for (const JobId id : ids) {
-    const auto found = rows.find(id);
-    if (found != rows.end()) advance(found->second, swept);
-  }
+  for (StoredRow& row : rows) advance(row, swept);
   for (Ticket& ticket : flush()) swept.due.push_back(std::move(ticket));
   leaves_to_clear_ = false;
   return swept;

@@ -253,7 +253,7 @@ class Writer final : public Transactor {
                                                        long long claim_number);
   void free_unnamed(std::string_view worker, std::uint64_t settled_claim,
                     std::span<const Beat> beats);
-  std::vector<JobId> due_and_free(std::size_t most);
+  std::vector<StoredRow> due_and_free(std::size_t most);  // locked, and their keys
   void advance(StoredRow& row, Swept& swept);
   std::vector<JobId> take_held(std::vector<JobId>& ids);
   std::size_t purge(std::span<const JobId> ids);

@@ -135,6 +135,26 @@ TEST_P(Held, WhereLeasesAreShortAnEndWaitsForNoLock) {
   EXPECT_LT(2 * hurried, took({runs[1]}));
 }
 
+// More of them than it looks at once.
+TEST_P(Held, ASweepFindsWhatIsDueBehindWhatIsHeld) {
+  std::vector<NewJob> jobs(1'200, job());
+  for (NewJob& later : jobs) later.delay = 1h;
+  for (const auto& answer : store_->insert(jobs, 60s)) ASSERT_TRUE(answer.has_value());
+  kind().run("UPDATE carrel_jobs SET wake_at = id");
+  const auto last = store_->monitor().list({}, {}, 1).value().at(0).id;
+  auto host = kind().session();
+  if (kind().name == std::string("mariadb")) {  // else it would hold all that it reads
+    *host << "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED";
+  }
+  host->begin();
+  *host << "UPDATE carrel_jobs SET priority = 1 WHERE id <> " << value(last);
+  const auto swept = store_->sweep(10);
+  ASSERT_TRUE(swept.has_value()) << swept.error().message;
+  ASSERT_THAT(swept->due, SizeIs(1));
+  EXPECT_EQ(swept->due[0].id, last);
+  host->rollback();
+}
+
 TEST_P(Held, AClaimThatFindsNothingElseIsEmpty) {
   ASSERT_TRUE(insert(*store_, limited()));
   auto host = hold_all_keys();
