@@ -244,7 +244,6 @@ const server::Statements kStatements = {
     .claim_lanes = nullptr,
     .claim_lane = nullptr,
     .claim_ids = nullptr,
-    .claim_limited = nullptr,
     .claim_within = nullptr,
     .claim_lone = nullptr,
     .claim_lane_unless_limited = nullptr,

@@ -19,9 +19,10 @@ constexpr const char* kClock = "SELECT now_us FROM carrel_clock";
 constexpr const char* kIsolation =
     "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED,"
     " READ WRITE;";
-// What is prepared is planned once, and not for every run: that took a third of a claim.
-// Such a plan knows of no LIMIT how small it is. So it is held to the indexes, whose
-// order the statements are written for; and what looks dear for that is not compiled.
+// What is prepared is planned once, and not for every run: that took a quarter of a
+// claim. Such a plan knows of no LIMIT how small it is. So it is held to the indexes,
+// whose order the statements are written for; and what looks dear for that is not
+// compiled.
 constexpr const char* kPlanOnce =
     "SET plan_cache_mode = force_generic_plan;"
     "SET enable_seqscan = off; SET enable_sort = off; SET jit = off";

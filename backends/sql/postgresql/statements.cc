@@ -252,20 +252,8 @@ const std::string kClaimLaneUnlessLimited =
 const std::string kClaimLoneUnlessLimited =
     unless_any_limited(kClaimLone, "\n), claimed AS (");
 
-// Of those that are asked for by their ids, what may be claimed; it is still open.
-const std::string kAskedIds = R"sql(
-WITH asked AS MATERIALIZED (
-  SELECT id
-    FROM carrel_jobs
-   WHERE id = ANY(ARRAY(SELECT json_array_elements_text(:ids::json)::bigint))
-     AND state = :state
-     AND (expires_at IS NULL OR expires_at > :now::bigint)
-     AND queue NOT IN (SELECT queue FROM carrel_paused)
-   ORDER BY id
-     FOR UPDATE SKIP LOCKED
-)sql";
-
-const std::string kClaimIds = kAskedIds + R"sql()
+// The end of a claim that has said before which.
+const std::string kClaimThose = R"sql(
 UPDATE carrel_jobs
    SET state = 3,
        fence = fence + 1,
@@ -274,13 +262,25 @@ UPDATE carrel_jobs
        claim_number = :claim_number,
        worker = :worker,
        started_at = :now::bigint
- WHERE id = ANY(ARRAY(SELECT id FROM asked))
+ WHERE id = ANY(ARRAY(SELECT id FROM those))
 RETURNING id, fence, queue, kind, encode(payload, 'hex'), timeout_us, priority, run_at,
           attempt, max_attempts, crashes)sql";
 
+const std::string kClaimIds = R"sql(
+WITH those AS MATERIALIZED (
+  SELECT id
+    FROM carrel_jobs
+   WHERE id = ANY(ARRAY(SELECT json_array_elements_text(:ids::json)::bigint))
+     AND state = :state
+     AND (expires_at IS NULL OR expires_at > :now::bigint)
+     AND queue NOT IN (SELECT queue FROM carrel_paused)
+   ORDER BY id
+     FOR UPDATE SKIP LOCKED
+))sql" + kClaimThose;
+
 // Of :rows, whose keys nobody else may change meanwhile, as many of each key as may run
 // beside what does, the first of them first. None that has a rate.
-const char* const kClaimWithin = R"sql(
+const std::string kClaimWithin = R"sql(
 WITH asked AS MATERIALIZED (
   SELECT j.id, l.limit_key, l.running, r.n
     FROM json_to_recordset(:rows::json) AS r(n int, id bigint, limit_key text)
@@ -302,24 +302,16 @@ WITH asked AS MATERIALIZED (
                            AND (SELECT r.state FROM carrel_jobs r WHERE r.id = o.job) = 3)
              END) OVER (PARTITION BY limit_key) AS busy
     FROM ranked
-)
-UPDATE carrel_jobs
-   SET state = 3,
-       fence = fence + 1,
-       attempt = least(attempt + 1, 65535),
-       wake_at = :lease_end,
-       claim_number = :claim_number,
-       worker = :worker,
-       started_at = :now::bigint
- WHERE id = ANY(ARRAY(SELECT id FROM counted WHERE busy + place <= running))
-RETURNING id, fence, queue, kind, encode(payload, 'hex'), timeout_us, priority, run_at,
-          attempt, max_attempts, crashes)sql";
+), those AS (
+  SELECT id FROM counted WHERE busy + place <= running
+))sql" + kClaimThose;
 
 }  // namespace
 
 const server::Statements kStatements = {
     .inserted = server::RowShape::kColumns,
     .wide = server::RowShape::kObjects,
+    .notes_claims = false,
     .prepare = nullptr,
     .claim_requests = kClaimRequests,
     .find_requests = kFindRequests,
@@ -341,8 +333,7 @@ const server::Statements kStatements = {
     .claim_lanes = kClaimLanes,
     .claim_lane = kClaimLane,
     .claim_ids = kClaimIds.c_str(),
-    .claim_limited = kClaimIds.c_str(),
-    .claim_within = kClaimWithin,
+    .claim_within = kClaimWithin.c_str(),
     .claim_lone = kClaimLone,
     .claim_lane_unless_limited = kClaimLaneUnlessLimited.c_str(),
     .claim_lone_unless_limited = kClaimLoneUnlessLimited.c_str(),

@@ -15,7 +15,7 @@ std::vector<Claimed> Writer::claim_limited(const Claiming& claiming,
                                            const std::vector<JobId>& ids, bool whole) {
   auto& t = *tables_;
   auto claimed = claim_ids(claiming, ids, kAvailableLimited, whole);
-  const bool noted = t.claim_limited || !with_commit_.empty();
+  const bool noted = !driver_.statements().notes_claims || !with_commit_.empty();
   for (const Claimed& c : claimed) t.limits.started(c.lease, noted);
   t.limits.write_notes();
   return claimed;
@@ -26,7 +26,7 @@ std::vector<Claimed> Writer::claim_within(const Claiming& claiming,
   auto& t = *tables_;
   std::vector<Claimed> claimed;
   if (!t.claim_within) return claimed;
-  const std::vector<Limits::Asked> free = t.limits.lock_free(jobs);
+  const std::vector<Limits::Asked> free = t.limits.know_free(jobs);
   if (free.empty()) return claimed;
   begin_claim(claiming);
   JsonRows rows;
@@ -44,6 +44,20 @@ std::vector<Claimed> Writer::claim_within(const Claiming& claiming,
   });
   complete_claim(claimed);
   std::erase_if(jobs, [&](const auto& job) { return got.contains(job.id); });
+  return claimed;
+}
+
+// `alone`: nothing else is claimed in the operation.
+std::vector<Claimed> Writer::claim_chosen(const Claiming& claiming,
+                                          std::vector<Limits::Asked> jobs, bool alone) {
+  std::vector<Claimed> claimed = claim_within(claiming, jobs);
+  const Limits::Admission admission = tables_->limits.admit(jobs);
+  const bool whole =
+      alone && claimed.empty() && admission.admitted.size() == jobs.size() &&
+      std::all_of(jobs.begin(), jobs.end(),
+                  [](const Limits::Asked& job) { return job.rate_key.empty(); });
+  auto others = claim_limited(claiming, admission.admitted, whole);
+  std::move(others.begin(), others.end(), std::back_inserter(claimed));
   return claimed;
 }
 
@@ -174,20 +188,12 @@ Writer::Taken Writer::take_with_limits(const Claiming& claiming, const Demand& d
     taken.leftover = std::move(choice.leftover);
     std::vector<Claimed> claimed;
     if (!choice.limited.empty()) {
-      std::vector<Limits::Asked> asked = choice.limited;
-      claimed = claim_within(claiming, asked);
-      const Limits::Admission admission = t.limits.admit(asked);
-      const bool whole =
-          passed_over.empty() && choice.shares.empty() && claimed.empty() &&
-          admission.admitted.size() == asked.size() &&
-          std::all_of(asked.begin(), asked.end(),
-                      [](const auto& job) { return job.rate_key.empty(); });
-      auto others = claim_limited(claiming, admission.admitted, whole);
-      std::move(others.begin(), others.end(), std::back_inserter(claimed));
+      const bool alone = passed_over.empty() && choice.shares.empty();
+      const std::size_t chosen = choice.limited.size();
       // The busy ones, too, and what is not what it looked like.
       for (const Limits::Asked& job : choice.limited) passed_over.insert(job.id);
-      again = claimed.size() < choice.limited.size() &&
-              std::chrono::steady_clock::now() < until;
+      claimed = claim_chosen(claiming, std::move(choice.limited), alone);
+      again = claimed.size() < chosen && std::chrono::steady_clock::now() < until;
     }
     if (!choice.shares.empty()) {
       auto others = claim_lanes(claiming, choice.shares, false);

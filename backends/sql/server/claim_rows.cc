@@ -204,7 +204,7 @@ std::vector<Claimed> Writer::claim_ids(const Claiming& claiming, std::vector<Job
   t.state = state;
   const auto add = [&] { claimed.push_back(claimed_row()); };
   if (t.claim_ids) {
-    (state == kAvailableLimited ? t.claim_limited : t.claim_ids).rows(add);
+    t.claim_ids.rows(add);
   } else {
     t.pick_ids.rows(add);
     mark(claimed, whole && last_ && claimed.size() == ids.size(), state);

@@ -10,7 +10,7 @@ Limits::Admission Limits::admit(std::span<const JobId> ids) {
   return admit(ids, keys_of(ids));
 }
 
-std::vector<Limits::Asked> Limits::lock_free(std::span<const Asked> jobs) {
+std::vector<Limits::Asked> Limits::know_free(std::span<const Asked> jobs) {
   std::set<int> slots;
   for (const Asked& job : jobs) {
     if (job.rate_key.empty()) slots.insert(slot_of(job.limit_key));

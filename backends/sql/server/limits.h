@@ -168,9 +168,8 @@ class Limits {
     std::string rate_key;
   };
   Admission admit(std::span<const Asked> jobs);
-  // Locks the keys of those that have no rate, and answers with them, but for what others
-  // hold.
-  std::vector<Asked> lock_free(std::span<const Asked> jobs);
+  // As know_free(), of those that have no rate.
+  std::vector<Asked> know_free(std::span<const Asked> jobs);
   // `noted`: its limit's row says so already.
   void started(const Lease& lease, bool noted);
   // A lock did not come. True: it was a claim's, which waits for it no more.

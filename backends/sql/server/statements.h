@@ -7,8 +7,7 @@
 // carrel_jobs, one that is in carrel_history, never in both. An available job that has a
 // limit or a rate is 18 in carrel_jobs: what claims without asking for those does not see
 // it. It is 2 in carrel_rates if it has a rate, and then 18 in carrel_limits, too; else 2
-// there; and stays so in carrel_limits while it runs where claim_limited leaves that as it
-// is.
+// there. While it runs it is 3 in carrel_limits, or is left as it was (notes_claims).
 //
 // Parameters: :ids is a JSON array of numbers, :rows JSON of objects (json_rows.h), but
 // that of insert_jobs, insert_alike, save_jobs, to_history, to_jobs and add_attempts has
@@ -39,6 +38,8 @@ struct Statements {
   // What does not lock may read a snapshot that is older than what is locked: in a host's
   // transaction.
   bool old_snapshots = false;
+  // A claim makes what it takes 3 in carrel_limits.
+  bool notes_claims = true;
 
   // Names for the session what insert_job, pick_named and mark_one_and_commit run, before
   // they do. Null: they need nothing.
@@ -88,12 +89,9 @@ struct Statements {
   const char* claim_lanes;
   const char* claim_lane;  // of one, :queue, :kind, :most; null: as of many
   const char* claim_ids;
-  // As claim_ids, of jobs that have limits, and nothing is to be written of those then.
-  // Null: what was claimed is made 3 in carrel_limits by set_limits.
-  const char* claim_limited;
   // Of :rows (n, id, limit_key), whose keys nobody else may change meanwhile, those that
   // still have that key and no rate, as many of each key as may run, the first :n first.
-  // Null: limits_now, and claim_limited of what it lets run.
+  // Null: limits_now, and claim_ids of what it lets run.
   const char* claim_within;
   // Claims :most of the lane that has available jobs and is not paused, if there is but
   // one of :queues (none named: all) and :kinds. Answers with how many there are, up to

@@ -210,6 +210,8 @@ class Writer final : public Transactor {
   // left in it.
   std::vector<Claimed> claim_within(const Claiming& claiming,
                                     std::vector<Limits::Asked>& jobs);
+  std::vector<Claimed> claim_chosen(const Claiming& claiming,
+                                    std::vector<Limits::Asked> jobs, bool alone);
   Taken take_plain(const Claiming& claiming, const Demand& demand, std::size_t max,
                    QueueRooms rooms);
   Taken take_with_limits(const Claiming& claiming, const Demand& demand, std::size_t max,

@@ -84,14 +84,6 @@ struct Writer::Tables {
                   soci::into(bytes, has_bytes), soci::into(timeout), soci::into(priority),
                   soci::into(run_at), soci::into(attempt), soci::into(max_attempts),
                   soci::into(crashes)),
-        claim_limited(s, sql.claim_limited, soci::use(lease_end, "lease_end"),
-                      soci::use(claim_number, "claim_number"),
-                      soci::use(worker, "worker"), soci::use(now, "now"),
-                      soci::use(ids, "ids"), soci::use(state, "state"), soci::into(id),
-                      soci::into(fence), soci::into(queue), soci::into(kind),
-                      soci::into(bytes, has_bytes), soci::into(timeout),
-                      soci::into(priority), soci::into(run_at), soci::into(attempt),
-                      soci::into(max_attempts), soci::into(crashes)),
         claim_within(s, sql.claim_within, soci::use(lease_end, "lease_end"),
                      soci::use(claim_number, "claim_number"),
                      soci::use(worker, "worker"), soci::use(now, "now"),
@@ -232,7 +224,6 @@ struct Writer::Tables {
   Statement claim_lane;
   Statement claim_lane_unless_limited;
   Statement claim_ids;
-  Statement claim_limited;
   Statement claim_within;
   Statement claim_lone;
   Statement claim_lone_unless_limited;

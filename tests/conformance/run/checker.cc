@@ -174,6 +174,20 @@ TEST_F(CheckerTest, SeesAnOverlapBeforeTheLeaseEnded) {
   expect_broken("rule 5");
 }
 
+TEST_F(CheckerTest, TellsInOrderWhatHappenedToAJobOfWhichARuleIsBroken) {
+  complete();
+  EXPECT_TRUE(report().stories.empty());
+  add(event(Kind::kClaim, 1, 0));
+  add(event(Kind::kBeatStale, 1, 7));
+  const std::string job = "job " + std::to_string(value(id_)) + ", ";
+  EXPECT_EQ(
+      report().stories,
+      (std::vector<std::string>{
+          job + "0 us: claim fence 1", job + "2 us: ack fence 0, r1",
+          job + "3 us: claim fence 1, lease until 1000 us", job + "4 us: start fence 1",
+          job + "5 us: end fence 1", job + "6 us: applied fence 1, completed"}));
+}
+
 TEST_F(CheckerTest, SeesAnAttemptTooMany) {
   complete();
   events_[3].attempt = 26;

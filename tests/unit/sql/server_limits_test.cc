@@ -49,6 +49,23 @@ TEST_P(ServerLimits, AClaimThatFindsNothingElseLooksForThem) {
   EXPECT_THAT(claim(*worker_, 1), SizeIs(1));
 }
 
+TEST(Postgres, AClaimWritesNothingOfALimit) {
+  postgres_kind().clean();
+  const auto store = open_store(postgres().url()).value();
+  NewJob limited;
+  limited.kind = "work";
+  limited.payload = "{}";
+  limited.limit = Limit{"key", 1};
+  ASSERT_TRUE(store->insert({&limited, 1}, 60s).at(0).has_value());
+  const auto row = [] { return postgres().run("SELECT ctid FROM carrel_limits").at(0); };
+  const std::string before = row();
+  static const std::vector<std::string> kKinds = {"work"};
+  const auto runs = store->claim_source()->claim({{}, kKinds, 1}, "w", 1, 30s, 0us);
+  ASSERT_TRUE(runs.has_value()) << runs.error().message;
+  ASSERT_THAT(*runs, SizeIs(1));
+  EXPECT_EQ(row(), before);
+}
+
 // In carrel_limits, too, as MariaDB's claims and older ones of PostgreSQL do, or in
 // carrel_jobs alone.
 TEST_P(ServerLimits, WhatRunsIsCountedHoweverItsClaimWroteIt) {

@@ -117,8 +117,8 @@ TEST_F(PostgresPlans, CountWhatRunsOfAKeyWithoutAllElseThatRuns) {
 TEST_F(PostgresPlans, FindRowsByTheirKeys) {
   const auto& sql = sql::postgresql::kStatements;
   for (const char* statement :
-       {sql.claim_ids, sql.claim_limited, sql.complete, sql.complete_and_forget,
-        sql.renew, sql.due_jobs, sql.running_of_worker, sql.list}) {
+       {sql.claim_ids, sql.claim_within, sql.complete, sql.complete_and_forget, sql.renew,
+        sql.due_jobs, sql.running_of_worker, sql.list}) {
     EXPECT_THAT(plan_of(statement), Not(HasSubstr("Seq Scan"))) << statement;
   }
 }
