@@ -14,6 +14,18 @@ SELECT STRAIGHT_JOIN j.id, j.state, j.queue, j.kind, j.priority, j.cancel_reques
   JOIN carrel_jobs AS j FORCE INDEX (PRIMARY) ON j.id = r.id
    FOR UPDATE)sql";
 
+// At READ COMMITTED what does not match is let go at once.
+inline constexpr const char* kLockRuns = R"sql(
+SELECT STRAIGHT_JOIN j.id, j.state, j.queue, j.kind, j.priority, j.cancel_requested, j.attempt,
+       j.max_attempts, j.crashes, j.fence, j.finished_fence, j.wake_at, j.expires_at,
+       j.run_at, j.started_at, NULL, j.claim_number, j.worker
+  FROM JSON_TABLE(:rows, '$[*]' COLUMNS (
+         id BIGINT PATH '$.id',
+         fence BIGINT PATH '$.fence')) AS r
+  JOIN carrel_jobs AS j FORCE INDEX (PRIMARY) ON j.id = r.id
+ WHERE r.fence IN (j.fence, j.finished_fence)
+   FOR UPDATE)sql";
+
 inline const std::string kTryJobs = std::string(kLockJobs) + " SKIP LOCKED";
 
 inline constexpr const char* kLockHistory = R"sql(

@@ -15,6 +15,15 @@ SELECT id, state, queue, kind, priority, cancel_requested, attempt, max_attempts
  ORDER BY id
    FOR UPDATE)sql";
 
+inline constexpr const char* kLockRuns = R"sql(
+SELECT j.id, state, queue, kind, priority, cancel_requested, attempt, max_attempts,
+       crashes, j.fence, finished_fence, wake_at, expires_at, run_at, started_at,
+       NULL::bigint, claim_number, worker
+  FROM json_to_recordset(:rows::json) AS r(id bigint, fence bigint)
+  JOIN carrel_jobs j ON j.id = r.id AND r.fence IN (j.fence, j.finished_fence)
+ ORDER BY j.id
+   FOR UPDATE OF j)sql";
+
 inline const std::string kTryJobs = std::string(kLockJobs) + " SKIP LOCKED";
 
 inline constexpr const char* kLockHistory = R"sql(

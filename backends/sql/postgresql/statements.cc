@@ -388,6 +388,7 @@ const server::Statements kStatements = {
     .read_rates = kReadRates,
     .lock_jobs = kLockJobs,
     .try_jobs = kTryJobs.c_str(),
+    .lock_runs = kLockRuns,
     .lock_history = kLockHistory,
     .save_jobs = kSaveJobs,
     .to_history = {kToHistory},

@@ -108,9 +108,9 @@ void Writer::finish_others(std::span<const Finish* const> runs,
                            std::span<Finished> answers, std::vector<std::size_t> others) {
   auto& t = *tables_;
   std::sort(others.begin(), others.end());
-  std::vector<JobId> ids;
-  for (const std::size_t i : others) ids.push_back(runs[i]->lease.id);
-  auto rows = t.rows_of.lock(ids);
+  std::vector<Lease> leases;
+  for (const std::size_t i : others) leases.push_back(runs[i]->lease);
+  auto rows = t.rows_of.lock_runs(leases);
   std::vector<NotesTable::News> news;
   std::list<Late> late;  // has what `news` borrows
   const auto add_news = [&](const Finish& run) {

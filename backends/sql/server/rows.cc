@@ -10,14 +10,16 @@ using soci::into;
 using soci::use;
 
 RowLocker::RowLocker(Session& session, const Statements& statements)
-    : lock_jobs_(of_rows(session, statements.lock_jobs)),
-      try_jobs_(of_rows(session, statements.try_jobs)),
-      lock_history_(of_rows(session, statements.lock_history)) {}
+    : lock_jobs_(of_rows(session, statements.lock_jobs, ids_, "ids")),
+      try_jobs_(of_rows(session, statements.try_jobs, ids_, "ids")),
+      lock_runs_(of_rows(session, statements.lock_runs, rows_, "rows")),
+      lock_history_(of_rows(session, statements.lock_history, ids_, "ids")) {}
 
-Statement RowLocker::of_rows(Session& session, const char* text) {
+Statement RowLocker::of_rows(Session& session, const char* text, std::string& parameter,
+                             const char* name) {
   return {session,
           text,
-          use(ids_, "ids"),
+          use(parameter, name),
           into(id_),
           into(state_),
           into(queue_),
@@ -42,6 +44,17 @@ std::unordered_map<JobId, StoredRow> RowLocker::lock(std::span<const JobId> ids)
   // What ends while this looks goes from jobs to history, and is found there; what is
   // retried while this looks goes the other way, and is found by looking once more.
   return lock_in({&lock_jobs_, &lock_history_, &lock_jobs_}, ids);
+}
+
+std::unordered_map<JobId, StoredRow> RowLocker::lock_runs(std::span<const Lease> runs) {
+  std::vector<JobId> ids;
+  JsonRows rows;
+  for (const Lease& run : runs) {
+    ids.push_back(run.id);
+    rows.row().add("id", to_column(run.id)).add("fence", to_column(run.fence));
+  }
+  rows_ = rows.take();
+  return lock_in({&lock_runs_, &lock_history_, &lock_runs_}, ids);
 }
 
 std::unordered_map<JobId, StoredRow> RowLocker::try_lock(std::span<const JobId> ids) {

@@ -27,6 +27,10 @@ class RowLocker {
   RowLocker(Session& session, const Statements& statements);
   // Those of `ids` that there are; nobody else changes them before the transaction ends.
   std::unordered_map<JobId, StoredRow> lock(std::span<const JobId> ids);
+  // The jobs of these runs: those that are final, and those that run, or last ended,
+  // under that fence. A job that is another's by now is not held up for a run that is
+  // none.
+  std::unordered_map<JobId, StoredRow> lock_runs(std::span<const Lease> runs);
   // Those that are not final, and that nobody else has locked.
   std::unordered_map<JobId, StoredRow> try_lock(std::span<const JobId> ids);
   // The same as lock(), of jobs that are likely to be final.
@@ -35,11 +39,13 @@ class RowLocker {
  private:
   std::unordered_map<JobId, StoredRow> lock_in(std::initializer_list<Statement*> tables,
                                                std::span<const JobId> ids);
-  // Of one parameter, :ids, into the variables below.
-  Statement of_rows(Session& session, const char* text);
+  // Of one parameter, into the variables below.
+  Statement of_rows(Session& session, const char* text, std::string& parameter,
+                    const char* name);
   StoredRow current() const;
 
   std::string ids_;
+  std::string rows_;
   long long id_ = 0;
   int state_ = 0;
   std::string queue_;
@@ -60,6 +66,7 @@ class RowLocker {
   std::string worker_;
   Statement lock_jobs_;
   Statement try_jobs_;
+  Statement lock_runs_;
   Statement lock_history_;
 };
 

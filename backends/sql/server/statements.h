@@ -124,7 +124,7 @@ struct Statements {
   // 1 if any job with a limit is available; with a rate. Where rated_lanes is null, the
   // first says it of both.
   const char* any_limits;
-  const char* limit_keys;  // of :ids: job, key, 1 if it is a rate's, else 0
+  const char* limit_keys;                // of :ids: job, key, 1 if it is a rate's, else 0
   const char* limit_keys_now = nullptr;  // likewise, where old_snapshots; locks
   const char* lock_slots;                // :ids
   const char* try_slots;                 // those of :ids that nobody else holds
@@ -146,7 +146,7 @@ struct Statements {
   // kind, or the lane and no kind; priority, run_at, id, key of the limit, key of the
   // rate. Null: all_lanes, and what is the best of each.
   const char* candidates;
-  const char* limited_lanes;  // with available jobs, and not paused
+  const char* limited_lanes;    // with available jobs, and not paused
   const char* best_of_limited;  // :lane, :now, :most: job, run_at, key, key of its rate
   const char* read_limits;      // of :ids: job, key, limit
 
@@ -170,13 +170,15 @@ struct Statements {
   const char* rate_in_use;      // :rate_key: 2: a start is kept; 1: a job is; else 0
   const char* set_rate_wake;    // :rate_key, :wake_at
   const char* drop_rate_key;    // :rate_key
-  const char* rated_lanes;  // likewise. Null: limited_lanes has those, too
+  const char* rated_lanes;      // likewise. Null: limited_lanes has those, too
   const char* best_of_rated;    // :lane, :now, :most: job, run_at, key of its limit, key
   const char* read_rates;       // of :ids: job, key, starts, period
 
   // Rows as the rules see them, locked.
   const char* lock_jobs;
   const char* try_jobs;  // likewise; passes over what is locked
+  // Of :rows (id, fence) those that run, or last ended, under that fence.
+  const char* lock_runs;
   const char* lock_history;
   const char* save_jobs;
   Steps to_history;

@@ -38,6 +38,9 @@ struct Kind {
 };
 
 void PrintTo(const Kind& kind, std::ostream* out);
+inline bool is_postgresql(const Kind& kind) {
+  return kind.name == std::string("postgresql");
+}
 
 Kind postgres_kind();
 Kind mariadb_kind();

@@ -72,7 +72,7 @@ TEST_P(ServerLimits, WhatRunsIsCountedHoweverItsClaimWroteIt) {
   NewJob second = limited();
   second.priority = 1;  // a lane of its own: it looks as if it could run
   std::vector<bool> ways = {true};
-  if (kind().name == std::string("postgresql")) ways.push_back(false);
+  if (is_postgresql(kind())) ways.push_back(false);
   for (const bool noted : ways) {
     const Inserted first = insert(*producer_, limited()).value();
     const Inserted other = insert(*producer_, second).value();

@@ -18,6 +18,22 @@
 namespace carrel::test {
 namespace {
 
+const sql::server::Statements& statements_of(const Kind& kind) {
+  return is_postgresql(kind) ? sql::postgresql::kStatements : sql::mariadb::kStatements;
+}
+
+// As a store's own.
+std::unique_ptr<soci::session> begin_read_committed(const Kind& kind) {
+  auto session = kind.session();
+  if (is_postgresql(kind)) {
+    *session << "BEGIN ISOLATION LEVEL READ COMMITTED";
+  } else {
+    *session << "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED";
+    session->begin();
+  }
+  return session;
+}
+
 // One that waits, for what a host's transaction holds, holds up no other work.
 TEST_P(Server, AClaimDoesNotWaitForAFinish) {
   auto store = open(url());
@@ -50,19 +66,13 @@ TEST_P(Server, ASweepHoldsNothingThatIsNotDue) {
   ASSERT_EQ(runs.size(), 3U);
   const std::string due = std::to_string(value(runs[0].lease.id));
   kind().run("UPDATE carrel_jobs SET wake_at = 1 WHERE id = " + due);
-  const bool postgresql = kind().name == std::string("postgresql");
-  const auto sweeper = kind().session();
-  *sweeper << (postgresql ? "BEGIN ISOLATION LEVEL READ COMMITTED"
-                          : "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED");
-  if (!postgresql) sweeper->begin();
+  const auto sweeper = begin_read_committed(kind());
   const long long now = 2;
   const int most = 10;
   const int passed = 0;
   long long id = 0;
-  *sweeper
-      << (postgresql ? sql::postgresql::kStatements : sql::mariadb::kStatements).due_jobs,
-      soci::use(now, "now"), soci::use(most, "most"), soci::use(passed, "passed"),
-      soci::into(id);
+  *sweeper << statements_of(kind()).due_jobs, soci::use(now, "now"),
+      soci::use(most, "most"), soci::use(passed, "passed"), soci::into(id);
   EXPECT_EQ(std::to_string(id), due);
   const auto others = kind().session();
   others->begin();
@@ -71,6 +81,31 @@ TEST_P(Server, ASweepHoldsNothingThatIsNotDue) {
                  " FOR UPDATE SKIP LOCKED) AS free",
       soci::into(free);
   EXPECT_EQ(free, 2);
+}
+
+// One that was stopped, and ends runs that others have by now, holds none of theirs:
+// their leases are to be renewed meanwhile.
+TEST_P(Server, AnEndOfARunThatIsNoneHoldsNothing) {
+  auto store = open(url());
+  for (int i = 0; i < 2; ++i) ASSERT_TRUE(insert(*store));
+  const auto runs = claim(*store, 2);
+  ASSERT_EQ(runs.size(), 2U);
+  const auto id = [&](std::size_t i) { return std::to_string(value(runs[i].lease.id)); };
+  kind().run("UPDATE carrel_jobs SET fence = 2 WHERE id = " + id(0));
+  const std::string rows =
+      R"([{"id":)" + id(0) + R"(,"fence":1},{"id":)" + id(1) + R"(,"fence":1}])";
+  const auto late = begin_read_committed(kind());
+  *late << statements_of(kind()).lock_runs, soci::use(rows, "rows");
+  const auto others = kind().session();
+  others->begin();
+  long long free = 0;
+  *others << "SELECT id FROM carrel_jobs ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED",
+      soci::into(free);
+  EXPECT_EQ(std::to_string(free), id(0));
+  *others << "SELECT COUNT(*) FROM (SELECT id FROM carrel_jobs WHERE id = " + id(1) +
+                 " FOR UPDATE SKIP LOCKED) AS free",
+      soci::into(free);
+  EXPECT_EQ(free, 0) << "its own";
 }
 
 // Several processes' worth of writers at once, on keys that each of them holds in an

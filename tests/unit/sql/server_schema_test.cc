@@ -35,8 +35,6 @@ TEST_P(Server, ManyThatOpenAtOnceMakeTheTablesOnce) {
   EXPECT_EQ(kind().run("SELECT COUNT(*) - MAX(version) FROM carrel_schema").at(0), "0");
 }
 
-bool is_postgresql(const Kind& kind) { return kind.name == std::string("postgresql"); }
-
 int newest_version(const Kind& kind) { return is_postgresql(kind) ? 7 : 5; }
 
 // Leads back to what an older version has of the tables. Jobs stay, without what that
