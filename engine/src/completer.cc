@@ -23,7 +23,7 @@ alignas(ActiveRun) char asleep;  // an address that no run has
 ActiveRun* const Completer::kAsleep = reinterpret_cast<ActiveRun*>(&asleep);
 
 Completer::Completer(Store& store, Hooks hooks, StoreStatus& status, Totals& totals,
-                     LogFn log, std::size_t bound)
+                     LogFn log, Bounds bounds)
     : store_(store),
       freed_(std::move(hooks.freed)),
       due_in_(std::move(hooks.due_in)),
@@ -31,7 +31,7 @@ Completer::Completer(Store& store, Hooks hooks, StoreStatus& status, Totals& tot
       status_(status),
       totals_(totals),
       log_(std::move(log)),
-      bound_(bound),
+      bounds_(bounds),
       at_once_(!store.traits().blocks && !hooks_.any()) {}
 
 Completer::~Completer() { stop(); }
@@ -40,6 +40,18 @@ void Completer::start(Runner& runner) {
   runner_ = &runner;
   hooks_.start([this] { runner_->tell_room(); });
   thread_ = named_thread("carrel-complete", [this] { work(); });
+}
+
+bool Completer::keeps_up() const noexcept {
+  const std::size_t pending = pending_.load();
+  if (pending + hooks_.untold() >= bounds_.waiting) return false;
+  if (pending <= bounds_.slow) return true;
+  const auto since = waits_since_.load();
+  return since == Steady::time_point{} || Steady::now() - since <= bounds_.patience;
+}
+
+void Completer::wait_for_store() noexcept {
+  if (waits_since_.load() == Steady::time_point{}) waits_since_ = Steady::now();
 }
 
 bool Completer::push_quietly(ActiveRun& run) noexcept {
@@ -258,6 +270,7 @@ void Completer::set_aside(Batch& batch) {
 void Completer::commit(Batch& batch, Batch& apart) {
   set_aside(batch);
   if (batch.empty()) return;
+  if (!at_once_) wait_for_store();
   // Those of earlier batches are as good as new, and large to make.
   if (finishes_.size() < batch.size()) finishes_.resize(batch.size());
   for (std::size_t i = 0; i < batch.size(); ++i) describe(*batch[i], finishes_[i]);
@@ -309,6 +322,12 @@ void Completer::commit(Batch& batch, Batch& apart) {
     status_.failed(StoreCall::kFinish, unavailable ? *unavailable : *error);
   }
   batch.swap(again);
+  // Before anybody hears of room below, who is to find it.
+  if (batch.empty()) {
+    waits_since_ = Steady::time_point{};
+  } else {
+    wait_for_store();
+  }
   retire_done(sums);
   if (!batch.empty()) runner_->put_off(batch);
   if (!apart.empty()) runner_->put_off(apart);
@@ -318,10 +337,12 @@ void Completer::commit_apart(Batch& batch) {
   Batch failed;
   Batch rest;
   Sums sums;
+  if (!at_once_) wait_for_store();
   try_each(batch, failed, rest, sums);
   if (!done_.empty()) status_.answered(StoreCall::kFinish, true);
   rest.insert(rest.end(), failed.begin(), failed.end());  // their turn comes last
   batch.swap(rest);
+  waits_since_ = Steady::time_point{};
   retire_done(sums);
 }
 
@@ -421,7 +442,7 @@ bool Completer::flush(std::chrono::steady_clock::time_point until) {
 }
 
 void Completer::settle_all(std::chrono::steady_clock::time_point until) {
-  const std::size_t most = keeps_up() ? 0 : bound_ - 1;
+  const std::size_t most = keeps_up() ? 0 : bounds_.waiting - 1;
   if (flush(until)) hooks_.wait(most, until);
 }
 

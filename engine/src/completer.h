@@ -51,10 +51,18 @@ class Completer {
     std::function<void(std::vector<Ticket>)> freed;
     std::function<void(Duration)> due_in;
   };
-  // At most about `bound` ended runs wait here, to be stored or for the host's hooks,
-  // before keeps_up() says no.
+  // How far it may be behind before keeps_up() says no.
+  struct Bounds {
+    std::size_t waiting;  // ended runs, to be stored or for the host's hooks
+    // Those to be stored, where the store has taken none for longer than `patience`:
+    // their leases run. If claims went on meanwhile, a store that ends fewer jobs than it
+    // hands out would get ever more ends in one call, until none is stored within its
+    // lease, and all is done again, for ever.
+    std::size_t slow;
+    Duration patience;
+  };
   Completer(Store& store, Hooks hooks, StoreStatus& status, Totals& totals, LogFn log,
-            std::size_t bound);
+            Bounds bounds);
   ~Completer();  // stop() was called
 
   void start(Runner& runner);
@@ -70,7 +78,7 @@ class Completer {
   void push_waited(ActiveRun& run) noexcept;
   // Commits what was pushed, here or, if somebody is just committing, there.
   void settle() noexcept;
-  bool keeps_up() const noexcept { return pending_.load() + hooks_.untold() < bound_; }
+  bool keeps_up() const noexcept;
   std::size_t pending() const noexcept { return pending_.load(); }
   // Nothing is pending, and the host's hooks have heard of all.
   bool idle() const noexcept { return pending_.load() == 0 && hooks_.untold() == 0; }
@@ -84,6 +92,7 @@ class Completer {
   void stop();
 
  private:
+  using Steady = std::chrono::steady_clock;
   using Batch = std::vector<ActiveRun*>;
   // The ends that were pushed, the newest first: a list without a lock, so that the many
   // short jobs of a thread pool do not take one each. kAsleep in its place: there are
@@ -101,6 +110,7 @@ class Completer {
   // away only for what failed. True: it was cut short.
   bool wait_to_retry(std::unique_lock<std::mutex>& lock, Duration pause, bool fresh);
   void keep_apart(bool retried, bool some);  // with the lock held
+  void wait_for_store() noexcept;            // from here on, if not before
   // Commits what it can; what is to be tried again stays in `batch`, or goes to `apart`.
   void commit(Batch& batch, Batch& apart);
   void commit_apart(Batch& batch);  // each by itself
@@ -134,12 +144,15 @@ class Completer {
   StoreStatus& status_;
   Totals& totals_;
   LogFn log_;
-  const std::size_t bound_;
+  const Bounds bounds_;
   const bool at_once_;
   Runner* runner_ = nullptr;
 
   std::atomic<ActiveRun*> ends_{nullptr};
   std::atomic<std::size_t> pending_{0};  // pushed, or about to be, and not committed
+  // Since when the store is asked, or asked again, to take the next ends; the epoch: it
+  // is not.
+  std::atomic<Steady::time_point> waits_since_{};
   std::mutex mutex_;
   std::condition_variable wake_;
   std::condition_variable flushed_;

@@ -17,6 +17,8 @@ constexpr auto kLastWords = std::chrono::seconds(10);
 // And for one that a beat held up until then.
 constexpr auto kLastTry = std::chrono::seconds(1);
 constexpr std::size_t kMinUnflushed = 1024;
+// The part of a lease for which the store may take no ends while more jobs are claimed.
+constexpr int kPatience = 8;
 }  // namespace
 
 std::string make_worker_id() {
@@ -55,8 +57,10 @@ Worker::Worker(Setup setup)
       source_(make_source(setup)),
       ladder_(setup.reactor),
       completer_(setup.store, hooks(setup), status_, setup.totals, setup.log,
-                 std::max(kMinUnflushed,
-                          2 * (setup.concurrency + setup.config.worker.prefetch))),
+                 {std::max(kMinUnflushed,
+                           2 * (setup.concurrency + setup.config.worker.prefetch)),
+                  setup.concurrency + setup.config.worker.prefetch,
+                  setup.config.worker.lease / kPatience}),
       runner_(setup.kinds,
               {setup.concurrency, setup.config.worker.prefetch,
                setup.store.traits().max_payload},
@@ -135,7 +139,8 @@ void Worker::stop(Duration grace) {
   stopped_ = true;
   expect_stop(grace);
   feed_.stop();
-  runner_.stop_all(StopReason::kShutdown);  // what waits here from a claim that was under way
+  runner_.stop_all(
+      StopReason::kShutdown);  // what waits here from a claim that was under way
   if (!runner_.wait_grace()) {
     runner_.kill_all();
     // What can be killed is heard of soon; a thread is not.

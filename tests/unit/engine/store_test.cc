@@ -7,7 +7,9 @@
 #include <atomic>
 #include <chrono>
 #include <future>
+#include <latch>
 #include <memory>
+#include <optional>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -220,6 +222,111 @@ class Thoughtful final : public conformance::StoreWrapper, private Monitor {
   }
   Result<std::vector<std::string>> paused() override { return real().monitor().paused(); }
 };
+
+// A store that takes no ends for a while. Whoever goes on claiming meanwhile hands ever
+// more of them to it, until none is stored within its lease.
+class Behind final : public conformance::StoreWrapper {
+ public:
+  struct Seen {
+    bool refuses = false;              // else the first finish is slow
+    std::atomic<std::size_t> held{0};  // claimed, and not finished
+    std::size_t held_at_last = 0;      // when it began to take ends
+    std::atomic<std::size_t> beats{0};
+    std::promise<void> waited;  // an end has, for long, and still does
+    std::shared_future<void> has_waited{waited.get_future()};
+  };
+
+  Behind(std::unique_ptr<Store> real, std::shared_ptr<Seen> seen)
+      : StoreWrapper(std::move(real)), seen_(std::move(seen)) {}
+
+  StoreTraits traits() const noexcept override {
+    StoreTraits traits = StoreWrapper::traits();
+    traits.blocks = true;
+    return traits;
+  }
+  Result<std::vector<ClaimAnswer>> claim(std::span<const Ticket> tickets,
+                                         std::string_view worker,
+                                         std::uint64_t claim_number,
+                                         Duration lease) override {
+    auto answers = real().claim(tickets, worker, claim_number, lease);
+    if (!answers) return answers;
+    seen_->held += static_cast<std::size_t>(std::ranges::count_if(
+        *answers, [](const ClaimAnswer& answer) { return answer.has_value(); }));
+    return answers;
+  }
+  Result<std::vector<Pulse>> beat(std::string_view worker, std::uint64_t settled,
+                                  std::span<const Beat> beats, bool renew,
+                                  Duration lease) override {
+    ++seen_->beats;
+    seen_->beats.notify_all();
+    return real().beat(worker, settled, beats, renew, lease);
+  }
+  std::vector<Result<Finished>> finish(std::span<const Finish> runs) override {
+    for (; times_ < 2; ++times_) {
+      if (!has_waited_long()) {
+        const Error away{Code::kUnavailable, "away"};
+        return std::vector<Result<Finished>>(runs.size(), tl::unexpected(away));
+      }
+      if (times_ == 0) seen_->waited.set_value();
+    }
+    if (seen_->held_at_last == 0) seen_->held_at_last = seen_->held;
+    seen_->held -= runs.size();
+    return real().finish(runs);
+  }
+
+ private:
+  bool has_waited_long() {
+    if (!begun_) begun_ = seen_->beats;
+    const std::size_t until = *begun_ + 20;
+    std::size_t now = seen_->beats;
+    for (; now < until && !seen_->refuses; now = seen_->beats) seen_->beats.wait(now);
+    if (now < until) return false;
+    begun_.reset();
+    return true;
+  }
+
+  std::shared_ptr<Seen> seen_;
+  std::optional<std::size_t> begun_;
+  int times_ = 0;
+};
+
+// Of many jobs over such a store.
+std::size_t held_when_it_takes_ends(bool refuses) {
+  const auto seen = std::make_shared<Behind::Seen>();
+  seen->refuses = refuses;
+  constexpr std::size_t kJobs = 100;
+  Registry registry = Registry::with_builtins();
+  registry.add_store(
+      "behind",
+      [&](const Url&, const BackendOptions& options) -> Result<std::unique_ptr<Store>> {
+        return std::make_unique<Behind>(make_memory_store(options), seen);
+      });
+  Config config = memory_config(2);
+  config.worker.lease = 2s;  // its eighth is less than so many beats
+  config.store = "behind:";
+  config.queue = "memory:";
+  Engine engine = Engine::open(config, registry).value();
+  std::atomic<std::size_t> begun{0};
+  std::latch ended(kJobs);
+  engine.handle("work", [&](Context&) {
+    if (begun++ > 0) seen->has_waited.wait();
+  });
+  engine.on_finished([&](const auto&...) { ended.count_down(); });
+  for (std::size_t i = 0; i < kJobs; ++i) EXPECT_TRUE(engine.enqueue("work"));
+  EXPECT_TRUE(engine.start());
+  ended.wait();
+  engine.stop(1s);
+  return seen->held_at_last;
+}
+
+// As many ends as may run, and those that run beside them.
+TEST(StoreCalls, WhileTheStoreIsSlowNoMoreAreClaimedThanMayRun) {
+  EXPECT_LE(held_when_it_takes_ends(false), 4U);
+}
+
+TEST(StoreCalls, WhileTheStoreTakesNoEndsNoMoreAreClaimedThanMayRun) {
+  EXPECT_LE(held_when_it_takes_ends(true), 4U);
+}
 
 TEST(StoreCalls, HealthSaysHowLongItsCountsTook) {
   Registry registry = Registry::with_builtins();
