@@ -58,7 +58,8 @@ milliseconds Chaos::some(milliseconds least, milliseconds most) {
 Child Chaos::worker() const {
   Child child({FAULT_WORKER, place_.folder.string(), std::to_string(kLease.count()), "6",
                std::to_string(options_.max_rows), options_.isolation});
-  require(child.wait_line() == "READY", "a worker did not start");
+  require(child.has_output(kPatience) && child.wait_line() == "READY",
+          "a worker did not start");
   return child;
 }
 

@@ -130,6 +130,16 @@ void rest(Engine& engine) {
   }
 }
 
+// As hosts do whose database may be away for a while. A poll.
+void start(Engine& engine) {
+  for (;;) {
+    const auto started = engine.start();
+    if (started) return;
+    if (started.error().code != Code::kUnavailable) or_die(started, "start");
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
+}
+
 int run(int argc, char** argv) {
   if (argc == 2) return work_as_program({argv[1]});
   if (argc < 4 || argc > 6) {
@@ -167,7 +177,7 @@ int run(int argc, char** argv) {
                                  Context& job) { return work(job, place, in_process); }),
         "handle");
   }
-  or_die(engine.start(), "start");
+  start(engine);
   std::cout << "READY" << std::endl;
 
   for (std::string line; std::getline(std::cin, line);) {
