@@ -211,7 +211,9 @@ void MemoryStore::release_unnamed(std::string_view worker, std::uint64_t settled
   for (Row* row : unnamed) {
     if (row->rule.claim_number > settled_claim) continue;
     jobs_.move(*row, now, [&](Row& r) {
-      rules::release_unnamed(r.rule, worker, settled_claim, jobs_.keep(), now);
+      if (!rules::release_unnamed(r.rule, worker, settled_claim, jobs_.keep(), now))
+        return;
+      if (RateLine* rate = r.rate_line()) rate->not_begun(r.started);
     });
   }
 }
@@ -232,7 +234,11 @@ std::vector<Result<Finished>> MemoryStore::finish(std::span<const Finish> runs) 
       answer.kind = rules::finish(r.rule, run.lease.fence, run.verdict, run.retry_in,
                                   run.crashed, jobs_.keep(), now);
       answer.state = r.rule.state;
-      if (answer.kind == Finished::Kind::kApplied) keep_outcome(r, run, now);
+      if (answer.kind != Finished::Kind::kApplied) return;
+      keep_outcome(r, run, now);
+      RateLine* const rate = r.rate_line();
+      if (rate != nullptr && run.verdict == Verdict::kReleased)
+        rate->not_begun(r.started);
     });
     if (!jobs_.freed().empty()) answer.freed = std::exchange(jobs_.freed(), {});
   }

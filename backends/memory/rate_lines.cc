@@ -50,6 +50,11 @@ void RateLine::start(Time now) {
   starts_.insert(std::upper_bound(starts_.begin(), starts_.end(), now), now);
 }
 
+void RateLine::not_begun(Time at) {
+  const auto start = std::lower_bound(starts_.begin(), starts_.end(), at);
+  if (start != starts_.end() && *start == at) starts_.erase(start);
+}
+
 void RateLine::enter(Row& row) {
   if (row.rule.state == State::kAvailable) ++lane(row).available;
   if (row.waits_for_window()) lane(row).pending.insert(row);

@@ -37,6 +37,7 @@ class RateLine {
   // Others in its lane wait already.
   bool others_wait(const Row& row) const;
   void start(Time now);  // an attempt begins
+  void not_begun(Time at);  // one that was counted then: its worker gave it back
 
   // As the row enters and leaves its state.
   void enter(Row& row);

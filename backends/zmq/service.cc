@@ -8,7 +8,9 @@ namespace {
 
 // Rows that share one commit, at most.
 constexpr std::size_t kMaxRows = 2'000;
-constexpr std::size_t kMaxTake = 1'024;
+// Of one claim: what it brings is in memory before it is known how much of that fits into
+// an answer.
+constexpr std::size_t kMaxTake = 64;
 // In one answer, whatever is asked for.
 constexpr std::uint32_t kMaxRecords = 100;
 constexpr std::uint32_t kMaxTickets = 10'000;

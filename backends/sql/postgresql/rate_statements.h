@@ -90,6 +90,10 @@ SELECT rate_key
  ORDER BY wake_at
  LIMIT :most)sql";
 
+inline constexpr const char* kTakeStartBack = R"sql(
+DELETE FROM carrel_starts
+ WHERE rate_key = :rate_key AND job = :id AND fence = :fence)sql";
+
 inline constexpr const char* kForgetStarts = R"sql(
 DELETE FROM carrel_starts WHERE rate_key = :rate_key AND begun_at <= :until)sql";
 

@@ -375,6 +375,7 @@ const server::Statements kStatements = {
     .set_rates = kSetRates,
     .drop_rate = "DELETE FROM carrel_rates WHERE job = :id",
     .add_starts = kAddStarts,
+    .take_start_back = kTakeStartBack,
     .wake_rates = kWakeRates,
     .due_rates = kDueRates,
     .period_of_rate = "SELECT period_us FROM carrel_rate_keys WHERE rate_key = :rate_key",

@@ -142,6 +142,7 @@ void Writer::finish_others(std::span<const Finish* const> runs,
     if (answers[i].kind != Finished::Kind::kApplied) continue;
     if (run.attempt) t.attempts.add(row, run.lease.fence, *run.attempt, now_);
     add_news(run);
+    if (run.verdict == Verdict::kReleased) t.limits.not_begun(row);
     moved(row, State::kRunning,
           run.verdict == Verdict::kCompleted ? &run.result : nullptr);
   }
@@ -244,6 +245,7 @@ void Writer::free_unnamed(std::string_view worker, std::uint64_t settled_claim,
     if (named.contains({to_column(id), to_column(row.rule.fence)})) continue;
     if (rules::release_unnamed(row.rule, worker, settled_claim, options_.retention,
                                now_)) {
+      t.limits.not_begun(row);
       moved(row, State::kRunning);
     }
   }

@@ -210,6 +210,11 @@ void Limits::change(const StoredRow& row, const NewJob& job) {
   keys_.emplace(row.id, job.limit->key);
 }
 
+void Limits::not_begun(const StoredRow& row) {
+  const auto rate = rates_of_.find(row.id);
+  if (rate != rates_of_.end()) rates_.take_back({row.id, row.rule.fence}, rate->second);
+}
+
 void Limits::moved(const StoredRow& row) {
   const auto rate = rates_of_.find(row.id);
   if (rate == rates_of_.end()) {

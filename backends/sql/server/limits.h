@@ -178,6 +178,9 @@ class Limits {
   // False: it has tried often enough.
   bool wait_for_busy();
 
+  // A run that was given back before it had begun: no rate counts it. moved() is to
+  // follow.
+  void not_begun(const StoredRow& row);
   // A rule has moved a row that has a limit. It is not available: such a row is held
   // first, and settle() lets it go if it may.
   void moved(const StoredRow& row);

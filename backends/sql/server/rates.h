@@ -54,6 +54,7 @@ class Rates {
   void start(const Lease& lease, const Rate& rate);
   void write();
   void drop(JobId id);  // at once
+  void take_back(const Lease& lease, const std::string& key);  // it has not begun
 
   // Of those of `ids` that are available and have a rate.
   struct Now {
@@ -114,6 +115,7 @@ class Rates {
   std::string lane_;
   std::string limit_key_;
   long long id_ = 0;
+  long long fence_ = 0;
   int n_ = 0;
   long long starts_ = 0;
   long long period_ = 0;
@@ -124,6 +126,7 @@ class Rates {
   Statement add_;
   Statement set_;
   Statement start_;
+  Statement take_back_;
   Statement drop_;
   Statement now_of_;
   Statement next_line_;

@@ -61,6 +61,7 @@ Finished Writer::finish_row(StoredRow& row, const Finish& run, Time at) {
     attempts_.add({run.lease, row.rule.worker.text(), row.started}, *run.attempt, at);
   }
   notes_.add(row.id, run.progress, checkpoint_of(row.id, run.checkpoint), run.log);
+  if (run.verdict == Verdict::kReleased) limits_.not_begun(row);
   moved(row, State::kRunning, at,
         run.verdict == Verdict::kCompleted ? &run.result : nullptr);
   return answer;
@@ -140,6 +141,7 @@ void Writer::free_unnamed(std::string_view worker, std::uint64_t settled_claim,
   });
   for (auto& [id, row] : loader_.load(lost)) {
     if (rules::release_unnamed(row.rule, worker, settled_claim, options_.retention, at)) {
+      limits_.not_begun(row);
       moved(row, State::kRunning, at);
     }
   }

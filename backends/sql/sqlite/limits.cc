@@ -313,6 +313,12 @@ void Limits::change(const StoredRow& row, const NewJob& job, Time at) {
   any_ = true;
 }
 
+void Limits::not_begun(const StoredRow& row) {
+  if (!any_rate_) return;
+  const auto rate = rates_.find(row.id);
+  if (rate) rates_.take_back({row.id, row.rule.fence}, rate->key);
+}
+
 void Limits::moving(StoredRow& row, Time at) {
   const auto limit = find(row.id);
   const auto rate = any_rate_ ? rates_.find(row.id) : std::nullopt;

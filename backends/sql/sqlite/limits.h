@@ -66,6 +66,9 @@ class Limits {
   // next.
   void change(const StoredRow& row, const NewJob& job, Time at);
 
+  // A run that was given back before it had begun: no rate counts it. moving() is to
+  // follow.
+  void not_begun(const StoredRow& row);
   // Before a row is saved in another state: pending, where it cannot run.
   void moving(StoredRow& row, Time at);
   void finished(JobId id);  // likewise of one that is not loaded

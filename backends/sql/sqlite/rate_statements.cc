@@ -37,6 +37,9 @@ SELECT at FROM carrel_starts WHERE key = :key ORDER BY at DESC LIMIT 1 OFFSET :n
 const char* const kAddStart = R"sql(
 INSERT INTO carrel_starts (key, at, job, fence) VALUES (:key, :at, :job, :fence))sql";
 
+const char* const kTakeStartBack = R"sql(
+DELETE FROM carrel_starts WHERE key = :key AND job = :job AND fence = :fence)sql";
+
 const char* const kNextLaneOfRate = R"sql(
 SELECT lane
   FROM carrel_rates

@@ -29,6 +29,8 @@ Rates::Rates(soci::session& session)
               into(at_)),
       start_(session, statements::kAddStart, use(key_, "key"), use(at_, "at"),
              use(id_, "job"), use(fence_, "fence")),
+      take_back_(session, statements::kTakeStartBack, use(key_, "key"), use(id_, "job"),
+                 use(fence_, "fence")),
       next_lane_(session, statements::kNextLaneOfRate, use(key_, "key"),
                  use(lane_, "lane"), into(lane_)),
       waiting_(session, statements::kWaitingOfRate, use(key_, "key"), use(lane_, "lane"),
@@ -137,6 +139,13 @@ void Rates::start(const Lease& lease, const Rate& rate, Time at) {
   period_ = rate.period.count();
   at_ += period_;
   wake_.run();  // to be forgotten
+}
+
+void Rates::take_back(const Lease& lease, const std::string& key) {
+  key_ = key;
+  id_ = to_column(lease.id);
+  fence_ = to_column(lease.fence);
+  take_back_.run();
 }
 
 std::vector<std::string> Rates::lanes(const std::string& key) {

@@ -54,6 +54,7 @@ class Rates {
   bool crowded(const Rate& rate, const std::string& lane, Time at);
   bool others_wait(const std::string& key, const std::string& lane);
   void start(const Lease& lease, const Rate& rate, Time at);
+  void take_back(const Lease& lease, const std::string& key);  // it has not begun
 
   // The lanes of a key in which jobs wait for their window, and the best of each.
   std::vector<std::string> lanes(const std::string& key);
@@ -97,6 +98,7 @@ class Rates {
   Statement available_;
   Statement newest_;
   Statement start_;
+  Statement take_back_;
   Statement next_lane_;
   Statement waiting_;
   Statement wake_;

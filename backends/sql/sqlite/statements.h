@@ -65,6 +65,7 @@ extern const char* const kCountStarts;
 extern const char* const kCountAvailableOfRate;
 extern const char* const kNewestStart;
 extern const char* const kAddStart;
+extern const char* const kTakeStartBack;
 extern const char* const kNextLaneOfRate;
 extern const char* const kWaitingOfRate;
 extern const char* const kWakeRate;

@@ -169,7 +169,7 @@ void add_life_cases(const Add& add) {
   add("Rate_EveryAttemptThatBeganCounts", [](StoreCase& t) {
     for (const Verdict verdict :
          {Verdict::kCompleted, Verdict::kRetry, Verdict::kDiscarded, Verdict::kSnoozed,
-          Verdict::kReleased, Verdict::kInterrupted}) {
+          Verdict::kInterrupted}) {
       const std::string key = "k" + std::to_string(static_cast<int>(verdict));
       const Claimed first = begin(t, t.insert(rated(key)));
       const JobId next = t.insert(rated(key));
@@ -182,23 +182,44 @@ void add_life_cases(const Add& add) {
     }
   });
 
-  add("Rate_AReleasedJobWaitsForItsWindow", [](StoreCase& t) {
-    const JobId id = t.insert(rated("k"));
-    t.finish(begin(t, id), Verdict::kReleased);
-    EXPECT_EQ(t.state(id), State::kPending);
+  add("Rate_WhatWasGivenBackUnbegunDoesNotCount", [](StoreCase& t) {
+    const auto ids = t.insert_many(3, rated("k", 2));
+    const Claimed back = begin(t, ids[0]);
+    const Claimed stays = begin(t, ids[1]);
+    EXPECT_EQ(t.state(ids[2]), State::kPending);
+    // Its start makes room for one: of those that wait it is the oldest itself.
+    t.finish(back, Verdict::kReleased);
+    EXPECT_EQ(t.state(ids[0]), State::kAvailable);
+    EXPECT_EQ(t.state(ids[2]), State::kPending);
+    // Once only, however often it is said.
+    EXPECT_EQ(t.finish(back, Verdict::kReleased).kind, Finished::Kind::kAlready);
+    EXPECT_EQ(t.state(ids[2]), State::kPending);
+    const Claimed again = begin(t, ids[0]);
+    EXPECT_EQ(again.attempt, 1);
+    t.finish(again);
+    t.finish(stays);
+    EXPECT_EQ(t.claim_answer(ids[2]).error(), Refusal::kLimited);
     t.advance(kPeriod);
-    EXPECT_THAT(ids_of(t.sweep_all().due), ElementsAre(id));
-    EXPECT_EQ(begin(t, id).attempt, 1);
+    EXPECT_THAT(ids_of(t.sweep_all().due), ElementsAre(ids[2]));
   });
 
-  add("Rate_AClaimWhoseAnswerWasLostCounts", [](StoreCase& t) {
+  add("Rate_AReleasedJobMayBeginAtOnce", [](StoreCase& t) {
+    const JobId id = t.insert(rated("k"));
+    for (int again = 0; again < 3; ++again) {
+      t.finish(begin(t, id), Verdict::kReleased);
+      EXPECT_EQ(t.state(id), State::kAvailable);
+    }
+    run(t, id);
+    EXPECT_EQ(t.state(t.insert(rated("k"))), State::kPending);
+  });
+
+  add("Rate_AClaimWhoseAnswerWasLostDoesNotCount", [](StoreCase& t) {
     const JobId lost = t.insert(rated("k"));
     begin(t, lost);
     must(t.store().beat(kWorker, t.last_claim_number(), {}, true, kLease));
-    EXPECT_EQ(t.state(lost), State::kPending);
-    t.advance(kPeriod);
-    t.sweep_all();
     EXPECT_EQ(t.state(lost), State::kAvailable);
+    run(t, lost);
+    EXPECT_EQ(t.state(t.insert(rated("k"))), State::kPending);
   });
 
   add("Rate_RetrySnoozeAndRescueKeepTheRate", [](StoreCase& t) {

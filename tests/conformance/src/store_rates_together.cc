@@ -188,6 +188,7 @@ void add_claim_source_cases(const Add& add) {
 
 // What began, by key and one after the other, as the store wrote it down.
 struct Began {
+  Lease lease;
   Time at;
   Rate rate;
 };
@@ -217,12 +218,22 @@ void add_random_cases(const Add& add) {
     std::vector<Claimed> runs;
     const auto start = [&](Claimed run) {
       const JobRecord record = t.record(run.lease.id);
-      if (record.rate) begun[record.rate->key].push_back({*record.started, *record.rate});
+      if (record.rate)
+        begun[record.rate->key].push_back({run.lease, *record.started, *record.rate});
       runs.push_back(std::move(run));
     };
     const auto end = [&](Verdict verdict) {
       const auto which = static_cast<std::size_t>(chance(static_cast<int>(runs.size())));
+      const Fence fence = runs[which].lease.fence;
+      const JobId id = runs[which].lease.id;
       t.finish(runs[which], verdict, Duration(chance(20) * 1min));
+      if (verdict == Verdict::kReleased) {  // and so did not begin
+        for (auto& [key, attempts] : begun) {
+          std::erase_if(attempts, [&](const Began& b) {
+            return b.lease.id == id && b.lease.fence == fence;
+          });
+        }
+      }
       runs.erase(runs.begin() + static_cast<std::ptrdiff_t>(which));
     };
     const auto claim_peeked = [&] {

@@ -162,7 +162,7 @@ TEST_F(SqlitePlan, RatesSeekInTheLineOfTheirKey) {
   }
   for (const char* statement :
        {statements::kCountStarts, statements::kNewestStart, statements::kForgetStarts,
-        statements::kAnyStart, statements::kPeriodOfRate}) {
+        statements::kTakeStartBack, statements::kAnyStart, statements::kPeriodOfRate}) {
     expect_index(statement, "USING PRIMARY KEY (key");
   }
   expect_index(statements::kDueRates, "INDEX carrel_rate_keys_wake");

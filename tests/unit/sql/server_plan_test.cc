@@ -21,6 +21,8 @@ std::string with_values(std::string sql) {
       {":kinds", R"('[{"name":"work"}]')"},
       {":rows", R"('[{"queue":"default","kind":"work","most":10}]')"},
       {":ids", "'[1]'"},
+      {":id", "1"},
+      {":fence", "1"},
       {":limit_key", "'k'"},
       {":lane",
        "'default\x1f"
@@ -331,7 +333,7 @@ TEST(Postgres, RatesSeekInTheLineOfTheirKey) {
   for (const char* statement :
        {sql.rates_now, sql.next_rate_line, sql.waiting_of_rate, sql.count_starts,
         sql.count_rate_line, sql.newest_start, sql.due_rates, sql.period_of_rate,
-        sql.forget_starts, sql.read_rates}) {
+        sql.forget_starts, sql.take_start_back, sql.read_rates}) {
     std::string plan;
     for (const auto& line : postgres().run(
              "SET enable_seqscan = off; SET enable_bitmapscan = off; EXPLAIN " +
@@ -376,7 +378,7 @@ TEST(Mariadb, RatesSeekInTheLineOfTheirKey) {
   for (const char* statement :
        {sql.rates_now, sql.next_rate_line, sql.waiting_of_rate, sql.count_starts,
         sql.count_rate_line, sql.newest_start, sql.due_rates, sql.period_of_rate,
-        sql.forget_starts, sql.rated_lanes, sql.best_of_rated}) {
+        sql.forget_starts, sql.take_start_back, sql.rated_lanes, sql.best_of_rated}) {
     std::string plan;
     for (const auto& line :
          mariadb().run("EXPLAIN FORMAT=JSON " + with_values(statement))) {

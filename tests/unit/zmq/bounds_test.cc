@@ -123,6 +123,41 @@ TEST_F(LargeJobsTest, NorIsWhatTicketsAskFor) {
   EXPECT_EQ(returned.load(), 4U) << "of the first";
 }
 
+// Nor has what was given back begun, of jobs that are told how many may.
+TEST_F(LargeJobsTest, WhatDoesNotFitIntoAnAnswerUsesUpNoRate) {
+  RawPeer peer = this->peer();
+  ASSERT_TRUE(peer.greet());
+  Enqueue jobs = enqueue(1, std::string(400 << 10, 'x'));
+  jobs.jobs[0].rate = Rate{"k", 6, 24h};
+  for (int i = 0; i < 6; ++i) ASSERT_TRUE(peer.answer_to(jobs));
+  for (std::uint64_t number = 1; number <= 3; ++number) {
+    const auto taken = peer.answer_to(take(0s, 6, number));
+    ASSERT_TRUE(taken);
+    EXPECT_EQ(taken->value.size(), 2U) << number;
+  }
+  EXPECT_EQ(returned.load(), 4U) << "of the first";
+}
+
+// However many are asked for: each may be as long as a frame.
+TEST_F(LargeJobsTest, OneClaimIsOfSoManyJobsAtMost) {
+  RawPeer peer = this->peer();
+  ASSERT_TRUE(peer.greet());
+  const auto in = peer.answer_to(enqueue(200));
+  ASSERT_TRUE(in);
+  const auto taken = peer.answer_to(take(0s, 100));
+  ASSERT_TRUE(taken);
+  EXPECT_EQ(taken->value.size(), 64U);
+  ClaimAsk claim;
+  claim.worker = "raw-worker";
+  claim.claim_number = 2;
+  claim.lease = 1h;
+  for (const auto& one : in->value) claim.tickets.push_back(one->ticket.value());
+  const auto claimed = peer.answer_to(claim);
+  ASSERT_TRUE(claimed);
+  EXPECT_EQ(claimed->value.size(), 64U) << "and the rest when it is asked for";
+  EXPECT_EQ(returned.load(), 0U);
+}
+
 // Everything but what it is told to let through stays with it until it is opened.
 class ShutStore final : public conformance::StoreWrapper {
  public:
