@@ -150,6 +150,38 @@ void add_retry_cases(StoreCases& cases) {
     EXPECT_EQ(t.finish(run).kind, Finished::Kind::kApplied) << "its run goes on";
   });
 
+  // Between the list and the retry: one runs again, one waits again, one has been retried
+  // and completed, one is named twice.
+  cases.add("Retry_OfManyPassesOverThoseThatMovedOnMeanwhile", [](StoreCase& t) {
+    for (int i = 0; i < 6; ++i) t.finish(t.insert_and_claim(), Verdict::kDiscarded);
+    Filter discarded;
+    discarded.states = {State::kDiscarded};
+    std::vector<JobId> ids;
+    for (const JobRecord& r : must(t.store().monitor().list(discarded, JobId{0}, 10))) {
+      ids.push_back(r.id);
+    }
+    ASSERT_THAT(ids, SizeIs(6));
+    must(retry(t, ids[1]));
+    const Claimed runs = t.claim(ids[1]);
+    must(retry(t, ids[2]));
+    must(retry(t, ids[3]));
+    t.finish(t.claim(ids[3]));
+    ids.push_back(ids[0]);
+    const auto answers = t.store().retry(ids);
+    ASSERT_THAT(answers, SizeIs(7));
+    for (const std::size_t i : {0, 3, 4, 5}) {
+      ASSERT_TRUE(answers[i].has_value()) << i << ": " << answers[i].error().message;
+      EXPECT_EQ(answers[i]->id, ids[i]);
+      EXPECT_EQ(t.state(ids[i]), State::kAvailable) << i;
+    }
+    for (const std::size_t i : {1, 2, 6}) {
+      ASSERT_FALSE(answers[i].has_value()) << i;
+      EXPECT_EQ(answers[i].error().code, Code::kInvalid) << i;
+    }
+    EXPECT_EQ(t.state(ids[2]), State::kAvailable);
+    EXPECT_EQ(t.finish(runs).kind, Finished::Kind::kApplied) << "its run goes on";
+  });
+
   cases.add("Retry_TheOldRunStaysFencedOff", [](StoreCase& t) {
     const Claimed run = t.insert_and_claim();
     t.finish(run, Verdict::kDiscarded);
