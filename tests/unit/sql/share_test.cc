@@ -21,7 +21,7 @@ using testing::SizeIs;
 
 // Others are noticed within 100 ms, however rarely the store is polled: far more than
 // that, for machines that are busy, and far less than a poll.
-constexpr Duration kNotice = 5s;
+constexpr Duration kNotice = 5min;
 
 class SqliteShare : public testing::Test {
  protected:
