@@ -14,6 +14,7 @@
 #include <cstring>
 #include <stdexcept>
 #include <system_error>
+#include <utility>
 
 #include "wire.h"
 
@@ -31,25 +32,52 @@ bool Throttle::pass() {
   return true;
 }
 
-ChildPipe::~ChildPipe() { stop_listening(); }
+ChildPipe::~ChildPipe() { stop_companion(); }
 
-void ChildPipe::stop_listening() {
-  if (!listener_.joinable()) return;
+void ChildPipe::start_companion() {
+  if (companion_.joinable()) return;
+  wake_.reset(eventfd(0, EFD_CLOEXEC));
+  if (!wake_) throw std::system_error(errno, std::generic_category(), "eventfd");
+  companion_ = std::thread([this] { accompany(); });
+}
+
+void ChildPipe::stop_companion() {
+  if (!companion_.joinable()) return;
+  leaving_ = true;
+  wake_companion();
+  companion_.join();
+}
+
+void ChildPipe::wake_companion() const noexcept {
   const std::uint64_t one = 1;
   [[maybe_unused]] const ssize_t n = write(wake_.get(), &one, sizeof one);
-  listener_.join();
 }
 
 void ChildPipe::progress(float fraction, std::string_view message) {
   fraction = std::isnan(fraction) ? 0 : std::clamp(fraction, 0.0F, 1.0F);
+  std::lock_guard lock(mutex_);
   if (throttle_.pass()) {
     held_ = false;
     send(FrameType::kProgress, encode_progress(fraction, message));
     return;
   }
-  held_ = true;
   held_fraction_ = fraction;
   held_message_.assign(cut_text(message, kMaxProgressText));
+  if (std::exchange(held_, true)) return;
+  try {
+    start_companion();
+    wake_companion();
+  } catch (const std::system_error&) {  // then the next report tells it, or the end
+  }
+}
+
+int ChildPipe::tell_held() {
+  std::lock_guard lock(mutex_);
+  if (!held_) return -1;
+  if (!throttle_.pass()) return static_cast<int>(Throttle::kPause.count());
+  held_ = false;
+  send(FrameType::kProgress, encode_progress(held_fraction_, held_message_));
+  return -1;
 }
 
 void ChildPipe::checkpoint(std::string_view bytes) {
@@ -67,7 +95,7 @@ void ChildPipe::log(std::string_view line) {
 bool ChildPipe::stopping() {
   if (stopped_.load()) return true;
   std::lock_guard lock(mutex_);
-  if (!listener_.joinable()) hear(MSG_DONTWAIT);
+  if (!companion_.joinable()) hear(MSG_DONTWAIT);
   return stopped_.load();
 }
 
@@ -75,18 +103,13 @@ std::stop_token ChildPipe::stop() {
   const bool now = stopping();
   std::lock_guard lock(mutex_);
   if (!source_.stop_possible()) source_ = std::stop_source();
-  if (now) {
-    source_.request_stop();
-  } else if (!listener_.joinable()) {
-    wake_.reset(eventfd(0, EFD_CLOEXEC));
-    if (!wake_) throw std::system_error(errno, std::generic_category(), "no stop token");
-    listener_ = std::thread([this] { listen(); });
-  }
+  if (!now) start_companion();
+  if (stopped_) source_.request_stop();  // where the companion heard it, it saw no source
   return source_.get_token();
 }
 
 void ChildPipe::finish(const Outcome& outcome, const std::optional<DoneNote>& done) {
-  stop_listening();
+  stop_companion();
   if (held_) send(FrameType::kProgress, encode_progress(held_fraction_, held_message_));
   std::array<char, kFrameHeader + sizeof(DoneNote)> last;
   std::string_view end;
@@ -114,19 +137,31 @@ bool ChildPipe::hear(int flags) {
   return true;
 }
 
-void ChildPipe::listen() {
-  pollfd polled[2] = {{socket_, POLLIN, 0}, {wake_.get(), POLLIN, 0}};
-  while (!stopped_) {
-    if (poll(polled, 2, -1) < 0) {
+void ChildPipe::accompany() {
+  pollfd polled[2] = {{wake_.get(), POLLIN, 0}, {socket_, POLLIN, 0}};
+  for (bool hears = !stopped_;;) {
+    if (poll(polled, hears ? 2 : 1, tell_held()) < 0) {
       if (errno == EINTR) continue;
       return;
     }
-    if (polled[1].revents != 0 || !hear(MSG_DONTWAIT)) return;
+    if (polled[0].revents != 0) {
+      std::uint64_t woken = 0;
+      if (read(wake_.get(), &woken, sizeof woken) < 0 || leaving_) return;
+    }
+    if (!hears || polled[1].revents == 0) continue;
+    hears = hear(MSG_DONTWAIT) && !stopped_;
+    if (!stopped_) continue;
+    std::stop_source source(std::nostopstate);
+    {
+      std::lock_guard lock(mutex_);
+      source = source_;
+    }
+    source.request_stop();
   }
-  source_.request_stop();
 }
 
 void ChildPipe::send(FrameType type, std::string_view body, std::string_view then) {
+  std::lock_guard lock(sending_);
   auto header = encode_frame_header(type, body.size());
   iovec parts[3] = {{header.bytes.data(), kFrameHeader},
                     {const_cast<char*>(body.data()), body.size()},

@@ -1,7 +1,8 @@
 // What a forked child says to its host on its socket, and the stop request that it hears
 // there while a job runs.
 //
-// Threads: the handler's, and one of its own once somebody has asked for a stop token.
+// Threads: the handler's, and one of its own once somebody has asked for a stop token, or
+// progress was held back.
 #pragma once
 
 #include <carrel/context.h>
@@ -60,8 +61,13 @@ class ChildPipe final : public ContextSink {
 
  private:
   bool hear(int flags);  // false: nothing came, or nothing will
-  void listen();
-  void stop_listening();
+  // Under the mutex. Throws system_error: there is no descriptor or thread to be had.
+  void start_companion();
+  void accompany();
+  void stop_companion();
+  // For how many milliseconds it need not be called; -1: until the thread is woken.
+  int tell_held();
+  void wake_companion() const noexcept;
   void send(FrameType type, std::string_view body, std::string_view then = {});
 
   const int socket_;
@@ -72,10 +78,12 @@ class ChildPipe final : public ContextSink {
   float held_fraction_ = 0;
   std::string held_message_;
   std::mutex mutex_;
+  std::mutex sending_;
   std::atomic<bool> stopped_;
+  std::atomic<bool> leaving_{false};
   std::stop_source source_{std::nostopstate};
   UniqueFd wake_;
-  std::thread listener_;
+  std::thread companion_;
 };
 
 }  // namespace carrel::process

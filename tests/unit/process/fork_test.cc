@@ -65,6 +65,16 @@ TEST_F(ForkTest, ATightLoopOfProgressCostsLittleAndItsLastWordArrives) {
   EXPECT_FLOAT_EQ(job.sink->progress.back().fraction, 1.0F);
 }
 
+TEST_F(ForkTest, TheLastOfABurstOfProgressIsToldBeforeTheEnd) {
+  const auto job = fork_host().start("burst");
+  job.sink->wait_until([](const Recorder& seen) {
+    return !seen.progress.empty() && seen.progress.back().message == "100";
+  });
+  EXPECT_FALSE(job.sink->ended());
+  job.run->request_stop(StopReason::kCancel);
+  EXPECT_EQ(job.sink->wait().klass, OutcomeClass::kOk) << "it hears of a stop as before";
+}
+
 TEST_F(ForkTest, Case06_Throw_TypedError) {
   const Outcome thrown = fork_host().run("throw");
   EXPECT_EQ(thrown.klass, OutcomeClass::kFailed);

@@ -109,6 +109,10 @@ void add_plain(Handlers& h) {
     for (int i = 0; i <= 100'000; ++i)
       job.progress(static_cast<float>(i) / 100'000, "step");
   });
+  h.handle("burst", [](Context& job) {
+    for (int i = 0; i <= 100; ++i) job.progress(0.5F, std::to_string(i));
+    while (!job.stopping()) std::this_thread::yield();
+  });
   h.handle("throw", [](Context&) { throw std::runtime_error("no good"); });
   h.handle("throw_int", [](Context&) { throw 7; });
   h.handle("error", [](Context&) -> Result<Json> {
