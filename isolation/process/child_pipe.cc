@@ -55,16 +55,17 @@ void ChildPipe::wake_companion() const noexcept {
 
 void ChildPipe::progress(float fraction, std::string_view message) {
   fraction = std::isnan(fraction) ? 0 : std::clamp(fraction, 0.0F, 1.0F);
-  std::lock_guard lock(mutex_);
+  std::lock_guard lock(sending_);
   if (throttle_.pass()) {
     held_ = false;
-    send(FrameType::kProgress, encode_progress(fraction, message));
+    send_next(FrameType::kProgress, encode_progress(fraction, message));
     return;
   }
   held_fraction_ = fraction;
   held_message_.assign(cut_text(message, kMaxProgressText));
   if (std::exchange(held_, true)) return;
   try {
+    std::lock_guard starting(mutex_);
     start_companion();
     wake_companion();
   } catch (const std::system_error&) {  // then the next report tells it, or the end
@@ -72,11 +73,11 @@ void ChildPipe::progress(float fraction, std::string_view message) {
 }
 
 int ChildPipe::tell_held() {
-  std::lock_guard lock(mutex_);
+  std::lock_guard lock(sending_);
   if (!held_) return -1;
   if (!throttle_.pass()) return static_cast<int>(Throttle::kPause.count());
   held_ = false;
-  send(FrameType::kProgress, encode_progress(held_fraction_, held_message_));
+  send_next(FrameType::kProgress, encode_progress(held_fraction_, held_message_));
   return -1;
 }
 
@@ -101,11 +102,13 @@ bool ChildPipe::stopping() {
 
 std::stop_token ChildPipe::stop() {
   const bool now = stopping();
-  std::lock_guard lock(mutex_);
+  std::unique_lock lock(mutex_);
   if (!source_.stop_possible()) source_ = std::stop_source();
+  std::stop_source source = source_;
   if (!now) start_companion();
-  if (stopped_) source_.request_stop();  // where the companion heard it, it saw no source
-  return source_.get_token();
+  lock.unlock();                        // callbacks may ask for anything
+  if (stopped_) source.request_stop();  // where the companion heard it, it saw no source
+  return source.get_token();
 }
 
 void ChildPipe::finish(const Outcome& outcome, const std::optional<DoneNote>& done) {
@@ -162,6 +165,10 @@ void ChildPipe::accompany() {
 
 void ChildPipe::send(FrameType type, std::string_view body, std::string_view then) {
   std::lock_guard lock(sending_);
+  send_next(type, body, then);
+}
+
+void ChildPipe::send_next(FrameType type, std::string_view body, std::string_view then) {
   auto header = encode_frame_header(type, body.size());
   iovec parts[3] = {{header.bytes.data(), kFrameHeader},
                     {const_cast<char*>(body.data()), body.size()},

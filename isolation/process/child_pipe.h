@@ -61,7 +61,7 @@ class ChildPipe final : public ContextSink {
 
  private:
   bool hear(int flags);  // false: nothing came, or nothing will
-  // Under the mutex. Throws system_error: there is no descriptor or thread to be had.
+  // With mutex_ held. Throws system_error: there is no descriptor or thread to be had.
   void start_companion();
   void accompany();
   void stop_companion();
@@ -69,16 +69,19 @@ class ChildPipe final : public ContextSink {
   int tell_held();
   void wake_companion() const noexcept;
   void send(FrameType type, std::string_view body, std::string_view then = {});
+  void send_next(FrameType type, std::string_view body, std::string_view then = {});
 
   const int socket_;
   const std::uint64_t run_;
   const std::uint64_t bound_;
+  // Of what is sent, and held back; comes before mutex_. Whoever has it may wait for the
+  // host to read, so a question for a stop request does not need it.
+  std::mutex sending_;
   Throttle throttle_;
   bool held_ = false;
   float held_fraction_ = 0;
   std::string held_message_;
-  std::mutex mutex_;
-  std::mutex sending_;
+  std::mutex mutex_;  // of the rest
   std::atomic<bool> stopped_;
   std::atomic<bool> leaving_{false};
   std::stop_source source_{std::nostopstate};
