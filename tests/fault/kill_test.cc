@@ -62,6 +62,8 @@ TEST_P(KillTest, NothingIsLostAndNothingIsDoneTwice) {
   EXPECT_EQ(report.acknowledged, amount.jobs);
   EXPECT_EQ(report.rows, amount.jobs);
   EXPECT_EQ(report.completed, amount.jobs);
+  EXPECT_GT(report.limited, 0U);
+  EXPECT_GT(report.rated, 0U);
   if (amount.stops > 0) {
     EXPECT_GT(report.stale_finishes, 0U)
         << "a worker that slept past its lease must see it";

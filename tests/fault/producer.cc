@@ -20,7 +20,9 @@ using conformance::Event;
 using conformance::EventLog;
 
 // The same for every producer that asks for job n. One in a hundred takes longer than a
-// lease, so that who was stopped finishes it while somebody else is running it.
+// lease, so that who was stopped finishes it while somebody else is running it. One in
+// five, those among them, has a key of which few may run, one in twenty a key of which
+// few may begin.
 Request request(std::size_t n) {
   std::mt19937 random(static_cast<unsigned>(n));
   Request request;
@@ -30,6 +32,11 @@ Request request(std::size_t n) {
                   {"fail", random() % 50 == 0 ? 1 : 0},
                   {"pad", std::string(random() % 300, 'p')}};
   request.options.request_id = "request-" + std::to_string(n);
+  if (n % 5 == 2) request.options.limit = {"limit-" + std::to_string(n / 5 % 8), 3};
+  if (n % 20 == 3) {
+    request.options.rate =
+        Rate{"rate-" + std::to_string(n / 20 % 2), 2, std::chrono::milliseconds(100)};
+  }
   return request;
 }
 

@@ -14,6 +14,8 @@
 #include <thread>
 #include <vector>
 
+#include "checker_keys.h"
+
 namespace carrel::conformance {
 namespace {
 
@@ -208,6 +210,71 @@ TEST_F(CheckerTest, SeesAnotherPayload) {
   events_[0].hash = hash_of("[1]");
   events_[3].hash = hash_of("[2]");
   expect_broken("rule 8");
+}
+
+// Of two jobs of one key, of which one may run.
+TEST(CheckerKeysTest, SeesOneTooManyOfALimit) {
+  using std::chrono_literals::operator""h;
+  const auto store = make_memory_store({});
+  std::vector<Event> events;
+  for (std::uint64_t i = 0; i < 2; ++i) {
+    NewJob job;
+    job.kind = "work";
+    job.request_id = "r" + std::to_string(i);
+    job.limit = {"k", 1};
+    const auto in = store->insert({&job, 1}, 1h).at(0).value();
+    const auto run = store->claim({&*in.ticket, 1}, "w", i + 1, 1h).value().at(0).value();
+    Finish finish;
+    finish.lease = run.lease;
+    ASSERT_TRUE(store->finish({&finish, 1}).at(0));
+    const auto at = static_cast<std::int64_t>(i);
+    for (const auto& [kind, time] : {std::pair{Kind::kAsk, 0},
+                                     std::pair{Kind::kClaim, 1},
+                                     {Kind::kStart, 2},
+                                     {Kind::kEnd, 10}}) {
+      Event e;
+      e.kind = kind;
+      e.time = 20 * at + time;
+      e.key = kind == Kind::kAsk ? job.request_id : "";
+      e.hash = hash_of("");
+      if (kind == Kind::kClaim) e.until = 1'000;
+      if (kind != Kind::kAsk) e.id = value(run.lease.id);
+      if (kind != Kind::kAsk) e.fence = value(run.lease.fence);
+      events.push_back(e);
+    }
+  }
+  EXPECT_TRUE(check(*store, events)->broken.empty());
+  EXPECT_EQ(check(*store, events)->limited, 2U);
+  events[3].time = 23;  // the first ended when the second had begun
+  const auto broken = check(*store, events)->broken;
+  ASSERT_EQ(broken.size(), 1U);
+  EXPECT_TRUE(broken[0].starts_with("rule 10, job 2: ")) << broken[0];
+  events[1].until = 22;  // had its lease ended by then, it would be as it must be
+  EXPECT_TRUE(check(*store, events)->broken.empty());
+}
+
+TEST(CheckerKeysTest, SeesOneTooManyOfARate) {
+  using namespace std::chrono_literals;
+  std::vector<JobRecord> rows(3);
+  for (std::size_t i = 0; i < 3; ++i) {
+    rows[i].id = JobId{i + 1};
+    rows[i].state = State::kCompleted;
+    rows[i].rate = Rate{"k", 2, 10s};
+  }
+  rows[0].started = Time(12s);  // its second attempt, and written down as such, too
+  for (const auto at : {1s, 12s}) rows[0].attempts.emplace_back().started = Time(at);
+  rows[1].started = Time(5s);
+  rows[2].started = Time(15s);
+  std::vector<std::uint64_t> broken;
+  const auto tell = [&](int rule, std::uint64_t id, const std::string& text) {
+    EXPECT_EQ(rule, 11) << text;
+    broken.push_back(id);
+  };
+  check_rates(rows, tell);
+  EXPECT_TRUE(broken.empty()) << "a start that is a period ago counts no more";
+  rows[2].started = Time(15s) - 1us;
+  check_rates(rows, tell);
+  EXPECT_EQ(broken, std::vector<std::uint64_t>{3});
 }
 
 class EventLogTest : public testing::Test {

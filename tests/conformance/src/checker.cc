@@ -9,20 +9,11 @@
 #include <unordered_map>
 #include <utility>
 
+#include "checker_keys.h"
+#include "checker_seen.h"
+
 namespace carrel::conformance {
 namespace {
-
-// What the logs say of one run, and of one job.
-struct RunSeen {
-  std::optional<Event> start;
-  std::optional<Event> end;
-  std::int64_t lease_until = 0;  // the latest that was granted
-  int claims = 0;
-};
-struct JobSeen {
-  std::map<std::uint64_t, RunSeen> runs;  // by fence
-  std::vector<Event> completions;         // accepted
-};
 
 class Checker {
  public:
@@ -38,6 +29,11 @@ class Checker {
     check_enqueues();
     for (const JobRecord& row : rows_) check_row(row);
     for (const auto& [id, seen] : jobs_) check_job(id, seen);
+    const auto tell = [this](int rule, std::uint64_t id, const std::string& text) {
+      broken(rule, id, text);
+    };
+    check_limits(rows_, jobs_, tell);
+    check_rates(rows_, tell);
     for (const std::uint64_t id : suspects_) tell_story(events, id);
     return std::move(report_);
   }
@@ -142,6 +138,8 @@ class Checker {
 
   void check_row(const JobRecord& row) {
     const std::uint64_t id = value(row.id);
+    if (row.limit) ++report_.limited;
+    if (row.rate) ++report_.rated;
     switch (row.state) {
       case State::kCompleted:
         ++report_.completed;
@@ -239,7 +237,7 @@ class Checker {
   std::unordered_map<std::uint64_t, const JobRecord*> by_id_;
   std::map<std::string, std::uint64_t> asks_;  // request id → hash of its payload
   std::map<std::string, std::uint64_t> acks_;  // request id → job
-  std::map<std::uint64_t, JobSeen> jobs_;
+  JobsSeen jobs_;
   CheckReport report_;
 };
 
@@ -262,7 +260,8 @@ std::string to_string(const CheckReport& r) {
   std::ostringstream text;
   text << r.acknowledged << " acknowledged, " << r.rows << " rows: " << r.completed
        << " completed, " << r.discarded << " discarded, " << r.cancelled << " cancelled, "
-       << r.waiting << " waiting\n"
+       << r.waiting << " waiting; " << r.limited << " with limits, " << r.rated
+       << " with rates\n"
        << r.runs << " runs, " << r.repeated << " jobs repeated, " << r.overlaps
        << " overlaps; refused as stale: " << r.stale_finishes << " finishes, "
        << r.stale_beats << " beats; asked again: " << r.already << "\n"

@@ -21,6 +21,8 @@ struct CheckReport {
   std::size_t discarded = 0;
   std::size_t cancelled = 0;
   std::size_t waiting = 0;         // not final, not running
+  std::size_t limited = 0;         // rows with a limit
+  std::size_t rated = 0;           // rows with a rate
   std::size_t runs = 0;            // handlers begun
   std::size_t repeated = 0;        // jobs whose handler began more than once
   std::size_t overlaps = 0;        // runs begun while an earlier one of the job still ran
@@ -43,6 +45,9 @@ std::string to_string(const CheckReport& report);  // a few lines for people
 //   6 attempts ≤ max_attempts
 //   7 no row is running
 //   8 hashes of payloads and results agree from end to end
+//   10 of a limit's key, no more runs were under way at once than the largest number that
+//     its jobs name
+//   11 of a rate's key, no attempt began as one too many within its job's period
 // The numbers are those of the project's reliability rules. What a store cannot tell (its
 // file's integrity, processes and descriptors left) is for the caller to see.
 // Events in any order. `after`: only of jobs whose ids are above it; those up to it were

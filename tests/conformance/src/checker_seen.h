@@ -1,0 +1,30 @@
+// What the event logs say of jobs, as the checker's rules look at it.
+#pragma once
+
+#include <carrel/conformance/events.h>
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace carrel::conformance {
+
+struct RunSeen {
+  std::optional<Event> start;
+  std::optional<Event> end;
+  std::int64_t lease_until = 0;  // the latest that was granted
+  int claims = 0;
+};
+struct JobSeen {
+  std::map<std::uint64_t, RunSeen> runs;  // by fence
+  std::vector<Event> completions;         // accepted
+};
+using JobsSeen = std::map<std::uint64_t, JobSeen>;  // by id
+
+// Told of each rule that is broken, with the job and in what.
+using Broken = std::function<void(int rule, std::uint64_t id, const std::string& text)>;
+
+}  // namespace carrel::conformance
