@@ -11,7 +11,9 @@ namespace carrel {
 
 // Those that are open. No fork() begins while one is opened or closed, so a child never
 // has a descriptor that is not in the list, nor one in the list that is another's by now.
-struct UnsharedFile::Forking {
+// Hidden, as each module of a program has its own: else all would share one mutex, and
+// the handlers of a second one would wait for the first's.
+struct [[gnu::visibility("hidden")]] UnsharedFile::Forking {
   static inline constinit std::mutex mutex;
   static inline constinit UnsharedFile* first = nullptr;
 

@@ -1,13 +1,17 @@
 #include "unshared_file.h"
 
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
+#include <filesystem>
 #include <functional>
 #include <memory>
+#include <string>
 
 namespace carrel {
 namespace {
@@ -57,6 +61,23 @@ TEST(UnsharedFile, WhatHasItsNumberLaterIsLeftToTheChild) {
   EXPECT_TRUE(in_child(
       [&] { return is_open(number) && first->fd() == -1 && third->fd() == -1; }));
   ::close(other);
+}
+
+// Each module of a program has this code, and handlers of its own.
+TEST(UnsharedFile, AProgramWithSeveralModulesForks) {
+  std::string folder =
+      (std::filesystem::temp_directory_path() / "carrel_unshared_XXXXXX").string();
+  ASSERT_NE(::mkdtemp(folder.data()), nullptr);
+  const std::string another = folder + "/another.so";
+  std::filesystem::copy_file(PLUGIN_GOOD, another);
+  for (const char* module : {PLUGIN_GOOD, another.c_str()}) {
+    EXPECT_NE(::dlopen(module, RTLD_NOW | RTLD_LOCAL), nullptr) << ::dlerror();
+  }
+  std::filesystem::remove_all(folder);
+  const auto file = opened();
+  ::alarm(20);  // a fork() that never returns
+  EXPECT_TRUE(in_child([&] { return file->fd() == -1; }));
+  ::alarm(0);
 }
 
 TEST(UnsharedFile, WhatCannotBeOpenedSaysWhy) {
