@@ -41,7 +41,7 @@ struct LastOf<Finished::Kind> {
 };
 template <>
 struct LastOf<Pulse> {
-  static constexpr Pulse value = Pulse::kStale;
+  static constexpr Pulse value = Pulse::kHeld;
 };
 template <>
 struct LastOf<Cancelled> {

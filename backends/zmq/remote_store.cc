@@ -219,6 +219,7 @@ Result<std::vector<Pulse>> RemoteStore::beat_in_pieces(std::string_view worker,
         log_(LogLevel::kError, "job " + std::to_string(value(beat.lease.id)) +
                                    ": its checkpoint or log is too long for the broker "
                                    "and is dropped");
+        if (all) all->push_back(Pulse::kAlive);  // as far as this beat can tell
       });
   return all;
 }
@@ -239,12 +240,20 @@ Result<std::vector<Pulse>> RemoteStore::beat(std::string_view worker,
   std::vector<Beat> bare(beats.size());
   for (std::size_t i = 0; i < beats.size(); ++i) bare[i].lease = beats[i].lease;
   const bool one = fits(bare);
+  Result<std::vector<Pulse>> told;
   if (one || encoded_size(beats) > encoded_size(std::span<const Beat>(bare))) {
-    auto told = beat_in_pieces(worker, beats, false, lease);
+    told = beat_in_pieces(worker, beats, false, lease);
     if (!told) return told;
   }
-  if (one) return beat_once(worker, settled_claim, bare, renew, lease);
-  return beat_in_pieces(worker, bare, renew, lease);
+  auto pulses = one ? beat_once(worker, settled_claim, bare, renew, lease)
+                    : beat_in_pieces(worker, bare, renew, lease);
+  if (!pulses) return pulses;
+  // What went ahead found the row held, and was not stored, whoever holds it by now.
+  for (std::size_t i = 0; i < told->size(); ++i) {
+    Pulse& pulse = (*pulses)[i];
+    if ((*told)[i] == Pulse::kHeld && pulse != Pulse::kStale) pulse = Pulse::kHeld;
+  }
+  return pulses;
 }
 
 std::vector<Result<Finished>> RemoteStore::finish(std::span<const Finish> runs) {

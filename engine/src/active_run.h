@@ -68,6 +68,10 @@ class ActiveRun final : public RunSink {
   // stored, whatever the answer.
   bool bare = false;
   bool failed_alone = false;  // it could not, and that was said
+  // Others held its row when all leases were renewed, and nobody has renewed it since:
+  // since when it lasts, on boot_time(). 0: it lasts as all others do. The PulseLoop's,
+  // which alone writes it.
+  std::atomic<Duration> passed_over{Duration{0}};
 
   QueueSlots::Slot* slot = nullptr;  // that it has, until it ends; null: none
 

@@ -102,7 +102,7 @@ class Holds {
   // The store does not let this engine claim, as a broker does whose key is a producer's.
   bool refused() const;
   void claim_for_all(Lock& lock, Steady::time_point until);
-  void beat(Lock& lock);
+  Duration beat(Lock& lock);  // how long to wait, from its start on, until the next
   void end_rests(Lock& lock);
   void look_around(Lock& lock);
 

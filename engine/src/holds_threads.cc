@@ -91,8 +91,8 @@ void Holds::work() {
       wake_.wait_until(lock, next_tick, [&] { return closing_ || queued_ > 0; });
     }
     if (Steady::now() < next_tick) continue;
-    next_tick = Steady::now() + tick_;
-    beat(lock);
+    next_tick = Steady::now();
+    next_tick += beat(lock);
     end_rests(lock);
     if (queued_ == 0 || Steady::now() < next_look) continue;
     next_look = Steady::now() + setup_.poll;
@@ -138,8 +138,8 @@ void Holds::claim_for_all(Lock& lock, Steady::time_point until) {
   }
 }
 
-void Holds::beat(Lock& lock) {
-  if (held_.empty() && lost_claim_ == 0) return;
+Duration Holds::beat(Lock& lock) {
+  if (held_.empty() && lost_claim_ == 0) return tick_;
   const std::uint64_t settled = claiming_.empty() ? last_claim_ : *claiming_.begin() - 1;
   const Duration now = boot_time();
   std::vector<PlacePtr> places;
@@ -156,17 +156,24 @@ void Holds::beat(Lock& lock) {
   if (!answers) {
     // Nobody hears of it any more, and that lease is over.
     if (is_refusal(answers.error()) && now >= lost_until_) lost_claim_ = 0;
-    return;
+    return tick_;
   }
   if (lost_claim_ <= settled && now >= lost_until_) lost_claim_ = 0;
+  Duration next = tick_;
   for (std::size_t i = 0; i < places.size(); ++i) {
     Place& place = *places[i];
-    if ((*answers)[i] != Pulse::kStale && renew) place.renewed = now;
-    if ((*answers)[i] != Pulse::kAlive && !place.ended &&
-        !std::exchange(place.told, true)) {
+    const Pulse pulse = (*answers)[i];
+    const bool alive = pulse == Pulse::kAlive || pulse == Pulse::kCancel;
+    if (alive && renew) place.renewed = now;
+    if (place.ended || place.told) continue;
+    if (pulse == Pulse::kHeld) {
+      if (renew) next = std::min(next, look_again(setup_.lease));
+    } else if (pulse != Pulse::kAlive) {
+      place.told = true;
       teller_.tell(place.lost);
     }
   }
+  return next;
 }
 
 void Holds::end_rests(Lock& lock) {
@@ -218,8 +225,7 @@ void Holds::look_around(Lock& lock) {
 
 void Holds::guard() {
   Lock lock(mutex_);
-  // Often enough to hear soon after a sleep of the machine, through which no wait counts.
-  const Duration step = std::min(tick_, std::max(setup_.lease / 20, Duration{1000}));
+  const Duration step = std::min(tick_, look_again(setup_.lease));
   while (!closing_) {
     if (held_.empty()) {
       guard_wake_.wait(lock, [&] { return closing_ || !held_.empty(); });

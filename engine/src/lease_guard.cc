@@ -1,6 +1,5 @@
 #include "lease_guard.h"
 
-#include <algorithm>
 #include <boost/asio/post.hpp>
 #include <utility>
 
@@ -10,9 +9,9 @@
 
 namespace carrel {
 
-LeaseGuard::LeaseGuard(Reactor& reactor, Duration lease, std::function<void()> passed)
+LeaseGuard::LeaseGuard(Reactor& reactor, Duration lease, std::function<void()> look)
     : lease_(lease),
-      passed_(std::move(passed)),
+      look_(std::move(look)),
       renewed_(boot_time()),
       timer_(std::make_shared<ReactorTimer>(reactor.context())) {
   boost::asio::post(timer_->timer.get_executor(), [this, timer = timer_] {
@@ -22,16 +21,12 @@ LeaseGuard::LeaseGuard(Reactor& reactor, Duration lease, std::function<void()> p
 
 LeaseGuard::~LeaseGuard() { timer_->close(); }
 
-bool LeaseGuard::is_passed() const noexcept { return fenced(renewed_, lease_); }
-
 void LeaseGuard::wait() {
-  // Often enough to hear soon after a sleep of the machine, through which no timer
-  // counts.
-  timer_->timer.expires_after(std::max(lease_ / 20, Duration{1000}));
+  timer_->timer.expires_after(look_again(lease_));
   timer_->timer.async_wait(
       [this, timer = timer_](const boost::system::error_code& error) {
         if (error || timer->closed) return;
-        if (is_passed()) passed_();
+        look_();
         wait();
       });
 }

@@ -16,7 +16,9 @@ PulseLoop::PulseLoop(Store& store, Feed& feed, Runner& runner, Reactor& reactor,
       status_(status),
       totals_(totals),
       log_(std::move(log)),
-      guard_(reactor, setup_.lease, [this] { end_all(); }) {}
+      // A tenth is for the way to the store.
+      period_(std::max(setup_.beat * 9 / 10, Duration{1})),
+      guard_(reactor, setup_.lease, [this] { end_fenced(); }) {}
 
 PulseLoop::~PulseLoop() { stop(); }
 
@@ -25,19 +27,17 @@ void PulseLoop::start() {
 }
 
 void PulseLoop::work() {
-  // From the start of one to that of the next; a tenth is for the way to the store.
-  const auto period = std::max(setup_.beat * 9 / 10, Duration{1});
-  auto next = std::chrono::steady_clock::now() + period;
+  auto next = std::chrono::steady_clock::now() + period_;
   std::unique_lock lock(mutex_);
   while (!wake_.wait_until(lock, next, [&] { return stopping_; })) {
-    next = std::chrono::steady_clock::now() + period;
+    next = std::chrono::steady_clock::now();
     lock.unlock();
-    tick();
+    next += tick();
     lock.lock();
   }
 }
 
-void PulseLoop::tick() {
+Duration PulseLoop::tick() {
   const Duration now = boot_time();
   if (feed_.take_lost()) lost_until_ = now + setup_.lease;
   // Read before the leases: what a settled claim gave is among them, or was committed
@@ -53,11 +53,11 @@ void PulseLoop::tick() {
   }
   if (runs.empty() && now >= lost_until_) {
     status_.answered(StoreCall::kBeat, false);  // nothing of it is left to complain of
-    return;
+    return period_;
   }
   std::vector<Beat> beats(runs.size());
-  const bool renew =
-      status_.doubted() || now - guard_.renewed() >= setup_.lease / 3 - setup_.beat;
+  const bool renew = std::exchange(renews_late_, false) || status_.doubted() ||
+                     now - guard_.renewed() >= setup_.lease / 3 - setup_.beat;
   bool writes = renew;
   for (std::size_t i = 0; i < runs.size(); ++i) {
     Beat& beat = beats[i];
@@ -71,26 +71,52 @@ void PulseLoop::tick() {
     for (std::size_t i = 0; i < runs.size(); ++i) {
       if (runs[i]->news_sent(&beats[i])) runner_.end_on(*runs[i]);
     }
-    if (guard_.is_passed()) end_all();
-    return;
+    end_fenced();
+    return period_;
   }
   status_.answered(StoreCall::kBeat, writes);
+  return take(runs, beats, *answers, renew, now);
+}
+
+Duration PulseLoop::take(const std::vector<Runner::RunPtr>& runs,
+                         std::vector<Beat>& beats, const std::vector<Pulse>& answers,
+                         bool renew, Duration now) {
+  const Duration before = guard_.renewed();
   if (renew) guard_.renewed(now);
+  Duration next = period_;
   for (std::size_t i = 0; i < runs.size(); ++i) {
+    ActiveRun& run = *runs[i];
+    const bool held = answers[i] == Pulse::kHeld;
+    const bool stale = answers[i] == Pulse::kStale;
+    const bool passed_over = run.passed_over.load() != Duration{0};
+    if (renew && held && !passed_over) run.passed_over = before;
+    if (renew && !held && passed_over) run.passed_over = Duration{0};
+    if (!renew && !held && passed_over) renews_late_ = true;
     // Of a run that its host has completed, the finish that is to come takes it along.
-    const bool stale = (*answers)[i] == Pulse::kStale;
-    if (runs[i]->news_sent(stale ? &beats[i] : nullptr)) runner_.end_on(*runs[i]);
-    if (runs[i]->ended()) continue;
-    if ((*answers)[i] == Pulse::kCancel) runner_.cancel(runs[i]->job.lease.id);
+    if (run.news_sent(held || stale ? &beats[i] : nullptr)) runner_.end_on(run);
+    if (run.ended()) continue;
+    // A moment's lock ends no run, however short leases are.
+    if (held && (renew || passed_over) && !run.stop_reason()) {
+      next = std::min(next, look_again(setup_.lease));
+    }
+    if (answers[i] == Pulse::kCancel) runner_.cancel(run.job.lease.id);
     if (stale && end_run(runs[i], "was lost")) {
       totals_.stale.fetch_add(1);
     }
   }
+  return renews_late_ ? Duration{0} : next;
 }
 
-void PulseLoop::end_all() {
+void PulseLoop::end_fenced() {
+  const bool all = fenced(guard_.renewed(), setup_.lease);
   for (const auto& run : runner_.leases()) {
-    if (!run->ended()) end_run(run, "could not be renewed");
+    if (run->ended()) continue;
+    const Duration passed_over = run->passed_over;
+    if (all) {
+      end_run(run, "could not be renewed");
+    } else if (passed_over != Duration{0} && fenced(passed_over, setup_.lease)) {
+      end_run(run, "could not be renewed, as others hold its row");
+    }
   }
 }
 

@@ -3,7 +3,8 @@
 //
 // A worker that could not renew for 80 % of a lease fences itself: it ends its runs and
 // drops what they did, since the store may give the jobs to others. It does so also while
-// a beat waits for the store.
+// a beat waits for the store; and to a single run, where others hold its row so long that
+// no beat could renew its lease.
 #pragma once
 
 #include <carrel/store.h>
@@ -13,6 +14,7 @@
 #include <mutex>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "completer.h"
 #include "feed.h"
@@ -37,8 +39,11 @@ class PulseLoop {
 
  private:
   void work();
-  void tick();
-  void end_all();
+  // Answers how long to wait, from its start on, until the next.
+  Duration tick();
+  Duration take(const std::vector<Runner::RunPtr>& runs, std::vector<Beat>& beats,
+                const std::vector<Pulse>& answers, bool renew, Duration now);
+  void end_fenced();
   bool end_run(const Runner::RunPtr& run, const char* why);
 
   Store& store_;
@@ -48,6 +53,8 @@ class PulseLoop {
   StoreStatus& status_;
   Totals& totals_;
   LogFn log_;
+  const Duration period_;     // from the start of one beat to that of the next
+  bool renews_late_ = false;  // a row is free that the last renewal has passed over
   // A claim's answer was lost: until its leases are over. A beat may pass over what it
   // gave, where others hold something of that, and does not say so.
   Duration lost_until_{0};

@@ -2,7 +2,6 @@
 // first.
 #include <algorithm>
 #include <limits>
-#include <list>
 #include <set>
 #include <unordered_map>
 #include <utility>
@@ -23,15 +22,6 @@ bool is_plain(const Finish& run) {
 }
 
 }  // namespace
-
-// What is left to be done of a run, which the caller does.
-Writer::Late Writer::take_late(JobId id) {
-  if (late_.empty() && late_now_.empty()) return {};
-  const auto [now, first] = late_now_.try_emplace(id);
-  if (!first) return std::exchange(now->second, {});
-  const auto before = late_.find(id);
-  return before == late_.end() ? Late{} : before->second;
-}
 
 const std::optional<std::string>& Writer::checkpoint_of(
     JobId job, const std::optional<std::string>& checkpoint) const {
@@ -67,8 +57,7 @@ void Writer::complete(std::span<const Finish* const> runs, std::span<Finished> a
   for (std::size_t i = 0; i < runs.size(); ++i) {
     const Finish& run = *runs[i];
     // What is forgotten at once is not looked for beside its row.
-    const bool plain = is_plain(run) && (keep || !t.limits.knows(run.lease.id)) &&
-                       !late_.contains(run.lease.id) && !late_now_.contains(run.lease.id);
+    const bool plain = is_plain(run) && (keep || !t.limits.knows(run.lease.id));
     if (!t.complete || !plain || !asked.emplace(run.lease.id, i).second) {
       others.push_back(i);
       continue;
@@ -112,18 +101,12 @@ void Writer::finish_others(std::span<const Finish* const> runs,
   for (const std::size_t i : others) leases.push_back(runs[i]->lease);
   auto rows = t.rows_of.lock_runs(leases);
   std::vector<NotesTable::News> news;
-  std::list<Late> late;  // has what `news` borrows
   const auto add_news = [&](const Finish& run) {
-    for (const Beat& beat : late.back().news) {
-      if (beat.lease.fence != run.lease.fence) continue;
-      news.push_back({run.lease.id, beat.progress, beat.checkpoint, beat.log});
-    }
     news.push_back({run.lease.id, run.progress,
                     checkpoint_of(run.lease.id, run.checkpoint), run.log});
   };
   for (const std::size_t i : others) {
     const Finish& run = *runs[i];
-    late.push_back(take_late(run.lease.id));
     const auto found = rows.find(run.lease.id);
     if (found == rows.end()) {
       answers[i].kind = Finished::Kind::kStale;
@@ -166,47 +149,23 @@ std::vector<Pulse> Writer::beat(std::string_view worker, std::uint64_t settled_c
   pulses.reserve(beats.size());
   std::vector<JobId> renewed;
   std::vector<NotesTable::News> news;
-  std::list<Late> late;  // has what `news` borrows
   for (const Beat& beat : beats) {
     const auto found = rows.find(beat.lease.id);
-    late.push_back(take_late(beat.lease.id));
-    std::erase_if(late.back().news,
-                  [&](const Beat& of) { return of.lease.fence != beat.lease.fence; });
-    const auto& checkpoint = checkpoint_of(beat.lease.id, beat.checkpoint);
-    const bool renews = renew || late.back().renew;
-    if (found != rows.end()) {
-      pulses.push_back(
-          rules::beat(found->second.rule, beat.lease.fence, renews, lease, now_));
-    } else {
+    if (found == rows.end()) {
       const bool runs =
           running.contains({to_column(beat.lease.id), to_column(beat.lease.fence)});
-      pulses.push_back(runs ? Pulse::kAlive : Pulse::kStale);
-    }
-    const bool gone = pulses.back() == Pulse::kStale;
-    if (found == rows.end() || gone) {
-      Late left = std::move(late.back());
-      left.renew = renews && !gone;
-      if (!gone) {
-        left.gone.reset();
-        if (is_news(beat.progress, checkpoint, beat.log)) {
-          left.news.push_back(beat);
-          left.news.back().checkpoint = checkpoint;
-        }
-      } else if (!left.gone) {
-        left.gone = std::chrono::steady_clock::now();
-      }
-      late_now_.insert_or_assign(beat.lease.id, std::move(left));
+      pulses.push_back(runs ? Pulse::kHeld : Pulse::kStale);
       continue;
     }
-    const rules::Row& rule = found->second.rule;
-    if (renews) {
+    rules::Row& rule = found->second.rule;
+    pulses.push_back(rules::beat(rule, beat.lease.fence, renew, lease, now_));
+    if (pulses.back() == Pulse::kStale) continue;
+    if (renew) {
       t.lease_end = rule.wake_at.time_since_epoch().count();
       renewed.push_back(beat.lease.id);
     }
-    for (const Beat& of : late.back().news) {
-      news.push_back({of.lease.id, of.progress, of.checkpoint, of.log});
-    }
-    news.push_back({beat.lease.id, beat.progress, checkpoint, beat.log});
+    news.push_back({beat.lease.id, beat.progress,
+                    checkpoint_of(beat.lease.id, beat.checkpoint), beat.log});
   }
   t.notes.add(news);
   if (!renewed.empty()) {

@@ -113,20 +113,8 @@ void Writer::committed() noexcept {
   if (!work_.empty() || !ended_.empty()) news_.tell(work_, !ended_.empty());
   work_.clear();
   ended_.clear();
-  for (auto& [id, late] : late_now_) {
-    if (late.empty()) {
-      late_.erase(id);
-    } else {
-      late_.insert_or_assign(id, std::move(late));
-    }
-  }
-  late_now_.clear();
   tables_ = nullptr;
   answered_ = std::chrono::steady_clock::now();
-  constexpr std::chrono::minutes kForgotten{1};  // no finish has come
-  std::erase_if(late_, [&](const auto& one) {
-    return one.second.gone && *one.second.gone < answered_ - kForgotten;
-  });
 }
 
 Error Writer::current_error() noexcept {
@@ -159,7 +147,6 @@ void Writer::rollback() noexcept {
   ended_.clear();
   tally_.clear();
   doomed_.clear();
-  late_now_.clear();
   gathered_.clear();
   with_commit_.clear();
   if (!connection_.is_open()) {

@@ -21,7 +21,6 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -238,16 +237,6 @@ class Writer final : public Transactor {
                 std::vector<std::size_t>& others);
   void finish_others(std::span<const Finish* const> runs, std::span<Finished> answers,
                      std::vector<std::size_t> others);
-  // Runs whose rows others held as they beat: what is left to be done when they do not.
-  struct Late {
-    bool renew = false;
-    std::vector<Beat> news;
-    // Since when the run is none any more: its host may have completed it, and what it
-    // said goes with the finish that is to come, if one is.
-    std::optional<std::chrono::steady_clock::time_point> gone = {};
-    bool empty() const { return !renew && news.empty(); }
-  };
-  Late take_late(JobId id);
   const std::optional<std::string>& checkpoint_of(
       JobId job, const std::optional<std::string>& checkpoint) const;
   // (id, fence) of what runs of its claims up to that number.
@@ -296,9 +285,6 @@ class Writer final : public Transactor {
   bool lone_lane_ = true;       // the last claim of several kinds or queues found no more
   Redo redo_ = Redo::kNothing;
   std::atomic<std::size_t> tallied_{0};
-
-  std::unordered_map<JobId, Late> late_;
-  std::unordered_map<JobId, Late> late_now_;  // as the open transaction leaves it
 
   // Of the open transaction: what its commit makes known, or writes at its end.
   std::vector<Lane> work_;

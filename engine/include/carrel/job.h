@@ -235,6 +235,9 @@ enum class Pulse : std::uint8_t {
   kCancel,  // alive, and somebody asked for it to stop
   kStale,   // the lease is gone, and what this beat carried was not stored: the run is
             // somebody else's now, or completed
+  kHeld,    // another transaction holds its row: it is still this run's as far as can be
+            // seen, but nothing was changed. Its lease was not renewed, and what this
+            // beat carried was not stored
 };
 
 enum class Cancelled : std::uint8_t {

@@ -153,10 +153,11 @@ class Store {
                                                  Duration lease) = 0;
 
   // `beats` names every lease that `worker` holds. Stores progress, checkpoint and log,
-  // and if `renew` extends each lease to `lease` from now. A running row of this worker
-  // that is not named and whose claim_number ≤ settled_claim is set free, its attempt
-  // refunded: its claim's answer was lost. Unless another holds something of it: then by
-  // a later beat.
+  // and if `renew` extends each lease to `lease` from now. Waits for nobody: a row that
+  // another transaction holds is passed over (kHeld), and asked for again soon, with what
+  // the beat carried. A running row of this worker that is not named and whose
+  // claim_number ≤ settled_claim is set free, its attempt refunded: its claim's answer
+  // was lost. Unless another holds something of it: then by a later beat.
   virtual Result<std::vector<Pulse>> beat(std::string_view worker,
                                           std::uint64_t settled_claim,
                                           std::span<const Beat> beats, bool renew,

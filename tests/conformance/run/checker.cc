@@ -334,6 +334,28 @@ TEST_F(EventLogTest, NamesTheLineThatIsNoEvent) {
   EXPECT_FALSE(EventLog::open(folder_ / "no" / "folder"));
 }
 
+TEST_F(EventLogTest, OfABeatOnlyWhatIsRenewedIsWritten) {
+  class Holding final : public StoreWrapper {
+   public:
+    using StoreWrapper::StoreWrapper;
+    Result<std::vector<Pulse>> beat(std::string_view, std::uint64_t,
+                                    std::span<const Beat>, bool, Duration) override {
+      return std::vector{Pulse::kHeld, Pulse::kCancel, Pulse::kStale};
+    }
+  };
+  RecordingStore store(std::make_unique<Holding>(make_memory_store({})),
+                       std::make_shared<EventLog>(EventLog::open(file()).value()));
+  std::vector<Beat> beats(3);
+  for (std::size_t i = 0; i < beats.size(); ++i) beats[i].lease.id = JobId{i + 1};
+  ASSERT_TRUE(store.beat("w", 0, beats, true, std::chrono::seconds(1)));
+  const auto events = read_events(file()).value();
+  ASSERT_EQ(events.size(), 2U);
+  EXPECT_EQ(events[0].kind, Kind::kRenew);
+  EXPECT_EQ(events[0].id, 2U);
+  EXPECT_EQ(events[1].kind, Kind::kBeatStale);
+  EXPECT_EQ(events[1].id, 3U);
+}
+
 TEST(FaultPlan, HappensInTheCallsThatItIsArmedFor) {
   FaultPlan plan;
   EXPECT_FALSE(plan.pass(FaultPoint::kAfterClaimCommit));

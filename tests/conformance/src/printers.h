@@ -24,7 +24,7 @@ inline void PrintTo(Cancelled c, std::ostream* out) {
   *out << kNames[static_cast<int>(c)];
 }
 inline void PrintTo(Pulse p, std::ostream* out) {
-  constexpr const char* kNames[] = {"alive", "cancel", "stale"};
+  constexpr const char* kNames[] = {"alive", "cancel", "stale", "held"};
   *out << kNames[static_cast<int>(p)];
 }
 

@@ -76,6 +76,7 @@ Result<std::vector<Pulse>> RecordingStore::beat(std::string_view worker,
   auto pulses = StoreWrapper::beat(worker, settled_claim, beats, renew, lease);
   if (!pulses) return pulses;
   for (std::size_t i = 0; i < pulses->size() && i < beats.size(); ++i) {
+    if ((*pulses)[i] == Pulse::kHeld) continue;  // nothing was changed
     const bool stale = (*pulses)[i] == Pulse::kStale;
     if (!stale && !renew) continue;
     Event event =

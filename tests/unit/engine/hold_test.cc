@@ -321,7 +321,9 @@ class Moody final : public conformance::StoreWrapper {
     std::atomic<bool> finish_away{false};
     std::atomic<bool> lose_claims{false};
     std::atomic<bool> no_source{false};
-    std::atomic<int> passes_over{0};  // so many beats set nothing free
+    std::atomic<int> passes_over{0};     // so many beats set nothing free
+    std::atomic<bool> rows_held{false};  // by others, so that beats pass them over
+    std::atomic<int> held{0};            // such beats that would have renewed them
     std::atomic<int> lost{0};
     std::atomic<int> renewals{0};
     Store* store = nullptr;
@@ -347,6 +349,10 @@ class Moody final : public conformance::StoreWrapper {
                                   std::span<const Beat> beats, bool renew,
                                   Duration lease) override {
     if (mood_->away) return fail(Code::kUnavailable, "away");
+    if (mood_->rows_held) {
+      if (renew) ++mood_->held;
+      return std::vector<Pulse>(beats.size(), Pulse::kHeld);
+    }
     if (renew) ++mood_->renewals;
     if (beats.empty() && mood_->passes_over-- > 0) return std::vector<Pulse>{};
     return real().beat(worker, settled, beats, renew, lease);
@@ -375,12 +381,13 @@ class HoldOnAMoodyStore : public testing::Test {
     config.store = "moody:";
     config.queue = "memory:";
     config.worker.lease = lease;
-    config.worker.beat = 5ms;
+    config.worker.beat = rare_beats_ ? lease / 2 : 5ms;
     config.worker.poll = 5ms;
     return Engine::open(config, registry).value();
   }
   const std::shared_ptr<Moody::Mood> mood_ = std::make_shared<Moody::Mood>();
   const Clock* clock_ = nullptr;  // of its store; null: the process's
+  bool rare_beats_ = false;       // as rare as may be
 };
 
 TEST_F(HoldOnAMoodyStore, ALeaseThatCannotBeRenewedIsToldBeforeItEnds) {
@@ -394,6 +401,40 @@ TEST_F(HoldOnAMoodyStore, ALeaseThatCannotBeRenewedIsToldBeforeItEnds) {
   EXPECT_GE(std::chrono::steady_clock::now() - began, 150ms);
   ASSERT_FALSE(held);
   EXPECT_EQ(held.error().code, Code::kStale);
+}
+
+// By the store's clock its lease does not end: it is told all the same, and is its own.
+TEST_F(HoldOnAMoodyStore, APlaceWhoseRowIsHeldIsToldBeforeItsLeaseEnds) {
+  const conformance::ManualClock clock;
+  clock_ = &clock;
+  Engine engine = open_engine(200ms);
+  const auto began = std::chrono::steady_clock::now();
+  const auto held = engine.hold("k", 1, [&](std::stop_token lost) {
+    mood_->rows_held = true;
+    const auto until = began + kLong;
+    while (!lost.stop_requested() && std::chrono::steady_clock::now() < until) {
+      std::this_thread::yield();
+    }
+    return lost.stop_requested();
+  });
+  EXPECT_GE(std::chrono::steady_clock::now() - began, 150ms);
+  ASSERT_TRUE(held) << held.error().message;
+  EXPECT_TRUE(*held);
+  EXPECT_GT(mood_->held, 1) << "asked for again";
+}
+
+TEST_F(HoldOnAMoodyStore, APlaceWhoseRowIsHeldForAMomentIsKept) {
+  rare_beats_ = true;
+  Engine engine = open_engine(2s);
+  const auto held = engine.hold("k", 1, [&](std::stop_token lost) {
+    mood_->rows_held = true;
+    while (mood_->held < 1) std::this_thread::yield();
+    mood_->rows_held = false;
+    while (mood_->renewals < 3 && !lost.stop_requested()) std::this_thread::yield();
+    return lost.stop_requested();
+  });
+  ASSERT_TRUE(held) << held.error().message;
+  EXPECT_FALSE(*held);
 }
 
 // By the store's clock nothing ends before the test says so: told first is told in time.

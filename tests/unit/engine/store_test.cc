@@ -26,8 +26,9 @@ struct Asked {
   bool holds_what_is_due = false;
   bool cannot_beat = false;
   std::shared_future<void> beats_hang;  // until it is ready
-  // The first beat with a log waits for this, and is stale then.
-  std::shared_future<void> first_log_is_stale;
+  // The first beat with a log waits for this, and is answered so then.
+  std::shared_future<void> first_log_waits;
+  Pulse first_log_is = Pulse::kStale;
   std::promise<void> log_came;
   std::shared_future<void> log_has_come{log_came.get_future()};
   std::atomic<int> sweeps{0};
@@ -61,11 +62,11 @@ class Counting final : public conformance::StoreWrapper {
                                   Duration lease) override {
     if (asked_->beats_hang.valid()) asked_->beats_hang.wait();
     const auto has_log = [](const Beat& beat) { return !beat.log.empty(); };
-    if (asked_->first_log_is_stale.valid() &&
+    if (asked_->first_log_waits.valid() &&
         std::any_of(beats.begin(), beats.end(), has_log)) {
       asked_->log_came.set_value();
-      std::exchange(asked_->first_log_is_stale, {}).wait();
-      return std::vector<Pulse>(beats.size(), Pulse::kStale);
+      std::exchange(asked_->first_log_waits, {}).wait();
+      return std::vector<Pulse>(beats.size(), asked_->first_log_is);
     }
     if (asked_->cannot_beat) return fail(Code::kUnavailable, "away");
     return real().beat(worker, settled, beats, renew, lease);
@@ -144,26 +145,29 @@ TEST(StoreCalls, AJobWhoseBeatHangsIsStoppedBeforeItsLeaseEnds) {
   engine.stop(1s);
 }
 
-// As of a job that its host completes while a beat is under way: that finds its row gone,
-// and its finish is to come.
-TEST(StoreCalls, WhatAStaleBeatCarriedGoesWithTheFinish) {
-  const auto asked = std::make_shared<Asked>();
-  std::promise<void> run_ended;
-  asked->first_log_is_stale = run_ended.get_future().share();
-  Config config = memory_config();
-  config.worker.beat = 1ms;
-  Engine engine = open_over(asked, config);
-  engine.handle("work", [&](Context& job) {
-    job.log("said");
+// As of a job that its host completes while a beat is under way: that finds its row held
+// or gone, and its finish is to come.
+TEST(StoreCalls, WhatABeatCarriedThatWasNotStoredGoesWithTheFinish) {
+  for (const Pulse pulse : {Pulse::kStale, Pulse::kHeld}) {
+    const auto asked = std::make_shared<Asked>();
+    std::promise<void> run_ended;
+    asked->first_log_waits = run_ended.get_future().share();
+    asked->first_log_is = pulse;
+    Config config = memory_config();
+    config.worker.beat = 1ms;
+    Engine engine = open_over(asked, config);
+    engine.handle("work", [&](Context& job) {
+      job.log("said");
+      asked->log_has_come.wait();
+    });
+    const auto id = engine.enqueue("work").value();
+    ASSERT_TRUE(engine.start());
     asked->log_has_come.wait();
-  });
-  const auto id = engine.enqueue("work").value();
-  ASSERT_TRUE(engine.start());
-  asked->log_has_come.wait();
-  while (engine.health()->busy > 0) std::this_thread::yield();
-  run_ended.set_value();
-  ASSERT_TRUE(engine.wait(id, kLong));
-  EXPECT_EQ(engine.job(id)->log, "said\n");
+    while (engine.health()->busy > 0) std::this_thread::yield();
+    run_ended.set_value();
+    ASSERT_TRUE(engine.wait(id, kLong));
+    EXPECT_EQ(engine.job(id)->log, "said\n");
+  }
 }
 
 // Of a worker that died without a word, by one that has looked before and found nothing:

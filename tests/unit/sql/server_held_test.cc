@@ -8,6 +8,7 @@
 #include <iterator>
 #include <set>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "server_case.h"
@@ -15,6 +16,8 @@
 namespace carrel::test {
 namespace {
 
+using testing::Each;
+using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::SizeIs;
@@ -115,6 +118,55 @@ TEST_P(Held, ABeatSucceedsBesideIt) {
   ASSERT_TRUE(pulses.has_value()) << pulses.error().message;
   EXPECT_EQ(pulses->at(0), Pulse::kAlive);
   EXPECT_THAT(finishing.get(), SizeIs(1));
+}
+
+TEST_P(Held, ABeatRenewsNoRowThatItCannotHave) {
+  const auto runs = insert_and_claim(2);
+  const auto row = [&](const Claimed& run) {
+    const JobRecord job = store_->monitor().job(run.lease.id).value();
+    const auto lease_end = kind().run("SELECT wake_at FROM carrel_jobs WHERE id = " +
+                                      std::to_string(value(run.lease.id)));
+    return std::tuple(lease_end, job.log, job.checkpoint, job.progress.has_value());
+  };
+  std::vector<Beat> beats(2);
+  for (std::size_t i = 0; i < beats.size(); ++i) {
+    beats[i].lease = runs[i].lease;
+    beats[i].log = "said\n";
+    beats[i].checkpoint = "here";
+    beats[i].progress = Progress{0.5F, "half"};
+  }
+  const auto as_claimed = row(runs[0]);
+  const auto other_as_claimed = row(runs[1]);
+  auto host = hold(runs[0].lease.id);
+  for (const bool renew : {true, false}) {
+    const auto pulses = store_->beat("w", 1, beats, renew, 1h);
+    ASSERT_TRUE(pulses.has_value()) << pulses.error().message;
+    EXPECT_THAT(*pulses, ElementsAre(Pulse::kHeld, Pulse::kAlive));
+  }
+  EXPECT_NE(row(runs[1]), other_as_claimed);
+  host->rollback();
+  EXPECT_EQ(row(runs[0]), as_claimed);
+  beats.pop_back();
+  const auto pulses = store_->beat("w", 0, beats, true, 1h);
+  ASSERT_TRUE(pulses.has_value()) << pulses.error().message;
+  EXPECT_THAT(*pulses, ElementsAre(Pulse::kAlive));
+  const auto [lease_end, log, checkpoint, has_progress] = row(runs[0]);
+  EXPECT_NE(lease_end, std::get<0>(as_claimed));
+  EXPECT_EQ(log, "said\n") << "once";
+  EXPECT_EQ(checkpoint, "here");
+  EXPECT_TRUE(has_progress);
+}
+
+// A run that is no longer its worker's is not taken for held.
+TEST_P(Held, ABeatTellsALostRunFromOneThatIsHeld) {
+  const auto runs = insert_and_claim(1);
+  auto host = hold(runs[0].lease.id);
+  std::vector<Beat> beats(2);
+  beats[0].lease = {runs[0].lease.id, Fence{value(runs[0].lease.fence) + 1}};
+  beats[1].lease = {JobId{77'777}, Fence{1}};
+  const auto pulses = store_->beat("w", 0, beats, true, 1h);
+  ASSERT_TRUE(pulses.has_value()) << pulses.error().message;
+  EXPECT_THAT(*pulses, Each(Pulse::kStale));
 }
 
 // A beat that waited behind it would come too late, for all runs of the worker.

@@ -197,9 +197,13 @@ TEST(Codec, RefusalsAndPulses) {
   EXPECT_EQ(read.value.at(0)->crashes, 2);
   EXPECT_EQ(read.value.at(1).error(), Refusal::kPaused);
   BeatAsk::Answer pulses;
-  pulses.value = {Pulse::kAlive, Pulse::kStale, Pulse::kCancel};
+  pulses.value = {Pulse::kAlive, Pulse::kStale, Pulse::kCancel, Pulse::kHeld};
   EXPECT_THAT(over(pulses).value,
-              ElementsAre(Pulse::kAlive, Pulse::kStale, Pulse::kCancel));
+              ElementsAre(Pulse::kAlive, Pulse::kStale, Pulse::kCancel, Pulse::kHeld));
+  pulses.value = {Pulse{4}};
+  BeatAsk::Answer unknown;
+  const std::string frame = encode(pulses);
+  EXPECT_FALSE(decode(body_of(frame), unknown)) << "there is none of that number";
 }
 
 TEST(Codec, TheHeadOfTheProtocolPage) {
