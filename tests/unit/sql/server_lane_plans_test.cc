@@ -85,8 +85,8 @@ TEST_P(LanePlans, AreMendedOfLimitsAndRatesToo) {
   }
 }
 
-// Of kinds that nobody here handles, so that only the poll looks for lanes.
-TEST_P(LanePlans, AreMendedForThePollToo) {
+// Of kinds that nobody here handles.
+TEST_P(LanePlans, AreMendedWhereNothingThatWaitsIsClaimed) {
   store_ = open(url(), {.poll = 10ms});
   ASSERT_TRUE(store_);
   const std::vector<std::string> others = {"other"};
@@ -95,11 +95,11 @@ TEST_P(LanePlans, AreMendedForThePollToo) {
     return source->claim({{}, others, 1}, "w", ++claims_, 30s, wait);
   };
   ASSERT_TRUE(claim_others(0us));
+  std::thread waits([&] { EXPECT_TRUE(claim_others(10min)); });
   sweep();
   add(3'000, 3'000);
   learn();
   const auto analyzed = count("COM_ANALYZE");
-  std::thread waits([&] { EXPECT_TRUE(claim_others(10min)); });  // looks no more itself
   const auto until = SteadyClock::now() + 60s;
   while (count("COM_ANALYZE") == analyzed && SteadyClock::now() < until) sweep();
   EXPECT_EQ(count("COM_ANALYZE"), analyzed + 1);
