@@ -4,6 +4,7 @@
 #include <atomic>
 #include <memory>
 
+#include "mariadb/lane_plans.h"
 #include "mariadb/session.h"
 #include "mariadb/url.h"
 #include "server/driver.h"
@@ -21,6 +22,7 @@ class MariadbDriver final : public server::Driver {
   std::uint64_t max_payload() const noexcept override { return max_payload_; }
   std::unique_ptr<server::Session> connect() override { return connect_plainly(); }
   server::Failure failure(server::Session* session) noexcept override;
+  void mend_plans(server::Session& session) override { plans_.mend(session); }
 
   std::unique_ptr<MariadbSession> connect_plainly();
   // Asks the server how long a statement may be.
@@ -30,6 +32,7 @@ class MariadbDriver final : public server::Driver {
   const Settings settings_;
   server::Watchdog dog_;
   std::atomic<std::uint64_t> max_payload_{1U << 20};
+  LanePlans plans_;
 };
 
 }  // namespace carrel::sql::mariadb

@@ -47,7 +47,8 @@ class News {
   virtual void listen() noexcept = 0;
 };
 
-// Threads: safe, but for failure(), which is about a session of its caller's.
+// Threads: safe, but for failure(), which is about a session of its caller's, and
+// mend_plans(), one call at a time.
 class Driver {
  public:
   virtual ~Driver() = default;
@@ -58,6 +59,9 @@ class Driver {
   virtual std::unique_ptr<Session> connect() = 0;
   // Of the exception that is being handled; `session` may be null.
   virtual Failure failure(Session* session) noexcept = 0;
+  // Has what the server's planner believes of the tables mended, where it would have
+  // claims read what they do not take. Not within a transaction. Throws soci::soci_error.
+  virtual void mend_plans(Session& session) { (void)session; }
 };
 
 // How long a store's transaction waits for one lock: far longer than a store holds any,

@@ -41,7 +41,8 @@ struct Reader::Tables {
 };
 
 Reader::Reader(Driver& driver, const BackendOptions& options)
-    : max_rows_(options.retention.max_rows),
+    : driver_(driver),
+      max_rows_(options.retention.max_rows),
       queue_limits_(options.queue_limits),
       reading_(driver) {}
 
@@ -126,6 +127,13 @@ Result<Duration> Reader::next_due() {
       next = Duration::zero();
     }
     return next;
+  });
+}
+
+void Reader::mend_plans() {
+  (void)reading_.run([&](Tables&) {
+    driver_.mend_plans(reading_.session());
+    return true;
   });
 }
 

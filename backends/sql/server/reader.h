@@ -24,11 +24,14 @@ class Reader {
   Result<std::vector<JobId>> ended(std::span<const JobId> ids);
   // Until a sweep has something to do, at least 0; Duration::max(): nothing is waiting.
   Result<Duration> next_due();
+  // A hint: what fails is left as it is.
+  void mend_plans();
   // With available jobs, of queues that are not paused.
   Result<std::vector<Lane>> lanes();
 
  private:
   struct Tables;
+  Driver& driver_;
   const std::size_t max_rows_;
   const std::map<std::string, std::uint32_t> queue_limits_;
   Reading<Tables> reading_;

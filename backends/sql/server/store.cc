@@ -23,7 +23,7 @@ class ServerStore final : public Store {
         waiters_([this] { news_->listen(); }),
         reader_(*driver_, options),
         monitor_(*driver_),
-        news_(make_news(waiters_, [this] { return reader_.lanes(); })),
+        news_(make_news(waiters_, [this] { return poll(); })),
         producer_(*driver_, options, waiters_, *news_, limits_used_),
         claimer_(*driver_, options, waiters_, *news_, limits_used_),
         worker_(*driver_, options, waiters_, *news_, limits_used_),
@@ -89,6 +89,7 @@ class ServerStore final : public Store {
     return reader_.peek(demand);
   }
   Result<Swept> sweep(std::size_t max) override {
+    if (lanes_sought_.exchange(false)) reader_.mend_plans();
     constexpr std::size_t kManyTallies = 1000;
     if (worker_.writer.tallied() < kManyTallies) {
       auto next = reader_.next_due();
@@ -202,6 +203,12 @@ class ServerStore final : public Store {
     GroupCommit group;
   };
 
+  Result<std::vector<Lane>> poll() {
+    auto lanes = reader_.lanes();
+    if (lanes && !lanes->empty()) lanes_sought_ = true;
+    return lanes;
+  }
+
   Result<void> check_job(const NewJob& job) const {
     const auto check_key = [&](const char* whose, const std::string& key) {
       return check_text(std::string("the ") + whose + "'s key of \"" + job.kind + "\"",
@@ -224,6 +231,9 @@ class ServerStore final : public Store {
   Waiters waiters_;
   Reader reader_;
   ServerMonitor monitor_;
+  // Lanes were looked for since the last sweep, where there may be some: a store that has
+  // nothing to do asks no more than it must.
+  std::atomic<bool> lanes_sought_{false};
   std::unique_ptr<News> news_;
   UsedLimits limits_used_;
   // Those who bring jobs, who take them and who say what became of them do not wait for
@@ -265,6 +275,7 @@ class ServerStore::Source final : public ClaimSource {
       if (looks) signal = waiter_.looking();
       if (!woken || demand.in_order) signal.reset();
       if (looks && takes_any) {
+        store_.lanes_sought_ = true;
         auto taken = store_.claimer_.take(signal ? of_lane(demand, *signal) : demand,
                                           worker, claim_number, lease);
         if (!taken) return tl::unexpected(std::move(taken.error()));

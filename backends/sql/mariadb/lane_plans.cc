@@ -1,0 +1,69 @@
+#include "mariadb/lane_plans.h"
+
+#include <soci/mysql/soci-mysql.h>
+
+#include <algorithm>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "mariadb/errors.h"
+#include "mariadb/statements.h"
+
+namespace carrel::sql::mariadb {
+namespace {
+
+constexpr long long kMany = 1000;  // fewer are read in less time than a claim's commit
+
+struct Found {
+  std::string table;
+  long long rows = 0;  // about
+  bool skips = false;
+};
+
+// What EXPLAIN has in a row: id, select_type, table, type, possible_keys, key, key_len,
+// ref, rows, Extra.
+std::vector<Found> ask(server::Session& session) {
+  constexpr std::size_t kTable = 2, kRows = 8, kExtra = 9;
+  std::vector<Found> all;
+  session.run_together(
+      std::string("EXPLAIN ") + kStatements.all_lanes,
+      [&](std::size_t, std::span<const char* const> cells) {
+        if (cells.size() <= kExtra || cells[kTable] == nullptr || cells[kRows] == nullptr)
+          return;
+        const std::string_view extra = cells[kExtra] != nullptr ? cells[kExtra] : "";
+        all.push_back({cells[kTable], std::stoll(cells[kRows]),
+                       extra.find("Using index for group-by") != std::string_view::npos});
+      });
+  return all;
+}
+
+void analyze(server::Session& session, const std::string& table) {
+  try {
+    // Whoever has all tables locked, as a backup does, is waited for for a second.
+    session.run_together(
+        "SET STATEMENT lock_wait_timeout = 1 FOR ANALYZE NO_WRITE_TO_BINLOG TABLE " +
+            table,
+        [](std::size_t, std::span<const char* const>) {});
+  } catch (const soci::mysql_soci_error& e) {
+    if (ends_session(static_cast<int>(e.err_num_))) throw;
+  }
+}
+
+}  // namespace
+
+void LanePlans::mend(server::Session& session) {
+  for (const Found& found : ask(session)) {
+    if (found.table != "carrel_jobs" && found.table != "carrel_limits" &&
+        found.table != "carrel_rates") {
+      continue;
+    }
+    long long& analyzed = analyzed_[found.table];
+    analyzed = found.skips ? 0 : std::min(analyzed, found.rows);
+    if (found.skips || found.rows < std::max(kMany, 2 * analyzed)) continue;
+    analyzed = found.rows;
+    analyze(session, found.table);
+  }
+}
+
+}  // namespace carrel::sql::mariadb

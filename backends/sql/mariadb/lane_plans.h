@@ -1,0 +1,32 @@
+// Keeps MariaDB's planner at skipping from lane to lane, where it would read all that
+// waits.
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "server/session.h"
+
+namespace carrel::sql::mariadb {
+
+// The planner skips where it believes a lane to be long, and goes by what it learned when
+// the server opened the table, or had it analyzed: of one that was empty then it believes
+// that each job has a lane of its own, and goes on to, however many came since. No hint
+// of a statement changes that; ANALYZE does, at once, for all connections.
+//
+// Used by one thread at a time. What it has done, it knows of any session.
+class LanePlans {
+ public:
+  // Asks how lanes would be found, one statement; has those tables analyzed whose waiting
+  // jobs would all be read and are many. That takes some 20 ms, holds up nobody, and
+  // commits: not within a transaction. Where it does not help, since there are about as
+  // many lanes as jobs, it is done again only when there are about twice as many.
+  //
+  // A table that cannot be analyzed is left as it is. Throws where the session is lost.
+  void mend(server::Session& session);
+
+ private:
+  std::map<std::string, long long> analyzed_;  // with how many jobs that waited
+};
+
+}  // namespace carrel::sql::mariadb
