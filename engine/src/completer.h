@@ -54,10 +54,10 @@ class Completer {
   // How far it may be behind before keeps_up() says no.
   struct Bounds {
     std::size_t waiting;  // ended runs, to be stored or for the host's hooks
-    // Those to be stored, where the store has taken none for longer than `patience`:
-    // their leases run. If claims went on meanwhile, a store that ends fewer jobs than it
-    // hands out would get ever more ends in one call, until none is stored within its
-    // lease, and all is done again, for ever.
+    // Those to be stored, where the store has taken none for longer than `patience`, but
+    // for what is tried by itself: their leases run. If claims went on meanwhile, a store
+    // that ends fewer jobs than it hands out would get ever more ends in one call, until
+    // none is stored within its lease, and all is done again, for ever.
     std::size_t slow;
     Duration patience;
   };

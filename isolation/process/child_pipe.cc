@@ -73,7 +73,9 @@ void ChildPipe::progress(float fraction, std::string_view message) {
 }
 
 int ChildPipe::tell_held() {
-  std::lock_guard lock(sending_);
+  // Whoever sends may wait for long; a stop request is to be heard meanwhile.
+  const std::unique_lock lock(sending_, std::try_to_lock);
+  if (!lock) return static_cast<int>(Throttle::kPause.count());
   if (!held_) return -1;
   if (!throttle_.pass()) return static_cast<int>(Throttle::kPause.count());
   held_ = false;

@@ -1,5 +1,6 @@
 #include "mariadb/lane_plans.h"
 
+#include <mysqld_error.h>
 #include <soci/mysql/soci-mysql.h>
 
 #include <algorithm>
@@ -38,16 +39,18 @@ std::vector<Found> ask(server::Session& session) {
   return all;
 }
 
-void analyze(server::Session& session, const std::string& table) {
+// False: to be tried again.
+bool analyze(server::Session& session, const std::string& table) {
   try {
-    // Whoever has all tables locked, as a backup does, is waited for for a second.
     session.run_together(
         "SET STATEMENT lock_wait_timeout = 1 FOR ANALYZE NO_WRITE_TO_BINLOG TABLE " +
             table,
         [](std::size_t, std::span<const char* const>) {});
   } catch (const soci::mysql_soci_error& e) {
     if (ends_session(static_cast<int>(e.err_num_))) throw;
+    return static_cast<int>(e.err_num_) != ER_LOCK_WAIT_TIMEOUT;
   }
+  return true;
 }
 
 }  // namespace
@@ -61,8 +64,8 @@ void LanePlans::mend(server::Session& session) {
     long long& analyzed = analyzed_[found.table];
     analyzed = found.skips ? 0 : std::min(analyzed, found.rows);
     if (found.skips || found.rows < std::max(kMany, 2 * analyzed)) continue;
+    if (!analyze(session, found.table)) return;
     analyzed = found.rows;
-    analyze(session, found.table);
   }
 }
 

@@ -14,7 +14,7 @@ SELECT STRAIGHT_JOIN j.id, j.state, j.queue, j.kind, j.priority, j.cancel_reques
   JOIN carrel_jobs AS j FORCE INDEX (PRIMARY) ON j.id = r.id
    FOR UPDATE)sql";
 
-// At READ COMMITTED what does not match is let go at once.
+// At READ COMMITTED what does not match is let go as the next row is sought.
 inline constexpr const char* kLockRuns = R"sql(
 SELECT STRAIGHT_JOIN j.id, j.state, j.queue, j.kind, j.priority, j.cancel_requested, j.attempt,
        j.max_attempts, j.crashes, j.fence, j.finished_fence, j.wake_at, j.expires_at,
@@ -27,6 +27,7 @@ SELECT STRAIGHT_JOIN j.id, j.state, j.queue, j.kind, j.priority, j.cancel_reques
    FOR UPDATE)sql";
 
 inline const std::string kTryJobs = std::string(kLockJobs) + " SKIP LOCKED";
+inline const std::string kTryRuns = std::string(kLockRuns) + " SKIP LOCKED";
 
 inline constexpr const char* kLockHistory = R"sql(
 SELECT STRAIGHT_JOIN j.id, j.state, j.queue, j.kind, j.priority, j.cancel_requested, j.attempt,

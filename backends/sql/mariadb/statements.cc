@@ -303,6 +303,7 @@ const server::Statements kStatements = {
     .lock_jobs = kLockJobs,
     .try_jobs = kTryJobs.c_str(),
     .lock_runs = kLockRuns,
+    .try_runs = kTryRuns.c_str(),
     .lock_history = kLockHistory,
     .save_jobs = kSaveJobs,
     .to_history = {kToHistory, kLeaveJobs},

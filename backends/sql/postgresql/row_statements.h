@@ -25,6 +25,7 @@ SELECT j.id, state, queue, kind, priority, cancel_requested, attempt, max_attemp
    FOR UPDATE OF j)sql";
 
 inline const std::string kTryJobs = std::string(kLockJobs) + " SKIP LOCKED";
+inline const std::string kTryRuns = std::string(kLockRuns) + " SKIP LOCKED";
 
 inline constexpr const char* kLockHistory = R"sql(
 SELECT id, state, queue, kind, priority, cancel_requested, attempt, max_attempts,

@@ -137,14 +137,14 @@ std::vector<Pulse> Writer::beat(std::string_view worker, std::uint64_t settled_c
   auto& t = *tables_;
   t.limits.locked_something();  // a beat waits for nobody
   free_unnamed(worker, settled_claim, beats);
-  std::vector<JobId> ids;
-  ids.reserve(beats.size());
-  for (const Beat& beat : beats) ids.push_back(beat.lease.id);
+  std::vector<Lease> leases;
+  leases.reserve(beats.size());
+  for (const Beat& beat : beats) leases.push_back(beat.lease);
   // A host's transaction that completes a job holds its row for as long as it likes: what
   // all others hang on does not wait for it.
-  auto rows = t.rows_of.try_lock(ids);
+  auto rows = t.rows_of.try_lock_runs(leases);
   std::set<std::pair<long long, long long>> running;
-  if (rows.size() < ids.size()) running = running_of(worker, kEveryClaim);
+  if (rows.size() < leases.size()) running = running_of(worker, kEveryClaim);
   std::vector<Pulse> pulses;
   pulses.reserve(beats.size());
   std::vector<JobId> renewed;

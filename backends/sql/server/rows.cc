@@ -1,6 +1,8 @@
 #include "server/rows.h"
 
 #include <algorithm>
+#include <utility>
+#include <vector>
 
 #include "check.h"
 
@@ -9,10 +11,22 @@ namespace carrel::sql::server {
 using soci::into;
 using soci::use;
 
+namespace {
+
+std::vector<JobId> ids_of(std::span<const Lease> runs) {
+  std::vector<JobId> ids;
+  ids.reserve(runs.size());
+  for (const Lease& run : runs) ids.push_back(run.id);
+  return ids;
+}
+
+}  // namespace
+
 RowLocker::RowLocker(Session& session, const Statements& statements)
     : lock_jobs_(of_rows(session, statements.lock_jobs, ids_, "ids")),
       try_jobs_(of_rows(session, statements.try_jobs, ids_, "ids")),
       lock_runs_(of_rows(session, statements.lock_runs, rows_, "rows")),
+      try_runs_(of_rows(session, statements.try_runs, rows_, "rows")),
       lock_history_(of_rows(session, statements.lock_history, ids_, "ids")) {}
 
 Statement RowLocker::of_rows(Session& session, const char* text, std::string& parameter,
@@ -46,15 +60,29 @@ std::unordered_map<JobId, StoredRow> RowLocker::lock(std::span<const JobId> ids)
   return lock_in({&lock_jobs_, &lock_history_, &lock_jobs_}, ids);
 }
 
-std::unordered_map<JobId, StoredRow> RowLocker::lock_runs(std::span<const Lease> runs) {
-  std::vector<JobId> ids;
-  JsonRows rows;
+void RowLocker::name_runs(std::span<const Lease> runs) {
+  std::vector<std::pair<long long, long long>> named;
   for (const Lease& run : runs) {
-    ids.push_back(run.id);
-    rows.row().add("id", to_column(run.id)).add("fence", to_column(run.fence));
+    named.emplace_back(to_column(run.id), to_column(run.fence));
   }
+  std::sort(named.begin(), named.end());  // all lock in the order of ids
+  // MariaDB lets go of a row that does not match when it seeks the next one: the last is
+  // of no job.
+  named.emplace_back(0, 0);
+  JsonRows rows;
+  for (const auto& [id, fence] : named) rows.row().add("id", id).add("fence", fence);
   rows_ = rows.take();
-  return lock_in({&lock_runs_, &lock_history_, &lock_runs_}, ids);
+}
+
+std::unordered_map<JobId, StoredRow> RowLocker::lock_runs(std::span<const Lease> runs) {
+  name_runs(runs);
+  return lock_in({&lock_runs_, &lock_history_, &lock_runs_}, ids_of(runs));
+}
+
+std::unordered_map<JobId, StoredRow> RowLocker::try_lock_runs(
+    std::span<const Lease> runs) {
+  name_runs(runs);
+  return lock_in({&try_runs_}, ids_of(runs));
 }
 
 std::unordered_map<JobId, StoredRow> RowLocker::try_lock(std::span<const JobId> ids) {

@@ -28,9 +28,11 @@ class RowLocker {
   // Those of `ids` that there are; nobody else changes them before the transaction ends.
   std::unordered_map<JobId, StoredRow> lock(std::span<const JobId> ids);
   // The jobs of these runs: those that are final, and those that run, or last ended,
-  // under that fence. A job that is another's by now is not held up for a run that is
-  // none.
+  // under that fence. A job that is another's by now is not held for a run that is none;
+  // where its row is locked, MariaDB waits for it all the same.
   std::unordered_map<JobId, StoredRow> lock_runs(std::span<const Lease> runs);
+  // Of these, those that are not final, and that nobody else has locked.
+  std::unordered_map<JobId, StoredRow> try_lock_runs(std::span<const Lease> runs);
   // Those that are not final, and that nobody else has locked.
   std::unordered_map<JobId, StoredRow> try_lock(std::span<const JobId> ids);
   // The same as lock(), of jobs that are likely to be final.
@@ -39,6 +41,7 @@ class RowLocker {
  private:
   std::unordered_map<JobId, StoredRow> lock_in(std::initializer_list<Statement*> tables,
                                                std::span<const JobId> ids);
+  void name_runs(std::span<const Lease> runs);
   // Of one parameter, into the variables below.
   Statement of_rows(Session& session, const char* text, std::string& parameter,
                     const char* name);
@@ -67,6 +70,7 @@ class RowLocker {
   Statement lock_jobs_;
   Statement try_jobs_;
   Statement lock_runs_;
+  Statement try_runs_;
   Statement lock_history_;
 };
 

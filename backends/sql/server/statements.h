@@ -180,6 +180,7 @@ struct Statements {
   const char* try_jobs;  // likewise; passes over what is locked
   // Of :rows (id, fence) those that run, or last ended, under that fence.
   const char* lock_runs;
+  const char* try_runs;  // likewise; passes over what is locked
   const char* lock_history;
   const char* save_jobs;
   Steps to_history;

@@ -86,6 +86,7 @@ class ServerStore final : public Store {
     return std::vector<Result<Ticket>>(ids.size(), tl::unexpected(answers.error()));
   }
   Result<std::vector<Ticket>> peek(const Demand& demand) override {
+    lanes_sought_ = true;
     return reader_.peek(demand);
   }
   Result<Swept> sweep(std::size_t max) override {

@@ -29,9 +29,11 @@ struct Began {
 };
 
 std::vector<Time> starts_of(const JobRecord& row) {
-  std::set<Time> starts;  // the last run is among the attempts, if it is written down
+  std::set<Time> starts;
   for (const Attempt& a : row.attempts) starts.insert(a.started);
-  if (row.started && is_final(row.state)) starts.insert(*row.started);
+  // The run that completed it need not be written down; another that is not among the
+  // attempts was given back before it began.
+  if (row.started && row.state == State::kCompleted) starts.insert(*row.started);
   return {starts.begin(), starts.end()};
 }
 

@@ -3,24 +3,12 @@
 #include <memory>
 #include <string>
 
-#include "mariadb/driver.h"
-#include "postgresql/driver.h"
 #include "server_case.h"
 
 namespace carrel::test {
 namespace {
 
 using testing::HasSubstr;
-
-std::unique_ptr<sql::server::Driver> driver_of(const std::string& text) {
-  const Url url = Url::parse(text).value();
-  if (url.scheme == "postgresql") {
-    return std::make_unique<sql::postgresql::PostgresDriver>(
-        sql::postgresql::settings_of(url).value());
-  }
-  return std::make_unique<sql::mariadb::MariadbDriver>(
-      sql::mariadb::settings_of(url).value());
-}
 
 // A process that is stopped in the middle of a transaction, or a host without power,
 // holds what all others need.

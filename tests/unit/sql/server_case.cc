@@ -3,7 +3,20 @@
 #include <soci/mysql/soci-mysql.h>
 #include <soci/postgresql/soci-postgresql.h>
 
+#include "mariadb/driver.h"
+#include "postgresql/driver.h"
+
 namespace carrel::test {
+
+std::unique_ptr<sql::server::Driver> driver_of(const std::string& text) {
+  const Url url = Url::parse(text).value();
+  if (url.scheme == "postgresql") {
+    return std::make_unique<sql::postgresql::PostgresDriver>(
+        sql::postgresql::settings_of(url).value());
+  }
+  return std::make_unique<sql::mariadb::MariadbDriver>(
+      sql::mariadb::settings_of(url).value());
+}
 
 void PrintTo(const Kind& kind, std::ostream* out) { *out << kind.name; }
 

@@ -15,6 +15,7 @@
 #include <thread>
 #include <vector>
 
+#include "server/driver.h"
 #include "servers/program.h"
 
 namespace carrel::test {
@@ -45,6 +46,7 @@ inline bool is_postgresql(const Kind& kind) {
 Kind postgres_kind();
 Kind mariadb_kind();
 
+std::unique_ptr<sql::server::Driver> driver_of(const std::string& url);
 Result<std::unique_ptr<Store>> open_store(const std::string& url,
                                           const BackendOptions& options = {});
 

@@ -85,9 +85,22 @@ TEST_P(LanePlans, AreMendedOfLimitsAndRatesToo) {
   }
 }
 
+// As a worker does whose queue is another's.
+TEST_P(LanePlans, AreMendedForWhoPeeksOnly) {
+  add(3'000, 3'000);
+  learn();
+  const std::vector<std::string> kinds = {"work"};
+  const auto analyzed = count("COM_ANALYZE");
+  ASSERT_TRUE(store_->peek({{}, kinds, 1}));
+  sweep();
+  EXPECT_EQ(count("COM_ANALYZE"), analyzed + 1);
+}
+
 // Of kinds that nobody here handles.
 TEST_P(LanePlans, AreMendedWhereNothingThatWaitsIsClaimed) {
-  store_ = open(url(), {.poll = 10ms});
+  BackendOptions options;
+  options.poll = 10ms;
+  store_ = open(url(), options);
   ASSERT_TRUE(store_);
   const std::vector<std::string> others = {"other"};
   const auto source = store_->claim_source();

@@ -6,6 +6,7 @@
 #include <future>
 #include <iterator>
 #include <memory>
+#include <span>
 #include <string>
 #include <thread>
 #include <vector>
@@ -13,6 +14,7 @@
 #include "crowd.h"
 #include "mariadb/statements.h"
 #include "postgresql/statements.h"
+#include "server/rows.h"
 #include "server_case.h"
 
 namespace carrel::test {
@@ -83,29 +85,43 @@ TEST_P(Server, ASweepHoldsNothingThatIsNotDue) {
   EXPECT_EQ(free, 2);
 }
 
-// One that was stopped, and ends runs that others have by now, holds none of theirs:
-// their leases are to be renewed meanwhile.
-TEST_P(Server, AnEndOfARunThatIsNoneHoldsNothing) {
+// One that was stopped, and ends runs that others have by now, or beats of them, holds
+// none of theirs: their leases are to be renewed meanwhile.
+TEST_P(Server, ARunThatIsNoneHoldsNothingOfItsJob) {
   auto store = open(url());
-  for (int i = 0; i < 2; ++i) ASSERT_TRUE(insert(*store));
-  const auto runs = claim(*store, 2);
-  ASSERT_EQ(runs.size(), 2U);
-  const auto id = [&](std::size_t i) { return std::to_string(value(runs[i].lease.id)); };
-  kind().run("UPDATE carrel_jobs SET fence = 2 WHERE id = " + id(0));
-  const std::string rows =
-      R"([{"id":)" + id(0) + R"(,"fence":1},{"id":)" + id(1) + R"(,"fence":1}])";
-  const auto late = begin_read_committed(kind());
-  *late << statements_of(kind()).lock_runs, soci::use(rows, "rows");
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(insert(*store));
+  const auto runs = claim(*store, 3);
+  ASSERT_EQ(runs.size(), 3U);
+  const std::array<Lease, 3> leases = {runs[0].lease, runs[1].lease, runs[2].lease};
+  for (const std::size_t lost : {0, 2}) {
+    kind().run("UPDATE carrel_jobs SET fence = 2 WHERE id = " +
+               std::to_string(value(leases[lost].id)));
+  }
   const auto others = kind().session();
-  others->begin();
-  long long free = 0;
-  *others << "SELECT id FROM carrel_jobs ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED",
-      soci::into(free);
-  EXPECT_EQ(std::to_string(free), id(0));
-  *others << "SELECT COUNT(*) FROM (SELECT id FROM carrel_jobs WHERE id = " + id(1) +
-                 " FOR UPDATE SKIP LOCKED) AS free",
-      soci::into(free);
-  EXPECT_EQ(free, 0) << "its own";
+  const auto is_free = [&](const Lease& run) {
+    long long free = 0;
+    others->begin();
+    *others << "SELECT COUNT(*) FROM (SELECT id FROM carrel_jobs WHERE id = " +
+                   std::to_string(value(run.id)) + " FOR UPDATE SKIP LOCKED) AS free",
+        soci::into(free);
+    others->rollback();
+    return free == 1;
+  };
+  const auto driver = driver_of(url());
+  const auto late = driver->connect();
+  sql::server::RowLocker rows(*late, driver->statements());
+  const std::span<const Lease> all(leases);
+  for (const bool ends : {true, false}) {
+    for (const auto told : {all, all.last(1)}) {
+      late->begin();
+      const auto found = ends ? rows.lock_runs(told) : rows.try_lock_runs(told);
+      EXPECT_EQ(found.size(), told.size() / 2);
+      EXPECT_TRUE(is_free(leases[0])) << ends;
+      EXPECT_EQ(is_free(leases[1]), found.empty()) << "its own";
+      EXPECT_TRUE(is_free(leases[2])) << ends << " of " << told.size();
+      late->rollback();
+    }
+  }
 }
 
 // Several processes' worth of writers at once, on keys that each of them holds in an

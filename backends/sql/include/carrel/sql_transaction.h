@@ -81,9 +81,9 @@ namespace carrel::sql {
 //
 // kStale: the lease is gone and the run is somebody else's; roll back. Call it last:
 // until the commit it holds the job's row, whose lease nobody can renew meanwhile. Where
-// it takes longer than half a lease, the run may be told to stop, in a child be killed;
-// where longer than that, a rollback finds the job given to somebody else. Then return
-// soon. Once committed, the job is completed with `result`, whatever the handler
+// it takes longer than a third of a lease, the run may be told to stop, in a child be
+// killed; where longer than that, a rollback finds the job given to somebody else. Then
+// return soon. Once committed, the job is completed with `result`, whatever the handler
 // returns or throws; the engine counts it so, and its hooks see no result. If it was not
 // committed, the attempt fails with what the handler returned, or for that reason. A job
 // that was completed so is kept for a day if nothing else is heard of its worker.
