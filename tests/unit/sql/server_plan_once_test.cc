@@ -123,6 +123,19 @@ TEST_F(PostgresPlans, FindRowsByTheirKeys) {
   }
 }
 
+// Not along the index, for its order, whatever it is that they want of the rows.
+TEST_F(PostgresPlans, SeekEachRowThatIsLocked) {
+  const auto& sql = sql::postgresql::kStatements;
+  for (const char* statement :
+       {sql.lock_jobs, sql.try_jobs, sql.lock_runs, sql.try_runs, sql.lock_history}) {
+    const std::string plan = plan_of(statement);
+    EXPECT_THAT(plan, HasSubstr("\"Index Cond\"")) << statement << plan;
+    EXPECT_THAT(plan, Not(HasSubstr("Seq Scan"))) << statement << plan;
+  }
+  // Nor does each row look through all that are asked for.
+  EXPECT_THAT(plan_of(sql.lock_runs), HasSubstr("hashed SubPlan"));
+}
+
 // A plan that looks dear, since nothing is known of its LIMIT, would be compiled for
 // every run; that takes longer than most of them.
 TEST_F(PostgresPlans, AreNotCompiled) { EXPECT_EQ(session_->execute("SHOW jit"), "off"); }
