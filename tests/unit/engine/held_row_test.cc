@@ -9,7 +9,7 @@
 #include <functional>
 #include <future>
 #include <memory>
-#include <thread>
+#include <stop_token>
 #include <utility>
 #include <vector>
 
@@ -27,6 +27,7 @@ struct Row {
   std::atomic<JobId> job{};
   std::atomic<std::size_t> rescued{0};
   std::atomic<std::size_t> beats{0};
+  Gate over;  // until then its handler runs, unless it is told to stop
   Store* store = nullptr;
 };
 
@@ -38,13 +39,17 @@ class Holding final : public conformance::StoreWrapper {
   }
   Result<Swept> sweep(std::size_t max) override {
     auto swept = real().sweep(max);
-    if (swept) row_->rescued += swept->rescued;
+    if (swept && swept->rescued > 0) {
+      row_->rescued += swept->rescued;
+      row_->over.open();
+    }
     return swept;
   }
   Result<std::vector<Pulse>> beat(std::string_view worker, std::uint64_t settled,
                                   std::span<const Beat> beats, bool renew,
                                   Duration lease) override {
     ++row_->beats;
+    row_->beats.notify_all();
     const auto it = std::ranges::find_if(
         beats, [&](const Beat& beat) { return beat.lease.id == row_->job.load(); });
     if (it == beats.end() || !row_->is_held(*it, renew)) {
@@ -76,14 +81,20 @@ class HeldRow : public testing::Test {
     config_.queue = "memory:";
     return Engine::open(config_, registry).value();
   }
-  // Runs "work" until it is told to stop, or `done` says so; true: it was told.
-  bool is_stopped(const std::function<bool()>& done) {
+  // True: the job was told to.
+  static bool is_stopped_before(Gate& over, Context& job) {
+    const std::stop_callback wake(job.stop(), [&] { over.open(); });
+    over.pass();
+    return job.stopping();
+  }
+  // Runs "work" until it is told to stop, or it is over; true: it was told.
+  bool is_stopped() {
     std::promise<bool> told;
     std::atomic<bool> seen{false};
     Engine engine = open();
     engine.handle("work", [&](Context& job) {
-      while (!job.stopping() && !done()) std::this_thread::sleep_for(1ms);
-      if (!seen.exchange(true)) told.set_value(job.stopping());
+      const bool stopped = is_stopped_before(row_->over, job);
+      if (!seen.exchange(true)) told.set_value(stopped);
     });
     row_->job = engine.enqueue("work").value();
     EXPECT_TRUE(engine.start());
@@ -113,27 +124,26 @@ TEST_F(HeldRow, ItsRunIsStoppedBeforeItsLeaseEndsAndNoOther) {
   std::promise<Told> told;
   std::atomic<bool> other_told{false};
   std::atomic<bool> seen{false};
-  std::atomic<bool> is_over{false};
+  Gate other_over;
   Engine engine = open();
   engine.handle("held", [&](Context& job) {
-    while (!job.stopping() && row_->rescued == 0) std::this_thread::sleep_for(1ms);
+    is_stopped_before(row_->over, job);
     const auto after = SteadyClock::now() - last.load();
     std::ignore = row_->store->sweep(10);  // nobody could have taken it yet
     if (!seen) told.set_value({after, row_->rescued});
     seen = true;
   });
   engine.handle("other", [&](Context& job) {
-    while (!job.stopping() && !is_over) std::this_thread::sleep_for(1ms);
-    if (!is_over) other_told = true;
+    if (is_stopped_before(other_over, job)) other_told = true;
   });
   row_->job = engine.enqueue("held").value();
   ASSERT_TRUE(engine.enqueue("other"));
   ASSERT_TRUE(engine.start());
   const Told how = told.get_future().get();
   const std::size_t until = row_->beats + 5;
-  while (row_->beats < until && !other_told) std::this_thread::yield();
+  for (std::size_t now = 0; (now = row_->beats) < until;) row_->beats.wait(now);
   EXPECT_FALSE(other_told);
-  is_over = true;
+  other_over.open();
   engine.stop(1s);
   EXPECT_EQ(how.rescued, 0U) << "others could have it while it ran";
   EXPECT_GE(how.after, config_.worker.lease * 4 / 5) << "it had that long";
@@ -145,15 +155,15 @@ TEST_F(HeldRow, ItsRunGoesOnWhereTheRowIsFreeInTime) {
   bool renewed = false;
   int passed_over = 0;
   std::vector<bool> renewing;  // the beats since it is free
-  std::atomic<int> renewals{0};
+  int renewals = 0;
   row_->is_held = [&](const Beat&, bool renew) {
     if (!renewed) return renewed = renew, false;
     if (passed_over < 2) return passed_over += renew ? 1 : 0, true;
     renewing.push_back(renew);
-    if (renew) ++renewals;
+    if (renew && ++renewals == 3) row_->over.open();
     return false;
   };
-  EXPECT_FALSE(is_stopped([&] { return renewals >= 3; }));
+  EXPECT_FALSE(is_stopped());
   ASSERT_GE(renewing.size(), 2U);
   EXPECT_TRUE(renewing[0] || renewing[1]) << "as soon as it is seen to be free";
 }
@@ -162,13 +172,13 @@ TEST_F(HeldRow, ItsRunGoesOnWhereTheRowIsFreeInTime) {
 TEST_F(HeldRow, AMomentsLockStopsNoRunHoweverRareBeatsAre) {
   config_.worker.beat = config_.worker.lease / 2;
   bool was_held = false;
-  std::atomic<int> renewals{0};
+  int renewals = 0;
   row_->is_held = [&](const Beat&, bool renew) {
     if (renew && !std::exchange(was_held, true)) return true;
-    if (renew) ++renewals;
+    if (renew && ++renewals == 3) row_->over.open();
     return false;
   };
-  EXPECT_FALSE(is_stopped([&] { return renewals >= 3; }));
+  EXPECT_FALSE(is_stopped());
 }
 
 TEST_F(HeldRow, WhatItsBeatCarriedGoesWithTheNext) {

@@ -109,13 +109,16 @@ TEST_P(LanePlans, AreMendedWhereNothingThatWaitsIsClaimed) {
   };
   ASSERT_TRUE(claim_others(0us));
   std::thread waits([&] { EXPECT_TRUE(claim_others(10min)); });
-  sweep();
   add(3'000, 3'000);
   learn();
   const auto analyzed = count("COM_ANALYZE");
   const auto until = SteadyClock::now() + 60s;
-  while (count("COM_ANALYZE") == analyzed && SteadyClock::now() < until) sweep();
-  EXPECT_EQ(count("COM_ANALYZE"), analyzed + 1);
+  // Once perhaps for what the claim itself looked at, as it began to wait.
+  for (const int times : {1, 2}) {
+    while (count("COM_ANALYZE") < analyzed + times && SteadyClock::now() < until) sweep();
+    EXPECT_EQ(count("COM_ANALYZE"), analyzed + times);
+    if (times == 1) add(20'000, 20'000, 3'001);
+  }
   source->interrupt();
   waits.join();
 }

@@ -12,29 +12,11 @@
 #include <vector>
 
 #include "crowd.h"
-#include "mariadb/statements.h"
-#include "postgresql/statements.h"
 #include "server/rows.h"
 #include "server_case.h"
 
 namespace carrel::test {
 namespace {
-
-const sql::server::Statements& statements_of(const Kind& kind) {
-  return is_postgresql(kind) ? sql::postgresql::kStatements : sql::mariadb::kStatements;
-}
-
-// As a store's own.
-std::unique_ptr<soci::session> begin_read_committed(const Kind& kind) {
-  auto session = kind.session();
-  if (is_postgresql(kind)) {
-    *session << "BEGIN ISOLATION LEVEL READ COMMITTED";
-  } else {
-    *session << "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED";
-    session->begin();
-  }
-  return session;
-}
 
 // One that waits, for what a host's transaction holds, holds up no other work.
 TEST_P(Server, AClaimDoesNotWaitForAFinish) {
@@ -68,12 +50,14 @@ TEST_P(Server, ASweepHoldsNothingThatIsNotDue) {
   ASSERT_EQ(runs.size(), 3U);
   const std::string due = std::to_string(value(runs[0].lease.id));
   kind().run("UPDATE carrel_jobs SET wake_at = 1 WHERE id = " + due);
-  const auto sweeper = begin_read_committed(kind());
+  const auto driver = driver_of(url());
+  const auto sweeper = driver->connect();
+  sweeper->begin();
   const long long now = 2;
   const int most = 10;
   const int passed = 0;
   long long id = 0;
-  *sweeper << statements_of(kind()).due_jobs, soci::use(now, "now"),
+  sweeper->soci() << driver->statements().due_jobs, soci::use(now, "now"),
       soci::use(most, "most"), soci::use(passed, "passed"), soci::into(id);
   EXPECT_EQ(std::to_string(id), due);
   const auto others = kind().session();

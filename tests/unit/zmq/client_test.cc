@@ -118,7 +118,7 @@ TEST_F(RestartTest, CallsEndByTheirDeadline) {
             Code::kUnavailable);
   const NewJob job = test::work();
   EXPECT_EQ(store->insert({&job, 1}, 1h).at(0).error().code, Code::kUnavailable);
-  EXPECT_LT(std::chrono::steady_clock::now() - before, 1h) << "as long as it may take";
+  EXPECT_LT(std::chrono::steady_clock::now() - before, 60s) << "no call hangs";
 }
 
 // Of a broker in the same process that is gone, libzmq tells nothing; but nothing can be

@@ -48,8 +48,8 @@ std::string to_string(const CheckReport& report);  // a few lines for people
 //   10 of a limit's key, no more runs were under way at once than the largest number that
 //     its jobs name
 //   11 of a rate's key, no attempt began as one too many within its job's period
-// The numbers are those of the project's reliability rules. What a store cannot tell (its
-// file's integrity, processes and descriptors left) is for the caller to see.
+// What a store cannot tell (2, what a host has rolled back; 9, its file's integrity;
+// processes and descriptors left) is for the caller to see.
 // Events in any order. `after`: only of jobs whose ids are above it; those up to it were
 // checked before, and may have been purged since.
 Result<CheckReport> check(Store& store, std::span<const Event> events, JobId after = {});
