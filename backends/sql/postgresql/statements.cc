@@ -279,11 +279,14 @@ WITH those AS MATERIALIZED (
 ))sql" + kClaimThose;
 
 // Of :rows, whose keys nobody else may change meanwhile, as many of each key as may run
-// beside what does, the first of them first. None that has a rate.
+// beside what does, the first of them first. None that has a rate. Of a key that has no
+// more jobs available and running than the least limit among those asked for, all may:
+// then nobody looks which of them run.
 const std::string kClaimWithin = R"sql(
 WITH asked AS MATERIALIZED (
   SELECT j.id, l.limit_key, l.running, r.n
-    FROM json_to_recordset(:rows::json) AS r(n int, id bigint, limit_key text)
+    FROM (SELECT :rows::text[] AS of OFFSET 0) AS columns,
+         unnest(of[1]::int[], of[2]::bigint[], of[3]::text[]) AS r(n, id, limit_key)
     JOIN carrel_jobs j ON j.id = r.id AND j.state = 18
     JOIN carrel_limits l ON l.job = r.id AND l.state = 2 AND l.limit_key = r.limit_key
    WHERE (j.expires_at IS NULL OR j.expires_at > :now::bigint)
@@ -291,12 +294,18 @@ WITH asked AS MATERIALIZED (
      FOR UPDATE OF j SKIP LOCKED
 ), ranked AS (
   SELECT id, limit_key, running,
-         row_number() OVER (PARTITION BY limit_key ORDER BY n) AS place
+         row_number() OVER (PARTITION BY limit_key ORDER BY n) AS place,
+         min(running) OVER (PARTITION BY limit_key) AS least
     FROM asked
 ), counted AS (
   SELECT id, place, running,
-         max(CASE WHEN place = 1
-                  THEN (SELECT count(*)
+         max(CASE WHEN place > 1 THEN NULL
+                  WHEN (SELECT count(*)
+                          FROM (SELECT 1
+                                  FROM carrel_limits o
+                                 WHERE o.limit_key = ranked.limit_key AND o.state >= 2
+                                 LIMIT ranked.least + 1) AS first) <= least THEN 0
+                  ELSE (SELECT count(*)
                           FROM carrel_limits o
                          WHERE o.limit_key = ranked.limit_key AND o.state >= 2
                            AND (SELECT r.state FROM carrel_jobs r WHERE r.id = o.job) = 3)

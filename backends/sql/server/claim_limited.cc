@@ -29,7 +29,7 @@ std::vector<Claimed> Writer::claim_within(const Claiming& claiming,
   const std::vector<Limits::Asked> free = t.limits.know_free(jobs);
   if (free.empty()) return claimed;
   begin_claim(claiming);
-  JsonRows rows;
+  JsonRows rows(driver_.statements().inserted);
   for (std::size_t n = 0; n < free.size(); ++n) {
     rows.row()
         .add("n", static_cast<long long>(n))

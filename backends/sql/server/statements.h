@@ -10,10 +10,11 @@
 // there. While it runs it is 3 in carrel_limits, or is left as it was (notes_claims).
 //
 // Parameters: :ids is a JSON array of numbers, :rows JSON of objects (json_rows.h), but
-// that of insert_jobs, insert_alike, save_jobs, to_history, to_jobs and add_attempts has
-// the shape that `inserted` and `wide` say: their members are in the order of the
-// statement's columns. What is not text comes and goes as hexadecimal digits. Statements
-// that lock rows do so in the order of their ids, or pass over what is locked.
+// that of insert_jobs, insert_alike, claim_within, save_jobs, to_history, to_jobs and
+// add_attempts has the shape that `inserted` and `wide` say: their members are in the
+// order of the statement's columns. What is not text comes and goes as hexadecimal
+// digits. Statements that lock rows do so in the order of their ids, or pass over what is
+// locked.
 #pragma once
 
 #include "server/json_rows.h"
@@ -33,7 +34,7 @@ struct Steps {
 };
 
 struct Statements {
-  RowShape inserted;  // of insert_jobs
+  RowShape inserted;  // of those that bring jobs, and claim_within
   RowShape wide;      // of the others where rows are wide
   // What does not lock may read a snapshot that is older than what is locked: in a host's
   // transaction.

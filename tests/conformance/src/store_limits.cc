@@ -209,6 +209,19 @@ void add_claim_source_cases(const Add& add) {
     EXPECT_THAT(claim_best(*source, 10, 2), IsEmpty());
   });
 
+  add("Limit_TheFusedClaimHoldsEachJobToItsOwnNumber", [](StoreCase& t) {
+    auto source = t.store().claim_source();
+    if (!source) GTEST_SKIP() << "the store is no queue";
+    const JobId runs = t.insert(keyed("k", 5));
+    EXPECT_THAT(claim_best(*source, 1, 1), ElementsAre(runs));
+    NewJob strict = keyed("k", 2);
+    strict.priority = 5;
+    const JobId second = t.insert(strict);
+    const JobId first = t.insert(keyed("k", 5));
+    EXPECT_THAT(claim_best(*source, 10, 2), ElementsAre(first));
+    EXPECT_EQ(t.claim_answer(second).error(), Refusal::kLimited);
+  });
+
   add("Limit_TheFusedClaimLooksBehindWhatItRefuses", [](StoreCase& t) {
     auto source = t.store().claim_source();
     if (!source) GTEST_SKIP() << "the store is no queue";
