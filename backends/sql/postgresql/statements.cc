@@ -354,6 +354,7 @@ const server::Statements kStatements = {
     .try_slots = kTrySlots,
     .limits_now = kLimitsNow,
     .count_line = kCountLine,
+    .end_lines = kEndLines,
     .next_line = kNextLine,
     .pending_of_line = kPendingOfLine,
     .add_limits = kAddLimits,
@@ -366,6 +367,7 @@ const server::Statements kStatements = {
     .best_of_limited = kBestOfLimited,
     .read_limits = kReadLimits,
     .rates_now = kRatesNow,
+    .end_rate_lines = kEndRateLines,
     .next_rate_line = kNextRateLine,
     .waiting_of_rate = kWaitingOfRate,
     .count_starts = kCountStarts,
@@ -435,6 +437,7 @@ const server::Statements kSnapshotStatements = [] {
   server::Statements sql = kStatements;
   sql.old_snapshots = true;
   sql.check_holders = kCheckHolders;
+  sql.end_lines = nullptr;
   sql.next_line = nullptr;
   return sql;
 }();

@@ -131,9 +131,10 @@ struct Statements {
   // Of :ids, if available: job, key, limit, 2 or 18, how many run of the key.
   const char* limits_now;
   const char* count_line;  // of :rows (n, limit_key, lane): n, running, available
-  // Of :rows (n, limit_key, lane): n, the next lane that waits. Null: what waits cannot
-  // be seen.
-  const char* next_line;
+  // Of :rows (n, key): n, the first lane in which jobs wait (empty: none), the last.
+  // Null: what waits cannot be seen.
+  const char* end_lines;
+  const char* next_line;  // of :key, after :lane and before :last
   // :limit_key, :lane, :most: job, limit, and its rate: key (empty: none), starts, period
   const char* pending_of_line;
   const char* add_limits;  // :rows
@@ -153,7 +154,8 @@ struct Statements {
   // Rates; what they mean is in rates.h.
   const char* rates_now;  // of :ids, if available, at :now: job, key, starts, period,
                           // how many have begun
-  const char* next_rate_line;   // of :rows (n, rate_key, lane): n, the next that waits
+  const char* end_rate_lines;   // as end_lines
+  const char* next_rate_line;   // as next_line
   const char* waiting_of_rate;  // :rate_key, :lane, :most: job, starts, period, limit
                                 // key, limit
   const char* count_starts;     // :rate_key, :after
