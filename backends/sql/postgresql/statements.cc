@@ -394,6 +394,7 @@ const server::Statements kStatements = {
     .lock_runs = kLockRuns,
     .try_runs = kTryRuns.c_str(),
     .lock_history = kLockHistory,
+    .try_history = kTryHistory.c_str(),
     .save_jobs = kSaveJobs,
     .to_history = {kToHistory},
     .to_jobs = {kToJobs},

@@ -184,6 +184,7 @@ struct Statements {
   const char* lock_runs;
   const char* try_runs;  // likewise; passes over what is locked
   const char* lock_history;
+  const char* try_history;  // likewise
   const char* save_jobs;
   Steps to_history;
   Steps to_jobs;
@@ -207,14 +208,14 @@ struct Statements {
 
   // Sweeping and purging.
   const char* due_jobs;     // at :now, :most after :passed; may lock these, and no others
-  const char* due_history;  // locks
+  const char* due_history;  // likewise of final jobs, at :now, :most
   // The jobs :ids, each as often as it has a name that an enqueue may hold: a unique key,
   // and where that locks it a request id. try_names locks these, and passes over what is
   // locked.
   const char* names;
   const char* try_names;
   const char* next_wake;       // what time it is, and when the next falls due
-  const char* oldest_history;  // locks
+  const char* oldest_history;  // of :state, :most: id, when it ended
   Steps purge;
   const char* add_tally;
   const char* final_rows;
