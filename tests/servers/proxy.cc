@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <chrono>
@@ -68,24 +69,33 @@ void Proxy::let_go() {
   wake();
 }
 
-bool Proxy::forward(int from, int to) {
+std::optional<std::size_t> Proxy::forward(int from, int to) {
   std::array<char, 65536> buffer;
   const ssize_t n = ::recv(from, buffer.data(), buffer.size(), MSG_DONTWAIT);
-  if (n < 0) return errno == EAGAIN;
-  if (n == 0) return false;
-  if (swallowing_) return true;
+  if (n < 0 && errno == EAGAIN) return 0;
+  if (n <= 0) return std::nullopt;
+  if (swallowing_) return 0;
   for (ssize_t sent = 0; sent < n;) {
     const ssize_t more = ::send(to, buffer.data() + sent,
                                 static_cast<std::size_t>(n - sent), MSG_NOSIGNAL);
-    if (more < 0) return false;
+    if (more < 0) return std::nullopt;
     sent += more;
   }
-  return true;
+  return static_cast<std::size_t>(n);
 }
 
-bool Proxy::forward_sent(const Line& line) {
+bool Proxy::forward_sent(Line& line) {
   ++sent_;
-  return forward(line.client, line.server);
+  line.answer = 0;
+  return forward(line.client, line.server).has_value();
+}
+
+bool Proxy::forward_answer(Line& line) {
+  const auto more = forward(line.server, line.client);
+  if (!more) return false;
+  line.answer += *more;
+  longest_answer_ = std::max<std::size_t>(longest_answer_, line.answer);
+  return true;
 }
 
 void Proxy::loop() {
@@ -114,10 +124,9 @@ void Proxy::loop() {
     }
     std::vector<Line> kept;
     for (std::size_t i = 0; i < lines_.size(); ++i) {
-      const Line& line = lines_[i];
-      const bool alive =
-          (fds[2 + 2 * i].revents == 0 || forward_sent(line)) &&
-          (fds[3 + 2 * i].revents == 0 || forward(line.server, line.client));
+      Line& line = lines_[i];
+      const bool alive = (fds[2 + 2 * i].revents == 0 || forward_sent(line)) &&
+                         (fds[3 + 2 * i].revents == 0 || forward_answer(line));
       if (alive) {
         kept.push_back(line);
       } else {

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <atomic>
+#include <cstddef>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -20,6 +22,8 @@ class Proxy {
   // How often clients have sent something: of those that wait for each answer, how many
   // round trips there were.
   int sent() const { return sent_; }
+  // The most bytes that a client was sent between two things that it sent.
+  std::size_t longest_answer() const { return longest_answer_; }
 
   // Ends every connection there is, as a router does that was restarted.
   void cut();
@@ -36,11 +40,14 @@ class Proxy {
   struct Line {
     int client;
     int server;
+    std::size_t answer = 0;  // so far
   };
   void loop();
   void wake();
-  bool forward(int from, int to);
-  bool forward_sent(const Line& line);
+  // How many bytes; none: the line is to end.
+  std::optional<std::size_t> forward(int from, int to);
+  bool forward_sent(Line& line);
+  bool forward_answer(Line& line);
 
   const int to_port_;
   int listener_ = -1;
@@ -51,6 +58,7 @@ class Proxy {
   std::atomic<bool> cutting_{false};
   std::atomic<bool> holding_{false};
   std::atomic<int> sent_{0};
+  std::atomic<std::size_t> longest_answer_{0};
   std::vector<Line> lines_;  // of the thread
   std::thread thread_;
 };

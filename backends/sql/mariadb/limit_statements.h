@@ -50,25 +50,41 @@ SELECT line.n,
        (SELECT STRAIGHT_JOIN COUNT(*)
           FROM carrel_limits AS o FORCE INDEX (carrel_limits_line)
           JOIN carrel_jobs AS t FORCE INDEX (PRIMARY) ON t.id = o.job AND t.state = 18
-         WHERE o.limit_key = CAST(line.limit_key AS BINARY) AND o.state IN (2, 18)
+         WHERE o.limit_key = CAST(line.limit_key AS BINARY) AND o.state = 2
+           AND o.lane = CAST(line.lane AS BINARY)) +
+       (SELECT STRAIGHT_JOIN COUNT(*)
+          FROM carrel_limits AS o FORCE INDEX (carrel_limits_line)
+          JOIN carrel_jobs AS t FORCE INDEX (PRIMARY) ON t.id = o.job AND t.state = 18
+         WHERE o.limit_key = CAST(line.limit_key AS BINARY) AND o.state = 18
            AND o.lane = CAST(line.lane AS BINARY))
   FROM JSON_TABLE(:rows, '$[*]' COLUMNS (
          n INT PATH '$.n',
          limit_key VARCHAR(512) CHARACTER SET utf8mb4 PATH '$.limit_key',
          lane VARCHAR(512) CHARACTER SET utf8mb4 PATH '$.lane')) AS line)sql";
 
-inline constexpr const char* kNextLine = R"sql(
+// A range that hangs on another table's row is not sought: all that waits would be read.
+inline constexpr const char* kEndLines = R"sql(
 SELECT line.n,
        COALESCE((SELECT o.lane
                    FROM carrel_limits AS o FORCE INDEX (carrel_limits_line)
-                  WHERE o.limit_key = CAST(line.limit_key AS BINARY) AND o.state = 0
-                    AND o.lane > CAST(line.lane AS BINARY)
+                  WHERE o.limit_key = CAST(line.`key` AS BINARY) AND o.state = 0
                   ORDER BY o.lane
+                  LIMIT 1), ''),
+       COALESCE((SELECT o.lane
+                   FROM carrel_limits AS o FORCE INDEX (carrel_limits_line)
+                  WHERE o.limit_key = CAST(line.`key` AS BINARY) AND o.state = 0
+                  ORDER BY o.lane DESC
                   LIMIT 1), '')
   FROM JSON_TABLE(:rows, '$[*]' COLUMNS (
          n INT PATH '$.n',
-         limit_key VARCHAR(512) CHARACTER SET utf8mb4 PATH '$.limit_key',
-         lane VARCHAR(512) CHARACTER SET utf8mb4 PATH '$.lane')) AS line)sql";
+         `key` VARCHAR(512) CHARACTER SET utf8mb4 PATH '$.key')) AS line)sql";
+
+inline constexpr const char* kNextLine = R"sql(
+SELECT lane
+  FROM carrel_limits FORCE INDEX (carrel_limits_line)
+ WHERE limit_key = :key AND state = 0 AND lane > :lane AND lane < :last
+ ORDER BY lane
+ LIMIT 1)sql";
 
 inline constexpr const char* kPendingOfLine = R"sql(
 SELECT STRAIGHT_JOIN l.job, l.running, COALESCE(r.rate_key, ''), COALESCE(r.starts, 0),

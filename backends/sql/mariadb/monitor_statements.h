@@ -48,8 +48,7 @@ SELECT STRAIGHT_JOIN j.id, j.state, j.queue, j.kind, j.priority, j.attempt, j.ma
   FROM JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS r
   JOIN carrel_history AS j ON j.id = r.id
   LEFT JOIN carrel_payloads AS p ON p.job = j.id
-  LEFT JOIN carrel_notes AS n ON n.job = j.id
- ORDER BY 1 DESC)sql";
+  LEFT JOIN carrel_notes AS n ON n.job = j.id)sql";
 
 // What may be long of those, in several rows a job.
 inline constexpr const char* kReadSizes = R"sql(

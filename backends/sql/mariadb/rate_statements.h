@@ -13,18 +13,29 @@ SELECT STRAIGHT_JOIN l.job, l.rate_key, l.starts, l.period_us,
   JOIN carrel_rates AS l FORCE INDEX (PRIMARY) ON l.job = r.id
   JOIN carrel_jobs AS j FORCE INDEX (PRIMARY) ON j.id = r.id AND j.state = 18)sql";
 
-inline constexpr const char* kNextRateLine = R"sql(
+// A range that hangs on another table's row is not sought: all that waits would be read.
+inline constexpr const char* kEndRateLines = R"sql(
 SELECT line.n,
        COALESCE((SELECT o.lane
                    FROM carrel_rates AS o FORCE INDEX (carrel_rates_line)
-                  WHERE o.rate_key = CAST(line.rate_key AS BINARY) AND o.state = 0
-                    AND o.lane > CAST(line.lane AS BINARY)
+                  WHERE o.rate_key = CAST(line.`key` AS BINARY) AND o.state = 0
                   ORDER BY o.lane
+                  LIMIT 1), ''),
+       COALESCE((SELECT o.lane
+                   FROM carrel_rates AS o FORCE INDEX (carrel_rates_line)
+                  WHERE o.rate_key = CAST(line.`key` AS BINARY) AND o.state = 0
+                  ORDER BY o.lane DESC
                   LIMIT 1), '')
   FROM JSON_TABLE(:rows, '$[*]' COLUMNS (
          n INT PATH '$.n',
-         rate_key VARCHAR(512) CHARACTER SET utf8mb4 PATH '$.rate_key',
-         lane VARCHAR(512) CHARACTER SET utf8mb4 PATH '$.lane')) AS line)sql";
+         `key` VARCHAR(512) CHARACTER SET utf8mb4 PATH '$.key')) AS line)sql";
+
+inline constexpr const char* kNextRateLine = R"sql(
+SELECT lane
+  FROM carrel_rates FORCE INDEX (carrel_rates_line)
+ WHERE rate_key = :key AND state = 0 AND lane > :lane AND lane < :last
+ ORDER BY lane
+ LIMIT 1)sql";
 
 inline constexpr const char* kWaitingOfRate = R"sql(
 SELECT STRAIGHT_JOIN r.job, r.starts, r.period_us, COALESCE(l.limit_key, ''),

@@ -37,6 +37,8 @@ SELECT STRAIGHT_JOIN j.id, j.state, j.queue, j.kind, j.priority, j.cancel_reques
   JOIN carrel_history AS j FORCE INDEX (PRIMARY) ON j.id = r.id
    FOR UPDATE)sql";
 
+inline const std::string kTryHistory = std::string(kLockHistory) + " SKIP LOCKED";
+
 inline constexpr const char* kSaveJobs = R"sql(
 UPDATE JSON_TABLE(:rows, '$[*]' COLUMNS (
          id BIGINT PATH '$[0]',
@@ -220,12 +222,12 @@ SELECT id
  ORDER BY wake_at
  LIMIT :most OFFSET :passed)sql";
 
+// Nor does this: those rows are what is purged next, and may be retried till then.
 inline constexpr const char* kDueHistory = R"sql(
 SELECT id
   FROM carrel_history FORCE INDEX (carrel_history_wake)
  WHERE state IN (5, 6, 7) AND wake_at <= :now
- LIMIT :most
-   FOR UPDATE SKIP LOCKED)sql";
+ LIMIT :most)sql";
 
 inline constexpr const char* kNextWake = R"sql(
 SELECT now_us,
@@ -252,8 +254,7 @@ SELECT id, ended_at
   FROM carrel_history
  WHERE state = :state
  ORDER BY wake_at
- LIMIT :most
-   FOR UPDATE SKIP LOCKED)sql";
+ LIMIT :most)sql";
 
 inline constexpr const char* kPurgeJobs = R"sql(
 DELETE t

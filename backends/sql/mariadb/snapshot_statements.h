@@ -34,19 +34,31 @@ UNION ALL
    JOIN carrel_rates AS l FORCE INDEX (PRIMARY) ON l.job = j.id
    FOR UPDATE))sql";
 
-inline constexpr const char* kNextLineNow = R"sql(
+inline constexpr const char* kEndLinesNow = R"sql(
 SELECT line.n,
        COALESCE((SELECT o.lane
                    FROM carrel_limits AS o FORCE INDEX (carrel_limits_line)
-                  WHERE o.limit_key = CAST(line.limit_key AS BINARY) AND o.state = 0
-                    AND o.lane > CAST(line.lane AS BINARY)
+                  WHERE o.limit_key = CAST(line.`key` AS BINARY) AND o.state = 0
                   ORDER BY o.lane
                   LIMIT 1
-                  FOR UPDATE), '')
+                    FOR UPDATE), ''),
+       COALESCE((SELECT o.lane
+                   FROM carrel_limits AS o FORCE INDEX (carrel_limits_line)
+                  WHERE o.limit_key = CAST(line.`key` AS BINARY) AND o.state = 0
+                  ORDER BY o.lane DESC
+                  LIMIT 1
+                    FOR UPDATE), '')
   FROM JSON_TABLE(:rows, '$[*]' COLUMNS (
          n INT PATH '$.n',
-         limit_key VARCHAR(512) CHARACTER SET utf8mb4 PATH '$.limit_key',
-         lane VARCHAR(512) CHARACTER SET utf8mb4 PATH '$.lane')) AS line)sql";
+         `key` VARCHAR(512) CHARACTER SET utf8mb4 PATH '$.key')) AS line)sql";
+
+inline constexpr const char* kNextLineNow = R"sql(
+SELECT lane
+  FROM carrel_limits FORCE INDEX (carrel_limits_line)
+ WHERE limit_key = :key AND state = 0 AND lane > :lane AND lane < :last
+ ORDER BY lane
+ LIMIT 1
+   FOR UPDATE)sql";
 
 // A rate is left out: the claim asks for it.
 inline constexpr const char* kPendingOfLineNow = R"sql(

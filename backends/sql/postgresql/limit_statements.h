@@ -63,15 +63,26 @@ SELECT line.n,
            AND (SELECT a.state FROM carrel_jobs a WHERE a.id = o.job) = 18)
   FROM json_to_recordset(:rows::json) AS line(n int, limit_key text, lane text))sql";
 
-inline constexpr const char* kNextLine = R"sql(
+inline constexpr const char* kEndLines = R"sql(
 SELECT line.n,
        coalesce((SELECT o.lane
                    FROM carrel_limits o
-                  WHERE o.limit_key = line.limit_key AND o.state = 0
-                    AND o.lane > line.lane
+                  WHERE o.limit_key = line.key AND o.state = 0
                   ORDER BY o.lane
+                  LIMIT 1), ''),
+       coalesce((SELECT o.lane
+                   FROM carrel_limits o
+                  WHERE o.limit_key = line.key AND o.state = 0
+                  ORDER BY o.lane DESC
                   LIMIT 1), '')
-  FROM json_to_recordset(:rows::json) AS line(n int, limit_key text, lane text))sql";
+  FROM json_to_recordset(:rows::json) AS line(n int, key text))sql";
+
+inline constexpr const char* kNextLine = R"sql(
+SELECT lane
+  FROM carrel_limits
+ WHERE limit_key = :key AND state = 0 AND lane > :lane AND lane < :last
+ ORDER BY lane
+ LIMIT 1)sql";
 
 inline constexpr const char* kPendingOfLine = R"sql(
 SELECT l.job, l.running, coalesce(r.rate_key, ''), coalesce(r.starts, 0),

@@ -51,8 +51,7 @@ SELECT j.id, j.state, j.queue, j.kind, j.priority, j.attempt, j.max_attempts, j.
           FROM carrel_history
          WHERE id = ANY(ARRAY(SELECT json_array_elements_text(:ids::json)::bigint))) AS j
   LEFT JOIN carrel_payloads p ON p.job = j.id
-  LEFT JOIN carrel_notes n ON n.job = j.id
- ORDER BY j.id DESC)sql";
+  LEFT JOIN carrel_notes n ON n.job = j.id)sql";
 
 // What may be long of those, in several rows a job.
 inline constexpr const char* kReadSizes = R"sql(

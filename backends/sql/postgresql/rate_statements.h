@@ -13,15 +13,26 @@ SELECT r.job, r.rate_key, r.starts, r.period_us,
   JOIN carrel_jobs j ON j.id = r.job AND j.state = 18
  WHERE r.job = ANY(ARRAY(SELECT json_array_elements_text(:ids::json)::bigint)))sql";
 
-inline constexpr const char* kNextRateLine = R"sql(
+inline constexpr const char* kEndRateLines = R"sql(
 SELECT line.n,
        coalesce((SELECT o.lane
                    FROM carrel_rates o
-                  WHERE o.rate_key = line.rate_key AND o.state = 0
-                    AND o.lane > line.lane
+                  WHERE o.rate_key = line.key AND o.state = 0
                   ORDER BY o.lane
+                  LIMIT 1), ''),
+       coalesce((SELECT o.lane
+                   FROM carrel_rates o
+                  WHERE o.rate_key = line.key AND o.state = 0
+                  ORDER BY o.lane DESC
                   LIMIT 1), '')
-  FROM json_to_recordset(:rows::json) AS line(n int, rate_key text, lane text))sql";
+  FROM json_to_recordset(:rows::json) AS line(n int, key text))sql";
+
+inline constexpr const char* kNextRateLine = R"sql(
+SELECT lane
+  FROM carrel_rates
+ WHERE rate_key = :key AND state = 0 AND lane > :lane AND lane < :last
+ ORDER BY lane
+ LIMIT 1)sql";
 
 inline constexpr const char* kWaitingOfRate = R"sql(
 SELECT r.job, r.starts, r.period_us, coalesce(l.limit_key, ''), coalesce(l.running, 0)

@@ -42,6 +42,8 @@ SELECT id, state, queue, kind, priority, cancel_requested, attempt, max_attempts
  ORDER BY id
    FOR UPDATE)sql";
 
+inline const std::string kTryHistory = std::string(kLockHistory) + " SKIP LOCKED";
+
 inline constexpr const char* kSaveJobs = R"sql(
 UPDATE carrel_jobs j
    SET state = r.state,
@@ -269,8 +271,7 @@ SELECT id, ended_at
   FROM carrel_history
  WHERE state = :state
  ORDER BY wake_at
- LIMIT :most
-   FOR UPDATE SKIP LOCKED)sql";
+ LIMIT :most)sql";
 
 inline constexpr const char* kPurge = R"sql(
 WITH gone AS MATERIALIZED (

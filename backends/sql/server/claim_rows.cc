@@ -255,16 +255,13 @@ void Writer::complete_claim(std::vector<Claimed>& claimed) {
   });
 }
 
-// One answer of the server is to be there before a call takes too long, and its text is
-// in memory as a whole.
 template <class Take>
 void Writer::read_long(Statement& read, std::vector<JobId> ids, Take take) {
-  constexpr std::size_t kAtOnce = 8U << 20;
   auto& t = *tables_;
   std::sort(ids.begin(), ids.end());
   while (!ids.empty()) {
     t.ids = json_array(ids);
-    t.most = static_cast<long long>(kAtOnce);
+    t.most = static_cast<long long>(kMaxAnswerBytes);
     std::size_t bytes = 0;
     JobId last{};
     read.rows([&] {
@@ -273,7 +270,7 @@ void Writer::read_long(Statement& read, std::vector<JobId> ids, Take take) {
       bytes += content.size();
       take(last, std::move(content));
     });
-    if (bytes < kAtOnce) return;  // there was no more
+    if (bytes < kMaxAnswerBytes) return;  // there was no more
     ids.erase(ids.begin(), std::upper_bound(ids.begin(), ids.end(), last));
   }
 }

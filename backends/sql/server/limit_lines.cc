@@ -41,32 +41,6 @@ void Limits::place(std::span<const Placing> jobs) {
   }
 }
 
-// Of the keys that were touched, the lanes in which jobs wait.
-std::vector<Limits::Line> Limits::waiting_lines() {
-  std::vector<Line> lines;
-  if (!next_) throw UnseenWaiting{};
-  std::vector<Line> at;
-  for (const std::string& key : std::exchange(touched_, {})) at.push_back({key, ""});
-  while (!at.empty()) {
-    JsonRows rows;
-    for (std::size_t i = 0; i < at.size(); ++i) {
-      rows.row()
-          .add("n", static_cast<long long>(i))
-          .add_text("limit_key", at[i].key)
-          .add_text("lane", at[i].lane);
-    }
-    rows_ = rows.take();
-    std::vector<Line> next;
-    next_.rows([&] {
-      if (!lane_.empty())
-        next.push_back({at.at(static_cast<std::size_t>(n_)).key, lane_});
-    });
-    lines.insert(lines.end(), next.begin(), next.end());
-    at = std::move(next);
-  }
-  return lines;
-}
-
 // Makes pending jobs of a lane available. write_notes() is to follow.
 void Limits::let_go(const std::vector<JobId>& ids, const LimitedLane& lane,
                     std::vector<Ticket>& freed) {
@@ -134,7 +108,7 @@ void Limits::free(const Line& line, Count count, std::vector<Ticket>& freed) {
 }
 
 // Those whose window has room. Where their limit is full, they wait for that instead.
-void Limits::free_rated(const Rates::Line& line, std::vector<Ticket>& freed) {
+void Limits::free_rated(const Line& line, std::vector<Ticket>& freed) {
   constexpr std::size_t kAtOnce = 64;
   const auto waiting = rates_.waiting(line, kAtOnce);
   std::set<std::string> limit_keys;
@@ -187,9 +161,10 @@ std::vector<Ticket> Limits::settle() {
   std::vector<Ticket> freed;
   write_notes();
   const auto rates = std::exchange(touched_rates_, {});
-  for (const Rates::Line& line : rates_.waiting_lines(rates)) free_rated(line, freed);
+  for (const Line& line : rates_.waiting_lines(rates)) free_rated(line, freed);
   if (!touched_.empty()) {
-    const std::vector<Line> lines = waiting_lines();
+    if (!lines_) throw UnseenWaiting{};
+    const std::vector<Line> lines = lines_.of(std::exchange(touched_, {}));
     const std::vector<Count> counts = count(lines);
     for (std::size_t i = 0; i < lines.size(); ++i) free(lines[i], counts[i], freed);
   }

@@ -12,6 +12,7 @@ using soci::use;
 Limits::Limits(Session& session, const Statements& sql)
     : counts_(!sql.old_snapshots),
       rates_(session, sql),
+      lines_(session, sql.end_lines, sql.next_line),
       any_(session, sql.any_limits, into(is_limit_), into(is_rate_)),
       find_keys_(session, sql.limit_keys, use(ids_, "ids"), into(id_), into(key_),
                  into(is_rate_)),
@@ -23,7 +24,6 @@ Limits::Limits(Session& session, const Statements& sql)
            into(state_), into(running_)),
       count_(session, sql.count_line, use(rows_, "rows"), into(n_), into(running_),
              into(available_)),
-      next_(session, sql.next_line, use(rows_, "rows"), into(n_), into(lane_)),
       pending_(session, sql.pending_of_line, use(key_, "limit_key"), use(lane_, "lane"),
                use(most_, "most"), into(id_), into(limit_), into(rate_key_),
                into(starts_), into(period_)),

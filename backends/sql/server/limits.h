@@ -45,6 +45,7 @@
 #include "server/json_rows.h"
 #include "server/limited_lanes.h"
 #include "server/rates.h"
+#include "server/waiting_lines.h"
 #include "stored_row.h"
 
 namespace carrel::sql::server {
@@ -127,8 +128,8 @@ class Limits {
   // Likewise, once more, of rows that are locked by now, where nothing is written yet:
   // one that waited when know() looked may have come by another key since.
   void know_locked(std::span<const JobId> ids);
-  // Likewise, but waits for nobody: those of which nobody else holds a key. What all others
-  // hang on asks so: a host's transaction holds a key for as long as it likes.
+  // Likewise, but waits for nobody: those of which nobody else holds a key. What all
+  // others hang on asks so: a host's transaction holds a key for as long as it likes.
   std::vector<JobId> know_free(std::span<const JobId> ids);
   bool knows(JobId id) const { return keys_.contains(id) || rates_of_.contains(id); }
   // Likewise, of jobs of others, where something is written already. False: another holds
@@ -196,11 +197,6 @@ class Limits {
   std::vector<Ticket> settle();
 
  private:
-  struct Line {
-    std::string key;
-    std::string lane;
-    auto operator<=>(const Line&) const = default;
-  };
   struct Count {
     long long running = 0;
     long long available = 0;
@@ -226,9 +222,8 @@ class Limits {
   Admission admit(std::span<const JobId> ids, Keys keys);
   void note(JobId id, std::optional<State> state, std::optional<Time> run_at);
   std::vector<Count> count(std::span<const Line> lines);
-  std::vector<Line> waiting_lines();
   void free(const Line& line, Count count, std::vector<Ticket>& freed);
-  void free_rated(const Rates::Line& line, std::vector<Ticket>& freed);
+  void free_rated(const Line& line, std::vector<Ticket>& freed);
   void let_go(const std::vector<JobId>& ids, const LimitedLane& lane,
               std::vector<Ticket>& freed);
   void note_limit(JobId id, std::optional<State> state, std::optional<Time> run_at);
@@ -246,7 +241,7 @@ class Limits {
   bool untouched_ = false;                             // the transaction holds no lock
   int waits_ = 0;  // of the operation that comes first
   std::set<int> held_;
-  std::set<int> wanted_;  // by the operation that begins the next transaction
+  std::set<int> wanted_;      // by the operation that begins the next transaction
   bool claim_wants_ = false;  // which is a claim
   std::set<int> waiting_;     // what a claim waits for at this moment
   std::set<int> busy_;
@@ -260,6 +255,7 @@ class Limits {
   JsonRows notes_;
 
   Rates rates_;
+  WaitingLines lines_;
 
   std::string ids_;
   std::string rows_;
@@ -285,7 +281,6 @@ class Limits {
   Statement try_;
   Statement now_;
   Statement count_;
-  Statement next_;
   Statement pending_;
   Statement add_;
   Statement set_;

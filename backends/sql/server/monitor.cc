@@ -49,8 +49,9 @@ struct ServerMonitor::Tables {
                   into(oldest.value, oldest.indicator)) {}
 
   std::vector<JobRecord> records(std::span<const JobId> of);
-  // How many of these go in a list that has `listed` bytes already, which grow.
-  std::size_t fitting(std::span<const JobId> of, std::size_t& listed);
+  // Of these, in their order, as many as a list may have.
+  std::vector<JobRecord> listed(std::span<const JobId> of);
+  std::vector<std::size_t> sizes(std::span<const JobId> of);
 
   std::string ids;
   long long id = 0;
@@ -123,10 +124,8 @@ struct ServerMonitor::Tables {
 std::vector<JobRecord> ServerMonitor::Tables::records(std::span<const JobId> of) {
   std::vector<JobRecord> records;
   if (of.empty()) return records;
-  std::unordered_map<JobId, std::size_t> places;
   ids = json_array(of);
   read_jobs.rows([&] {
-    places.emplace(to_id(id), records.size());
     JobRecord& r = records.emplace_back();
     r.id = to_id(id);
     r.state = to_state(state);
@@ -155,6 +154,11 @@ std::vector<JobRecord> ServerMonitor::Tables::records(std::span<const JobId> of)
     r.checkpoint = from_hex(checkpoint);
     r.log = from_hex(log);
   });
+  // Servers sort with the rows in their hands, which may be long.
+  std::sort(records.begin(), records.end(),
+            [](const JobRecord& a, const JobRecord& b) { return a.id > b.id; });
+  std::unordered_map<JobId, std::size_t> places;
+  for (std::size_t i = 0; i < records.size(); ++i) places.emplace(records[i].id, i);
   read_limits.rows([&] {
     const auto place = places.find(to_id(id));
     if (place == places.end()) return;
@@ -193,18 +197,42 @@ std::vector<JobRecord> ServerMonitor::Tables::records(std::span<const JobId> of)
   return records;
 }
 
-std::size_t ServerMonitor::Tables::fitting(std::span<const JobId> of,
-                                           std::size_t& listed) {
-  std::unordered_map<JobId, std::size_t> sizes;
+std::vector<std::size_t> ServerMonitor::Tables::sizes(std::span<const JobId> of) {
+  std::unordered_map<JobId, std::size_t> by_id;
   ids = json_array(of);
-  read_sizes.rows([&] { sizes[to_id(id)] += static_cast<std::size_t>(bytes); });
-  std::size_t n = 0;
-  while (n < of.size() && listed < kMaxListBytes) {
-    if (const auto found = sizes.find(of[n++]); found != sizes.end()) {
-      listed += found->second;
+  read_sizes.rows([&] { by_id[to_id(id)] += static_cast<std::size_t>(bytes); });
+  std::vector<std::size_t> sizes;
+  sizes.reserve(of.size());
+  for (const JobId one : of) sizes.push_back(by_id[one]);
+  return sizes;
+}
+
+std::vector<JobRecord> ServerMonitor::Tables::listed(std::span<const JobId> of) {
+  // MariaDB reads what is long to say how long it is: few are asked for, and more only
+  // while these are not.
+  constexpr std::size_t kFirst = 32;
+  constexpr std::size_t kMost = 1000;
+  std::vector<JobRecord> listed;
+  std::size_t in_list = 0;
+  for (std::size_t at_once = kFirst; !of.empty() && in_list < kMaxListBytes;
+       at_once = std::min(4 * at_once, kMost)) {
+    auto next = of.first(std::min(at_once, of.size()));
+    of = of.subspan(next.size());
+    std::vector<std::size_t> long_by = sizes(next);
+    auto size = long_by.begin();
+    while (!next.empty() && in_list < kMaxListBytes) {
+      std::size_t n = 0;
+      for (std::size_t in_answer = 0;
+           n < next.size() && in_answer < kMaxAnswerBytes && in_list < kMaxListBytes;
+           ++n, ++size) {
+        in_answer += *size;
+        in_list += *size;
+      }
+      for (JobRecord& r : records(next.first(n))) listed.push_back(std::move(r));
+      next = next.subspan(n);
     }
   }
-  return n;
+  return listed;
 }
 
 ServerMonitor::ServerMonitor(Driver& driver) : driver_(driver), reading_(driver) {}
@@ -250,16 +278,7 @@ Result<std::vector<JobRecord>> ServerMonitor::list(const Filter& filter, JobId b
     t.most = static_cast<long long>(std::min<std::size_t>(limit, 1U << 30));
     std::vector<JobId> ids;
     t.list.rows([&] { ids.push_back(to_id(t.id)); });
-    std::vector<JobRecord> records;
-    constexpr std::size_t kAtOnce = 1000;
-    std::size_t listed = 0;
-    for (std::size_t at = 0; at < ids.size() && listed < kMaxListBytes; at += kAtOnce) {
-      const auto next = std::span(ids).subspan(at, std::min(kAtOnce, ids.size() - at));
-      for (JobRecord& r : t.records(next.first(t.fitting(next, listed)))) {
-        records.push_back(std::move(r));
-      }
-    }
-    return records;
+    return t.listed(ids);
   });
 }
 

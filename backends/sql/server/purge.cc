@@ -17,16 +17,19 @@ Writer::Cleared Writer::clear(std::size_t max) {
   t.most = static_cast<long long>(std::min(max, kRowsAStatement));
   std::vector<JobId> due;
   t.due_history.rows([&] { due.push_back(to_id(t.id)); });
-  const std::vector<JobId> held = take_held(due);
+  FinalRows rows = t.rows_of.try_lock_ended(due);
+  // What was retried meanwhile, and has ended anew.
+  std::erase_if(rows, [&](const auto& row) { return row.second.rule.wake_at > now_; });
+  const std::vector<JobId> held = take_held(rows);
   if (!held.empty()) {
-    JsonRows rows;
+    JsonRows later;
     for (const JobId id : held) {
-      rows.row().add("id", to_column(id)).add("wake_at", t.now + kLater.count());
+      later.row().add("id", to_column(id)).add("wake_at", t.now + kLater.count());
     }
-    t.rows = rows.take();
+    t.rows = later.take();
     t.keep_history.run();
   }
-  cleared.purged = purge(due);
+  cleared.purged = purge(rows);
   const std::size_t left = max - std::min(max, cleared.purged);
   cleared.purged += trim(std::min(left, kRowsAStatement));
   t.most = kRowsAStatement;
@@ -40,40 +43,43 @@ Writer::Cleared Writer::clear(std::size_t max) {
   return cleared;
 }
 
-// Takes those out of `ids`, final jobs whose rows are locked, of which somebody holds a
-// name; locks the names of the others.
-std::vector<JobId> Writer::take_held(std::vector<JobId>& ids) {
+// Takes those out of `rows` of which somebody holds a name; locks the names of the
+// others.
+std::vector<JobId> Writer::take_held(FinalRows& rows) {
   std::vector<JobId> held;
-  if (ids.empty()) return held;
+  if (rows.empty()) return held;
   auto& t = *tables_;
+  std::vector<JobId> ids;
+  ids.reserve(rows.size());
+  for (const auto& [id, row] : rows) ids.push_back(id);
+  std::sort(ids.begin(), ids.end());
   // In this order: a name that goes elsewhere in between is taken for held. None comes.
   std::unordered_map<JobId, int> missing;
   t.ids = json_array(ids);
   t.names.rows([&] { ++missing[to_id(t.id)]; });
   if (missing.empty()) return held;
   t.try_names.rows([&] { --missing[to_id(t.id)]; });
-  std::erase_if(ids, [&](JobId id) {
-    const auto found = missing.find(id);
-    if (found == missing.end() || found->second <= 0) return false;
+  for (const auto& [id, names] : missing) {
+    if (names <= 0) continue;
     held.push_back(id);
-    return true;
-  });
+    rows.erase(id);
+  }
   return held;
 }
 
-std::size_t Writer::purge(std::span<const JobId> ids) {
-  if (ids.empty()) return 0;
+std::size_t Writer::purge(const FinalRows& rows) {
+  if (rows.empty()) return 0;
   auto& t = *tables_;
   std::vector<JobId> gone;
   std::vector<std::pair<JobId, State>> leaving;
-  for (const auto& [id, row] : t.rows_of.lock(ids)) {
-    if (!is_final(row.rule.state)) continue;
+  for (const auto& [id, row] : rows) {
     --tally_[{row.queue, row.rule.state}];
     gone.push_back(id);
     leaving.emplace_back(id, row.rule.state);
     ended_.push_back(id);
   }
   leave_keys(leaving);
+  std::sort(gone.begin(), gone.end());
   t.ids = json_array(gone);
   t.purge.run();
   return gone.size();
@@ -114,8 +120,14 @@ std::size_t Writer::trim(std::size_t most) {
   std::vector<JobId> ids;
   ids.reserve(oldest.size());
   for (const auto& [ended, id] : oldest) ids.push_back(id);
-  take_held(ids);
-  return purge(ids);
+  // Those that others hold are not made up for by newer ones: they may be about to go.
+  FinalRows found = t.rows_of.try_lock_ended(ids);
+  for (const auto& [ended, id] : oldest) {
+    const auto row = found.find(id);
+    if (row != found.end() && row->second.ended != to_time(ended)) found.erase(row);
+  }
+  take_held(found);
+  return purge(found);
 }
 
 // Every transaction that ends jobs adds rows of its own to the tally: none waits for

@@ -9,7 +9,8 @@ using soci::into;
 using soci::use;
 
 Rates::Rates(Session& session, const Statements& sql)
-    : add_(session, sql.add_rates, use(rows_, "rows")),
+    : lines_(session, sql.end_rate_lines, sql.next_rate_line),
+      add_(session, sql.add_rates, use(rows_, "rows")),
       set_(session, sql.set_rates, use(rows_, "rows")),
       start_(session, sql.add_starts, use(rows_, "rows")),
       take_back_(session, sql.take_start_back, use(key_, "rate_key"), use(id_, "id"),
@@ -17,7 +18,6 @@ Rates::Rates(Session& session, const Statements& sql)
       drop_(session, sql.drop_rate, use(id_, "id")),
       now_of_(session, sql.rates_now, use(at_, "now"), use(ids_, "ids"), into(id_),
               into(key_), into(starts_), into(period_), into(number_)),
-      next_line_(session, sql.next_rate_line, use(rows_, "rows"), into(n_), into(lane_)),
       waiting_(session, sql.waiting_of_rate, use(key_, "rate_key"), use(lane_, "lane"),
                use(most_, "most"), into(id_), into(starts_), into(period_),
                into(limit_key_), into(limit_)),
@@ -140,30 +140,6 @@ std::vector<Rates::Now> Rates::now(std::span<const JobId> ids) {
                      number_});
   });
   return found;
-}
-
-std::vector<Rates::Line> Rates::waiting_lines(const std::set<std::string>& keys) {
-  std::vector<Line> lines;
-  std::vector<Line> at;
-  for (const std::string& key : keys) at.push_back({key, ""});
-  while (!at.empty()) {
-    JsonRows rows;
-    for (std::size_t i = 0; i < at.size(); ++i) {
-      rows.row()
-          .add("n", static_cast<long long>(i))
-          .add_text("rate_key", at[i].key)
-          .add_text("lane", at[i].lane);
-    }
-    rows_ = rows.take();
-    std::vector<Line> next;
-    next_line_.rows([&] {
-      if (lane_.empty()) return;
-      next.push_back({at.at(static_cast<std::size_t>(n_)).key, lane_});
-    });
-    lines.insert(lines.end(), next.begin(), next.end());
-    at = std::move(next);
-  }
-  return lines;
 }
 
 std::vector<Rates::Waiting> Rates::waiting(const Line& line, std::size_t most) {

@@ -31,6 +31,7 @@
 #include "server/json_rows.h"
 #include "server/statement.h"
 #include "server/statements.h"
+#include "server/waiting_lines.h"
 #include "stored_row.h"
 
 namespace carrel::sql::server {
@@ -45,7 +46,7 @@ class Rates {
  public:
   Rates(Session& session, const Statements& statements);
 
-  void begin(Time now);  // of a transaction
+  void begin(Time now);                  // of a transaction
   void now_is(Time now) { now_ = now; }  // by now; nothing was done yet
 
   // What is noted is written by write(), together.
@@ -53,7 +54,7 @@ class Rates {
   void note(JobId id, std::optional<Standing> standing, std::optional<Time> run_at = {});
   void start(const Lease& lease, const Rate& rate);
   void write();
-  void drop(JobId id);  // at once
+  void drop(JobId id);                                         // at once
   void take_back(const Lease& lease, const std::string& key);  // it has not begun
 
   // Of those of `ids` that are available and have a rate.
@@ -64,13 +65,10 @@ class Rates {
   };
   std::vector<Now> now(std::span<const JobId> ids);
 
-  struct Line {
-    std::string key;
-    std::string lane;
-    auto operator<=>(const Line&) const = default;
-  };
   // Of these keys, the lanes in which jobs wait for their window.
-  std::vector<Line> waiting_lines(const std::set<std::string>& keys);
+  std::vector<Line> waiting_lines(const std::set<std::string>& keys) {
+    return lines_.of(keys);
+  }
   struct Waiting {
     JobId id{};
     Rate rate;
@@ -102,6 +100,7 @@ class Rates {
   }
 
   Time now_{};
+  WaitingLines lines_;
   JsonRows added_;
   JsonRows noted_;
   JsonRows started_;
@@ -116,7 +115,6 @@ class Rates {
   std::string limit_key_;
   long long id_ = 0;
   long long fence_ = 0;
-  int n_ = 0;
   long long starts_ = 0;
   long long period_ = 0;
   long long number_ = 0;
@@ -129,7 +127,6 @@ class Rates {
   Statement take_back_;
   Statement drop_;
   Statement now_of_;
-  Statement next_line_;
   Statement waiting_;
   Statement count_starts_;
   Statement count_line_;

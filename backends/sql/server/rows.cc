@@ -27,7 +27,8 @@ RowLocker::RowLocker(Session& session, const Statements& statements)
       try_jobs_(of_rows(session, statements.try_jobs, ids_, "ids")),
       lock_runs_(of_rows(session, statements.lock_runs, rows_, "rows")),
       try_runs_(of_rows(session, statements.try_runs, rows_, "rows")),
-      lock_history_(of_rows(session, statements.lock_history, ids_, "ids")) {}
+      lock_history_(of_rows(session, statements.lock_history, ids_, "ids")),
+      try_history_(of_rows(session, statements.try_history, ids_, "ids")) {}
 
 Statement RowLocker::of_rows(Session& session, const char* text, std::string& parameter,
                              const char* name) {
@@ -91,6 +92,11 @@ std::unordered_map<JobId, StoredRow> RowLocker::try_lock(std::span<const JobId> 
 
 std::unordered_map<JobId, StoredRow> RowLocker::lock_ended(std::span<const JobId> ids) {
   return lock_in({&lock_history_, &lock_jobs_, &lock_history_}, ids);
+}
+
+std::unordered_map<JobId, StoredRow> RowLocker::try_lock_ended(
+    std::span<const JobId> ids) {
+  return lock_in({&try_history_}, ids);
 }
 
 std::unordered_map<JobId, StoredRow> RowLocker::lock_in(

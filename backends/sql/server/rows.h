@@ -37,6 +37,8 @@ class RowLocker {
   std::unordered_map<JobId, StoredRow> try_lock(std::span<const JobId> ids);
   // The same as lock(), of jobs that are likely to be final.
   std::unordered_map<JobId, StoredRow> lock_ended(std::span<const JobId> ids);
+  // Those that are final, and that nobody else has locked.
+  std::unordered_map<JobId, StoredRow> try_lock_ended(std::span<const JobId> ids);
 
  private:
   std::unordered_map<JobId, StoredRow> lock_in(std::initializer_list<Statement*> tables,
@@ -72,6 +74,7 @@ class RowLocker {
   Statement lock_runs_;
   Statement try_runs_;
   Statement lock_history_;
+  Statement try_history_;
 };
 
 // Runs Steps with one parameter.

@@ -8,10 +8,17 @@
 
 #include <soci/soci.h>
 
+#include <cstddef>
+
 #include "nullable.h"
 #include "server/session.h"
 
 namespace carrel::sql::server {
+
+// An answer of the server is to be there before a call takes too long, and its text, two
+// digits a byte, is in memory as a whole: what may be long is asked for so that an answer
+// ends with the job that brings it to this many bytes.
+inline constexpr std::size_t kMaxAnswerBytes = 8U << 20;
 
 class Statement {
  public:

@@ -132,9 +132,10 @@ struct Statements {
   // Of :ids, if available: job, key, limit, 2 or 18, how many run of the key.
   const char* limits_now;
   const char* count_line;  // of :rows (n, limit_key, lane): n, running, available
-  // Of :rows (n, limit_key, lane): n, the next lane that waits. Null: what waits cannot
-  // be seen.
-  const char* next_line;
+  // Of :rows (n, key): n, the first lane in which jobs wait (empty: none), the last.
+  // Null: what waits cannot be seen.
+  const char* end_lines;
+  const char* next_line;  // of :key, after :lane and before :last
   // :limit_key, :lane, :most: job, limit, and its rate: key (empty: none), starts, period
   const char* pending_of_line;
   const char* add_limits;  // :rows
@@ -154,7 +155,8 @@ struct Statements {
   // Rates; what they mean is in rates.h.
   const char* rates_now;  // of :ids, if available, at :now: job, key, starts, period,
                           // how many have begun
-  const char* next_rate_line;   // of :rows (n, rate_key, lane): n, the next that waits
+  const char* end_rate_lines;   // as end_lines
+  const char* next_rate_line;   // as next_line
   const char* waiting_of_rate;  // :rate_key, :lane, :most: job, starts, period, limit
                                 // key, limit
   const char* count_starts;     // :rate_key, :after
@@ -183,6 +185,7 @@ struct Statements {
   const char* lock_runs;
   const char* try_runs;  // likewise; passes over what is locked
   const char* lock_history;
+  const char* try_history;  // likewise
   const char* save_jobs;
   Steps to_history;
   Steps to_jobs;
@@ -206,14 +209,14 @@ struct Statements {
 
   // Sweeping and purging.
   const char* due_jobs;     // at :now, :most after :passed; may lock these, and no others
-  const char* due_history;  // locks
+  const char* due_history;  // likewise of final jobs, at :now, :most
   // The jobs :ids, each as often as it has a name that an enqueue may hold: a unique key,
   // and where that locks it a request id. try_names locks these, and passes over what is
   // locked.
   const char* names;
   const char* try_names;
   const char* next_wake;       // what time it is, and when the next falls due
-  const char* oldest_history;  // locks
+  const char* oldest_history;  // of :state, :most: id, when it ended
   Steps purge;
   const char* add_tally;
   const char* final_rows;

@@ -21,6 +21,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -246,8 +247,9 @@ class Writer final : public Transactor {
                     std::span<const Beat> beats);
   std::vector<StoredRow> due_and_free(std::size_t most);  // locked, and their keys
   void advance(StoredRow& row, Swept& swept);
-  std::vector<JobId> take_held(std::vector<JobId>& ids);
-  std::size_t purge(std::span<const JobId> ids);
+  using FinalRows = std::unordered_map<JobId, StoredRow>;  // locked
+  std::vector<JobId> take_held(FinalRows& rows);
+  std::size_t purge(const FinalRows& rows);
   std::size_t trim(std::size_t most);
   void fold_tally();
 

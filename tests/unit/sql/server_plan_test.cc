@@ -32,6 +32,8 @@ std::string with_values(std::string sql) {
       {":after", "1"},
       {":until", "1"},
       {":newer", "1"},
+      {":key", "'k'"},
+      {":last", "'x'"},
       {":queue", "'default'"},
       {":kind", "'work'"},
       {":most", "10"},
@@ -210,8 +212,8 @@ TEST(Postgres, LimitsSeekInTheLineOfTheirKey) {
   postgres_kind().clean();
   ASSERT_TRUE(open_store(postgres().url()));
   const auto& sql = sql::postgresql::kStatements;
-  for (const char* statement :
-       {sql.limits_now, sql.count_line, sql.next_line, sql.pending_of_line}) {
+  for (const char* statement : {sql.limits_now, sql.count_line, sql.end_lines,
+                                sql.next_line, sql.pending_of_line}) {
     std::string plan;
     for (const auto& line : postgres().run(
              "SET enable_seqscan = off; SET enable_bitmapscan = off; EXPLAIN " +
@@ -331,9 +333,9 @@ TEST(Postgres, RatesSeekInTheLineOfTheirKey) {
   ASSERT_TRUE(open_store(postgres().url()));
   const auto& sql = sql::postgresql::kStatements;
   for (const char* statement :
-       {sql.rates_now, sql.next_rate_line, sql.waiting_of_rate, sql.count_starts,
-        sql.count_rate_line, sql.newest_start, sql.due_rates, sql.period_of_rate,
-        sql.forget_starts, sql.take_start_back, sql.read_rates}) {
+       {sql.rates_now, sql.end_rate_lines, sql.next_rate_line, sql.waiting_of_rate,
+        sql.count_starts, sql.count_rate_line, sql.newest_start, sql.due_rates,
+        sql.period_of_rate, sql.forget_starts, sql.take_start_back, sql.read_rates}) {
     std::string plan;
     for (const auto& line : postgres().run(
              "SET enable_seqscan = off; SET enable_bitmapscan = off; EXPLAIN " +
@@ -376,9 +378,10 @@ TEST(Mariadb, RatesSeekInTheLineOfTheirKey) {
   ASSERT_TRUE((*store)->claim_source()->claim({{}, work, 50}, "w", 1, 30s, 0us));
   const auto& sql = sql::mariadb::kStatements;
   for (const char* statement :
-       {sql.rates_now, sql.next_rate_line, sql.waiting_of_rate, sql.count_starts,
-        sql.count_rate_line, sql.newest_start, sql.due_rates, sql.period_of_rate,
-        sql.forget_starts, sql.take_start_back, sql.rated_lanes, sql.best_of_rated}) {
+       {sql.rates_now, sql.end_rate_lines, sql.next_rate_line, sql.waiting_of_rate,
+        sql.count_starts, sql.count_rate_line, sql.newest_start, sql.due_rates,
+        sql.period_of_rate, sql.forget_starts, sql.take_start_back, sql.rated_lanes,
+        sql.best_of_rated}) {
     std::string plan;
     for (const auto& line :
          mariadb().run("EXPLAIN FORMAT=JSON " + with_values(statement))) {
@@ -401,7 +404,7 @@ TEST(Mariadb, LimitsSeekInTheLineOfTheirKey) {
   for (const auto& answer : (*store)->insert(jobs, 60s)) ASSERT_TRUE(answer.has_value());
   const auto& sql = sql::mariadb::kStatements;
   for (const char* statement :
-       {sql.limits_now, sql.count_line, sql.next_line, sql.pending_of_line,
+       {sql.limits_now, sql.count_line, sql.end_lines, sql.next_line, sql.pending_of_line,
         sql.limited_lanes, sql.best_of_limited}) {
     std::string plan;
     for (const auto& line :

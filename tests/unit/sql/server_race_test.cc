@@ -69,6 +69,82 @@ TEST_P(Server, ASweepHoldsNothingThatIsNotDue) {
   EXPECT_EQ(free, 2);
 }
 
+// The next to be purged, and the oldest of each state, are looked at by operators, and
+// may be retried.
+TEST_P(Server, APurgeHoldsNothingThatStays) {
+  auto store = open(url());
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(insert(*store));
+  const auto runs = claim(*store, 3);
+  ASSERT_EQ(runs.size(), 3U);
+  for (auto& end : store->finish(finishes(runs))) ASSERT_TRUE(end.has_value());
+  const std::string due = std::to_string(value(runs[0].lease.id));
+  kind().run("UPDATE carrel_history SET wake_at = 1 WHERE id = " + due);
+  const auto driver = driver_of(url());
+  const auto others = kind().session();
+  const auto holds_no_other = [&](const std::function<void(soci::session&)>& look) {
+    const auto sweeper = driver->connect();
+    sweeper->begin();
+    look(sweeper->soci());
+    others->begin();
+    long long free = 0;
+    *others << "SELECT COUNT(*) FROM (SELECT id FROM carrel_history WHERE id <> " + due +
+                   " FOR UPDATE SKIP LOCKED) AS free",
+        soci::into(free);
+    others->rollback();
+    sweeper->rollback();
+    return free == 2;
+  };
+  const auto& sql = driver->statements();
+  const int most = 1;
+  long long id = 0;
+  EXPECT_TRUE(holds_no_other([&](soci::session& session) {
+    const long long now = 2;
+    const int many = 10;
+    session << sql.due_history, soci::use(now, "now"), soci::use(many, "most"),
+        soci::into(id);
+  }));
+  EXPECT_EQ(std::to_string(id), due);
+  EXPECT_TRUE(holds_no_other([&](soci::session& session) {
+    const int state = 5;
+    long long ended = 0;
+    session << sql.oldest_history, soci::use(state, "state"), soci::use(most, "most"),
+        soci::into(id), soci::into(ended);
+  }));
+  EXPECT_EQ(std::to_string(id), due);
+}
+
+// As two processes would, each of which does not see yet that the other purges.
+TEST_P(Server, WhatIsHeldOfTheOldestIsNotReplacedByNewer) {
+  BackendOptions few;
+  few.retention.max_rows = 5;
+  auto store = open(url(), few);
+  std::vector<JobId> ids;
+  for (int i = 0; i < 8; ++i) {
+    ids.push_back(insert(*store)->id);
+    for (auto& end : store->finish(finishes(claim(*store, 1)))) ASSERT_TRUE(end);
+  }
+  NewJob later = job();
+  later.delay = 1h;
+  const auto sweep = [&] {  // which has something to do
+    const std::string due = std::to_string(value(insert(*store, later)->id));
+    kind().run("UPDATE carrel_jobs SET wake_at = 1 WHERE id = " + due);
+    return store->sweep(100).value().purged;
+  };
+  const auto other = kind().session();
+  other->begin();
+  long long held = 0;
+  *other << "SELECT COUNT(*) FROM (SELECT id FROM carrel_history WHERE id <= " +
+                std::to_string(value(ids[2])) + " FOR UPDATE) AS held",
+      soci::into(held);
+  ASSERT_EQ(held, 3);
+  EXPECT_EQ(sweep(), 0U);
+  other->rollback();
+  EXPECT_EQ(sweep(), 3U);
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    EXPECT_EQ(store->monitor().job(ids[i]).has_value(), i >= 3) << i;
+  }
+}
+
 // One that was stopped, and ends runs that others have by now, or beats of them, holds
 // none of theirs: their leases are to be renewed meanwhile.
 TEST_P(Server, ARunThatIsNoneHoldsNothingOfItsJob) {

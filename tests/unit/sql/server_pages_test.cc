@@ -1,0 +1,91 @@
+// Pages of a list, over servers: they are read in answers of a bounded length, which
+// nobody sees in what they hold.
+#include <carrel/store.h>
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "server_case.h"
+#include "servers/proxy.h"
+
+namespace carrel::test {
+namespace {
+
+using testing::SizeIs;
+
+class ServerPages : public Server {
+ protected:
+  static std::vector<JobId> insert_all(Store& store, const std::vector<NewJob>& jobs) {
+    std::vector<JobId> ids;
+    for (auto& answer : store.insert(jobs, 60s)) {
+      EXPECT_TRUE(answer.has_value()) << answer.error().message;
+      if (answer) ids.push_back(answer->id);
+    }
+    return ids;
+  }
+  std::unique_ptr<Store> open_through(const Proxy& proxy) {
+    return open(url(proxy.port(), is_postgresql(kind()) ? "?listen=off" : ""));
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Of, ServerPages,
+                         testing::Values(postgres_kind(), mariadb_kind()),
+                         [](const auto& of) { return of.param.name; });
+
+TEST_P(ServerPages, APageOfLongJobsComesInSeveralAnswers) {
+  constexpr std::size_t kSize = 1U << 20;  // a payload, a result
+  constexpr std::size_t kAnswer = 8U << 20;
+  const auto text = [](char what, int n) {
+    return std::string(kSize, static_cast<char>(what + n));
+  };
+  const auto store = open(url());
+  std::vector<JobId> ids;
+  for (int n = 0; n < 3; ++n) {  // these have ended
+    ids.push_back(insert(*store, job(text('a', n)))->id);
+    auto ends = finishes(claim(*store, 1));
+    ASSERT_THAT(ends, SizeIs(1));
+    ends[0].result = text('A', n);
+    ASSERT_TRUE(store->finish(ends).at(0).has_value());
+  }
+  for (int n = 3; n < 9; ++n) {
+    ids.push_back(insert(*store, job(text('a', n)))->id);
+    ids.push_back(insert(*store)->id);  // one that is short
+  }
+  const Proxy proxy(kind().port());
+  const auto reader = open_through(proxy);
+  auto page = reader->monitor().list({}, {}, 100);
+  ASSERT_TRUE(page.has_value()) << page.error().message;
+  std::reverse(page->begin(), page->end());
+  ASSERT_THAT(*page, SizeIs(ids.size()));
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    const JobRecord& record = page->at(i);
+    const int n = static_cast<int>(i < 3 ? i : 3 + (i - 3) / 2);
+    EXPECT_EQ(record.id, ids[i]);
+    EXPECT_EQ(record.state, i < 3 ? State::kCompleted : State::kAvailable);
+    EXPECT_TRUE(record.payload == (i < 3 || i % 2 == 1 ? text('a', n) : "{}")) << i;
+    EXPECT_TRUE(record.result == (i < 3 ? text('A', n) : "")) << i;
+  }
+  EXPECT_GT(proxy.longest_answer(), 2 * kSize) << "this is what was measured";
+  EXPECT_LT(proxy.longest_answer(), 2 * (kAnswer + 2 * kSize));
+}
+
+TEST_P(ServerPages, APageOfManyShortJobsIsWhole) {
+  const auto store = open(url());
+  auto ids = insert_all(*store, std::vector<NewJob>(2'000, job()));
+  ASSERT_THAT(ids, SizeIs(2'000));
+  std::reverse(ids.begin(), ids.end());
+  const Proxy proxy(kind().port());
+  const auto reader = open_through(proxy);
+  ASSERT_TRUE(reader->monitor().list({}, {}, 1).has_value());
+  const int before = proxy.sent();
+  const auto page = reader->monitor().list({}, {}, 1'900);
+  ASSERT_TRUE(page.has_value()) << page.error().message;
+  ids.resize(1'900);
+  std::vector<JobId> listed;
+  for (const JobRecord& record : *page) listed.push_back(record.id);
+  EXPECT_EQ(listed, ids);
+  EXPECT_LT(proxy.sent() - before, 50) << "in few calls";
+}
+
+}  // namespace
+}  // namespace carrel::test
