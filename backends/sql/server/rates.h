@@ -45,7 +45,7 @@ class Rates {
  public:
   Rates(Session& session, const Statements& statements);
 
-  void begin(Time now);  // of a transaction
+  void begin(Time now);                  // of a transaction
   void now_is(Time now) { now_ = now; }  // by now; nothing was done yet
 
   // What is noted is written by write(), together.
@@ -54,7 +54,8 @@ class Rates {
   void start(const Lease& lease, const Rate& rate);
   void write();
   void drop(JobId id);  // at once
-  void take_back(const Lease& lease, const std::string& key);  // it has not begun
+  // It has not begun. `started`: as its row says, which its claim wrote with the start.
+  void take_back(const Lease& lease, const std::string& key, Time started);
 
   // Of those of `ids` that are available and have a rate.
   struct Now {
