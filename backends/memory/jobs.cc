@@ -368,7 +368,8 @@ void append_log(std::string& log, std::string_view lines) {
   constexpr std::size_t kMost = 16'384;
   if (lines.size() >= kMost) {
     log.clear();
-    lines.remove_prefix(lines.size() - kMost);
+    // One byte more than is kept shows whether a line begins there.
+    lines.remove_prefix(lines.size() > kMost ? lines.size() - kMost - 1 : 0);
   }
   log.append(lines);
   if (log.size() <= kMost) return;

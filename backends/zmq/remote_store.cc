@@ -35,6 +35,18 @@ Error too_large(const T& row, const Room& room) {
           "zmq"};
 }
 
+// What there is room for of a beat that is too long: no checkpoint, and of its log the
+// newest lines, which are those that a store keeps.
+Beat shortened(const Beat& beat, std::size_t most) {
+  Beat rest{beat.lease, beat.progress, std::nullopt, beat.log};
+  const std::size_t size = encoded_size(rest);
+  if (size > most) {
+    const auto end = rest.log.find('\n', size - most - 1);
+    rest.log.erase(0, end == std::string::npos ? end : end + 1);
+  }
+  return rest;
+}
+
 tl::unexpected<Error> miscounted() {
   return fail(Code::kInternal, "the broker answered for another number of rows", "zmq");
 }
@@ -200,60 +212,63 @@ Result<std::vector<Pulse>> RemoteStore::beat_once(std::string_view worker,
   return value_of(std::move(answer));
 }
 
+// Each row is in one piece, whose answer is the row's. So where a piece fails after
+// others were stored, only its rows and those that follow are to be said again: they are
+// told as held, and a store that is away fails the next beat as a whole.
 Result<std::vector<Pulse>> RemoteStore::beat_in_pieces(std::string_view worker,
                                                        std::span<const Beat> beats,
                                                        bool renew, Duration lease) {
-  Result<std::vector<Pulse>> all;
-  in_pieces(
-      beats, room(),
-      [&](std::span<const Beat> piece) {
-        if (!all) return;
-        auto pulses = beat_once(worker, 0, piece, renew, lease);
-        if (!pulses) {
-          all = tl::unexpected<Error>(std::move(pulses.error()));
-          return;
-        }
-        all->insert(all->end(), pulses->begin(), pulses->end());
-      },
-      [&](const Beat& beat) {
-        log_(LogLevel::kError, "job " + std::to_string(value(beat.lease.id)) +
-                                   ": its checkpoint or log is too long for the broker "
-                                   "and is dropped");
-        if (all) all->push_back(Pulse::kAlive);  // as far as this beat can tell
-      });
+  std::vector<Pulse> all;
+  all.reserve(beats.size());
+  bool told = false;
+  std::optional<Error> failed;
+  const auto tell = [&](std::span<const Beat> piece) {
+    if (!failed) {
+      const auto pulses = beat_once(worker, 0, piece, renew, lease);
+      if (pulses) {
+        told = true;
+        all.insert(all.end(), pulses->begin(), pulses->end());
+        return;
+      }
+      failed = pulses.error();
+    }
+    all.insert(all.end(), piece.size(), Pulse::kHeld);
+  };
+  const Room room = this->room();
+  in_pieces(beats, room, tell, [&](const Beat& beat) {
+    if (beat.checkpoint) {
+      log_(LogLevel::kError, "job " + std::to_string(value(beat.lease.id)) +
+                                 ": its checkpoint is too long for the broker and is "
+                                 "dropped");
+    }
+    const Beat rest = shortened(beat, room.bytes);
+    tell({&rest, 1});
+  });
+  if (!failed) return all;
+  if (!told) return tl::unexpected<Error>(std::move(*failed));
+  log_(LogLevel::kWarn, "a part of a beat: " + failed->message);
   return all;
 }
 
 // A beat that settles claims names every lease of its worker, so that it cannot be cut.
-// Where its news are too long for one request they go ahead, in beats that settle
-// nothing. Where the leases alone are, no beat settles: what an answer that was lost
-// has claimed is free when its lease ends.
+// Where its news are too long for one request, a beat without them goes ahead that only
+// settles: what it finds decides nothing about a row, which may be held, or free, by the
+// time that its news come. Where the leases alone are too long, no beat settles: what an
+// answer that was lost has claimed is free when its lease ends.
 Result<std::vector<Pulse>> RemoteStore::beat(std::string_view worker,
                                              std::uint64_t settled_claim,
                                              std::span<const Beat> beats, bool renew,
                                              Duration lease) {
-  const Room room = this->room();
-  const auto fits = [&](std::span<const Beat> all) {
-    return encoded_size(all) <= room.bytes;
-  };
+  const std::size_t most = room().bytes;
+  const auto fits = [&](std::span<const Beat> all) { return encoded_size(all) <= most; };
   if (fits(beats)) return beat_once(worker, settled_claim, beats, renew, lease);
   std::vector<Beat> bare(beats.size());
   for (std::size_t i = 0; i < beats.size(); ++i) bare[i].lease = beats[i].lease;
-  const bool one = fits(bare);
-  Result<std::vector<Pulse>> told;
-  if (one || encoded_size(beats) > encoded_size(std::span<const Beat>(bare))) {
-    told = beat_in_pieces(worker, beats, false, lease);
-    if (!told) return told;
+  if (settled_claim != 0 && fits(bare)) {
+    auto settled = beat_once(worker, settled_claim, bare, false, lease);
+    if (!settled) return settled;
   }
-  auto pulses = one ? beat_once(worker, settled_claim, bare, renew, lease)
-                    : beat_in_pieces(worker, bare, renew, lease);
-  if (!pulses) return pulses;
-  // What went ahead found the row held, and was not stored, whoever holds it by now.
-  for (std::size_t i = 0; i < told->size(); ++i) {
-    Pulse& pulse = (*pulses)[i];
-    if ((*told)[i] == Pulse::kHeld && pulse != Pulse::kStale) pulse = Pulse::kHeld;
-  }
-  return pulses;
+  return beat_in_pieces(worker, beats, renew, lease);
 }
 
 std::vector<Result<Finished>> RemoteStore::finish(std::span<const Finish> runs) {

@@ -103,7 +103,7 @@ SELECT rate_key
 
 inline constexpr const char* kTakeStartBack = R"sql(
 DELETE FROM carrel_starts
- WHERE rate_key = :rate_key AND job = :id AND fence = :fence)sql";
+ WHERE rate_key = :rate_key AND begun_at = :begun_at AND job = :id AND fence = :fence)sql";
 
 inline constexpr const char* kForgetStarts = R"sql(
 DELETE FROM carrel_starts WHERE rate_key = :rate_key AND begun_at <= :until)sql";

@@ -212,7 +212,8 @@ void Limits::change(const StoredRow& row, const NewJob& job) {
 
 void Limits::not_begun(const StoredRow& row) {
   const auto rate = rates_of_.find(row.id);
-  if (rate != rates_of_.end()) rates_.take_back({row.id, row.rule.fence}, rate->second);
+  if (rate == rates_of_.end() || !row.started) return;
+  rates_.take_back({row.id, row.rule.fence}, rate->second, *row.started);
 }
 
 void Limits::moved(const StoredRow& row) {

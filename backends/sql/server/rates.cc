@@ -13,8 +13,8 @@ Rates::Rates(Session& session, const Statements& sql)
       add_(session, sql.add_rates, use(rows_, "rows")),
       set_(session, sql.set_rates, use(rows_, "rows")),
       start_(session, sql.add_starts, use(rows_, "rows")),
-      take_back_(session, sql.take_start_back, use(key_, "rate_key"), use(id_, "id"),
-                 use(fence_, "fence")),
+      take_back_(session, sql.take_start_back, use(key_, "rate_key"),
+                 use(at_, "begun_at"), use(id_, "id"), use(fence_, "fence")),
       drop_(session, sql.drop_rate, use(id_, "id")),
       now_of_(session, sql.rates_now, use(at_, "now"), use(ids_, "ids"), into(id_),
               into(key_), into(starts_), into(period_), into(number_)),
@@ -121,9 +121,10 @@ void Rates::drop(JobId id) {
   drop_.run();
 }
 
-void Rates::take_back(const Lease& lease, const std::string& key) {
+void Rates::take_back(const Lease& lease, const std::string& key, Time started) {
   write();
   key_ = key;
+  at_ = us(started);
   id_ = to_column(lease.id);
   fence_ = to_column(lease.fence);
   take_back_.run();

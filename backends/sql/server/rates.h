@@ -54,8 +54,9 @@ class Rates {
   void note(JobId id, std::optional<Standing> standing, std::optional<Time> run_at = {});
   void start(const Lease& lease, const Rate& rate);
   void write();
-  void drop(JobId id);                                         // at once
-  void take_back(const Lease& lease, const std::string& key);  // it has not begun
+  void drop(JobId id);  // at once
+  // It has not begun. `started`: as its row says, which its claim wrote with the start.
+  void take_back(const Lease& lease, const std::string& key, Time started);
 
   // Of those of `ids` that are available and have a rate.
   struct Now {

@@ -166,7 +166,7 @@ struct Statements {
   const char* set_rates;        // :rows (job, state, run_at)
   const char* drop_rate;        // :id
   const char* add_starts;       // :rows (rate_key, at, job, fence)
-  const char* take_start_back;  // :rate_key, :id, :fence
+  const char* take_start_back;  // :rate_key, :begun_at, :id, :fence
   const char* wake_rates;       // :rows (rate_key, period, wake_at): at the latest then
   const char* due_rates;        // :now, :most: rate_key
   const char* period_of_rate;   // :rate_key

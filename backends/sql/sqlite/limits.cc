@@ -316,7 +316,8 @@ void Limits::change(const StoredRow& row, const NewJob& job, Time at) {
 void Limits::not_begun(const StoredRow& row) {
   if (!any_rate_) return;
   const auto rate = rates_.find(row.id);
-  if (rate) rates_.take_back({row.id, row.rule.fence}, rate->key);
+  if (!rate || !row.started) return;
+  rates_.take_back({row.id, row.rule.fence}, rate->key, *row.started);
 }
 
 void Limits::moving(StoredRow& row, Time at) {

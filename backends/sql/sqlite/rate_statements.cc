@@ -38,7 +38,8 @@ const char* const kAddStart = R"sql(
 INSERT INTO carrel_starts (key, at, job, fence) VALUES (:key, :at, :job, :fence))sql";
 
 const char* const kTakeStartBack = R"sql(
-DELETE FROM carrel_starts WHERE key = :key AND job = :job AND fence = :fence)sql";
+DELETE FROM carrel_starts
+ WHERE key = :key AND at = :at AND job = :job AND fence = :fence)sql";
 
 const char* const kNextLaneOfRate = R"sql(
 SELECT lane

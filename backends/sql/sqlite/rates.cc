@@ -29,8 +29,8 @@ Rates::Rates(soci::session& session)
               into(at_)),
       start_(session, statements::kAddStart, use(key_, "key"), use(at_, "at"),
              use(id_, "job"), use(fence_, "fence")),
-      take_back_(session, statements::kTakeStartBack, use(key_, "key"), use(id_, "job"),
-                 use(fence_, "fence")),
+      take_back_(session, statements::kTakeStartBack, use(key_, "key"), use(at_, "at"),
+                 use(id_, "job"), use(fence_, "fence")),
       next_lane_(session, statements::kNextLaneOfRate, use(key_, "key"),
                  use(lane_, "lane"), into(lane_)),
       waiting_(session, statements::kWaitingOfRate, use(key_, "key"), use(lane_, "lane"),
@@ -141,8 +141,9 @@ void Rates::start(const Lease& lease, const Rate& rate, Time at) {
   wake_.run();  // to be forgotten
 }
 
-void Rates::take_back(const Lease& lease, const std::string& key) {
+void Rates::take_back(const Lease& lease, const std::string& key, Time started) {
   key_ = key;
+  at_ = column(started);
   id_ = to_column(lease.id);
   fence_ = to_column(lease.fence);
   take_back_.run();

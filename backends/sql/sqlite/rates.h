@@ -54,7 +54,8 @@ class Rates {
   bool crowded(const Rate& rate, const std::string& lane, Time at);
   bool others_wait(const std::string& key, const std::string& lane);
   void start(const Lease& lease, const Rate& rate, Time at);
-  void take_back(const Lease& lease, const std::string& key);  // it has not begun
+  // It has not begun. `started`: as its row says, which its claim wrote with the start.
+  void take_back(const Lease& lease, const std::string& key, Time started);
 
   // The lanes of a key in which jobs wait for their window, and the best of each.
   std::vector<std::string> lanes(const std::string& key);

@@ -71,6 +71,14 @@ void add_lease_cases(StoreCases& cases) {
     EXPECT_TRUE(log.ends_with(last));
   });
 
+  cases.add("Beat_OfALogThatIsTooLongAtOnceWholeLinesAreKept", [](StoreCase& t) {
+    Beat beat;
+    beat.lease = t.insert_and_claim().lease;
+    for (int i = 0; i < 40; ++i) beat.log += std::string(1'000, 'x') + "\n";
+    must(t.store().beat(kWorker, 0, {&beat, 1}, false, kLease));
+    EXPECT_EQ(t.record(beat.lease.id).log, beat.log.substr(0, 16 * 1'001));
+  });
+
   cases.add("Beat_TellsOfACancelEveryTime", [](StoreCase& t) {
     const Claimed run = t.insert_and_claim();
     EXPECT_EQ(t.cancel(run.lease.id), Cancelled::kRequested);

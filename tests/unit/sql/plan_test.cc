@@ -162,9 +162,11 @@ TEST_F(SqlitePlan, RatesSeekInTheLineOfTheirKey) {
   }
   for (const char* statement :
        {statements::kCountStarts, statements::kNewestStart, statements::kForgetStarts,
-        statements::kTakeStartBack, statements::kAnyStart, statements::kPeriodOfRate}) {
+        statements::kAnyStart, statements::kPeriodOfRate}) {
     expect_index(statement, "USING PRIMARY KEY (key");
   }
+  expect_index(statements::kTakeStartBack,
+               "USING PRIMARY KEY (key=? AND at=? AND job=? AND fence=?)");
   expect_index(statements::kDueRates, "INDEX carrel_rate_keys_wake");
   expect_index(statements::kNextRate, "INDEX carrel_rate_keys_wake");
 }

@@ -133,6 +133,9 @@ TEST_P(ServerLimits, WhatIsClaimedAfterAWaitBeginsAfterIt) {
   EXPECT_EQ(claimed.get(), 1U);
   EXPECT_GE(number("SELECT MAX(begun_at) FROM carrel_starts"), waited);
   EXPECT_GE(number("SELECT MAX(wake_at) FROM carrel_jobs"), waited + 2'000'000);
+  EXPECT_EQ(number("SELECT MAX(begun_at) FROM carrel_starts"),
+            number("SELECT MAX(started_at) FROM carrel_jobs"))
+      << "so it is found where the job is given back";
 }
 
 // A claim that is one statement makes sure by itself that there is none.

@@ -123,6 +123,16 @@ TEST_F(PostgresPlans, FindRowsByTheirKeys) {
   }
 }
 
+// However many of its key began since.
+TEST_F(PostgresPlans, FindAStartByItsWholeKey) {
+  postgres().run(
+      "INSERT INTO carrel_starts (rate_key, begun_at, job, fence)"
+      " SELECT 'k', i, i, 1 FROM generate_series(1, 20000) AS r(i);"
+      "ANALYZE carrel_starts");
+  const std::string plan = plan_of(sql::postgresql::kStatements.take_start_back);
+  EXPECT_THAT(plan, testing::ContainsRegex("\"Index Cond\": [^\n]*begun_at = ")) << plan;
+}
+
 // Not along the index, for its order, whatever it is that they want of the rows.
 TEST_F(PostgresPlans, SeekEachRowThatIsLocked) {
   const auto& sql = sql::postgresql::kStatements;

@@ -30,6 +30,7 @@ std::string with_values(std::string sql) {
        "0'"},
       {":rate_key", "'k'"},
       {":after", "1"},
+      {":begun_at", "10000"},
       {":until", "1"},
       {":newer", "1"},
       {":key", "'k'"},
@@ -390,6 +391,22 @@ TEST(Mariadb, RatesSeekInTheLineOfTheirKey) {
     EXPECT_THAT(plan, Not(HasSubstr("filesort"))) << statement << plan;
     EXPECT_FALSE(reads_a_whole_table(plan)) << statement << plan;
   }
+}
+
+// However many began since.
+TEST(Mariadb, AStartIsTakenBackByItsWholeKey) {
+  mariadb_kind().clean();
+  ASSERT_TRUE(open_store(mariadb().url()));
+  mariadb().run(
+      "INSERT INTO carrel_starts (rate_key, begun_at, job, fence)"
+      " SELECT 'k', seq, IF(seq = 10000, 1, seq), 1 FROM seq_1_to_20000;"
+      "ANALYZE TABLE carrel_starts");
+  const auto read = mariadb().run(
+      "FLUSH STATUS; " + with_values(sql::mariadb::kStatements.take_start_back) +
+      "; SELECT SUM(variable_value) FROM information_schema.session_status"
+      " WHERE variable_name LIKE 'Handler_read%'");
+  EXPECT_LT(std::stoi(read.at(0)), 10);
+  EXPECT_EQ(mariadb().run("SELECT COUNT(*) FROM carrel_starts").at(0), "19999");
 }
 
 TEST(Mariadb, LimitsSeekInTheLineOfTheirKey) {

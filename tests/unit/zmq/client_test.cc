@@ -1,5 +1,4 @@
 // What a store behind a broker does when the broker is not as it should be.
-#include <carrel/conformance/store_wrapper.h>
 #include <carrel/memory.h>
 #include <carrel/sql.h>
 #include <gmock/gmock.h>
@@ -177,76 +176,6 @@ TEST_F(RestartTest, TicketsOfLongJobsAreClaimedInSeveralAnswers) {
     ASSERT_TRUE((*answers)[i]);
     EXPECT_EQ((*answers)[i]->lease.id, tickets[i].id);
   }
-}
-
-TEST_F(RestartTest, NewsThatAreTooLongForOneBeatGoInSeveral) {
-  start();
-  const auto store = open();
-  test::insert_jobs(*store, 3);
-  auto source = store->claim_source();
-  const auto runs = source->claim({{}, kWork, 3}, "w", 1, 1h, 0s).value();
-  std::vector<Beat> beats(3);
-  for (std::size_t i = 0; i < 3; ++i) {
-    beats[i].lease = runs[i].lease;
-    beats[i].checkpoint = std::string(700 << 10, static_cast<char>('a' + i));
-  }
-  const auto pulses = store->beat("w", 1, beats, true, 1h);
-  ASSERT_TRUE(pulses) << pulses.error().message;
-  EXPECT_THAT(*pulses, testing::Each(Pulse::kAlive)) << "none was taken to be lost";
-  EXPECT_EQ(store->monitor().job(runs[2].lease.id).value().checkpoint,
-            *beats[2].checkpoint);
-}
-
-// Somebody holds each row whose checkpoint begins with 'h' while that comes.
-class HoldingStore final : public conformance::StoreWrapper {
- public:
-  HoldingStore() : StoreWrapper(make_memory_store({})) {}
-  Result<std::vector<Pulse>> beat(std::string_view worker, std::uint64_t settled,
-                                  std::span<const Beat> beats, bool renew,
-                                  Duration lease) override {
-    auto pulses = real().beat(worker, settled, beats, renew, lease);
-    for (std::size_t i = 0; pulses && i < beats.size(); ++i) {
-      const auto& checkpoint = beats[i].checkpoint;
-      if (checkpoint && checkpoint->starts_with('h')) (*pulses)[i] = Pulse::kHeld;
-    }
-    return pulses;
-  }
-};
-
-// Else it would be lost, as the beat that renews the leases carries none of it.
-TEST(ZmqClient, WhatGoesAheadOfABeatAndFindsItsRowHeldIsToldSo) {
-  BrokerOptions options;
-  options.max_frame = 1 << 20;
-  const auto broker =
-      test::start_broker(std::make_unique<HoldingStore>(), std::move(options));
-  const auto store = test::open_store(test::url_of(*broker)).value();
-  test::insert_jobs(*store, 3);
-  const auto runs = store->claim_source()->claim({{}, kWork, 3}, "w", 1, 1h, 0s).value();
-  ASSERT_THAT(runs, SizeIs(3));
-  std::vector<Beat> beats(3);
-  for (std::size_t i = 0; i < beats.size(); ++i) beats[i].lease = runs[i].lease;
-  beats[0].checkpoint = std::string(2 << 20, 'h');  // no broker takes that
-  beats[1].checkpoint = std::string(700 << 10, 'h');
-  beats[2].checkpoint = std::string(700 << 10, 'x');
-  const auto pulses = store->beat("w", 1, beats, true, 1h);
-  ASSERT_TRUE(pulses) << pulses.error().message;
-  EXPECT_THAT(*pulses, testing::ElementsAre(Pulse::kAlive, Pulse::kHeld, Pulse::kAlive));
-}
-
-TEST_F(RestartTest, LeasesThatAreTooManyForOneBeatGoInSeveral) {
-  start(64 << 10);
-  const auto store = open();
-  test::insert_jobs(*store, 1);
-  const auto run = store->claim_source()->claim({{}, kWork, 1}, "w", 1, 1h, 0s).value();
-  ASSERT_THAT(run, SizeIs(1));
-  std::vector<Beat> beats(5'000);
-  for (std::size_t i = 0; i < beats.size(); ++i) beats[i].lease.id = JobId{i + 1'000};
-  beats.back().lease = run[0].lease;
-  const auto pulses = store->beat("w", 1, beats, true, 1h);
-  ASSERT_TRUE(pulses) << pulses.error().message;
-  ASSERT_THAT(*pulses, SizeIs(beats.size()));
-  EXPECT_EQ(pulses->front(), Pulse::kStale);
-  EXPECT_EQ(pulses->back(), Pulse::kAlive) << "no piece takes those of another for lost";
 }
 
 TEST_F(RestartTest, WhatTheNextBrokerTakesIsTakenOver) {
