@@ -143,6 +143,8 @@ class Host {
   template <class Transaction>
   void until_done(Transaction transaction) {
     for (;; std::this_thread::sleep_for(std::chrono::milliseconds(10))) {
+      // Not within a transaction, which would keep it from opening a file.
+      if (!engine_.ignite()) continue;
       try {
         if (!db_) db_ = std::make_unique<HostDb>(url_);
         db_->begin();

@@ -138,6 +138,9 @@ int soak(const Options& options) {
                  {"slowest_end_ms", slowest_end.count()},
                  {"runs", checked.runs},
                  {"repeated", checked.repeated},
+                 {"met", checked.met},
+                 {"host_enqueued", host.enqueued},
+                 {"host_completed", host.completed},
                  {"stale", checked.stale_finishes + checked.stale_beats},
                  {"seconds", took.count()},
                  {"broken", broken}};

@@ -6,7 +6,7 @@
 // Lines on stdin: "arm POINT kill|stop AFTER"; "disarm POINT", answered by "DISARMED";
 // "rest", which is answered by "RESTED" when nothing runs here. MAX_ROWS: of retention.
 // Each handler waits for the milliseconds that its job says, and fails the attempts that
-// it says.
+// it says. Some complete in a transaction of the host's own, but for programs.
 #include <carrel/engine.h>
 #include <carrel/sql_transaction.h>
 #include <unistd.h>
