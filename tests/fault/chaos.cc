@@ -46,7 +46,9 @@ Chaos::Chaos(const DatabaseKind& kind, ChaosOptions options)
   if (kind.has_server) proxy_ = std::make_unique<TcpProxy>(database_->port());
   std::ofstream(place_.folder / "store")
       << (proxy_ ? database_->url(proxy_->port()) : database_->url()) << "\n";
+  std::ofstream(place_.folder / "host") << database_->url() << "\n";
   store_ = or_die(open_store(database_->url()), "open");
+  HostDb(database_->url()).make_tables();
   if (options_.witness) witness_.emplace(worker());
 }
 
@@ -309,6 +311,14 @@ Chaos::Outcome Chaos::round(const Amount& amount, unsigned seed) {
   end_workers();
   Outcome outcome;
   outcome.report = or_die(conformance::check(*store_, take_events(), last_), "check");
+  const HostJobs host_jobs = {
+      is_enqueued_by_host, [exec = options_.isolation == "exec"](std::size_t n) {
+        return !exec && is_completed_by_host(n);  // a program has no transaction
+      }};
+  outcome.host =
+      check_host(*store_, HostDb(database_->url()).take_rows(), host_jobs, last_);
+  outcome.report.broken.insert(outcome.report.broken.end(), outcome.host.broken.begin(),
+                               outcome.host.broken.end());
   outcome.faults = faults.size();
   outcome.at_named_points = at_named_points_;
   outcome.slowest_end = slowest_end_;

@@ -16,6 +16,7 @@
 #include "child.h"
 #include "database.h"
 #include "folder.h"
+#include "host_check.h"
 #include "tcp_proxy.h"
 #include "work.h"
 
@@ -48,6 +49,7 @@ class Chaos {
 
   struct Outcome {
     conformance::CheckReport report;  // of the round's jobs
+    HostReport host;                  // likewise; what is broken is told in `report`
     std::size_t faults = 0;
     std::size_t at_named_points = 0;
     // From the end of a worker to that of the last process that had come of it.

@@ -54,16 +54,25 @@ TEST_P(KillTest, NothingIsLostAndNothingIsDoneTwice) {
       from_environment("FAULT_SEED", std::random_device{}() % 1'000'000));
   std::cout << "seed " << seed << std::endl;
   Chaos chaos(GetParam()->kind, {.isolation = GetParam()->isolation});
-  const auto [report, faults, at_named_points, slowest_end] = chaos.round(amount, seed);
-  std::cout << conformance::to_string(report) << at_named_points << " of " << faults
-            << " faults at named points; " << slowest_end.count()
+  const auto [report, host, faults, at_named_points, slowest_end] =
+      chaos.round(amount, seed);
+  std::cout << conformance::to_string(report) << host.enqueued << " enqueued and "
+            << host.completed << " completed in a host's transactions\n"
+            << at_named_points << " of " << faults << " faults at named points; "
+            << slowest_end.count()
             << " ms at most from a worker's end to that of all of its processes\n";
   EXPECT_THAT(report.broken, testing::IsEmpty());
   EXPECT_EQ(report.acknowledged, amount.jobs);
-  EXPECT_EQ(report.rows, amount.jobs);
-  EXPECT_EQ(report.completed, amount.jobs);
+  EXPECT_EQ(report.rows + report.met, amount.jobs);
+  EXPECT_EQ(report.completed, report.rows);
   EXPECT_GT(report.limited, 0U);
   EXPECT_GT(report.rated, 0U);
+  EXPECT_GT(report.unique, 0U);
+  EXPECT_GT(report.met, 0U);
+  EXPECT_GT(host.enqueued, 0U);
+  if (GetParam()->isolation != "exec") {
+    EXPECT_GT(host.completed, 0U);
+  }
   if (amount.stops > 0) {
     EXPECT_GT(report.stale_finishes, 0U)
         << "a worker that slept past its lease must see it";

@@ -18,13 +18,24 @@ Registry sql_registry() {
   return registry;
 }
 
+namespace {
+
+std::string first_line(const std::filesystem::path& file) {
+  std::ifstream in(file);
+  std::string line;
+  std::getline(in, line);
+  return line;
+}
+
+}  // namespace
+
 std::string Place::store() const {
-  std::ifstream file(folder / "store");
-  std::string url;
-  std::getline(file, url);
+  std::string url = first_line(folder / "store");
   if (url.empty()) die("no store is named in " + folder.string());
   return url;
 }
+
+std::string Place::host() const { return first_line(folder / "host"); }
 
 Result<std::unique_ptr<Store>> open_store(const std::string& url,
                                           const BackendOptions& options) {
@@ -40,7 +51,7 @@ Registry registry_with(const Place& place,
                        const std::shared_ptr<conformance::EventLog>& log) {
   Registry registry = sql_registry();
   registry.add_store(
-      "tested",
+      or_die(Url::parse(place.store()), "the store").scheme,
       [=](const Url&, const BackendOptions& options) -> Result<std::unique_ptr<Store>> {
         auto real = open_store(place.store(), options);
         if (!real) return real;

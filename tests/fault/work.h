@@ -18,12 +18,21 @@ struct Place {
   std::filesystem::path folder;
   // The URL of the store under test, which the driver has left there.
   std::string store() const;
+  // Of the same database for a host's own sessions; empty: none are to be opened.
+  std::string host() const;
   std::filesystem::path log(const char* who) const {
     return folder / (std::string(who) + ".events");
   }
 };
 
 inline constexpr const char* kKind = "work";
+
+// Of the jobs by their number, those that a host's transaction enqueues, some with unique
+// keys or limits among them, and those that one completes; where there are such sessions.
+inline bool is_enqueued_by_host(std::size_t n) {
+  return n % 10 == 4 || n % 20 == 9 || n % 40 == 12;
+}
+inline bool is_completed_by_host(std::size_t n) { return n % 16 == 4; }
 
 // Opens a store by its URL, as it is.
 Result<std::unique_ptr<Store>> open_store(const std::string& url,
@@ -32,8 +41,8 @@ Result<std::unique_ptr<Store>> open_store(const std::string& url,
 // The built-ins and the SQL stores.
 Registry sql_registry();
 
-// The same with a scheme "tested:": the store of `place` under `plan`'s faults, with what
-// it answers written to `log`.
+// The same, but stores of `place`'s scheme are its store, under `plan`'s faults, with
+// what it answers written to `log`.
 Registry registry_with(const Place& place,
                        const std::shared_ptr<conformance::FaultPlan>& plan,
                        const std::shared_ptr<conformance::EventLog>& log);

@@ -6,8 +6,9 @@
 // Lines on stdin: "arm POINT kill|stop AFTER"; "disarm POINT", answered by "DISARMED";
 // "rest", which is answered by "RESTED" when nothing runs here. MAX_ROWS: of retention.
 // Each handler waits for the milliseconds that its job says, and fails the attempts that
-// it says.
+// it says. Some complete in a transaction of the host's own, but for programs.
 #include <carrel/engine.h>
+#include <carrel/sql_transaction.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -16,12 +17,14 @@
 #include <filesystem>
 #include <iostream>
 #include <iterator>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <thread>
 #include <utility>
 
 #include "child.h"
+#include "host_db.h"
 #include "work.h"
 
 namespace carrel::fault {
@@ -47,6 +50,9 @@ class Attempt {
     return std::chrono::milliseconds(args_.at("ms").get<int>());
   }
   bool fails() const { return run_.attempt <= args_.at("fail").get<std::uint32_t>(); }
+  bool is_completed_by_host() const {
+    return fault::is_completed_by_host(args_.at("n").get<std::size_t>());
+  }
 
   // Of some jobs, for a process of their own: another that stays for longer than anybody
   // waits. It is in its job's session, or has left that, as a daemon.
@@ -87,7 +93,30 @@ bool stopped_within(Context& job, std::chrono::milliseconds time) {
   return job.stopping();
 }
 
-Result<Json> work(Context& job, const Place& place, bool in_process) {
+// In a transaction of the host's own, with a row of its own.
+Result<Json> complete(Context& job, const Json& result, const std::string& host_url,
+                      conformance::FaultPlan& plan) {
+  static thread_local std::unique_ptr<HostDb> db;
+  try {
+    if (!db) db = std::make_unique<HostDb>(host_url);
+    db->begin();
+    db->write_completed(job.job().lease);
+    if (const auto done = sql::complete(job, db->session(), result); !done) {
+      db->rollback();
+      return Context::error(done.error().message);
+    }
+    std::ignore = plan.pass(conformance::FaultPoint::kBeforeFinishCommit);
+    db->commit();
+    std::ignore = plan.pass(conformance::FaultPoint::kAfterFinishCommitBeforeReply);
+    return Json();
+  } catch (const std::exception& e) {
+    db.reset();
+    return Context::error(e.what());
+  }
+}
+
+Result<Json> work(Context& job, const Place& place, const std::string& host_url,
+                  conformance::FaultPlan& plan, bool in_process) {
   Event run;
   run.id = value(job.job().lease.id);
   run.fence = value(job.job().lease.fence);
@@ -98,6 +127,9 @@ Result<Json> work(Context& job, const Place& place, bool in_process) {
   const Json result = attempt.end();
   if (stopped) return Context::error("stopped");
   if (attempt.fails()) return Context::error("fails on purpose");
+  if (!host_url.empty() && attempt.is_completed_by_host()) {
+    return complete(job, result, host_url, plan);
+  }
   return result;
 }
 
@@ -153,7 +185,7 @@ int run(int argc, char** argv) {
       std::make_shared<EventLog>(or_die(EventLog::open(place.log("store")), "event log"));
 
   Config config;
-  config.store = "tested:";
+  config.store = place.store();
   config.worker.concurrency = std::stoul(argv[3]);
   config.worker.lease = std::chrono::milliseconds(std::stol(argv[2]));
   config.worker.beat = config.worker.lease / 10;
@@ -172,10 +204,12 @@ int run(int argc, char** argv) {
   Engine engine =
       or_die(Engine::open(config, registry_with(place, plan, answers)), "open");
   if (isolation != "exec") {
-    or_die(
-        engine.handle(kKind, [&place, in_process = isolation == "fork"](
-                                 Context& job) { return work(job, place, in_process); }),
-        "handle");
+    or_die(engine.handle(kKind,
+                         [&place, &plan = *plan, host_url = place.host(),
+                          in_process = isolation == "fork"](Context& job) {
+                           return work(job, place, host_url, plan, in_process);
+                         }),
+           "handle");
   }
   start(engine);
   std::cout << "READY" << std::endl;

@@ -25,7 +25,6 @@ class Checker {
   CheckReport run(std::span<const Event> events) {
     for (const Event& e : events) take(e);
     report_.rows = rows_.size();
-    report_.acknowledged = acks_.size();
     check_enqueues();
     for (const JobRecord& row : rows_) check_row(row);
     for (const auto& [id, seen] : jobs_) check_job(id, seen);
@@ -34,6 +33,7 @@ class Checker {
     };
     check_limits(rows_, jobs_, tell);
     check_rates(rows_, tell);
+    report_.met = check_uniques(rows_, jobs_, requests_, JobId{after_}, tell);
     for (const std::uint64_t id : suspects_) tell_story(events, id);
     return std::move(report_);
   }
@@ -71,16 +71,14 @@ class Checker {
     using Kind = Event::Kind;
     switch (e.kind) {
       case Kind::kAsk:
-        asks_[e.key] = e.hash;
+        requests_[e.key].asks.push_back(e);
         return;
-      case Kind::kAck: {
-        const auto [it, fresh] = acks_.emplace(e.key, e.id);
-        if (!fresh && it->second != e.id) {
-          broken(4, e.id, "request ", e.key, " was answered with job ", it->second,
-                 " too");
-        }
+      case Kind::kUnique:
+        requests_[e.key].unique = e;
         return;
-      }
+      case Kind::kAck:
+        requests_[e.key].acks.push_back(e);
+        return;
       default:
         break;
     }
@@ -119,7 +117,15 @@ class Checker {
   }
 
   void check_enqueues() {
-    for (const auto& [key, id] : acks_) {
+    for (const auto& [key, request] : requests_) {
+      if (request.acks.empty()) continue;
+      ++report_.acknowledged;
+      if (request.unique) continue;  // check_uniques
+      const std::uint64_t id = request.acks.front().id;
+      for (const Event& other : request.acks) {
+        if (other.id == id) continue;
+        broken(4, other.id, "request ", key, " was answered with job ", id, " too");
+      }
       const auto it = by_id_.find(id);
       if (it == by_id_.end()) {
         broken(1, id, "request ", key, " was acknowledged, and there is no row");
@@ -160,10 +166,11 @@ class Checker {
     if (row.attempt > row.max_attempts) {
       broken(6, id, "attempt ", row.attempt, " of ", row.max_attempts);
     }
-    const auto ask = asks_.find(row.request_id);
-    if (ask == asks_.end()) {
+    const auto request = requests_.find(row.request_id);
+    if (request != requests_.end() && request->second.unique) ++report_.unique;
+    if (request == requests_.end() || request->second.asks.empty()) {
       broken(1, id, "nobody asked for it");
-    } else if (ask->second != hash_of(row.payload)) {
+    } else if (request->second.asks.back().hash != hash_of(row.payload)) {
       broken(8, id, "the payload is not what was enqueued");
     }
     if (row.state != State::kCompleted) return;
@@ -235,8 +242,7 @@ class Checker {
   std::set<std::uint64_t> suspects_;
   const std::uint64_t after_;
   std::unordered_map<std::uint64_t, const JobRecord*> by_id_;
-  std::map<std::string, std::uint64_t> asks_;  // request id → hash of its payload
-  std::map<std::string, std::uint64_t> acks_;  // request id → job
+  RequestsSeen requests_;
   JobsSeen jobs_;
   CheckReport report_;
 };
@@ -261,7 +267,8 @@ std::string to_string(const CheckReport& r) {
   text << r.acknowledged << " acknowledged, " << r.rows << " rows: " << r.completed
        << " completed, " << r.discarded << " discarded, " << r.cancelled << " cancelled, "
        << r.waiting << " waiting; " << r.limited << " with limits, " << r.rated
-       << " with rates\n"
+       << " with rates, " << r.unique << " with unique keys, which " << r.met
+       << " enqueues met\n"
        << r.runs << " runs, " << r.repeated << " jobs repeated, " << r.overlaps
        << " overlaps; refused as stale: " << r.stale_finishes << " finishes, "
        << r.stale_beats << " beats; asked again: " << r.already << "\n"

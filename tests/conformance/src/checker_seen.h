@@ -24,6 +24,14 @@ struct JobSeen {
 };
 using JobsSeen = std::map<std::uint64_t, JobSeen>;  // by id
 
+// What producers asked for under one request id, however often, and what they heard.
+struct RequestSeen {
+  std::vector<Event> asks;
+  std::vector<Event> acks;
+  std::optional<Event> unique;  // under which key
+};
+using RequestsSeen = std::map<std::string, RequestSeen>;  // by request id
+
 // Told of each rule that is broken, with the job and in what.
 using Broken = std::function<void(int rule, std::uint64_t id, const std::string& text)>;
 

@@ -16,8 +16,8 @@
 namespace carrel::conformance {
 namespace {
 
-constexpr std::array<std::string_view, 10> kEventNames = {
-    "ask",   "ack",     "start",   "end",   "claim",
+constexpr std::array<std::string_view, 11> kEventNames = {
+    "ask",   "unique",  "ack",     "start", "end",       "claim",
     "renew", "applied", "already", "stale", "beat_stale"};
 
 bool parse(const std::string& line, Event& event) {

@@ -23,6 +23,8 @@ struct CheckReport {
   std::size_t waiting = 0;         // not final, not running
   std::size_t limited = 0;         // rows with a limit
   std::size_t rated = 0;           // rows with a rate
+  std::size_t unique = 0;          // rows that were enqueued under a unique key
+  std::size_t met = 0;             // acknowledged enqueues that met such a job
   std::size_t runs = 0;            // handlers begun
   std::size_t repeated = 0;        // jobs whose handler began more than once
   std::size_t overlaps = 0;        // runs begun while an earlier one of the job still ran
@@ -37,7 +39,8 @@ std::string to_string(const CheckReport& report);  // a few lines for people
 
 // Reads all rows through `store`, which must be at rest (no worker alive) and must not
 // have purged any:
-//   1 every acknowledged enqueue is a row, and every row was asked for
+//   1 every acknowledged enqueue is a row, or has met one of its unique key; and every
+//     row was asked for
 //   3 at most one accepted completion a job, and none without a run that ended
 //   4 a fence is granted once, none is above its row's, the accepted result carries the
 //     row's; a request id enqueues once
@@ -48,6 +51,8 @@ std::string to_string(const CheckReport& report);  // a few lines for people
 //   10 of a limit's key, no more runs were under way at once than the largest number that
 //     its jobs name
 //   11 of a rate's key, no attempt began as one too many within its job's period
+//   12 of a unique key, no job was enqueued while another was in the states and the
+//     period that it names; and an enqueue that added none was answered with such a one
 // What a store cannot tell (2, what a host has rolled back; 9, its file's integrity;
 // processes and descriptors left) is for the caller to see.
 // Events in any order. `after`: only of jobs whose ids are above it; those up to it were

@@ -17,12 +17,14 @@ namespace carrel::conformance {
 
 struct Event {
   enum class Kind : std::uint8_t {
-    kAsk,    // a producer is about to enqueue: key = request id, hash of the payload
-    kAck,    // its enqueue was answered: key, id
-    kStart,  // a handler began: id, fence, attempt, hash of the payload
-    kEnd,    // a handler is about to answer: id, fence, hash of its result
-    kClaim,  // a store granted a run: id, fence, attempt; it holds at least till `until`
-    kRenew,  // … and renewed its lease: id, fence, until
+    kAsk,     // a producer is about to enqueue: key = request id, hash of the payload
+    kUnique,  // … under a unique key: key, hash of that key, until = its period in
+              // microseconds, attempt = its states, a bit each
+    kAck,     // its enqueue was answered: key, id
+    kStart,   // a handler began: id, fence, attempt, hash of the payload
+    kEnd,     // a handler is about to answer: id, fence, hash of its result
+    kClaim,   // a store granted a run: id, fence, attempt; it holds at least till `until`
+    kRenew,   // … and renewed its lease: id, fence, until
     kApplied,    // a store applied a finish: id, fence, key = the state that came of it
     kAlready,    // … had applied it before
     kStale,      // a store refused a finish: id, fence
@@ -33,7 +35,7 @@ struct Event {
   std::uint64_t fence = 0;
   std::uint32_t attempt = 0;
   std::uint64_t hash = 0;  // hash_of(bytes)
-  std::int64_t until = 0;  // as `time`
+  std::int64_t until = 0;  // as `time`, but in kUnique
   std::int64_t time = 0;   // microseconds of CLOCK_BOOTTIME; append fills it in
   std::string key;         // 1–128 bytes without white space, or empty
 };
