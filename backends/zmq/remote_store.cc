@@ -35,16 +35,18 @@ Error too_large(const T& row, const Room& room) {
           "zmq"};
 }
 
-// What there is room for of a beat that is too long: no checkpoint, and of its log the
-// newest lines, which are those that a store keeps.
-Beat shortened(const Beat& beat, std::size_t most) {
-  Beat rest{beat.lease, beat.progress, std::nullopt, beat.log};
-  const std::size_t size = encoded_size(rest);
-  if (size > most) {
-    const auto end = rest.log.find('\n', size - most - 1);
-    rest.log.erase(0, end == std::string::npos ? end : end + 1);
-  }
-  return rest;
+// What there is room for of a Beat or Finish that is too long: no checkpoint, and of its
+// log the newest lines, which are those that a store keeps.
+template <class Row>
+Row shortened(Row row, std::size_t most) {
+  row.checkpoint.reset();
+  const std::size_t size = encoded_size(row);
+  if (size <= most) return row;
+  const std::size_t over = size - most;
+  constexpr auto kAll = std::string::npos;
+  const auto end = row.log.size() > over ? row.log.find('\n', over - 1) : kAll;
+  row.log.erase(0, end == kAll ? kAll : end + 1);
+  return row;
 }
 
 tl::unexpected<Error> miscounted() {
@@ -236,11 +238,7 @@ Result<std::vector<Pulse>> RemoteStore::beat_in_pieces(std::string_view worker,
   };
   const Room room = this->room();
   in_pieces(beats, room, tell, [&](const Beat& beat) {
-    if (beat.checkpoint) {
-      log_(LogLevel::kError, "job " + std::to_string(value(beat.lease.id)) +
-                                 ": its checkpoint is too long for the broker and is "
-                                 "dropped");
-    }
+    if (beat.checkpoint) say_dropped(beat.lease.id);
     const Beat rest = shortened(beat, room.bytes);
     tell({&rest, 1});
   });
@@ -273,20 +271,24 @@ Result<std::vector<Pulse>> RemoteStore::beat(std::string_view worker,
 
 std::vector<Result<Finished>> RemoteStore::finish(std::span<const Finish> runs) {
   const auto is_too_long = [room = room()](const Finish& run) {
-    return run.checkpoint &&
-           (run.checkpoint->size() > room.payload || encoded_size(run) > room.bytes);
+    return encoded_size(run) > room.bytes ||
+           (run.checkpoint && run.checkpoint->size() > room.payload);
   };
   if (std::none_of(runs.begin(), runs.end(), is_too_long)) return finish_in_pieces(runs);
   // The end of a run matters more, and most that end need no checkpoint any more.
   std::vector<Finish> shorter(runs.begin(), runs.end());
   for (Finish& run : shorter) {
     if (!is_too_long(run)) continue;
-    run.checkpoint.reset();
-    log_(LogLevel::kError, "job " + std::to_string(value(run.lease.id)) +
-                               ": its checkpoint is too long for the broker and is "
-                               "dropped");
+    if (run.checkpoint) say_dropped(run.lease.id);
+    run = shortened(std::move(run), room().bytes);
   }
   return finish_in_pieces(shorter);
+}
+
+void RemoteStore::say_dropped(JobId job) const {
+  log_(LogLevel::kError,
+       "job " + std::to_string(value(job)) +
+           ": its checkpoint is too long for the broker and is dropped");
 }
 
 std::vector<Result<Finished>> RemoteStore::finish_in_pieces(

@@ -52,6 +52,7 @@ class RemoteStore final : public Store, private Monitor {
                                             std::span<const Beat> beats, bool renew,
                                             Duration lease);
   std::vector<Result<Finished>> finish_in_pieces(std::span<const Finish> runs);
+  void say_dropped(JobId job) const;  // its checkpoint
   void add(Interrupter& source);
   void remove(Interrupter& source);
   Room room() const;

@@ -1,4 +1,4 @@
-// Beats that are too long for one request.
+// Beats, and ends, that are too long for one request.
 #include <carrel/conformance/store_wrapper.h>
 #include <carrel/memory.h>
 #include <gmock/gmock.h>
@@ -211,6 +211,23 @@ TEST(ZmqLongBeat, OfALogThatNoRequestHoldsTheNewestLinesAreStored) {
   const std::string kept = it.store->monitor().job(it.beats[0].lease.id).value().log;
   EXPECT_GT(kept.size(), 16'000U);
   EXPECT_TRUE(log.ends_with(kept));
+}
+
+// Its result leaves no room for all of it.
+TEST(ZmqLongBeat, AnEndIsStoredWithTheNewestLinesOfItsLog) {
+  LongBeat it(1, 64 << 10);
+  Finish end;
+  end.lease = it.beats[0].lease;
+  end.result = std::string(32 << 10, 'r');
+  for (int i = 0; i < 7'000; ++i) end.log += std::to_string(i) + "\n";
+  const auto answers = it.store->finish({&end, 1});
+  ASSERT_THAT(answers, SizeIs(1));
+  ASSERT_TRUE(answers[0]) << answers[0].error().message;
+  EXPECT_EQ(answers[0]->state, State::kCompleted);
+  const auto job = it.store->monitor().job(end.lease.id).value();
+  EXPECT_EQ(job.result, end.result);
+  EXPECT_GT(job.log.size(), 16'000U);
+  EXPECT_TRUE(("\n" + end.log).ends_with("\n" + job.log)) << "whole lines";
 }
 
 TEST(ZmqLongBeat, LeasesThatAreTooManyForOneGoInSeveral) {
