@@ -48,8 +48,10 @@ TEST_P(KillTest, NothingIsLostAndNothingIsDoneTwice) {
   amount.jobs = from_environment("FAULT_JOBS", amount.jobs);
   amount.kills = from_environment("FAULT_KILLS", amount.kills);
   amount.stops = from_environment("FAULT_STOPS", amount.stops);
-  amount.restarts = from_environment("FAULT_RESTARTS", amount.restarts);
-  amount.cuts = from_environment("FAULT_CUTS", amount.cuts);
+  if (GetParam()->kind.has_server) {
+    amount.restarts = from_environment("FAULT_RESTARTS", amount.restarts);
+    amount.cuts = from_environment("FAULT_CUTS", amount.cuts);
+  }
   const auto seed = static_cast<unsigned>(
       from_environment("FAULT_SEED", std::random_device{}() % 1'000'000));
   std::cout << "seed " << seed << std::endl;
