@@ -64,25 +64,25 @@ SELECT line.n,
   FROM json_to_recordset(:rows::json) AS line(n int, limit_key text, lane text))sql";
 
 inline constexpr const char* kEndLines = R"sql(
-SELECT line.n,
-       coalesce((SELECT o.lane
-                   FROM carrel_limits o
-                  WHERE o.limit_key = line.key AND o.state = 0
-                  ORDER BY o.lane
-                  LIMIT 1), ''),
-       coalesce((SELECT o.lane
-                   FROM carrel_limits o
-                  WHERE o.limit_key = line.key AND o.state = 0
-                  ORDER BY o.lane DESC
-                  LIMIT 1), '')
-  FROM json_to_recordset(:rows::json) AS line(n int, key text))sql";
-
-inline constexpr const char* kNextLine = R"sql(
-SELECT lane
-  FROM carrel_limits
- WHERE limit_key = :key AND state = 0 AND lane > :lane AND lane < :last
- ORDER BY lane
- LIMIT 1)sql";
+WITH RECURSIVE lines AS (
+  SELECT line.n, line.key,
+         (SELECT o.lane
+            FROM carrel_limits o
+           WHERE o.limit_key = line.key AND o.state = 0
+           ORDER BY o.lane
+           LIMIT 1) AS lane
+    FROM json_to_recordset(:rows::json) AS line(n int, key text)
+  UNION ALL
+  SELECT lines.n, lines.key,
+         (SELECT o.lane
+            FROM carrel_limits o
+           WHERE o.limit_key = lines.key AND o.state = 0 AND o.lane > lines.lane
+           ORDER BY o.lane
+           LIMIT 1)
+    FROM lines
+   WHERE lines.lane IS NOT NULL
+)
+SELECT n, lane, lane FROM lines WHERE lane IS NOT NULL)sql";
 
 inline constexpr const char* kPendingOfLine = R"sql(
 SELECT l.job, l.running, coalesce(r.rate_key, ''), coalesce(r.starts, 0),

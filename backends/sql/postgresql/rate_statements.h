@@ -14,25 +14,25 @@ SELECT r.job, r.rate_key, r.starts, r.period_us,
  WHERE r.job = ANY(ARRAY(SELECT json_array_elements_text(:ids::json)::bigint)))sql";
 
 inline constexpr const char* kEndRateLines = R"sql(
-SELECT line.n,
-       coalesce((SELECT o.lane
-                   FROM carrel_rates o
-                  WHERE o.rate_key = line.key AND o.state = 0
-                  ORDER BY o.lane
-                  LIMIT 1), ''),
-       coalesce((SELECT o.lane
-                   FROM carrel_rates o
-                  WHERE o.rate_key = line.key AND o.state = 0
-                  ORDER BY o.lane DESC
-                  LIMIT 1), '')
-  FROM json_to_recordset(:rows::json) AS line(n int, key text))sql";
-
-inline constexpr const char* kNextRateLine = R"sql(
-SELECT lane
-  FROM carrel_rates
- WHERE rate_key = :key AND state = 0 AND lane > :lane AND lane < :last
- ORDER BY lane
- LIMIT 1)sql";
+WITH RECURSIVE lines AS (
+  SELECT line.n, line.key,
+         (SELECT o.lane
+            FROM carrel_rates o
+           WHERE o.rate_key = line.key AND o.state = 0
+           ORDER BY o.lane
+           LIMIT 1) AS lane
+    FROM json_to_recordset(:rows::json) AS line(n int, key text)
+  UNION ALL
+  SELECT lines.n, lines.key,
+         (SELECT o.lane
+            FROM carrel_rates o
+           WHERE o.rate_key = lines.key AND o.state = 0 AND o.lane > lines.lane
+           ORDER BY o.lane
+           LIMIT 1)
+    FROM lines
+   WHERE lines.lane IS NOT NULL
+)
+SELECT n, lane, lane FROM lines WHERE lane IS NOT NULL)sql";
 
 inline constexpr const char* kWaitingOfRate = R"sql(
 SELECT r.job, r.starts, r.period_us, coalesce(l.limit_key, ''), coalesce(l.running, 0)

@@ -364,7 +364,7 @@ const server::Statements kStatements = {
     .limits_now = kLimitsNow,
     .count_line = kCountLine,
     .end_lines = kEndLines,
-    .next_line = kNextLine,
+    .next_line = nullptr,
     .pending_of_line = kPendingOfLine,
     .add_limits = kAddLimits,
     .drop_limit = "DELETE FROM carrel_limits WHERE job = :id",
@@ -377,7 +377,7 @@ const server::Statements kStatements = {
     .read_limits = kReadLimits,
     .rates_now = kRatesNow,
     .end_rate_lines = kEndRateLines,
-    .next_rate_line = kNextRateLine,
+    .next_rate_line = nullptr,
     .waiting_of_rate = kWaitingOfRate,
     .count_starts = kCountStarts,
     .count_rate_line = kCountRateLine,
@@ -448,7 +448,6 @@ const server::Statements kSnapshotStatements = [] {
   sql.old_snapshots = true;
   sql.check_holders = kCheckHolders;
   sql.end_lines = nullptr;
-  sql.next_line = nullptr;
   return sql;
 }();
 

@@ -132,10 +132,11 @@ struct Statements {
   // Of :ids, if available: job, key, limit, 2 or 18, how many run of the key.
   const char* limits_now;
   const char* count_line;  // of :rows (n, limit_key, lane): n, running, available
-  // Of :rows (n, key): n, the first lane in which jobs wait (empty: none), the last.
-  // Null: what waits cannot be seen.
+  // Of :rows (n, key): n, a lane in which jobs wait, and it again; or the first and the
+  // last of them (empty: none), and next_line finds those between. Null: what waits
+  // cannot be seen.
   const char* end_lines;
-  const char* next_line;  // of :key, after :lane and before :last
+  const char* next_line;  // of :key, after :lane and before :last; null: not needed
   // :limit_key, :lane, :most: job, limit, and its rate: key (empty: none), starts, period
   const char* pending_of_line;
   const char* add_limits;  // :rows

@@ -1,5 +1,6 @@
 #include "server/waiting_lines.h"
 
+#include <algorithm>
 #include <cstddef>
 
 #include "server/json_rows.h"
@@ -18,26 +19,31 @@ std::vector<Line> WaitingLines::of(const std::set<std::string>& keys) {
   std::vector<Line> lines;
   if (keys.empty()) return lines;
   struct Ends {
-    std::string first;  // empty: nothing waits
+    const std::string& key;
+    std::string first;
     std::string last;
   };
-  std::vector<Ends> ends(keys.size());
+  std::vector<Ends> ends;
+  const std::vector<std::string> names(keys.begin(), keys.end());
   JsonRows rows;
-  long long n = 0;
-  for (const std::string& key : keys) rows.row().add("n", n++).add_text("key", key);
+  for (std::size_t n = 0; n < names.size(); ++n) {
+    rows.row().add("n", static_cast<long long>(n)).add_text("key", names[n]);
+  }
   rows_ = rows.take();
-  ends_.rows([&] { ends.at(static_cast<std::size_t>(n_)) = {lane_, last_}; });
-  auto key = keys.begin();
-  for (const auto& [first, last] : ends) {
-    key_ = *key++;
-    if (first.empty()) continue;
-    lines.push_back({key_, first});
+  ends_.rows([&] {
+    if (!lane_.empty())
+      ends.push_back({names.at(static_cast<std::size_t>(n_)), lane_, last_});
+  });
+  for (const auto& [key, first, last] : ends) {
+    lines.push_back({key, first});
     if (first == last) continue;
+    key_ = key;
     lane_ = first;
     last_ = last;
-    for (; next_.run(); lane_ = found_) lines.push_back({key_, found_});
-    lines.push_back({key_, last});
+    for (; next_.run(); lane_ = found_) lines.push_back({key, found_});
+    lines.push_back({key, last});
   }
+  std::sort(lines.begin(), lines.end());
   return lines;
 }
 

@@ -20,12 +20,13 @@ struct Line {
 // one session, and are used as it is. Throws soci::soci_error.
 class WaitingLines {
  public:
-  // `ends` and `next`: of Statements, those of limits or those of rates. Null: what waits
-  // cannot be seen.
+  // `ends` and `next`: of Statements, those of limits or those of rates. `ends` null:
+  // what waits cannot be seen.
   WaitingLines(Session& session, const char* ends, const char* next);
 
   explicit operator bool() const noexcept { return static_cast<bool>(ends_); }
-  // By key, then by lane. One statement, and one more for each lane of a key but two.
+  // By key, then by lane. One statement; where there is `next`, one more for each lane
+  // of a key but two.
   std::vector<Line> of(const std::set<std::string>& keys);
 
  private:

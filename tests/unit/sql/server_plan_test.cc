@@ -213,8 +213,8 @@ TEST(Postgres, LimitsSeekInTheLineOfTheirKey) {
   postgres_kind().clean();
   ASSERT_TRUE(open_store(postgres().url()));
   const auto& sql = sql::postgresql::kStatements;
-  for (const char* statement : {sql.limits_now, sql.count_line, sql.end_lines,
-                                sql.next_line, sql.pending_of_line}) {
+  for (const char* statement :
+       {sql.limits_now, sql.count_line, sql.end_lines, sql.pending_of_line}) {
     std::string plan;
     for (const auto& line : postgres().run(
              "SET enable_seqscan = off; SET enable_bitmapscan = off; EXPLAIN " +
@@ -334,9 +334,9 @@ TEST(Postgres, RatesSeekInTheLineOfTheirKey) {
   ASSERT_TRUE(open_store(postgres().url()));
   const auto& sql = sql::postgresql::kStatements;
   for (const char* statement :
-       {sql.rates_now, sql.end_rate_lines, sql.next_rate_line, sql.waiting_of_rate,
-        sql.count_starts, sql.count_rate_line, sql.newest_start, sql.due_rates,
-        sql.period_of_rate, sql.forget_starts, sql.take_start_back, sql.read_rates}) {
+       {sql.rates_now, sql.end_rate_lines, sql.waiting_of_rate, sql.count_starts,
+        sql.count_rate_line, sql.newest_start, sql.due_rates, sql.period_of_rate,
+        sql.forget_starts, sql.take_start_back, sql.read_rates}) {
     std::string plan;
     for (const auto& line : postgres().run(
              "SET enable_seqscan = off; SET enable_bitmapscan = off; EXPLAIN " +
