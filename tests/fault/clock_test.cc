@@ -63,15 +63,14 @@ class ClockStep : public testing::TestWithParam<const DatabaseKind*> {
   // signal: now and then a session of PostgreSQL dies of that, and the server begins
   // anew.
   template <class Ask>
-  static auto when_there(Ask ask, const char* what) {
-    for (const auto end = std::chrono::steady_clock::now() + 60s;;) {
-      auto answer = ask();
-      if (answer || answer.error().code != Code::kUnavailable ||
-          std::chrono::steady_clock::now() > end) {
-        return or_die(std::move(answer), what);
-      }
-      std::this_thread::sleep_for(10ms);
-    }
+  auto when_there(Ask ask, const char* what) {
+    auto answer = ask();
+    until([&] {
+      if (answer || answer.error().code != Code::kUnavailable) return true;
+      answer = ask();
+      return false;
+    });
+    return or_die(std::move(answer), what);
   }
   Counts counts() {
     return when_there([&] { return store_->monitor().counts(); }, "counts");

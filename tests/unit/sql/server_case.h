@@ -75,6 +75,14 @@ class Server : public testing::TestWithParam<Kind> {
   static Result<Inserted> insert(Store& store, const NewJob& job = Server::job()) {
     return std::move(store.insert({&job, 1}, 60s).at(0));
   }
+  static std::vector<JobId> insert_all(Store& store, const std::vector<NewJob>& jobs) {
+    std::vector<JobId> ids;
+    for (auto& answer : store.insert(jobs, 60s)) {
+      EXPECT_TRUE(answer.has_value()) << answer.error().message;
+      if (answer) ids.push_back(answer->id);
+    }
+    return ids;
+  }
   std::vector<Claimed> claim(Store& store, std::size_t max) {
     static const std::vector<std::string> kWork = {"work"};
     auto runs = store.claim_source()->claim({{}, kWork, max}, "w", ++claims_, 30s, 0us);

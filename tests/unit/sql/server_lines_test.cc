@@ -22,14 +22,6 @@ class ServerLines : public Server {
     }
     return jobs;
   }
-  static std::vector<JobId> insert_all(Store& store, const std::vector<NewJob>& jobs) {
-    std::vector<JobId> ids;
-    for (auto& answer : store.insert(jobs, 60s)) {
-      EXPECT_TRUE(answer.has_value()) << answer.error().message;
-      if (answer) ids.push_back(answer->id);
-    }
-    return ids;
-  }
   static State state(Store& store, JobId id) {
     return store.monitor().job(id).value().state;
   }

@@ -16,14 +16,6 @@ using testing::SizeIs;
 
 class ServerPages : public Server {
  protected:
-  static std::vector<JobId> insert_all(Store& store, const std::vector<NewJob>& jobs) {
-    std::vector<JobId> ids;
-    for (auto& answer : store.insert(jobs, 60s)) {
-      EXPECT_TRUE(answer.has_value()) << answer.error().message;
-      if (answer) ids.push_back(answer->id);
-    }
-    return ids;
-  }
   std::unique_ptr<Store> open_through(const Proxy& proxy) {
     return open(url(proxy.port(), is_postgresql(kind()) ? "?listen=off" : ""));
   }
