@@ -20,7 +20,7 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::SizeIs;
 
-// Tells what the broker asked of it. What it holds, or fails, is set before it is asked.
+// Tells what the broker asked of it, and holds rows or fails as it is told.
 class BeatenStore final : public conformance::StoreWrapper {
  public:
   struct Call {
@@ -40,14 +40,14 @@ class BeatenStore final : public conformance::StoreWrapper {
     const std::lock_guard lock(mutex_);
     const std::size_t call = calls_.size();
     calls_.push_back({settled, renew, {beats.begin(), beats.end()}});
-    if (fails && fails(call)) return fail(Code::kUnavailable, "away", "test");
+    if (fails_ && fails_(call)) return fail(Code::kUnavailable, "away", "test");
     std::vector<Beat> free(beats.begin(), beats.end());
     for (Beat& beat : free) {
-      if (holds && holds(call, beat.lease)) beat = {beat.lease, {}, {}, {}};
+      if (holds_ && holds_(call, beat.lease)) beat = {beat.lease, {}, {}, {}};
     }
     auto pulses = real().beat(worker, settled, free, renew, lease);
     for (std::size_t i = 0; pulses && i < free.size(); ++i) {
-      if (holds && holds(call, free[i].lease)) (*pulses)[i] = Pulse::kHeld;
+      if (holds_ && holds_(call, free[i].lease)) (*pulses)[i] = Pulse::kHeld;
     }
     return pulses;
   }
@@ -55,12 +55,19 @@ class BeatenStore final : public conformance::StoreWrapper {
     const std::lock_guard lock(mutex_);
     return calls_;
   }
-
-  Holds holds;
-  Fails fails;
+  void hold(Holds holds) {
+    const std::lock_guard lock(mutex_);
+    holds_ = std::move(holds);
+  }
+  void fail_where(Fails fails) {
+    const std::lock_guard lock(mutex_);
+    fails_ = std::move(fails);
+  }
 
  private:
   mutable std::mutex mutex_;
+  Holds holds_;
+  Fails fails_;
   std::vector<Call> calls_;
 };
 
@@ -154,10 +161,10 @@ TEST(ZmqLongBeat, WhatItSaysIsStoredOnceWheneverItsRowIsHeld) {
       SCOPED_TRACE("held in calls " + std::to_string(from) + " to " + std::to_string(to));
       LongBeat it(2);
       it.give_news();
-      it.hosted->holds = [=, id = it.beats[0].lease.id](std::size_t call,
-                                                        const Lease& lease) {
-        return lease.id == id && call >= from && call < to;
-      };
+      it.hosted->hold(
+          [=, id = it.beats[0].lease.id](std::size_t call, const Lease& lease) {
+            return lease.id == id && call >= from && call < to;
+          });
       it.say_until_stored();
       it.expect_each_once();
     }
@@ -169,7 +176,7 @@ TEST(ZmqLongBeat, WhatItSaysIsStoredOnceWhicheverOfItFails) {
     SCOPED_TRACE("call " + std::to_string(failing) + " fails");
     LongBeat it(2);
     it.give_news();
-    it.hosted->fails = [=](std::size_t call) { return call == failing; };
+    it.hosted->fail_where([=](std::size_t call) { return call == failing; });
     it.say_until_stored();
     it.expect_each_once();
     EXPECT_THAT(it.log, HasSubstr(failing == 2 ? "away" : ""));
@@ -179,7 +186,7 @@ TEST(ZmqLongBeat, WhatItSaysIsStoredOnceWhicheverOfItFails) {
 TEST(ZmqLongBeat, AStoreThatIsAwayFailsItAsAnyOther) {
   LongBeat it(2);
   it.give_news();
-  it.hosted->fails = [](std::size_t) { return true; };
+  it.hosted->fail_where([](std::size_t) { return true; });
   EXPECT_EQ(it.store->beat("w", 1, it.beats, true, 1h).error().code, Code::kUnavailable);
   EXPECT_EQ(it.store->beat("w", 0, it.beats, true, 1h).error().code, Code::kUnavailable);
 }
