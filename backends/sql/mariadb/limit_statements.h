@@ -36,7 +36,7 @@ SELECT STRAIGHT_JOIN l.job, l.limit_key, l.running, l.state,
        (SELECT STRAIGHT_JOIN COUNT(*)
           FROM carrel_limits AS o FORCE INDEX (carrel_limits_line)
           JOIN carrel_jobs AS t FORCE INDEX (PRIMARY) ON t.id = o.job AND t.state = 3
-         WHERE o.limit_key = l.limit_key AND o.state = 3)
+         WHERE o.limit_key = l.limit_key AND o.state = 3), 0, 0
   FROM JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS r
   JOIN carrel_limits AS l ON l.job = r.id AND l.state IN (2, 18)
   JOIN carrel_jobs AS j ON j.id = r.id AND j.state = 18)sql";
@@ -56,7 +56,7 @@ SELECT line.n,
           FROM carrel_limits AS o FORCE INDEX (carrel_limits_line)
           JOIN carrel_jobs AS t FORCE INDEX (PRIMARY) ON t.id = o.job AND t.state = 18
          WHERE o.limit_key = CAST(line.limit_key AS BINARY) AND o.state = 18
-           AND o.lane = CAST(line.lane AS BINARY))
+           AND o.lane = CAST(line.lane AS BINARY)), 0, 0, 0
   FROM JSON_TABLE(:rows, '$[*]' COLUMNS (
          n INT PATH '$.n',
          limit_key VARCHAR(512) CHARACTER SET utf8mb4 PATH '$.limit_key',
@@ -119,7 +119,7 @@ UPDATE JSON_TABLE(:rows, '$[*]' COLUMNS (
 inline constexpr const char* kFreeJobs = R"sql(
 UPDATE JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS r
   STRAIGHT_JOIN carrel_jobs AS j FORCE INDEX (PRIMARY) ON j.id = r.id
-   SET j.state = 18,
+   SET j.state = :state,
        j.wake_at = j.expires_at
  WHERE j.state = 0)sql";
 

@@ -138,7 +138,7 @@ SELECT id, priority, run_at
 
 const char* const kPickLane = R"sql(
 SELECT j.id, j.fence + 1, j.queue, j.kind, HEX(j.payload), j.timeout_us, j.priority, j.run_at,
-       LEAST(j.attempt + 1, 65535), j.max_attempts, j.crashes
+       LEAST(j.attempt + 1, 65535), j.max_attempts, j.crashes, 0
   FROM carrel_jobs AS j FORCE INDEX (carrel_jobs_available)
  WHERE j.state = 2 AND j.queue = :queue AND j.kind = :kind
    AND (j.expires_at IS NULL OR j.expires_at > :now)
@@ -199,7 +199,7 @@ COMMIT)sql";
 
 const char* const kPickIds = R"sql(
 SELECT STRAIGHT_JOIN j.id, j.fence + 1, j.queue, j.kind, HEX(j.payload), j.timeout_us, j.priority, j.run_at,
-       LEAST(j.attempt + 1, 65535), j.max_attempts, j.crashes
+       LEAST(j.attempt + 1, 65535), j.max_attempts, j.crashes, 0
   FROM JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS r
   JOIN carrel_jobs AS j FORCE INDEX (PRIMARY) ON j.id = r.id
  WHERE j.state = :state
@@ -273,6 +273,7 @@ const server::Statements kStatements = {
     .add_limits = kAddLimits,
     .drop_limit = "DELETE FROM carrel_limits WHERE job = :id",
     .set_limits = kSetLimits,
+    .unreserve = nullptr,
     .free_jobs = kFreeJobs,
     .hold_jobs = kHoldJobs,
     .candidates = nullptr,

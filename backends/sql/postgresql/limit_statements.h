@@ -40,28 +40,48 @@ SELECT slot
 // The state of a job is a sub-query wherever rows of a key are counted: of a join, the
 // planner might rather look at all that runs for each key.
 inline constexpr const char* kLimitsNow = R"sql(
-SELECT l.job, l.limit_key, l.running, l.state,
-       (SELECT count(*)
-          FROM carrel_limits o
-         WHERE o.limit_key = l.limit_key AND o.state >= 2
-           AND (SELECT r.state FROM carrel_jobs r WHERE r.id = o.job) = 3)
+SELECT l.job, l.limit_key, l.running, l.state, k.running, k.reserved, coalesce(k.least, 0)
   FROM carrel_limits l
-  JOIN carrel_jobs j ON j.id = l.job AND j.state = 18
+  JOIN carrel_jobs j ON j.id = l.job AND j.state = 18,
+       LATERAL (SELECT count(*) FILTER (WHERE o.stands = 3) AS running,
+                       count(*) FILTER (WHERE o.stands = 2) AS reserved,
+                       min(o.running) FILTER (WHERE o.stands = 2) AS least
+                  FROM (SELECT beside.running,
+                               (SELECT r.state FROM carrel_jobs r WHERE r.id = beside.job)
+                                 AS stands
+                          FROM carrel_limits beside
+                         WHERE beside.limit_key = l.limit_key AND beside.state >= 2
+                        OFFSET 0) AS o) AS k
  WHERE l.job = ANY(ARRAY(SELECT json_array_elements_text(:ids::json)::bigint))
    AND l.state IN (2, 18))sql";
 
 inline constexpr const char* kCountLine = R"sql(
-SELECT line.n,
-       (SELECT count(*)
-          FROM carrel_limits o
-         WHERE o.limit_key = line.limit_key AND o.state >= 2
-           AND (SELECT r.state FROM carrel_jobs r WHERE r.id = o.job) = 3),
-       (SELECT count(*)
-          FROM carrel_limits o
-         WHERE o.limit_key = line.limit_key AND o.state IN (2, 18)
-           AND o.lane = line.lane
-           AND (SELECT a.state FROM carrel_jobs a WHERE a.id = o.job) = 18)
-  FROM json_to_recordset(:rows::json) AS line(n int, limit_key text, lane text))sql";
+SELECT line.n, k.running, k.available, k.reserved, coalesce(k.least, 0), k.asking
+  FROM json_to_recordset(:rows::json) AS line(n int, limit_key text, lane text),
+       LATERAL (SELECT count(*) FILTER (WHERE o.stands = 3) AS running,
+                       count(*) FILTER (WHERE o.stands IN (2, 18) AND o.lane = line.lane)
+                         AS available,
+                       count(*) FILTER (WHERE o.stands = 2) AS reserved,
+                       min(o.running) FILTER (WHERE o.stands = 2) AS least,
+                       count(*) FILTER (WHERE o.stands = 18) AS asking
+                  FROM (SELECT beside.lane, beside.running,
+                               (SELECT r.state FROM carrel_jobs r WHERE r.id = beside.job)
+                                 AS stands
+                          FROM carrel_limits beside
+                         WHERE beside.limit_key = line.limit_key AND beside.state >= 2
+                        OFFSET 0) AS o) AS k)sql";
+
+inline constexpr const char* kUnreserve = R"sql(
+WITH those AS MATERIALIZED (
+  SELECT j.id
+    FROM json_to_recordset(:rows::json) AS r(limit_key text)
+    JOIN carrel_limits l ON l.limit_key = r.limit_key AND l.state = 2
+    JOIN carrel_jobs j ON j.id = l.job AND j.state = 2
+     FOR UPDATE OF j SKIP LOCKED
+)
+UPDATE carrel_jobs
+   SET state = 18
+ WHERE id = ANY(ARRAY(SELECT id FROM those)))sql";
 
 inline constexpr const char* kEndLines = R"sql(
 WITH RECURSIVE lines AS (
@@ -114,7 +134,9 @@ UPDATE carrel_limits l
 
 inline constexpr const char* kFreeJobs = R"sql(
 UPDATE carrel_jobs
-   SET state = 18, wake_at = expires_at
+   SET state = :state::smallint,
+       limited = CASE WHEN :state::smallint = 2 THEN 1 ELSE limited END,
+       wake_at = expires_at
  WHERE id = ANY(ARRAY(SELECT json_array_elements_text(:ids::json)::bigint))
    AND state = 0)sql";
 

@@ -258,8 +258,23 @@ DROP INDEX carrel_rates_available;
 INSERT INTO carrel_schema (version, usable_from) VALUES (7, 6);
 )sql";
 
+// Programs of this version look at it and never make it 1: those of version 7 would not
+// look at the keys of what they claim so.
+const char* const kVersion8 = R"sql(
+ALTER TABLE carrel_jobs  -- 1: has a limit, and was available with its place reserved
+  ADD COLUMN limited smallint NOT NULL DEFAULT 0;
+
+INSERT INTO carrel_schema (version, usable_from) VALUES (8, 7);
+)sql";
+
+// Those of this version do.
+const char* const kVersion9 = R"sql(
+INSERT INTO carrel_schema (version, usable_from) VALUES (9, 8);
+)sql";
+
 constexpr std::array<const char* const*, kSchemaVersion> kSteps{
-    &kVersion1, &kVersion2, &kVersion3, &kVersion4, &kVersion5, &kVersion6, &kVersion7};
+    &kVersion1, &kVersion2, &kVersion3, &kVersion4, &kVersion5,
+    &kVersion6, &kVersion7, &kVersion8, &kVersion9};
 
 // One at a time, until the end of the transaction; the others then find it done. While a
 // step waits for who uses a table, all others wait behind it: briefly.

@@ -13,7 +13,7 @@ class PostgresSession;
 // The version of the schema that this library reads and writes. Raised with every change
 // of the tables; versions are only ever added, and each knows the step from the one
 // before, and the oldest version of the library's that can still use it.
-inline constexpr int kSchemaVersion = 7;
+inline constexpr int kSchemaVersion = 9;
 
 // Throws soci::soci_error.
 server::SchemaVersion version_of(PostgresSession& session);

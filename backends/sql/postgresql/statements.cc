@@ -40,10 +40,10 @@ WITH begun AS MATERIALIZED (
   SELECT CASE WHEN :now::bigint = 0 THEN now_us ELSE 0 END AS at FROM carrel_clock
 )
 INSERT INTO carrel_jobs
-       (id, state, queue, kind, priority, max_attempts, wake_at, expires_at,
+       (id, state, limited, queue, kind, priority, max_attempts, wake_at, expires_at,
         enqueued_at, run_at, timeout_us, request_id, payload)
-SELECT coalesce(r.id, nextval('carrel_job_id')), r.state, r.queue, r.kind, r.priority,
-       r.max_attempts, r.wake_at + (SELECT at FROM begun),
+SELECT coalesce(r.id, nextval('carrel_job_id')), r.state & 31, r.state >> 5, r.queue,
+       r.kind, r.priority, r.max_attempts, r.wake_at + (SELECT at FROM begun),
        r.expires_at + (SELECT at FROM begun), :now::bigint + (SELECT at FROM begun),
        r.run_at + (SELECT at FROM begun), r.timeout_us,
        decode(r.request_id, 'hex'), decode(r.payload, 'hex')
@@ -63,10 +63,11 @@ WITH begun AS MATERIALIZED (
   SELECT CASE WHEN :now::bigint = 0 THEN now_us ELSE 0 END AS at FROM carrel_clock
 )
 INSERT INTO carrel_jobs
-       (id, state, queue, kind, priority, max_attempts, wake_at, expires_at,
+       (id, state, limited, queue, kind, priority, max_attempts, wake_at, expires_at,
         enqueued_at, run_at, timeout_us, payload)
-SELECT nextval('carrel_job_id'), :state::smallint, :queue, :kind, :priority::smallint,
-       :max_attempts::int, :wake_at::bigint + (SELECT at FROM begun),
+SELECT nextval('carrel_job_id'), :state::smallint & 31, :state::smallint >> 5, :queue,
+       :kind, :priority::smallint, :max_attempts::int,
+       :wake_at::bigint + (SELECT at FROM begun),
        :expires_at::bigint + (SELECT at FROM begun),
        :now::bigint + (SELECT at FROM begun),
        :run_at::bigint + (SELECT at FROM begun), :timeout::bigint,
@@ -156,7 +157,7 @@ UPDATE carrel_jobs
        started_at = :now::bigint + (SELECT at FROM begun)
  WHERE id = ANY(ARRAY(SELECT id FROM best))
 RETURNING id, fence, queue, kind, encode(payload, 'hex'), timeout_us, priority, run_at,
-          attempt, max_attempts, crashes)sql";
+          attempt, max_attempts, crashes, limited)sql";
 
 const char* const kClaimLane = R"sql(
 WITH begun AS MATERIALIZED (
@@ -181,7 +182,7 @@ UPDATE carrel_jobs
        started_at = :now::bigint + (SELECT at FROM begun)
  WHERE id = ANY(ARRAY(SELECT id FROM best))
 RETURNING id, fence, queue, kind, encode(payload, 'hex'), timeout_us, priority, run_at,
-          attempt, max_attempts, crashes)sql";
+          attempt, max_attempts, crashes, limited)sql";
 
 const char* const kClaimLone = R"sql(
 WITH RECURSIVE lane AS (
@@ -229,12 +230,13 @@ WITH RECURSIVE lane AS (
          started_at = :now::bigint + (SELECT at FROM begun)
    WHERE id = ANY(ARRAY(SELECT id FROM best))
   RETURNING id, fence, queue, kind, encode(payload, 'hex') AS payload, timeout_us,
-            priority, run_at, attempt, max_attempts, crashes
+            priority, run_at, attempt, max_attempts, crashes, limited
 )
 SELECT (SELECT count(*) FROM mine), coalesce(id, 0), coalesce(fence, 0),
        coalesce(claimed.queue, ''), coalesce(claimed.kind, ''), payload,
        coalesce(timeout_us, 0), coalesce(priority, 0), coalesce(run_at, 0),
-       coalesce(attempt, 0), coalesce(max_attempts, 0), coalesce(crashes, 0)
+       coalesce(attempt, 0), coalesce(max_attempts, 0), coalesce(crashes, 0),
+       coalesce(limited, 0)
   FROM (SELECT 1) AS one
   LEFT JOIN claimed ON true)sql";
 
@@ -264,7 +266,7 @@ UPDATE carrel_jobs
        started_at = :now::bigint
  WHERE id = ANY(ARRAY(SELECT id FROM those))
 RETURNING id, fence, queue, kind, encode(payload, 'hex'), timeout_us, priority, run_at,
-          attempt, max_attempts, crashes)sql";
+          attempt, max_attempts, crashes, limited)sql";
 
 const std::string kClaimIds = R"sql(
 WITH those AS MATERIALIZED (
@@ -279,9 +281,8 @@ WITH those AS MATERIALIZED (
 ))sql" + kClaimThose;
 
 // Of :rows, whose keys nobody else may change meanwhile, as many of each key as may run
-// beside what does, the first of them first. None that has a rate. Of a key that has no
-// more jobs available and running than the least limit among those asked for, all may:
-// then nobody looks which of them run.
+// beside what does, the first of them first. None that has a rate, nor of a key in which
+// places are reserved.
 const std::string kClaimWithin = R"sql(
 WITH asked AS MATERIALIZED (
   SELECT j.id, l.limit_key, l.running, r.n
@@ -294,21 +295,18 @@ WITH asked AS MATERIALIZED (
      FOR UPDATE OF j SKIP LOCKED
 ), ranked AS (
   SELECT id, limit_key, running,
-         row_number() OVER (PARTITION BY limit_key ORDER BY n) AS place,
-         min(running) OVER (PARTITION BY limit_key) AS least
+         row_number() OVER (PARTITION BY limit_key ORDER BY n) AS place
     FROM asked
 ), counted AS (
   SELECT id, place, running,
-         max(CASE WHEN place > 1 THEN NULL
-                  WHEN (SELECT count(*)
-                          FROM (SELECT 1
-                                  FROM carrel_limits o
-                                 WHERE o.limit_key = ranked.limit_key AND o.state >= 2
-                                 LIMIT ranked.least + 1) AS first) <= least THEN 0
-                  ELSE (SELECT count(*)
-                          FROM carrel_limits o
-                         WHERE o.limit_key = ranked.limit_key AND o.state >= 2
-                           AND (SELECT r.state FROM carrel_jobs r WHERE r.id = o.job) = 3)
+         max(CASE WHEN place = 1 THEN
+               (SELECT CASE WHEN count(*) FILTER (WHERE o.stands = 2) > 0 THEN NULL
+                            ELSE count(*) FILTER (WHERE o.stands = 3) END
+                  FROM (SELECT (SELECT r.state FROM carrel_jobs r WHERE r.id = beside.job)
+                                 AS stands
+                          FROM carrel_limits beside
+                         WHERE beside.limit_key = ranked.limit_key AND beside.state >= 2
+                        OFFSET 0) AS o)
              END) OVER (PARTITION BY limit_key) AS busy
     FROM ranked
 ), those AS (
@@ -321,6 +319,7 @@ const server::Statements kStatements = {
     .inserted = server::RowShape::kColumns,
     .wide = server::RowShape::kObjects,
     .notes_claims = false,
+    .reserves = true,
     .prepare = nullptr,
     .claim_requests = kClaimRequests,
     .find_requests = kFindRequests,
@@ -369,6 +368,7 @@ const server::Statements kStatements = {
     .add_limits = kAddLimits,
     .drop_limit = "DELETE FROM carrel_limits WHERE job = :id",
     .set_limits = kSetLimits,
+    .unreserve = kUnreserve,
     .free_jobs = kFreeJobs,
     .hold_jobs = kHoldJobs,
     .candidates = kCandidates.c_str(),

@@ -150,7 +150,7 @@ std::optional<Writer::Taken> Writer::take_at_once(const Demand& demand,
     return std::nullopt;
   }
   if (sure && !taken.jobs.empty()) t.limits.saw_none(made);
-  t.limits.claimed_plain(taken.jobs);
+  t.limits.claimed_plain(taken.jobs, t.reserved);
   if (taken.jobs.size() == most) {
     taken.leftover.push_back({taken.jobs[0].queue, taken.jobs[0].kind});  // perhaps
   }

@@ -41,7 +41,7 @@ std::vector<ClaimAnswer> Writer::claim(std::span<const Ticket> tickets,
     settle();
   }
   auto plain = claim_ids(claiming, asked, static_cast<int>(State::kAvailable));
-  tables_->limits.claimed_plain(plain);
+  tables_->limits.claimed_plain(plain, tables_->reserved);
   grant(std::move(plain));
   tables_->run_ats.clear();
   std::vector<JobId> refused;
@@ -128,7 +128,7 @@ Writer::Taken Writer::take_plain(const Claiming& claiming, const Demand& demand,
   if (shares.empty()) return taken;
   taken.jobs = claim_lanes(claiming, shares, true);
   if (demand.in_order) put_in_order(taken.jobs, demand);
-  tables_->limits.claimed_plain(taken.jobs);
+  tables_->limits.claimed_plain(taken.jobs, tables_->reserved);
   if (shares.size() == 1 && taken.jobs.size() == shares[0].second) {
     taken.leftover.push_back(shares[0].first);  // perhaps
   }

@@ -43,15 +43,19 @@ std::vector<Claimed> Writer::claim_within(const Claiming& claiming,
     got.insert(claimed.back().lease.id);
   });
   complete_claim(claimed);
+  for (const Claimed& c : claimed) t.limits.started(c.lease, true);
   std::erase_if(jobs, [&](const auto& job) { return got.contains(job.id); });
   return claimed;
 }
 
-// `alone`: nothing else is claimed in the operation.
+// `alone`: nothing else is claimed in the operation. `again`: given, what is to be chosen
+// again comes there.
 std::vector<Claimed> Writer::claim_chosen(const Claiming& claiming,
-                                          std::vector<Limits::Asked> jobs, bool alone) {
+                                          std::vector<Limits::Asked> jobs, bool alone,
+                                          std::vector<JobId>* again) {
   std::vector<Claimed> claimed = claim_within(claiming, jobs);
-  const Limits::Admission admission = tables_->limits.admit(jobs);
+  Limits::Admission admission = tables_->limits.admit(jobs, again != nullptr);
+  if (again != nullptr) *again = std::move(admission.to_choose_again);
   const bool whole =
       alone && claimed.empty() && admission.admitted.size() == jobs.size() &&
       std::all_of(jobs.begin(), jobs.end(),
@@ -182,20 +186,28 @@ Writer::Taken Writer::take_with_limits(const Claiming& claiming, const Demand& d
   // begun.
   constexpr auto kLongest = std::chrono::milliseconds(500);
   const auto until = std::chrono::steady_clock::now() + kLongest;
+  bool chose_again = false;
   for (bool again = true; again && taken.jobs.size() < max;) {
     again = false;
     Choice choice = choose(demand, max - taken.jobs.size(), rooms, passed_over);
     taken.leftover = std::move(choice.leftover);
     std::vector<Claimed> claimed;
+    std::vector<JobId> anew;
     if (!choice.limited.empty()) {
       const bool alone = passed_over.empty() && choice.shares.empty();
       const std::size_t chosen = choice.limited.size();
       // The busy ones, too, and what is not what it looked like.
       for (const Limits::Asked& job : choice.limited) passed_over.insert(job.id);
-      claimed = claim_chosen(claiming, std::move(choice.limited), alone);
+      claimed = claim_chosen(claiming, std::move(choice.limited), alone,
+                             chose_again ? nullptr : &anew);
       again = claimed.size() < chosen && std::chrono::steady_clock::now() < until;
     }
-    if (!choice.shares.empty()) {
+    if (!anew.empty()) {
+      // Others have come beside them, which may be better, and those of the shares not
+      // be.
+      chose_again = again = true;
+      for (const JobId id : anew) passed_over.erase(id);
+    } else if (!choice.shares.empty()) {
       auto others = claim_lanes(claiming, choice.shares, false);
       std::move(others.begin(), others.end(), std::back_inserter(claimed));
     }

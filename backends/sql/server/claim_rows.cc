@@ -22,6 +22,7 @@ void Writer::begin_claim(const Claiming& claiming) {
   t.claim_number = static_cast<long long>(claiming.number);
   t.lease_end = end_of_lease(claiming.lease, now_).time_since_epoch().count();
   t.beside.clear();
+  t.reserved.clear();
 }
 
 Claimed Writer::claimed_row() {
@@ -40,6 +41,7 @@ Claimed Writer::claimed_row() {
   c.attempt = static_cast<std::uint16_t>(t.attempt);
   c.max_attempts = static_cast<std::uint16_t>(t.max_attempts);
   c.crashes = static_cast<std::uint16_t>(t.crashes);
+  if (t.limited != 0) t.reserved.insert(c.lease.id);
   if (t.limits.said_any()) t.run_ats[c.lease.id] = t.run_at;
   return c;
 }

@@ -101,7 +101,7 @@ void Writer::insert_rows(std::span<const NewJob* const> jobs, std::span<Inserted
     const NewJob& job = *jobs[i];
     states[i] = rules::admit(now_, job.delay, job.start_within, job.max_attempts);
   }
-  hold_limited(jobs, states, done);
+  const std::vector<bool> reserved = hold_limited(jobs, states, done);
   const auto due_at = [&](const rules::Row& row) {
     return row.state == State::kScheduled ? row.wake_at : now_;
   };
@@ -111,19 +111,21 @@ void Writer::insert_rows(std::span<const NewJob* const> jobs, std::span<Inserted
     const NewJob& job = *jobs[i];
     const rules::Row& row = states[i];
     const bool limited = row.state == State::kAvailable && job.limit;
-    rows.push_back(
-        {.job = job,
-         .id = ids[i],
-         .answer = answers[i],
-         .common = {.state = limited ? kAvailableLimited : static_cast<int>(row.state),
-                    .queue = job.queue,
-                    .kind = job.kind,
-                    .priority = job.priority,
-                    .max_attempts = row.max_attempts,
-                    .wake_at = wake_column(row),
-                    .expires_at = to_column(row.expires_at),
-                    .run_at = due_at(row).time_since_epoch().count(),
-                    .timeout = job.timeout.count()}});
+    const int state = !limited      ? static_cast<int>(row.state)
+                      : reserved[i] ? kAvailableReserved
+                                    : kAvailableLimited;
+    rows.push_back({.job = job,
+                    .id = ids[i],
+                    .answer = answers[i],
+                    .common = {.state = state,
+                               .queue = job.queue,
+                               .kind = job.kind,
+                               .priority = job.priority,
+                               .max_attempts = row.max_attempts,
+                               .wake_at = wake_column(row),
+                               .expires_at = to_column(row.expires_at),
+                               .run_at = due_at(row).time_since_epoch().count(),
+                               .timeout = job.timeout.count()}});
   }
   write_rows(rows);
 
@@ -132,7 +134,7 @@ void Writer::insert_rows(std::span<const NewJob* const> jobs, std::span<Inserted
     if (done[i]) continue;
     const NewJob& job = *jobs[i];
     if (job.limit || job.rate) {
-      t.limits.add(answers[i].id, job, states[i].state, due_at(states[i]));
+      t.limits.add(answers[i].id, job, states[i].state, due_at(states[i]), reserved[i]);
     }
     if (states[i].state == State::kAvailable) {
       answers[i].ticket = {answers[i].id, job.queue, job.kind, job.priority};
@@ -149,9 +151,11 @@ void Writer::insert_rows(std::span<const NewJob* const> jobs, std::span<Inserted
   }
 }
 
-// Those that cannot run now.
-void Writer::hold_limited(std::span<const NewJob* const> jobs,
-                          std::span<rules::Row> states, const std::vector<bool>& done) {
+// Those that cannot run now. Whose place is reserved is told.
+std::vector<bool> Writer::hold_limited(std::span<const NewJob* const> jobs,
+                                       std::span<rules::Row> states,
+                                       const std::vector<bool>& done) {
+  std::vector<bool> reserved(jobs.size());
   std::vector<Limits::Placing> placing;
   for (std::size_t i = 0; i < jobs.size(); ++i) {
     if (done[i] || states[i].state != State::kAvailable) continue;
@@ -161,7 +165,12 @@ void Writer::hold_limited(std::span<const NewJob* const> jobs,
       placing.push_back({jobs[i], &states[i]});
     }
   }
-  if (!placing.empty()) tables_->limits.place(placing);
+  if (placing.empty()) return reserved;
+  tables_->limits.place(placing);
+  for (const Limits::Placing& each : placing) {
+    reserved[static_cast<std::size_t>(each.row - states.data())] = each.reserved;
+  }
+  return reserved;
 }
 
 void Writer::insert_payloads(std::span<const NewJob* const> jobs,

@@ -7,7 +7,7 @@
 namespace carrel::sql::server {
 
 Limits::Admission Limits::admit(std::span<const JobId> ids) {
-  return admit(ids, keys_of(ids));
+  return admit(ids, keys_of(ids), false);
 }
 
 std::vector<Limits::Asked> Limits::know_free(std::span<const Asked> jobs) {
@@ -25,7 +25,7 @@ std::vector<Limits::Asked> Limits::know_free(std::span<const Asked> jobs) {
   return free;
 }
 
-Limits::Admission Limits::admit(std::span<const Asked> jobs) {
+Limits::Admission Limits::admit(std::span<const Asked> jobs, bool choosing) {
   std::vector<JobId> ids;
   Keys keys;
   ids.reserve(jobs.size());
@@ -34,10 +34,19 @@ Limits::Admission Limits::admit(std::span<const Asked> jobs) {
     if (!limit_key.empty()) keys.limits.emplace(id, limit_key);
     if (!rate_key.empty()) keys.rates.emplace(id, rate_key);
   }
-  return admit(ids, std::move(keys));
+  return admit(ids, std::move(keys), choosing);
 }
 
-Limits::Admission Limits::admit(std::span<const JobId> ids, Keys keys) {
+// But for those that others are claiming.
+void Limits::unreserve(const std::set<std::string>& keys) {
+  JsonRows rows;
+  for (const std::string& key : keys) rows.row().add_text("limit_key", key);
+  rows_ = rows.take();
+  unreserve_.run();
+  made_ = true;
+}
+
+Limits::Admission Limits::admit(std::span<const JobId> ids, Keys keys, bool choosing) {
   Admission answer;
   const std::set<int> busy = try_lock(keys.slots());
   busy_.insert(busy.begin(), busy.end());
@@ -60,12 +69,40 @@ Limits::Admission Limits::admit(std::span<const JobId> ids, Keys keys) {
     bool rated;
   };
   std::unordered_map<JobId, Now> limited;
+  std::unordered_map<std::string, Places> places;
+  const auto look = [&] {
+    limited.clear();
+    places.clear();
+    ids_ = json_array(asked);
+    now_.rows([&] {
+      limited.emplace(to_id(id_), Now{key_, limit_, state_ == kAvailableLimited});
+      places.emplace(key_, Places{running_, reserved_, least_, 0});
+    });
+  };
+  look();
+  std::unordered_map<std::string, Coming> coming;
+  for (const auto& [id, now] : limited) coming[now.key].add(now.limit);
+  std::set<std::string> crowded;
+  for (const auto& [key, now] : places) {
+    const long long taken = now.running + now.reserved + coming[key].jobs;
+    const bool fits = taken <= std::min(now.least, coming[key].least);
+    if (now.reserved > 0 && !fits && held_.contains(slot_of(key))) crowded.insert(key);
+  }
+  if (!crowded.empty()) {
+    unreserve(crowded);
+    if (choosing) {
+      std::erase_if(asked, [&](JobId id) {
+        const auto found = limited.find(id);
+        if (found == limited.end() || !crowded.contains(found->second.key)) return false;
+        answer.to_choose_again.push_back(id);
+        return true;
+      });
+    }
+    look();
+  }
+  // What has its place may begin at any moment.
   std::unordered_map<std::string, long long> running;
-  ids_ = json_array(asked);
-  now_.rows([&] {
-    limited.emplace(to_id(id_), Now{key_, limit_, state_ == kAvailableLimited});
-    running.emplace(key_, running_);
-  });
+  for (const auto& [key, now] : places) running[key] = now.running + now.reserved;
   std::unordered_map<JobId, Rates::Now> rated;
   for (Rates::Now& now : rates_.now(asked_rates)) rated.emplace(now.id, std::move(now));
   std::unordered_map<std::string, long long> starting;

@@ -1,4 +1,5 @@
 // The lines in which the jobs of a key stand: who has to wait, and who is let go.
+#include <algorithm>
 #include <utility>
 
 #include "server/driver.h"
@@ -19,35 +20,65 @@ std::vector<Limits::Count> Limits::count(std::span<const Line> lines) {
         .add_text("lane", lines[i].lane);
   }
   rows_ = rows.take();
-  count_.rows([&] { counts.at(static_cast<std::size_t>(n_)) = {running_, available_}; });
+  count_.rows([&] {
+    const auto n = static_cast<std::size_t>(n_);
+    counts.at(n) = {running_, available_};
+    places_.insert_or_assign(lines[n].key, Places{running_, reserved_, least_, asking_});
+  });
   return counts;
 }
 
-void Limits::place(std::span<const Placing> jobs) {
+void Limits::place(std::span<Placing> jobs) {
   std::map<Line, Count> counts;
-  for (const auto& [job, row] : jobs) counts[{job->limit->key, lane_of(*job)}];
+  for (const Placing& each : jobs) counts[{each.job->limit->key, lane_of(*each.job)}];
   std::vector<Line> lines;
   lines.reserve(counts.size());
   for (const auto& [line, none] : counts) lines.push_back(line);
   const std::vector<Count> found = count(lines);
   for (std::size_t i = 0; i < lines.size(); ++i) counts[lines[i]] = found[i];
-  for (const auto& [job, row] : jobs) {
+  std::map<std::string_view, Coming> coming;
+  for (const auto& [job, row, none] : jobs) {
     Count& now = counts[{job->limit->key, lane_of(*job)}];
-    if (now.running + now.available < job->limit->running) {
-      ++now.available;
-    } else {
+    if (now.running + now.available >= job->limit->running) {
       rules::hold(*row);
+      continue;
     }
+    ++now.available;
+    coming[job->limit->key].add(job->limit->running);
+  }
+  for (auto& [job, row, reserved] : jobs) {
+    if (row->state != State::kAvailable) continue;
+    reserved = can_reserve(job->limit->key, coming[job->limit->key]);
   }
 }
 
-// Makes pending jobs of a lane available. write_notes() is to follow.
-void Limits::let_go(const std::vector<JobId>& ids, const LimitedLane& lane,
-                    std::vector<Ticket>& freed) {
+void Limits::Coming::add(long long limit) {
+  least = jobs == 0 ? limit : std::min(least, limit);
+  ++jobs;
+}
+
+// All that comes, or nothing of it: so what is available of a key is tried in its order.
+bool Limits::can_reserve(const std::string& key, const Coming& coming) const {
+  if (!reserves_ || coming.rated) return false;
+  const auto found = places_.find(key);
+  if (found == places_.end()) return false;  // it was not counted
+  const Places& now = found->second;
+  const long long taken = now.running + now.reserved + coming.jobs;
+  return now.asking == 0 && taken <= coming.least &&
+         (now.reserved == 0 || taken <= now.least);
+}
+
+void Limits::make_available(const std::vector<JobId>& ids, int state) {
   if (ids.empty()) return;
   ids_ = json_array(ids);
+  state_ = state;
   free_.run();
-  made_ = true;
+  if (state == kAvailableLimited) made_ = true;
+}
+
+// Of jobs that were pending in a lane. write_notes() and make_available() are to follow.
+void Limits::let_go(const std::vector<JobId>& ids, const LimitedLane& lane,
+                    std::vector<Ticket>& freed) {
   for (const JobId id : ids) freed.push_back({id, lane.queue, lane.kind, lane.priority});
 }
 
@@ -72,6 +103,7 @@ void Limits::free(const Line& line, Count count, std::vector<Ticket>& freed) {
     std::vector<JobId> ids;
     std::set<std::string> shut;  // rates whose window is full
     bool full = false;
+    Freed& going = freed_[line.key];
     for (const auto& [id, limit, rate] : waiting) {
       if (ahead >= limit) {
         full = true;
@@ -84,6 +116,8 @@ void Limits::free(const Line& line, Count count, std::vector<Ticket>& freed) {
       if (!closed) {
         ids.push_back(id);
         ++ahead;
+        going.coming.add(limit);
+        going.coming.rated = going.coming.rated || rated;
         if (!rated) {
           note_limit(id, State::kAvailable, std::nullopt);
           continue;
@@ -102,6 +136,7 @@ void Limits::free(const Line& line, Count count, std::vector<Ticket>& freed) {
       waking_rates_.insert(rate.key);
     }
     more = waiting.size() == kAtOnce && !full;
+    going.ids.insert(going.ids.end(), ids.begin(), ids.end());
     let_go(ids, LimitedLane::of(line.lane), freed);
     write_notes();
   }
@@ -142,6 +177,7 @@ void Limits::free_rated(const Line& line, std::vector<Ticket>& freed) {
     rates_.note(id, Standing::kAvailable);
     rates_.more(rate, line.lane);
   }
+  make_available(ids, kAvailableLimited);
   let_go(ids, LimitedLane::of(line.lane), freed);
   write_notes();
 }
@@ -167,6 +203,14 @@ std::vector<Ticket> Limits::settle() {
     const std::vector<Line> lines = lines_.of(std::exchange(touched_, {}));
     const std::vector<Count> counts = count(lines);
     for (std::size_t i = 0; i < lines.size(); ++i) free(lines[i], counts[i], freed);
+    std::vector<JobId> reserved;
+    std::vector<JobId> others;
+    for (const auto& [key, going] : std::exchange(freed_, {})) {
+      auto& ids = can_reserve(key, going.coming) ? reserved : others;
+      ids.insert(ids.end(), going.ids.begin(), going.ids.end());
+    }
+    make_available(reserved, static_cast<int>(State::kAvailable));
+    make_available(others, kAvailableLimited);
   }
   waking_rates_.insert(rates.begin(), rates.end());
   const auto due = std::exchange(due_rates_, {});

@@ -11,6 +11,7 @@ using soci::use;
 
 Limits::Limits(Session& session, const Statements& sql)
     : counts_(!sql.old_snapshots),
+      reserves_(sql.reserves && counts_),
       rates_(session, sql),
       lines_(session, sql.end_lines, sql.next_line),
       any_(session, sql.any_limits, into(is_limit_), into(is_rate_)),
@@ -21,16 +22,17 @@ Limits::Limits(Session& session, const Statements& sql)
       lock_(session, sql.lock_slots, use(ids_, "ids"), into(slot_)),
       try_(session, sql.try_slots, use(ids_, "ids"), into(slot_)),
       now_(session, sql.limits_now, use(ids_, "ids"), into(id_), into(key_), into(limit_),
-           into(state_), into(running_)),
+           into(state_), into(running_), into(reserved_), into(least_)),
       count_(session, sql.count_line, use(rows_, "rows"), into(n_), into(running_),
-             into(available_)),
+             into(available_), into(reserved_), into(least_), into(asking_)),
       pending_(session, sql.pending_of_line, use(key_, "limit_key"), use(lane_, "lane"),
                use(most_, "most"), into(id_), into(limit_), into(rate_key_),
                into(starts_), into(period_)),
       add_(session, sql.add_limits, use(rows_, "rows")),
       set_(session, sql.set_limits, use(rows_, "rows")),
       drop_(session, sql.drop_limit, use(id_, "id")),
-      free_(session, sql.free_jobs, use(ids_, "ids")),
+      unreserve_(session, sql.unreserve, use(rows_, "rows")),
+      free_(session, sql.free_jobs, use(ids_, "ids"), use(state_, "state")),
       hold_(session, sql.hold_jobs, use(ids_, "ids")) {}
 
 void Limits::begin(Time now, LimitsUse& limits_use, const Clock& clock, bool untouched) {
@@ -46,6 +48,8 @@ void Limits::begin(Time now, LimitsUse& limits_use, const Clock& clock, bool unt
   keys_.clear();
   rates_of_.clear();
   admitted_.clear();
+  places_.clear();
+  freed_.clear();
   touched_.clear();
   touched_rates_.clear();
   waking_rates_.clear();
@@ -90,11 +94,13 @@ void Limits::committed() {
   if (std::exchange(made_, false)) ++use_->used.made;
 }
 
-void UsedLimits::Plain::add(std::span<const Claimed> jobs) {
+void UsedLimits::Plain::add(std::span<const Claimed> jobs,
+                            const std::unordered_set<JobId>& but) {
   constexpr std::size_t kMany = 1U << 16;  // some are finished elsewhere
   const std::lock_guard lock(mutex_);
   if (ids_.size() > kMany) ids_.clear();
   for (const Claimed& job : jobs) ids_.insert(job.lease.id);
+  for (const JobId id : but) ids_.erase(id);
 }
 
 void UsedLimits::Plain::remove(JobId id) {
@@ -133,7 +139,7 @@ std::string Limits::lane_of(const NewJob& job) {
   return LimitedLane{job.queue, job.kind, job.priority}.text();
 }
 
-void Limits::add(JobId id, const NewJob& job, State state, Time run_at) {
+void Limits::add(JobId id, const NewJob& job, State state, Time run_at, bool reserved) {
   const bool waits = job.rate && state == State::kPending;
   if (job.rate) {
     rates_.add(id, *job.rate, lane_of(job), waits, run_at);
@@ -141,7 +147,7 @@ void Limits::add(JobId id, const NewJob& job, State state, Time run_at) {
     use_->used.rates = true;
   }
   if (!job.limit) return;
-  if (state == State::kAvailable) made_ = true;
+  if (state == State::kAvailable && !reserved) made_ = true;
   notes_.row()
       .add("job", to_column(id))
       .add_text("limit_key", job.limit->key)

@@ -9,6 +9,13 @@
 // was claimed so ask for nothing. Whether there is one is asked once a poll, and by each
 // claim that finds nothing else; until it is known they are not seen.
 //
+// Where all that is available of a key may run beside what runs, in whatever lanes it is,
+// its places are reserved (if the dialect can): what runs and what has its place is never
+// more than the limit of any of the latter. Such jobs are claimed as those without a
+// limit are, by whoever comes, without its slot. The others have to ask; they take no
+// place that is reserved, but may have a key's reservations given up, all of them at
+// once, to ask beside them. What is being claimed meanwhile keeps its place.
+//
 // A job with a limit and a rate waits for one of them at a time, and has no place in the
 // other's line meanwhile: so it holds up none who waits for that alone. The rate comes
 // first. When it is its turn there and the limit is full, it goes over to those who wait
@@ -60,7 +67,7 @@ struct UsedLimits {
   // Jobs that have none, and were claimed here.
   class Plain {
    public:
-    void add(std::span<const Claimed> jobs);
+    void add(std::span<const Claimed> jobs, const std::unordered_set<JobId>& but);
     void remove(JobId id);
     std::vector<JobId> take_others(std::span<const JobId> ids);  // and forgets the rest
 
@@ -116,7 +123,11 @@ class Limits {
   // The next operation is to begin with slots that it waits for.
   bool wants_slots() const { return !wanted_.empty(); }
   bool rates() const { return use_->used.rates; }  // after any()
-  void claimed_plain(std::span<const Claimed> jobs) { use_->used.plain.add(jobs); }
+  // Claimed without asking for limits; of these, `reserved` have one all the same.
+  void claimed_plain(std::span<const Claimed> jobs,
+                     const std::unordered_set<JobId>& reserved) {
+    use_->used.plain.add(jobs, reserved);
+  }
   // As know(), of jobs that ended; nothing is asked of those known to have no limit.
   void know_ended(std::span<const JobId> ids);
 
@@ -148,27 +159,31 @@ class Limits {
   struct Placing {
     const NewJob* job;
     rules::Row* row;
+    bool reserved = false;  // set where its place is
   };
-  void place(std::span<const Placing> jobs);
+  void place(std::span<Placing> jobs);
   // Then, with the ids that they were given. One with a rate was held: settle() lets it
   // go if it may.
-  void add(JobId id, const NewJob& job, State state, Time run_at);
+  void add(JobId id, const NewJob& job, State state, Time run_at, bool reserved);
   void write_added();
 
   // Which of these available jobs may be claimed. The others become pending, or are busy:
-  // somebody else holds their key at this moment.
+  // somebody else holds their key at this moment. Or the places of their key were
+  // reserved, and are not any more: who minds which is the best of them chooses again.
   struct Admission {
     std::vector<JobId> admitted;
     std::vector<JobId> busy;
+    std::vector<JobId> to_choose_again;
   };
   Admission admit(std::span<const JobId> ids);
-  // Likewise, of what was read already; it may have changed since.
+  // Likewise, of what was read already; it may have changed since. `choosing`: as above;
+  // else nothing is to be chosen again.
   struct Asked {
     JobId id{};
     std::string limit_key;  // empty: it has none; so of the other
     std::string rate_key;
   };
-  Admission admit(std::span<const Asked> jobs);
+  Admission admit(std::span<const Asked> jobs, bool choosing);
   // As know_free(), of those that have no rate.
   std::vector<Asked> know_free(std::span<const Asked> jobs);
   // `noted`: its limit's row says so already.
@@ -201,6 +216,22 @@ class Limits {
     long long running = 0;
     long long available = 0;
   };
+  // Of a key: what runs, and what is available in all of its lanes.
+  struct Places {
+    long long running = 0;
+    long long reserved = 0;
+    long long least = 0;   // limit of those
+    long long asking = 0;  // that have no place
+  };
+  // What is about to become available of a key.
+  struct Coming {
+    long long jobs = 0;
+    long long least = 0;  // limit of those
+    bool rated = false;   // one of them at least
+    void add(long long limit);
+  };
+  bool can_reserve(const std::string& key, const Coming& coming) const;
+  void unreserve(const std::set<std::string>& keys);
   // Which keys a job has, and the slots of those.
   struct Keys {
     std::unordered_map<JobId, std::string> limits;
@@ -219,19 +250,21 @@ class Limits {
   Keys keys_of(std::span<const JobId> ids) { return keys_of(ids, find_keys_); }
   Keys keys_of(std::span<const JobId> ids, Statement& find);
   void merge(Keys keys);
-  Admission admit(std::span<const JobId> ids, Keys keys);
+  Admission admit(std::span<const JobId> ids, Keys keys, bool choosing);
   void note(JobId id, std::optional<State> state, std::optional<Time> run_at);
   std::vector<Count> count(std::span<const Line> lines);
   void free(const Line& line, Count count, std::vector<Ticket>& freed);
   void free_rated(const Line& line, std::vector<Ticket>& freed);
   void let_go(const std::vector<JobId>& ids, const LimitedLane& lane,
               std::vector<Ticket>& freed);
+  void make_available(const std::vector<JobId>& ids, int state);
   void note_limit(JobId id, std::optional<State> state, std::optional<Time> run_at);
   bool is_rated(JobId id) const { return rates_of_.contains(id); }
 
   bool expects_some() const;
 
   const bool counts_;  // else what it would count is of an old snapshot
+  const bool reserves_;
   LimitsUse* use_ = nullptr;
   const Clock* clock_ = nullptr;
   bool said_any_ = false;
@@ -248,7 +281,13 @@ class Limits {
   std::unordered_map<JobId, std::string> keys_;  // of the transaction's jobs so far
   std::unordered_map<JobId, std::string> rates_of_;
   std::unordered_map<JobId, Rate> admitted_;
-  std::set<std::string> touched_;  // keys in which there may be room now
+  std::unordered_map<std::string, Places> places_;  // as they were last counted
+  struct Freed {
+    Coming coming;
+    std::vector<JobId> ids;
+  };
+  std::map<std::string, Freed> freed_;  // by key: to be made available
+  std::set<std::string> touched_;       // keys in which there may be room now
   std::set<std::string> touched_rates_;
   std::set<std::string> waking_rates_;  // of which jobs may wait that none looks after
   std::set<std::string> due_rates_;
@@ -273,6 +312,9 @@ class Limits {
   long long limit_ = 0;
   long long running_ = 0;
   long long available_ = 0;
+  long long reserved_ = 0;
+  long long least_ = 0;
+  long long asking_ = 0;
   long long most_ = 0;
   Statement any_;
   Statement find_keys_;
@@ -285,6 +327,7 @@ class Limits {
   Statement add_;
   Statement set_;
   Statement drop_;
+  Statement unreserve_;
   Statement free_;
   Statement hold_;
 };

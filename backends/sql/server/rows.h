@@ -15,6 +15,8 @@ namespace carrel::sql::server {
 
 // Stored instead of State::kAvailable where the job has a limit.
 inline constexpr int kAvailableLimited = 18;
+// And inserted as, where its place in the limit is reserved: it is stored as available.
+inline constexpr int kAvailableReserved = 34;
 inline State to_state(int column) {
   return column == kAvailableLimited ? State::kAvailable : static_cast<State>(column);
 }

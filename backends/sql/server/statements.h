@@ -6,7 +6,8 @@
 // microseconds since 1970 UTC on the server's clock. A job that is not final stands in
 // carrel_jobs, one that is in carrel_history, never in both. An available job that has a
 // limit or a rate is 18 in carrel_jobs: what claims without asking for those does not see
-// it. It is 2 in carrel_rates if it has a rate, and then 18 in carrel_limits, too; else 2
+// it; where its place in the limit is reserved it is 2 there, and `limited`, which it
+// stays. It is 2 in carrel_rates if it has a rate, and then 18 in carrel_limits, too; else 2
 // there. While it runs it is 3 in carrel_limits, or is left as it was (notes_claims).
 //
 // Parameters: :ids is a JSON array of numbers, :rows JSON of objects (json_rows.h), but
@@ -41,6 +42,8 @@ struct Statements {
   bool old_snapshots = false;
   // A claim makes what it takes 3 in carrel_limits.
   bool notes_claims = true;
+  // Places in limits can be reserved: what has one is inserted as 2 + 32.
+  bool reserves = false;
 
   // Names for the session what insert_job, pick_named and mark_one_and_commit run, before
   // they do. Null: they need nothing.
@@ -129,9 +132,12 @@ struct Statements {
   const char* limit_keys_now = nullptr;  // likewise, where old_snapshots; locks
   const char* lock_slots;                // :ids
   const char* try_slots;                 // those of :ids that nobody else holds
-  // Of :ids, if available: job, key, limit, 2 or 18, how many run of the key.
+  // Of :ids, if 18: job, key, limit, 2 or 18, how many run of the key, how many have
+  // their place reserved, the least limit of those.
   const char* limits_now;
-  const char* count_line;  // of :rows (n, limit_key, lane): n, running, available
+  // Of :rows (n, limit_key, lane): n, running, available in that lane; of the key, how
+  // many have their place reserved, the least limit of those, how many are 18.
+  const char* count_line;
   // Of :rows (n, key): n, a lane in which jobs wait, and it again; or the first and the
   // last of them (empty: none), and next_line finds those between. Null: what waits
   // cannot be seen.
@@ -142,7 +148,8 @@ struct Statements {
   const char* add_limits;  // :rows
   const char* drop_limit;  // :id
   const char* set_limits;  // :rows (job, state, run_at)
-  const char* free_jobs;   // :ids: from pending to available
+  const char* unreserve;   // those of :rows (limit_key) that nobody else holds: 18
+  const char* free_jobs;   // :ids: from pending to :state, which is 18, or 2 and limited
   const char* hold_jobs;   // :ids: from available to pending
   // At :now, what a demand of :kinds and :queues (as claim_lone has them) may choose
   // from: of each lane that has any :most, with or without limits and rates. queue and

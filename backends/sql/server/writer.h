@@ -132,8 +132,9 @@ class Writer final : public Transactor {
   void find_requests(std::span<const NewJob* const> jobs, std::span<Inserted> answers,
                      std::vector<std::optional<JobId>>& ids);
   void lock_limits(std::span<const NewJob* const> jobs);
-  void hold_limited(std::span<const NewJob* const> jobs, std::span<rules::Row> states,
-                    const std::vector<bool>& done);
+  std::vector<bool> hold_limited(std::span<const NewJob* const> jobs,
+                                 std::span<rules::Row> states,
+                                 const std::vector<bool>& done);
   static void hand_out(const std::vector<Ticket>& freed, std::span<Inserted> answers);
   void insert_rows(std::span<const NewJob* const> jobs, std::span<Inserted> answers,
                    std::vector<std::optional<JobId>>& ids, const std::vector<bool>& done);
@@ -211,7 +212,8 @@ class Writer final : public Transactor {
   std::vector<Claimed> claim_within(const Claiming& claiming,
                                     std::vector<Limits::Asked>& jobs);
   std::vector<Claimed> claim_chosen(const Claiming& claiming,
-                                    std::vector<Limits::Asked> jobs, bool alone);
+                                    std::vector<Limits::Asked> jobs, bool alone,
+                                    std::vector<JobId>* again);
   Taken take_plain(const Claiming& claiming, const Demand& demand, std::size_t max,
                    QueueRooms rooms);
   Taken take_with_limits(const Claiming& claiming, const Demand& demand, std::size_t max,

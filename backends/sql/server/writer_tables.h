@@ -60,7 +60,7 @@ struct Writer::Tables {
                     soci::into(fence), soci::into(queue), soci::into(kind),
                     soci::into(bytes, has_bytes), soci::into(timeout),
                     soci::into(priority), soci::into(run_at), soci::into(attempt),
-                    soci::into(max_attempts), soci::into(crashes)),
+                    soci::into(max_attempts), soci::into(crashes), soci::into(limited)),
         claim_lane(s, sql.claim_lane, soci::use(lease_end, "lease_end"),
                    soci::use(claim_number, "claim_number"), soci::use(worker, "worker"),
                    soci::use(now, "now"), soci::use(queue, "queue"),
@@ -68,7 +68,7 @@ struct Writer::Tables {
                    soci::into(fence), soci::into(queue), soci::into(kind),
                    soci::into(bytes, has_bytes), soci::into(timeout),
                    soci::into(priority), soci::into(run_at), soci::into(attempt),
-                   soci::into(max_attempts), soci::into(crashes)),
+                   soci::into(max_attempts), soci::into(crashes), soci::into(limited)),
         claim_lane_unless_limited(
             s, sql.claim_lane_unless_limited, soci::use(lease_end, "lease_end"),
             soci::use(claim_number, "claim_number"), soci::use(worker, "worker"),
@@ -76,21 +76,21 @@ struct Writer::Tables {
             soci::use(most, "most"), soci::into(id), soci::into(fence), soci::into(queue),
             soci::into(kind), soci::into(bytes, has_bytes), soci::into(timeout),
             soci::into(priority), soci::into(run_at), soci::into(attempt),
-            soci::into(max_attempts), soci::into(crashes)),
+            soci::into(max_attempts), soci::into(crashes), soci::into(limited)),
         claim_ids(s, sql.claim_ids, soci::use(lease_end, "lease_end"),
                   soci::use(claim_number, "claim_number"), soci::use(worker, "worker"),
                   soci::use(now, "now"), soci::use(ids, "ids"), soci::use(state, "state"),
                   soci::into(id), soci::into(fence), soci::into(queue), soci::into(kind),
                   soci::into(bytes, has_bytes), soci::into(timeout), soci::into(priority),
                   soci::into(run_at), soci::into(attempt), soci::into(max_attempts),
-                  soci::into(crashes)),
+                  soci::into(crashes), soci::into(limited)),
         claim_within(s, sql.claim_within, soci::use(lease_end, "lease_end"),
-                     soci::use(claim_number, "claim_number"),
-                     soci::use(worker, "worker"), soci::use(now, "now"),
-                     soci::use(rows, "rows"), soci::into(id), soci::into(fence),
-                     soci::into(queue), soci::into(kind), soci::into(bytes, has_bytes),
-                     soci::into(timeout), soci::into(priority), soci::into(run_at),
-                     soci::into(attempt), soci::into(max_attempts), soci::into(crashes)),
+                     soci::use(claim_number, "claim_number"), soci::use(worker, "worker"),
+                     soci::use(now, "now"), soci::use(rows, "rows"), soci::into(id),
+                     soci::into(fence), soci::into(queue), soci::into(kind),
+                     soci::into(bytes, has_bytes), soci::into(timeout),
+                     soci::into(priority), soci::into(run_at), soci::into(attempt),
+                     soci::into(max_attempts), soci::into(crashes), soci::into(limited)),
         claim_lone(s, sql.claim_lone, soci::use(kinds, "kinds"),
                    soci::use(queues_asked, "queues"), soci::use(most, "most"),
                    soci::use(lease_end, "lease_end"),
@@ -99,7 +99,7 @@ struct Writer::Tables {
                    soci::into(fence), soci::into(queue), soci::into(kind),
                    soci::into(bytes, has_bytes), soci::into(timeout),
                    soci::into(priority), soci::into(run_at), soci::into(attempt),
-                   soci::into(max_attempts), soci::into(crashes)),
+                   soci::into(max_attempts), soci::into(crashes), soci::into(limited)),
         claim_lone_unless_limited(
             s, sql.claim_lone_unless_limited, soci::use(kinds, "kinds"),
             soci::use(queues_asked, "queues"), soci::use(most, "most"),
@@ -108,7 +108,7 @@ struct Writer::Tables {
             soci::into(id), soci::into(fence), soci::into(queue), soci::into(kind),
             soci::into(bytes, has_bytes), soci::into(timeout), soci::into(priority),
             soci::into(run_at), soci::into(attempt), soci::into(max_attempts),
-            soci::into(crashes)),
+            soci::into(crashes), soci::into(limited)),
         candidates(s, sql.candidates, soci::use(kinds, "kinds"),
                    soci::use(queues_asked, "queues"), soci::use(now, "now"),
                    soci::use(most, "most"), soci::into(queue), soci::into(kind),
@@ -120,12 +120,13 @@ struct Writer::Tables {
                   soci::into(fence), soci::into(queue), soci::into(kind),
                   soci::into(bytes, has_bytes), soci::into(timeout), soci::into(priority),
                   soci::into(run_at), soci::into(attempt), soci::into(max_attempts),
-                  soci::into(crashes)),
+                  soci::into(crashes), soci::into(limited)),
         pick_ids(s, sql.pick_ids, soci::use(ids, "ids"), soci::use(now, "now"),
                  soci::use(state, "state"), soci::into(id), soci::into(fence),
                  soci::into(queue), soci::into(kind), soci::into(bytes, has_bytes),
                  soci::into(timeout), soci::into(priority), soci::into(run_at),
-                 soci::into(attempt), soci::into(max_attempts), soci::into(crashes)),
+                 soci::into(attempt), soci::into(max_attempts), soci::into(crashes),
+                 soci::into(limited)),
         mark(s, sql.mark, soci::use(lease_end, "lease_end"),
              soci::use(claim_number, "claim_number"), soci::use(worker, "worker"),
              soci::use(now, "now"), soci::use(ids, "ids")),
@@ -185,6 +186,7 @@ struct Writer::Tables {
   int attempt = 0;
   int max_attempts = 0;
   int crashes = 0;
+  int limited = 0;
   Nullable wake_at;
   Nullable expires_at;
   long long now = 0;
@@ -204,6 +206,7 @@ struct Writer::Tables {
   std::string limit_key;
   std::string rate_key;
   std::vector<JobId> beside;  // of what is claimed: those whose payload is not in the row
+  std::unordered_set<JobId> reserved;  // of what is claimed: those that were `limited`
   std::unordered_map<JobId, long long> run_ats;  // of what take_with_limits() claims
 
   Statement claim_requests;
