@@ -8,6 +8,7 @@
 // is carried out again if it is asked again, as it is by a broker that was started since.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <list>

@@ -10,6 +10,7 @@
 #include <functional>
 #include <future>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <utility>
@@ -25,12 +26,34 @@ using fault::TcpProxy;
 using testing::ElementsAre;
 using testing::SizeIs;
 
-// Counts what it carries out, and then does `after`, once: the broker's answer waits for
-// that.
-struct Carried {
-  std::atomic<int> calls{0};
-  std::function<void()> after;  // set before the broker starts
+// What a store has carried out. Threads: safe.
+class Carried {
+ public:
+  // After the first: the broker's answer waits for it.
+  void after_first(std::function<void()> then) {
+    const std::lock_guard lock(mutex_);
+    after_first_ = std::move(then);
+  }
+  int calls() const {
+    const std::lock_guard lock(mutex_);
+    return calls_;
+  }
+  void count() {
+    std::function<void()> then;
+    {
+      const std::lock_guard lock(mutex_);
+      if (calls_++ == 0) then = after_first_;
+    }
+    if (then) then();
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::function<void()> after_first_;
+  int calls_ = 0;
 };
+
+// Counts beats, finishes, and enqueues of a job that says so.
 class CarryingStore final : public conformance::StoreWrapper {
  public:
   CarryingStore(Carried& carried, bool blocks)
@@ -56,7 +79,7 @@ class CarryingStore final : public conformance::StoreWrapper {
  private:
   template <class Answer>
   Answer told(Answer answer, bool counts = true) {
-    if (counts && carried_.calls++ == 0) carried_.after();
+    if (counts) carried_.count();
     return answer;
   }
 
@@ -68,16 +91,16 @@ class CarryingStore final : public conformance::StoreWrapper {
 // counts, and before that is answered.
 struct CutOff {
   CutOff() {
-    carried.after = [this] {
-      proxy->set(TcpProxy::Mode::kCut);
-      lost.get_future().wait();
-      proxy->set(TcpProxy::Mode::kPass);
-    };
     BrokerOptions options;
     options.sweep = false;
     broker = test::start_broker(std::make_unique<CarryingStore>(carried, false), options);
     const std::string& at = broker->endpoints().at(0);
     proxy.emplace(static_cast<std::uint16_t>(std::stoi(at.substr(at.rfind(':') + 1))));
+    carried.after_first([this] {
+      proxy->set(TcpProxy::Mode::kCut);
+      lost.get_future().wait();
+      proxy->set(TcpProxy::Mode::kPass);
+    });
     BackendOptions told;
     told.log = [this, once = std::make_shared<std::atomic<bool>>()](
                    LogLevel, std::string_view text) {
@@ -109,7 +132,7 @@ TEST(ZmqRepeats, TheLogOfABeatIsStoredOnce) {
   ASSERT_TRUE(pulses) << pulses.error().message;
   EXPECT_THAT(*pulses, ElementsAre(Pulse::kAlive));
   EXPECT_EQ(it.store->monitor().job(beat.lease.id).value().log, "a line\n");
-  EXPECT_EQ(it.carried.calls.load(), 1);
+  EXPECT_EQ(it.carried.calls(), 1);
 }
 
 TEST(ZmqRepeats, AnEndIsAnsweredAsTheFirstTime) {
@@ -121,7 +144,7 @@ TEST(ZmqRepeats, AnEndIsAnsweredAsTheFirstTime) {
   ASSERT_TRUE(answers.at(0)) << answers[0].error().message;
   EXPECT_EQ(answers[0]->kind, Finished::Kind::kApplied);
   EXPECT_EQ(answers[0]->state, State::kAvailable);
-  EXPECT_EQ(it.carried.calls.load(), 1);
+  EXPECT_EQ(it.carried.calls(), 1);
 }
 
 TEST(ZmqRepeats, AnEnqueueIsAnsweredAsTheFirstTime) {
@@ -130,13 +153,13 @@ TEST(ZmqRepeats, AnEnqueueIsAnsweredAsTheFirstTime) {
   const auto answers = it.store->insert({&job, 1}, 1min);
   ASSERT_TRUE(answers.at(0)) << answers[0].error().message;
   EXPECT_FALSE(answers[0]->existed);
-  EXPECT_EQ(it.carried.calls.load(), 1);
+  EXPECT_EQ(it.carried.calls(), 1);
 }
 
 // The first stays with the store until it is opened.
 struct Shut {
   Shut() {
-    carried.after = [open = opened.get_future().share()] { open.wait(); };
+    carried.after_first([open = opened.get_future().share()] { open.wait(); });
   }
   Carried carried;
   std::promise<void> opened;
@@ -184,7 +207,7 @@ TEST_F(RepeatsTest, AskedAgainWhileItIsUnderWayItIsAnsweredOnce) {
   EXPECT_EQ(broker_->health().in_flight, 1U);
   opened.set_value();
   expect_added(after);
-  EXPECT_EQ(carried.calls.load(), 1);
+  EXPECT_EQ(carried.calls(), 1);
   after.send(frame_of(8, 2));
   const auto next = after.expect<Enqueue::Answer>();
   ASSERT_TRUE(next) << "there is room in its window again";
@@ -201,17 +224,17 @@ TEST_F(RepeatsTest, AnAnswerIsGivenAgainUntilItIsRead) {
   ASSERT_TRUE(other.greet("other"));
   other.send(frame_of(7));
   ASSERT_TRUE(other.expect<Enqueue::Answer>());
-  EXPECT_EQ(carried.calls.load(), 2) << "another client's ids are its own";
+  EXPECT_EQ(carried.calls(), 2) << "another client's ids are its own";
   RawPeer after = peer();
   ASSERT_TRUE(after.greet("same"));
   after.send(frame_of(7));
   expect_added(after);
-  EXPECT_EQ(carried.calls.load(), 2);
+  EXPECT_EQ(carried.calls(), 2);
   after.send(frame_of(7, 2));
   const auto anew = after.expect<Enqueue::Answer>();
   ASSERT_TRUE(anew);
   EXPECT_TRUE(anew->value.at(0)->existed);
-  EXPECT_EQ(carried.calls.load(), 3) << "what was read is not remembered";
+  EXPECT_EQ(carried.calls(), 3) << "what was read is not remembered";
 }
 
 CallPtr call_of(const std::string& client, std::uint64_t id) {
