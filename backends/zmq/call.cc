@@ -99,6 +99,20 @@ bool reads(Type type) noexcept {
   return type == Type::kJob || type == Type::kList || type == Type::kPeek;
 }
 
+bool done_once(Type type) noexcept {
+  switch (type) {
+    case Type::kEnqueue:
+    case Type::kBeat:
+    case Type::kFinish:
+    case Type::kCancel:
+    case Type::kSweep:
+    case Type::kPause:
+      return true;
+    default:
+      return false;
+  }
+}
+
 KeyRole needed_for(Type type) noexcept {
   switch (type) {
     case Type::kTake:

@@ -26,7 +26,7 @@ using SessionPtr = std::shared_ptr<Session>;
 // Threads: what is not const belongs to the broker's loop, but for `request`, which is
 // the lane's while the call is there.
 struct Call {
-  SessionPtr session;  // null: the broker's own
+  SessionPtr session;  // that asked last; null: the broker's own
   std::uint64_t id = 0;
   Type type = Type::kError;
   std::size_t bytes = 0;         // of its frame
@@ -78,7 +78,11 @@ struct Session {
   std::map<std::uint64_t, CallPtr> calls;  // TAKE, AWAIT, RECEIVE: what it may abandon
   std::size_t waiting_bytes = 0;           // of their requests
   std::uint64_t sent = 0;                  // answers
-  std::deque<std::size_t> unread;          // their sizes
+  struct Unread {
+    std::uint64_t id;  // of the request
+    std::size_t bytes;
+  };
+  std::deque<Unread> unread;  // the last of them
   std::size_t unread_bytes = 0;
   bool gone = false;
 };
@@ -87,6 +91,8 @@ struct Session {
 bool for_queue(Type type) noexcept;
 // Its answer may be much longer than the request.
 bool reads(Type type) noexcept;
+// It writes, and clients ask it again when they have not heard its answer (repeats.h).
+bool done_once(Type type) noexcept;
 // The least role that may ask for it.
 KeyRole needed_for(Type type) noexcept;
 Duration wait_of(const Request& request) noexcept;  // 0: not at all

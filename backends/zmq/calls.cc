@@ -25,6 +25,7 @@ Calls::Calls(const BrokerOptions& options, Sessions& sessions, Store* store,
       store_(store),
       tickets_(tickets),
       counted_(counted),
+      repeats_(options.max_in_flight),
       next_look_(Clock::now() + options.poll),
       next_sweep_(Clock::now()) {
   if (store_ == nullptr) return;
@@ -64,6 +65,7 @@ bool Calls::has_room(const Session& session, Type type, std::size_t bytes) const
 void Calls::on_request(const SessionPtr& session, const Head& head,
                        std::string_view frame) {
   ++counted_.requests;
+  if (done_once(head.type) && answer_again(session, head.id)) return;
   auto request = read_request(head.type, body_of(frame));
   if (!request || session->calls.contains(head.id)) {
     sessions_.send(session, head.id,
@@ -89,7 +91,24 @@ void Calls::on_request(const SessionPtr& session, const Head& head,
     ++session->in_flight;
     session->reads += reads(call->type) ? 1 : 0;
   }
+  if (done_once(call->type)) repeats_.begin(call);
   begin(call);
+}
+
+bool Calls::answer_again(const SessionPtr& session, std::uint64_t id) {
+  const Repeats::Known* const known = repeats_.find(session->client, id);
+  if (known == nullptr) return false;
+  if (const CallPtr& call = known->under_way; !call) {
+    sessions_.send(session, id, known->answer);
+  } else if (call->session != session) {  // the one before, which is gone
+    call->session = session;
+    ++session->in_flight;
+  }
+  return true;
+}
+
+void Calls::read(const SessionPtr& session, std::uint64_t id) {
+  repeats_.read(session->client, id);
 }
 
 std::optional<std::string> Calls::objection(const Session& session, const Head& head,
@@ -232,6 +251,7 @@ bool Calls::answer(const CallPtr& call, std::string frame) {
   if (call->type == Type::kTake || call->type == Type::kClaim) claims_.remove(call);
   const SessionPtr& session = call->session;
   if (!session) return false;
+  if (done_once(call->type)) repeats_.answered(*call, frame, Clock::now());
   if (waits(call->type)) {
     session->calls.erase(call->id);
     session->waiting_bytes -= call->bytes;

@@ -17,6 +17,7 @@
 #include "call.h"
 #include "lanes.h"
 #include "parking.h"
+#include "repeats.h"
 #include "service.h"
 #include "sessions.h"
 #include "underway.h"
@@ -37,6 +38,8 @@ class Calls {
   Calls& operator=(const Calls&) = delete;
 
   void begin(const SessionPtr& session, const Head& head, std::string_view frame);
+  // The client has read its answer to this.
+  void read(const SessionPtr& session, std::uint64_t id);
   // Of a session that is gone: what waits for it ends; what is with the store is released
   // when it comes back.
   void leave(const SessionPtr& session);
@@ -60,6 +63,9 @@ class Calls {
   // What to say instead of doing it; nothing: it may be done.
   std::optional<std::string> objection(const Session& session, const Head& head,
                                        const Request& request, std::size_t bytes);
+  // False: it is new. Else it is, or will be, answered as the first time: also to a key
+  // that may less by now.
+  bool answer_again(const SessionPtr& session, std::uint64_t id);
   bool may_wait(const Call& call) const;
   bool has_room(const Session& session, Type type, std::size_t bytes) const;
   void begin(const CallPtr& call);
@@ -89,6 +95,7 @@ class Calls {
   Parking receives_;
   Awaits awaits_;
   Claims claims_;
+  Repeats repeats_;
   std::set<std::pair<Clock::time_point, CallPtr>>
       timers_;                 // of takes_, receives_, awaits_
   std::uint64_t changes_ = 0;  // how often jobs may have become available

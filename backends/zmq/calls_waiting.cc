@@ -84,6 +84,7 @@ void Calls::keep_time() {
     if (call->can_end()) answer_empty(call);
   }
   if (store_ == nullptr) return;
+  repeats_.forget_old(now);
   if (now >= next_look_) {
     next_look_ = now + options_.poll;
     ++changes_;

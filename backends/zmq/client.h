@@ -32,7 +32,8 @@
 namespace carrel::zmq {
 
 // Whether a request may be sent again when the connection was lost before its answer:
-// only where doing it twice is doing it once.
+// only where doing it twice is doing it once. A broker that lives on does it once in any
+// case (repeats.h), but another one may be there by then.
 enum class Repeat : bool { kNo, kYes };
 
 // Wakes the calls that wait at the broker, now and for ever. Threads: safe.

@@ -45,9 +45,11 @@ Loop::Loop(const BrokerOptions& options, ::zmq::socket_t router,
     : options_(options),
       tickets_(make_memory_queue(options.max_tickets)),
       next_cleaning_(Clock::now() + kCleaning),
-      sessions_(options_, std::move(router), std::move(keys),
-                welcome_of(options_, store, *tickets_), counted_,
-                [this](const SessionPtr& session) { calls_.leave(session); }),
+      sessions_(
+          options_, std::move(router), std::move(keys),
+          welcome_of(options_, store, *tickets_), counted_,
+          [this](const SessionPtr& by, std::uint64_t id) { calls_.read(by, id); },
+          [this](const SessionPtr& session) { calls_.leave(session); }),
       calls_(options_, sessions_, store, *tickets_, counted_,
              [this](Done done) { inbox_.push(std::move(done)); }) {}
 

@@ -20,12 +20,13 @@ constexpr std::size_t kLeastAnswer = std::size_t{1} << 16;
 
 Sessions::Sessions(const BrokerOptions& options, ::zmq::socket_t router,
                    std::shared_ptr<const Keys> keys, Welcome welcome,
-                   BrokerHealth& counted, Gone gone)
+                   BrokerHealth& counted, Read read, Gone gone)
     : options_(options),
       router_(std::move(router)),
       keys_(std::move(keys)),
       welcome_(std::move(welcome)),
       counted_(counted),
+      read_(std::move(read)),
       gone_(std::move(gone)) {}
 
 SessionPtr Sessions::session_of(const std::string& route, const std::string& user) {
@@ -121,8 +122,10 @@ bool Sessions::may_speak(const SessionPtr& session, const Head& head) {
     return false;
   }
   while (session->unread.size() > session->sent - head.received) {
-    session->unread_bytes -= session->unread.front();
+    const auto [id, bytes] = session->unread.front();
     session->unread.pop_front();
+    session->unread_bytes -= bytes;
+    read_(session, id);
   }
   // Who does not read his answers is answered no more.
   if (session->unread_bytes > options_.max_unread) {
@@ -186,7 +189,7 @@ bool Sessions::send(const SessionPtr& session, std::uint64_t id, std::string fra
     return false;
   }
   ++session->sent;
-  session->unread.push_back(bytes);
+  session->unread.push_back({id, bytes});
   session->unread_bytes += bytes;
   return true;
 }

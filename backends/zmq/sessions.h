@@ -23,15 +23,16 @@ class Sessions {
   // A frame of a session that may ask; `frame` is good until the call returns.
   using Request =
       std::function<void(const SessionPtr& session, const Head&, std::string_view frame)>;
+  using Read = std::function<void(const SessionPtr& session, std::uint64_t id)>;
   using Gone = std::function<void(const SessionPtr& session)>;
 
   // `keys`: nullptr where there is no CURVE. `welcome`: what HELLO is answered with, but
-  // for the role. Counts what it drops and refuses in `counted`. `gone` is called once
-  // for each session that ends, whatever ends it; what is sent to it from then on is
-  // dropped.
+  // for the role. Counts what it drops and refuses in `counted`. `read` is called for
+  // each answer that a client says it has read, `gone` once for each session that ends,
+  // whatever ends it; what is sent to it from then on is dropped.
   Sessions(const BrokerOptions& options, ::zmq::socket_t router,
            std::shared_ptr<const Keys> keys, Welcome welcome, BrokerHealth& counted,
-           Gone gone);
+           Read read, Gone gone);
 
   void* socket() noexcept { return router_.handle(); }
   std::size_t size() const noexcept { return clients_.size(); }
@@ -66,6 +67,7 @@ class Sessions {
   const std::shared_ptr<const Keys> keys_;
   const Welcome welcome_;
   BrokerHealth& counted_;
+  const Read read_;
   const Gone gone_;
   std::unordered_map<std::string, SessionPtr> sessions_;  // by route
   std::unordered_map<std::string, SessionPtr> clients_;   // by their own name
