@@ -1,5 +1,5 @@
-// Pages of a list, over servers: they are read in answers of a bounded length, which
-// nobody sees in what they hold.
+// Pages of a list, and claims of what is long, over servers: they are read in answers of
+// a bounded length, which nobody sees in what they hold.
 #include <carrel/store.h>
 
 #include <algorithm>
@@ -77,6 +77,40 @@ TEST_P(ServerPages, APageOfManyShortJobsIsWhole) {
   for (const JobRecord& record : *page) listed.push_back(record.id);
   EXPECT_EQ(listed, ids);
   EXPECT_LT(proxy.sent() - before, 50) << "in few calls";
+}
+
+TEST_P(ServerPages, SoDoesOneOfJobsWithLongAttempts) {
+  constexpr std::size_t kJobs = 10;
+  constexpr std::size_t kAttempts = 20;
+  constexpr std::size_t kSize = 64U << 10;  // of each
+  constexpr std::size_t kAnswer = 8U << 20;
+  const auto store = open(url());
+  auto ids = insert_all(*store, std::vector<NewJob>(kJobs, job()));
+  const std::string bytes = is_postgresql(kind()) ? "::bytea" : "";
+  for (std::size_t n = 1; n <= kAttempts; ++n) {
+    const std::string number = std::to_string(n);
+    const std::string half = ", REPEAT('x', " + std::to_string(kSize / 2) + ")" + bytes;
+    kind().run(
+        "INSERT INTO carrel_attempts (job, fence, attempt, class, wall_us, ended_at,"
+        " worker, message, stderr_tail) SELECT id, " +
+        number + ", " + number + ", 1, 0, 0, 'w'" + half + half + " FROM carrel_jobs");
+  }
+  const Proxy proxy(kind().port());
+  const auto reader = open_through(proxy);
+  const auto page = reader->monitor().list({}, {}, 100);
+  ASSERT_TRUE(page.has_value()) << page.error().message;
+  ASSERT_THAT(*page, SizeIs(kJobs));
+  std::reverse(ids.begin(), ids.end());
+  for (std::size_t i = 0; i < kJobs; ++i) {
+    EXPECT_EQ(page->at(i).id, ids[i]);
+    ASSERT_THAT(page->at(i).attempts, SizeIs(kAttempts));
+    for (std::size_t n = 0; n < kAttempts; ++n) {
+      EXPECT_EQ(page->at(i).attempts[n].attempt, n + 1);
+      EXPECT_TRUE(page->at(i).attempts[n].message == std::string(kSize / 2, 'x'));
+    }
+  }
+  EXPECT_GT(proxy.longest_answer(), 2 * kAttempts * kSize) << "this is what was measured";
+  EXPECT_LT(proxy.longest_answer(), 2 * (kAnswer + 2 * kAttempts * kSize));
 }
 
 }  // namespace
