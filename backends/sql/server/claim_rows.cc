@@ -1,6 +1,7 @@
 // How rows are claimed: in one statement, or picked and then marked.
 #include <algorithm>
 #include <cstdlib>
+#include <span>
 #include <stdexcept>
 #include <tuple>
 #include <unordered_map>
@@ -259,8 +260,10 @@ template <class Take>
 void Writer::read_long(Statement& read, std::vector<JobId> ids, Take take) {
   auto& t = *tables_;
   std::sort(ids.begin(), ids.end());
-  while (!ids.empty()) {
-    t.ids = json_array(ids);
+  std::span<const JobId> left(ids);
+  for (std::size_t at_once = kFirstAsked; !left.empty();) {
+    auto next = left.first(std::min(at_once, left.size()));
+    t.ids = json_array(next);
     t.most = static_cast<long long>(kMaxAnswerBytes);
     std::size_t bytes = 0;
     JobId last{};
@@ -270,8 +273,14 @@ void Writer::read_long(Statement& read, std::vector<JobId> ids, Take take) {
       bytes += content.size();
       take(last, std::move(content));
     });
-    if (bytes < kMaxAnswerBytes) return;  // there was no more
-    ids.erase(ids.begin(), std::upper_bound(ids.begin(), ids.end(), last));
+    if (bytes < kMaxAnswerBytes) {  // it was of all these
+      at_once = std::min(4 * at_once, kMostAsked);
+    } else {  // as many as came, for those behind them may be as long
+      const auto end = std::upper_bound(next.begin(), next.end(), last);
+      next = next.first(static_cast<std::size_t>(end - next.begin()));
+      at_once = next.size();
+    }
+    left = left.subspan(next.size());
   }
 }
 

@@ -113,5 +113,42 @@ TEST_P(ServerPages, SoDoesOneOfJobsWithLongAttempts) {
   EXPECT_LT(proxy.longest_answer(), 2 * (kAnswer + 2 * kAttempts * kSize));
 }
 
+// It reads what is long to say how long it is.
+TEST(Mariadb, AClaimOfLongPayloadsReadsThemAFewTimes) {
+  constexpr std::size_t kJobs = 24;
+  constexpr std::size_t kSize = 4U << 20;
+  const Kind kind = mariadb_kind();
+  kind.clean();
+  const auto store = open_store(kind.url(kind.port())).value();
+  NewJob job;
+  job.kind = "work";
+  job.payload = "{}";
+  for (const auto& answer : store->insert(std::vector<NewJob>(kJobs, job), 60s)) {
+    ASSERT_TRUE(answer.has_value()) << answer.error().message;
+  }
+  kind.run("INSERT INTO carrel_payloads (job, bytes) SELECT id, REPEAT(CHAR(96 + id), " +
+           std::to_string(kSize) + ") FROM carrel_jobs");
+  kind.run("UPDATE carrel_jobs SET payload = NULL");
+  const auto pages_read = [&] {
+    return std::stoull(
+        kind.run("SELECT variable_value FROM information_schema.global_status"
+                 " WHERE variable_name = 'INNODB_BUFFER_POOL_READ_REQUESTS'")
+            .at(0));
+  };
+  const auto before = pages_read();
+  const std::vector<std::string> kinds = {"work"};
+  const auto runs = store->claim_source()->claim({{}, kinds, kJobs}, "w", 1, 60s, 0us);
+  const auto read = pages_read() - before;
+  ASSERT_TRUE(runs.has_value()) << runs.error().message;
+  ASSERT_THAT(*runs, SizeIs(kJobs));
+  for (std::size_t i = 0; i < kJobs; ++i) {
+    const auto id = static_cast<char>(value(runs->at(i).lease.id));
+    EXPECT_TRUE(runs->at(i).payload == std::string(kSize, static_cast<char>(96 + id)));
+  }
+  constexpr std::size_t kPage = 16U << 10;
+  EXPECT_GT(read, kJobs * kSize / kPage) << "this is what was measured";
+  EXPECT_LT(read, 4 * kJobs * kSize / kPage);
+}
+
 }  // namespace
 }  // namespace carrel::test
