@@ -227,7 +227,7 @@ inline constexpr const char* kDueHistory = R"sql(
 SELECT id
   FROM carrel_history FORCE INDEX (carrel_history_wake)
  WHERE state IN (5, 6, 7) AND wake_at <= :now
- LIMIT :most)sql";
+ LIMIT :most OFFSET :passed)sql";
 
 inline constexpr const char* kNextWake = R"sql(
 SELECT now_us,

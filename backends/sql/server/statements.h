@@ -210,7 +210,7 @@ struct Statements {
 
   // Sweeping and purging.
   const char* due_jobs;     // at :now, :most after :passed; may lock these, and no others
-  const char* due_history;  // likewise of final jobs, at :now, :most
+  const char* due_history;  // likewise of final jobs
   // The jobs :ids, each as often as it has a name that an enqueue may hold: a unique key,
   // and where that locks it a request id. try_names locks these, and passes over what is
   // locked.

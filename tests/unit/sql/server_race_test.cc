@@ -100,8 +100,9 @@ TEST_P(Server, APurgeHoldsNothingThatStays) {
   EXPECT_TRUE(holds_no_other([&](soci::session& session) {
     const long long now = 2;
     const int many = 10;
+    const int passed = 0;
     session << sql.due_history, soci::use(now, "now"), soci::use(many, "most"),
-        soci::into(id);
+        soci::use(passed, "passed"), soci::into(id);
   }));
   EXPECT_EQ(std::to_string(id), due);
   EXPECT_TRUE(holds_no_other([&](soci::session& session) {
