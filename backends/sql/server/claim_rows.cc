@@ -259,10 +259,11 @@ void Writer::complete_claim(std::vector<Claimed>& claimed) {
 template <class Take>
 void Writer::read_long(Statement& read, std::vector<JobId> ids, Take take) {
   auto& t = *tables_;
+  constexpr std::size_t kMost = 500;
   std::sort(ids.begin(), ids.end());
   std::span<const JobId> left(ids);
-  for (std::size_t at_once = kFirstAsked; !left.empty();) {
-    auto next = left.first(std::min(at_once, left.size()));
+  while (!left.empty()) {
+    auto next = left.first(std::min(kMost, left.size()));
     t.ids = json_array(next);
     t.most = static_cast<long long>(kMaxAnswerBytes);
     std::size_t bytes = 0;
@@ -273,12 +274,9 @@ void Writer::read_long(Statement& read, std::vector<JobId> ids, Take take) {
       bytes += content.size();
       take(last, std::move(content));
     });
-    if (bytes < kMaxAnswerBytes) {  // it was of all these
-      at_once = std::min(4 * at_once, kMostAsked);
-    } else {  // as many as came, for those behind them may be as long
+    if (bytes >= kMaxAnswerBytes) {  // there may be more of these
       const auto end = std::upper_bound(next.begin(), next.end(), last);
       next = next.first(static_cast<std::size_t>(end - next.begin()));
-      at_once = next.size();
     }
     left = left.subspan(next.size());
   }

@@ -19,10 +19,6 @@ namespace carrel::sql::server {
 // digits a byte, is in memory as a whole: what may be long is asked for so that an answer
 // ends with the job that brings it to this many bytes.
 inline constexpr std::size_t kMaxAnswerBytes = 8U << 20;
-// MariaDB reads what is long to say how long it is: that is asked of so many jobs, and of
-// more, up to the second, only while these are not long together.
-inline constexpr std::size_t kFirstAsked = 32;
-inline constexpr std::size_t kMostAsked = 1000;
 
 class Statement {
  public:

@@ -203,8 +203,8 @@ struct Statements {
   const char* running_of_worker;
   const char* read_notes;
   const char* save_notes;
-  // Of :ids, in their order, as many as are not long together (:most bytes, and the one
-  // that passes it): job, hexadecimal bytes.
+  // Of :ids, up to 500, in their order, as many as are not long together (:most bytes,
+  // and the one that passes it): job, hexadecimal bytes.
   const char* read_payloads;
   const char* read_checkpoints;  // likewise
 
