@@ -239,7 +239,8 @@ Result<std::vector<Pulse>> RemoteStore::beat_in_pieces(std::string_view worker,
   const Room room = this->room();
   in_pieces(beats, room, tell, [&](const Beat& beat) {
     if (beat.checkpoint) say_dropped(beat.lease.id);
-    const Beat rest = shortened(beat, room.bytes);
+    const Beat rest =
+        shortened(Beat{beat.lease, beat.progress, std::nullopt, beat.log}, room.bytes);
     tell({&rest, 1});
   });
   if (!failed) return all;

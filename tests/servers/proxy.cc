@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <chrono>
 #include <stdexcept>
+#include <utility>
 
 namespace carrel::test {
 namespace {
@@ -69,31 +70,53 @@ void Proxy::let_go() {
   wake();
 }
 
-std::optional<std::size_t> Proxy::forward(int from, int to) {
-  std::array<char, 65536> buffer;
-  const ssize_t n = ::recv(from, buffer.data(), buffer.size(), MSG_DONTWAIT);
-  if (n < 0 && errno == EAGAIN) return 0;
-  if (n <= 0) return std::nullopt;
-  if (swallowing_) return 0;
-  for (ssize_t sent = 0; sent < n;) {
-    const ssize_t more = ::send(to, buffer.data() + sent,
-                                static_cast<std::size_t>(n - sent), MSG_NOSIGNAL);
-    if (more < 0) return std::nullopt;
-    sent += more;
+void Proxy::before(std::string text, std::function<void()> act) {
+  const std::lock_guard lock(mutex_);
+  text_ = std::move(text);
+  act_ = std::move(act);
+}
+
+void Proxy::look_for_text(std::string_view sent) {
+  std::function<void()> act;
+  {
+    const std::lock_guard lock(mutex_);
+    if (text_.empty() || sent.find(text_) == std::string_view::npos) return;
+    text_.clear();
+    act = std::exchange(act_, nullptr);
   }
-  return static_cast<std::size_t>(n);
+  act();
+}
+
+std::optional<std::string_view> Proxy::receive(int from) {
+  const ssize_t n = ::recv(from, buffer_.data(), buffer_.size(), MSG_DONTWAIT);
+  if (n < 0 && errno == EAGAIN) return std::string_view();
+  if (n <= 0) return std::nullopt;
+  if (swallowing_) return std::string_view();
+  return std::string_view(buffer_.data(), static_cast<std::size_t>(n));
+}
+
+bool Proxy::send_on(std::string_view bytes, int to) {
+  while (!bytes.empty()) {
+    const ssize_t sent = ::send(to, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    if (sent < 0) return false;
+    bytes.remove_prefix(static_cast<std::size_t>(sent));
+  }
+  return true;
 }
 
 bool Proxy::forward_sent(Line& line) {
   ++sent_;
   line.answer = 0;
-  return forward(line.client, line.server).has_value();
+  const auto bytes = receive(line.client);
+  if (!bytes) return false;
+  look_for_text(*bytes);
+  return send_on(*bytes, line.server);
 }
 
 bool Proxy::forward_answer(Line& line) {
-  const auto more = forward(line.server, line.client);
-  if (!more) return false;
-  line.answer += *more;
+  const auto bytes = receive(line.server);
+  if (!bytes || !send_on(*bytes, line.client)) return false;
+  line.answer += bytes->size();
   longest_answer_ = std::max<std::size_t>(longest_answer_, line.answer);
   return true;
 }

@@ -1,10 +1,14 @@
 // A TCP proxy on 127.0.0.1 whose line a test can cut, or make swallow everything.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstddef>
+#include <functional>
 #include <mutex>
 #include <optional>
+#include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -25,6 +29,10 @@ class Proxy {
   // The most bytes that a client was sent between two things that it sent.
   std::size_t longest_answer() const { return longest_answer_; }
 
+  // The next time that a client sends `text`, act() runs before it passes, on the proxy's
+  // thread: nothing else passes meanwhile.
+  void before(std::string text, std::function<void()> act);
+
   // Ends every connection there is, as a router does that was restarted.
   void cut();
   // From now on nothing passes, and nobody hears of it: the ends keep their connections,
@@ -44,8 +52,10 @@ class Proxy {
   };
   void loop();
   void wake();
-  // How many bytes; none: the line is to end.
-  std::optional<std::size_t> forward(int from, int to);
+  // What there is to pass on, in the buffer; none: the line is to end.
+  std::optional<std::string_view> receive(int from);
+  static bool send_on(std::string_view bytes, int to);
+  void look_for_text(std::string_view sent);
   bool forward_sent(Line& line);
   bool forward_answer(Line& line);
 
@@ -59,7 +69,11 @@ class Proxy {
   std::atomic<bool> holding_{false};
   std::atomic<int> sent_{0};
   std::atomic<std::size_t> longest_answer_{0};
-  std::vector<Line> lines_;  // of the thread
+  std::mutex mutex_;
+  std::string text_;  // empty: none is waited for
+  std::function<void()> act_;
+  std::vector<Line> lines_;  // of the thread, as is the buffer
+  std::array<char, 65536> buffer_;
   std::thread thread_;
 };
 

@@ -50,7 +50,7 @@ SELECT STRAIGHT_JOIN j.id, j.state, j.queue, j.kind, j.priority, j.attempt, j.ma
   LEFT JOIN carrel_payloads AS p ON p.job = j.id
   LEFT JOIN carrel_notes AS n ON n.job = j.id)sql";
 
-// What may be long of those, in several rows a job.
+// What may be long of those, in several rows a job. 256: kAttemptBytes.
 inline constexpr const char* kReadSizes = R"sql(
 SELECT STRAIGHT_JOIN j.id,
        COALESCE(OCTET_LENGTH(j.payload), 0) + COALESCE(OCTET_LENGTH(j.result), 0)
@@ -63,7 +63,14 @@ SELECT STRAIGHT_JOIN p.job, OCTET_LENGTH(p.bytes)
 UNION ALL
 SELECT STRAIGHT_JOIN n.job, OCTET_LENGTH(n.checkpoint) + OCTET_LENGTH(n.log)
   FROM JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS r
-  JOIN carrel_notes AS n ON n.job = r.id)sql";
+  JOIN carrel_notes AS n ON n.job = r.id
+UNION ALL
+SELECT r.id,
+       (SELECT CAST(COALESCE(SUM(256 + OCTET_LENGTH(a.message) +
+                                 OCTET_LENGTH(a.stderr_tail)), 0) AS SIGNED)
+          FROM carrel_attempts AS a
+         WHERE a.job = r.id)
+  FROM JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS r)sql";
 
 inline constexpr const char* kReadAttempts = R"sql(
 SELECT STRAIGHT_JOIN a.job, a.fence, a.attempt, a.class, HEX(a.message), a.code, a.native,

@@ -192,26 +192,48 @@ SELECT r.job, r.fraction, UNHEX(r.message), UNHEX(r.checkpoint), UNHEX(r.log)
        checkpoint = VALUES(checkpoint),
        log = VALUES(log))sql";
 
-// What is summed is what is long: the rows themselves are not carried about.
+// To say how long something is, MariaDB reads it: here from one to the next, and none behind
+// the one that passes :most. By its LIMIT `asked` is made once, and has a key; a recursion
+// is cut off after a thousand rounds. It begins with the first id for the column's type.
 inline constexpr const char* kReadPayloads = R"sql(
-SELECT STRAIGHT_JOIN p.job, HEX(p.bytes)
-  FROM (SELECT STRAIGHT_JOIN s.job, SUM(OCTET_LENGTH(s.bytes)) OVER (ORDER BY s.job) -
-                                    OCTET_LENGTH(s.bytes) AS so_far
-          FROM JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS r
-          JOIN carrel_payloads AS s ON s.job = r.id) AS sizes
-  JOIN carrel_payloads AS p ON p.job = sizes.job
- WHERE sizes.so_far < :most
- ORDER BY p.job)sql";
+WITH RECURSIVE asked AS (
+  SELECT n, id
+    FROM JSON_TABLE(:ids, '$[*]' COLUMNS (n FOR ORDINALITY, id BIGINT PATH '$')) AS r
+   LIMIT 1000
+), walk AS (
+  SELECT 0 AS n, id AS job, 0 AS so_far FROM asked WHERE n = 1
+  UNION ALL
+  SELECT STRAIGHT_JOIN a.n, a.id, w.so_far + COALESCE(OCTET_LENGTH(s.bytes), 0)
+    FROM walk AS w
+    JOIN asked AS a ON a.n = w.n + 1
+    LEFT JOIN carrel_payloads AS s ON s.job = a.id
+   WHERE w.so_far < :most
+)
+SELECT STRAIGHT_JOIN t.job, HEX(t.bytes)
+  FROM walk AS w
+  JOIN carrel_payloads AS t ON t.job = w.job
+ WHERE w.n > 0
+ ORDER BY t.job)sql";
 
 inline constexpr const char* kReadCheckpoints = R"sql(
-SELECT STRAIGHT_JOIN n.job, HEX(n.checkpoint)
-  FROM (SELECT STRAIGHT_JOIN s.job, SUM(OCTET_LENGTH(s.checkpoint)) OVER (ORDER BY s.job) -
-                                    OCTET_LENGTH(s.checkpoint) AS so_far
-          FROM JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS r
-          JOIN carrel_notes AS s ON s.job = r.id) AS sizes
-  JOIN carrel_notes AS n ON n.job = sizes.job
- WHERE sizes.so_far < :most
- ORDER BY n.job)sql";
+WITH RECURSIVE asked AS (
+  SELECT n, id
+    FROM JSON_TABLE(:ids, '$[*]' COLUMNS (n FOR ORDINALITY, id BIGINT PATH '$')) AS r
+   LIMIT 1000
+), walk AS (
+  SELECT 0 AS n, id AS job, 0 AS so_far FROM asked WHERE n = 1
+  UNION ALL
+  SELECT STRAIGHT_JOIN a.n, a.id, w.so_far + COALESCE(OCTET_LENGTH(s.checkpoint), 0)
+    FROM walk AS w
+    JOIN asked AS a ON a.n = w.n + 1
+    LEFT JOIN carrel_notes AS s ON s.job = a.id
+   WHERE w.so_far < :most
+)
+SELECT STRAIGHT_JOIN t.job, HEX(t.checkpoint)
+  FROM walk AS w
+  JOIN carrel_notes AS t ON t.job = w.job
+ WHERE w.n > 0
+ ORDER BY t.job)sql";
 
 // Does not lock: a range that is locked has its next row locked, too, which here is that
 // of the lease that ends first, and could not be renewed meanwhile.
@@ -227,7 +249,7 @@ inline constexpr const char* kDueHistory = R"sql(
 SELECT id
   FROM carrel_history FORCE INDEX (carrel_history_wake)
  WHERE state IN (5, 6, 7) AND wake_at <= :now
- LIMIT :most)sql";
+ LIMIT :most OFFSET :passed)sql";
 
 inline constexpr const char* kNextWake = R"sql(
 SELECT now_us,

@@ -53,7 +53,7 @@ SELECT j.id, j.state, j.queue, j.kind, j.priority, j.attempt, j.max_attempts, j.
   LEFT JOIN carrel_payloads p ON p.job = j.id
   LEFT JOIN carrel_notes n ON n.job = j.id)sql";
 
-// What may be long of those, in several rows a job.
+// What may be long of those, in several rows a job. 256: kAttemptBytes.
 inline constexpr const char* kReadSizes = R"sql(
 SELECT id, (coalesce(octet_length(payload), 0) + coalesce(octet_length(result), 0))::bigint
   FROM carrel_history
@@ -65,7 +65,12 @@ SELECT job, octet_length(bytes)
 UNION ALL
 SELECT job, octet_length(checkpoint) + octet_length(log)
   FROM carrel_notes
- WHERE job = ANY(ARRAY(SELECT json_array_elements_text(:ids::json)::bigint)))sql";
+ WHERE job = ANY(ARRAY(SELECT json_array_elements_text(:ids::json)::bigint))
+UNION ALL
+SELECT job, sum(256 + octet_length(message) + octet_length(stderr_tail))::bigint
+  FROM carrel_attempts
+ WHERE job = ANY(ARRAY(SELECT json_array_elements_text(:ids::json)::bigint))
+ GROUP BY job)sql";
 
 inline constexpr const char* kReadAttempts = R"sql(
 SELECT job, fence, attempt, class, encode(message, 'hex'), code, native, exit_code,

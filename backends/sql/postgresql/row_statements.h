@@ -253,7 +253,7 @@ inline constexpr const char* kDueHistory = R"sql(
 SELECT id
   FROM carrel_history
  WHERE state IN (5, 6, 7) AND wake_at <= :now::bigint
- LIMIT :most
+ LIMIT :most OFFSET :passed
    FOR UPDATE SKIP LOCKED)sql";
 
 inline constexpr const char* kNextWake = R"sql(

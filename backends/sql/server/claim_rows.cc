@@ -1,6 +1,7 @@
 // How rows are claimed: in one statement, or picked and then marked.
 #include <algorithm>
 #include <cstdlib>
+#include <span>
 #include <stdexcept>
 #include <tuple>
 #include <unordered_map>
@@ -260,9 +261,12 @@ void Writer::complete_claim(std::vector<Claimed>& claimed) {
 template <class Take>
 void Writer::read_long(Statement& read, std::vector<JobId> ids, Take take) {
   auto& t = *tables_;
+  constexpr std::size_t kMost = 500;
   std::sort(ids.begin(), ids.end());
-  while (!ids.empty()) {
-    t.ids = json_array(ids);
+  std::span<const JobId> left(ids);
+  while (!left.empty()) {
+    auto next = left.first(std::min(kMost, left.size()));
+    t.ids = json_array(next);
     t.most = static_cast<long long>(kMaxAnswerBytes);
     std::size_t bytes = 0;
     JobId last{};
@@ -272,8 +276,11 @@ void Writer::read_long(Statement& read, std::vector<JobId> ids, Take take) {
       bytes += content.size();
       take(last, std::move(content));
     });
-    if (bytes < kMaxAnswerBytes) return;  // there was no more
-    ids.erase(ids.begin(), std::upper_bound(ids.begin(), ids.end(), last));
+    if (bytes >= kMaxAnswerBytes) {  // there may be more of these
+      const auto end = std::upper_bound(next.begin(), next.end(), last);
+      next = next.first(static_cast<std::size_t>(end - next.begin()));
+    }
+    left = left.subspan(next.size());
   }
 }
 

@@ -210,12 +210,12 @@ std::vector<std::size_t> ServerMonitor::Tables::sizes(std::span<const JobId> of)
 std::vector<JobRecord> ServerMonitor::Tables::listed(std::span<const JobId> of) {
   // MariaDB reads what is long to say how long it is: few are asked for, and more only
   // while these are not.
-  constexpr std::size_t kFirst = 32;
+  constexpr std::size_t kFirst = 4;
   constexpr std::size_t kMost = 1000;
   std::vector<JobRecord> listed;
   std::size_t in_list = 0;
   for (std::size_t at_once = kFirst; !of.empty() && in_list < kMaxListBytes;
-       at_once = std::min(4 * at_once, kMost)) {
+       at_once = std::min(8 * at_once, kMost)) {
     auto next = of.first(std::min(at_once, of.size()));
     of = of.subspan(next.size());
     std::vector<std::size_t> long_by = sizes(next);

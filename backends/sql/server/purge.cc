@@ -14,12 +14,7 @@ Writer::Cleared Writer::clear(std::size_t max) {
   auto& t = *tables_;
   Cleared cleared;
   t.limits.locked_something();
-  t.most = static_cast<long long>(std::min(max, kRowsAStatement));
-  std::vector<JobId> due;
-  t.due_history.rows([&] { due.push_back(to_id(t.id)); });
-  FinalRows rows = t.rows_of.try_lock_ended(due);
-  // What was retried meanwhile, and has ended anew.
-  std::erase_if(rows, [&](const auto& row) { return row.second.rule.wake_at > now_; });
+  FinalRows rows = due_and_free_ended(std::min(max, kRowsAStatement));
   const std::vector<JobId> held = take_held(rows);
   if (!held.empty()) {
     JsonRows later;
@@ -41,6 +36,30 @@ Writer::Cleared Writer::clear(std::size_t max) {
     cleared.next = std::max(to_time(*next) - now_, Duration::zero());
   }
   return cleared;
+}
+
+// As due_and_free(). PostgreSQL finds none that is held, and looks once.
+Writer::FinalRows Writer::due_and_free_ended(std::size_t most) {
+  constexpr int kPages = 8;
+  auto& t = *tables_;
+  FinalRows free;
+  t.most = static_cast<long long>(most);
+  t.passed = 0;
+  for (int page = 0; page < kPages && free.size() < most; ++page) {
+    std::vector<JobId> due;
+    t.due_history.rows([&] { due.push_back(to_id(t.id)); });
+    FinalRows rows = t.rows_of.try_lock_ended(due);
+    for (const JobId id : due) {
+      const auto row = rows.find(id);
+      if (row == rows.end() || free.size() == most) continue;
+      // What was retried meanwhile, and has ended anew, is not due.
+      if (row->second.rule.wake_at <= now_) free.insert(rows.extract(row));
+    }
+    if (due.size() < static_cast<std::size_t>(t.most)) break;
+    t.passed += t.most;
+    t.most = kRowsAStatement;
+  }
+  return free;
 }
 
 // Takes those out of `rows` of which somebody holds a name; locks the names of the

@@ -210,14 +210,14 @@ struct Statements {
   const char* running_of_worker;
   const char* read_notes;
   const char* save_notes;
-  // Of :ids, in their order, as many as are not long together (:most bytes, and the one
-  // that passes it): job, hexadecimal bytes.
+  // Of :ids, up to 500, in their order, as many as are not long together (:most bytes,
+  // and the one that passes it): job, hexadecimal bytes.
   const char* read_payloads;
   const char* read_checkpoints;  // likewise
 
   // Sweeping and purging.
   const char* due_jobs;     // at :now, :most after :passed; may lock these, and no others
-  const char* due_history;  // likewise of final jobs, at :now, :most
+  const char* due_history;  // likewise of final jobs
   // The jobs :ids, each as often as it has a name that an enqueue may hold: a unique key,
   // and where that locks it a request id. try_names locks these, and passes over what is
   // locked.

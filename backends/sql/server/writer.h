@@ -250,6 +250,7 @@ class Writer final : public Transactor {
   std::vector<StoredRow> due_and_free(std::size_t most);  // locked, and their keys
   void advance(StoredRow& row, Swept& swept);
   using FinalRows = std::unordered_map<JobId, StoredRow>;  // locked
+  FinalRows due_and_free_ended(std::size_t most);
   std::vector<JobId> take_held(FinalRows& rows);
   std::size_t purge(const FinalRows& rows);
   std::size_t trim(std::size_t most);

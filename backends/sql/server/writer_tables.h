@@ -145,7 +145,7 @@ struct Writer::Tables {
         due_jobs(s, sql.due_jobs, soci::use(now, "now"), soci::use(most, "most"),
                  soci::use(passed, "passed"), soci::into(id)),
         due_history(s, sql.due_history, soci::use(now, "now"), soci::use(most, "most"),
-                    soci::into(id)),
+                    soci::use(passed, "passed"), soci::into(id)),
         keep_history(s, sql.keep_history, soci::use(rows, "rows")),
         names(s, sql.names, soci::use(ids, "ids"), soci::into(id)),
         try_names(s, sql.try_names, soci::use(ids, "ids"), soci::into(id)),

@@ -104,8 +104,14 @@ struct Footprint {
 // A list ends with the job that brings what its jobs carry (listed_bytes) to this many
 // bytes.
 inline constexpr std::size_t kMaxListBytes = 16U << 20;
+inline constexpr std::size_t kAttemptBytes = 256;  // beside what it says
 inline std::size_t listed_bytes(const JobRecord& job) noexcept {
-  return job.payload.size() + job.result.size() + job.checkpoint.size() + job.log.size();
+  std::size_t bytes =
+      job.payload.size() + job.result.size() + job.checkpoint.size() + job.log.size();
+  for (const Attempt& a : job.attempts) {
+    bytes += kAttemptBytes + a.message.size() + a.stderr_tail.size();
+  }
+  return bytes;
 }
 
 // Reads for people and dashboards; never on a job's path.

@@ -110,6 +110,36 @@ void add_list_cases(StoreCases& cases) {
     EXPECT_EQ(all_rows(t).size(), std::size_t{kJobs});
   });
 
+  cases.add("Monitor_AListEndsByWhatItsAttemptsSay", [](StoreCase& t) {
+    constexpr int kJobs = 5;
+    constexpr int kAttempts = 5;
+    std::size_t size = 1U << 20;
+    if (t.traits().max_payload != 0) size = std::min(size, t.traits().max_payload);
+    std::vector<JobId> ids;
+    for (int i = 0; i < kJobs; ++i) ids.push_back(t.insert(t.job()));
+    for (int n = 0; n < kAttempts; ++n) {
+      for (const ClaimAnswer& run : must(t.try_claim(ids))) {
+        ASSERT_TRUE(run.has_value());
+        Finish end = t.finish_of(run->lease, Verdict::kRetry);
+        Attempt& attempt = end.attempt.emplace();
+        attempt.message = std::string(size / 2, 'm');
+        attempt.stderr_tail = std::string(size / 2, 'e');
+        t.finish(end);
+      }
+      t.sweep_all();
+    }
+    const std::size_t each = kAttempts * (size + kAttemptBytes);
+    const std::size_t fit =
+        std::min<std::size_t>(kJobs, (kMaxListBytes + each - 1) / each);
+    const auto page = must(t.store().monitor().list({}, {}, kJobs));
+    ASSERT_EQ(page.size(), fit);
+    for (const JobRecord& job : page) {
+      ASSERT_EQ(job.attempts.size(), std::size_t{kAttempts});
+      EXPECT_TRUE(job.attempts[0].stderr_tail == std::string(size / 2, 'e'));
+    }
+    EXPECT_EQ(all_rows(t).size(), std::size_t{kJobs});
+  });
+
   cases.add("Monitor_AListPagesByKeysetNewestFirst", [](StoreCase& t) {
     auto ids = t.insert_many(25);
     std::reverse(ids.begin(), ids.end());

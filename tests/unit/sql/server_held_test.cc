@@ -36,6 +36,14 @@ class Held : public Server {
     *host << "UPDATE carrel_jobs SET priority = 1 WHERE id = " << value(id);
     return host;
   }
+  // One that holds what it writes, and no more.
+  std::unique_ptr<soci::session> host_session() const {
+    auto host = kind().session();
+    if (!is_postgresql(kind())) {  // else it would hold all that it reads
+      *host << "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED";
+    }
+    return host;
+  }
   std::unique_ptr<soci::session> hold_all_keys() const {
     auto host = kind().session();
     host->begin();
@@ -194,10 +202,7 @@ TEST_P(Held, ASweepFindsWhatIsDueBehindWhatIsHeld) {
   for (const auto& answer : store_->insert(jobs, 60s)) ASSERT_TRUE(answer.has_value());
   kind().run("UPDATE carrel_jobs SET wake_at = id");
   const auto last = store_->monitor().list({}, {}, 1).value().at(0).id;
-  auto host = kind().session();
-  if (!is_postgresql(kind())) {  // else it would hold all that it reads
-    *host << "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED";
-  }
+  auto host = host_session();
   host->begin();
   *host << "UPDATE carrel_jobs SET priority = 1 WHERE id <> " << value(last);
   const auto swept = store_->sweep(10);
@@ -205,6 +210,22 @@ TEST_P(Held, ASweepFindsWhatIsDueBehindWhatIsHeld) {
   ASSERT_THAT(swept->due, SizeIs(1));
   EXPECT_EQ(swept->due[0].id, last);
   host->rollback();
+}
+
+TEST_P(Held, APurgeFindsWhatIsDueBehindWhatIsHeld) {
+  const auto runs = insert_and_claim(1'200);
+  for (const auto& answer : store_->finish(finishes(runs))) ASSERT_TRUE(answer);
+  kind().run("UPDATE carrel_history SET wake_at = id");
+  const auto last = store_->monitor().list({}, {}, 1).value().at(0).id;
+  auto host = host_session();
+  host->begin();
+  *host << "UPDATE carrel_history SET priority = 1 WHERE id <> " << value(last);
+  const auto swept = store_->sweep(10);
+  ASSERT_TRUE(swept.has_value()) << swept.error().message;
+  EXPECT_EQ(swept->purged, 1U);
+  EXPECT_FALSE(store_->monitor().job(last).has_value());
+  host->rollback();
+  EXPECT_EQ(store_->sweep(10).value().purged, 10U) << "and no more than was asked for";
 }
 
 TEST_P(Held, AClaimThatFindsNothingElseIsEmpty) {

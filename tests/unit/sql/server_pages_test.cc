@@ -1,5 +1,5 @@
-// Pages of a list, over servers: they are read in answers of a bounded length, which
-// nobody sees in what they hold.
+// Pages of a list, and claims of what is long, over servers: they are read in answers of
+// a bounded length, which nobody sees in what they hold.
 #include <carrel/store.h>
 
 #include <algorithm>
@@ -77,6 +77,103 @@ TEST_P(ServerPages, APageOfManyShortJobsIsWhole) {
   for (const JobRecord& record : *page) listed.push_back(record.id);
   EXPECT_EQ(listed, ids);
   EXPECT_LT(proxy.sent() - before, 50) << "in few calls";
+}
+
+TEST_P(ServerPages, SoDoesOneOfJobsWithLongAttempts) {
+  constexpr std::size_t kJobs = 28;
+  constexpr std::size_t kAttempts = 20;
+  constexpr std::size_t kSize = 26U << 10;  // of each
+  constexpr std::size_t kAnswer = 8U << 20;
+  const auto store = open(url());
+  auto ids = insert_all(*store, std::vector<NewJob>(kJobs, job()));
+  const std::string bytes = is_postgresql(kind()) ? "::bytea" : "";
+  for (std::size_t n = 1; n <= kAttempts; ++n) {
+    const std::string number = std::to_string(n);
+    const std::string half = ", REPEAT('x', " + std::to_string(kSize / 2) + ")" + bytes;
+    kind().run(
+        "INSERT INTO carrel_attempts (job, fence, attempt, class, wall_us, ended_at,"
+        " worker, message, stderr_tail) SELECT id, " +
+        number + ", " + number + ", 1, 0, 0, 'w'" + half + half + " FROM carrel_jobs");
+  }
+  const Proxy proxy(kind().port());
+  const auto reader = open_through(proxy);
+  const auto page = reader->monitor().list({}, {}, 100);
+  ASSERT_TRUE(page.has_value()) << page.error().message;
+  ASSERT_THAT(*page, SizeIs(kJobs));
+  std::reverse(ids.begin(), ids.end());
+  for (std::size_t i = 0; i < kJobs; ++i) {
+    EXPECT_EQ(page->at(i).id, ids[i]);
+    ASSERT_THAT(page->at(i).attempts, SizeIs(kAttempts));
+    for (std::size_t n = 0; n < kAttempts; ++n) {
+      EXPECT_EQ(page->at(i).attempts[n].attempt, n + 1);
+      EXPECT_TRUE(page->at(i).attempts[n].message == std::string(kSize / 2, 'x'));
+    }
+  }
+  EXPECT_GT(proxy.longest_answer(), 2 * kAttempts * kSize) << "this is what was measured";
+  EXPECT_LT(proxy.longest_answer(), 2 * (kAnswer + 2 * kAttempts * kSize));
+}
+
+// It reads what is long to say how long it is.
+class MariadbLong : public testing::Test {
+ protected:
+  static constexpr std::size_t kJobs = 24;
+  static constexpr std::size_t kSize = 4U << 20;  // a payload
+
+  void SetUp() override {
+    kind_.clean();
+    store_ = open_store(kind_.url(kind_.port())).value();
+    NewJob job;
+    job.kind = "work";
+    job.payload = "{}";
+    for (const auto& answer : store_->insert(std::vector<NewJob>(kJobs, job), 60s)) {
+      ASSERT_TRUE(answer.has_value()) << answer.error().message;
+    }
+    kind_.run(
+        "INSERT INTO carrel_payloads (job, bytes)"
+        " SELECT id, REPEAT(CHAR(96 + id), " +
+        std::to_string(kSize) + ") FROM carrel_jobs");
+    kind_.run("UPDATE carrel_jobs SET payload = NULL");
+  }
+  static std::string payload_of(JobId id) {
+    return std::string(kSize, static_cast<char>(96 + value(id)));
+  }
+  // Of such payloads, how many times what one takes.
+  std::size_t payloads_read() const {
+    constexpr std::size_t kPage = 16U << 10;
+    const auto pages = kind_.run(
+        "SELECT variable_value FROM information_schema.global_status"
+        " WHERE variable_name = 'INNODB_BUFFER_POOL_READ_REQUESTS'");
+    return std::stoull(pages.at(0)) / (kSize / kPage);
+  }
+
+  const Kind kind_ = mariadb_kind();
+  std::unique_ptr<Store> store_;
+};
+
+TEST_F(MariadbLong, AClaimReadsEachPayloadTwice) {
+  const std::vector<std::string> kinds = {"work"};
+  const auto before = payloads_read();
+  const auto runs = store_->claim_source()->claim({{}, kinds, kJobs}, "w", 1, 60s, 0us);
+  const auto read = payloads_read() - before;
+  ASSERT_TRUE(runs.has_value()) << runs.error().message;
+  ASSERT_THAT(*runs, SizeIs(kJobs));
+  for (const Claimed& run : *runs) {
+    EXPECT_TRUE(run.payload == payload_of(run.lease.id));
+  }
+  EXPECT_GE(read, kJobs) << "this is what was measured";
+  EXPECT_LT(read, 3 * kJobs);
+}
+
+TEST_F(MariadbLong, APageReadsFewMoreThanItHolds) {
+  constexpr std::size_t kFit = kMaxListBytes / kSize;
+  const auto before = payloads_read();
+  const auto page = store_->monitor().list({}, {}, kJobs);
+  const auto read = payloads_read() - before;
+  ASSERT_TRUE(page.has_value()) << page.error().message;
+  ASSERT_THAT(*page, SizeIs(kFit));
+  for (const JobRecord& job : *page) EXPECT_TRUE(job.payload == payload_of(job.id));
+  EXPECT_GE(read, kFit) << "this is what was measured";
+  EXPECT_LT(read, 4 * kFit);
 }
 
 }  // namespace

@@ -14,9 +14,25 @@
 #include "crowd.h"
 #include "server/rows.h"
 #include "server_case.h"
+#include "servers/proxy.h"
 
 namespace carrel::test {
 namespace {
+
+class ServerPurge : public Server {
+ protected:
+  // The beginning of what locks final jobs that are to be purged, as it is sent.
+  std::string text_of_try_history() const {
+    const std::string text = driver_of(url())->statements().try_history;
+    return text.substr(0, text.find(":ids"));
+  }
+  std::unique_ptr<Store> open_through(const Proxy& proxy, const BackendOptions& options) {
+    return open(url(proxy.port(), is_postgresql(kind()) ? "?listen=off" : ""), options);
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Of, ServerPurge,
+                         testing::Values(postgres_kind(), mariadb_kind()),
+                         [](const auto& of) { return of.param.name; });
 
 // One that waits, for what a host's transaction holds, holds up no other work.
 TEST_P(Server, AClaimDoesNotWaitForAFinish) {
@@ -100,8 +116,9 @@ TEST_P(Server, APurgeHoldsNothingThatStays) {
   EXPECT_TRUE(holds_no_other([&](soci::session& session) {
     const long long now = 2;
     const int many = 10;
+    const int passed = 0;
     session << sql.due_history, soci::use(now, "now"), soci::use(many, "most"),
-        soci::into(id);
+        soci::use(passed, "passed"), soci::into(id);
   }));
   EXPECT_EQ(std::to_string(id), due);
   EXPECT_TRUE(holds_no_other([&](soci::session& session) {
@@ -142,6 +159,55 @@ TEST_P(Server, WhatIsHeldOfTheOldestIsNotReplacedByNewer) {
   EXPECT_EQ(sweep(), 3U);
   for (std::size_t i = 0; i < ids.size(); ++i) {
     EXPECT_EQ(store->monitor().job(ids[i]).has_value(), i >= 3) << i;
+  }
+}
+
+// A purge on MariaDB, and everybody's look for the oldest, lock nothing: what they have
+// looked at may be retried before they lock it, and may have ended anew by then.
+TEST_P(ServerPurge, WhatIsRetriedWhileAPurgeLooksIsKept) {
+  if (is_postgresql(kind())) GTEST_SKIP() << "it locks what it looks at";
+  const auto other = open(url());
+  std::vector<JobId> ids;
+  for (int i = 0; i < 3; ++i) ids.push_back(insert(*other)->id);
+  for (auto& end : other->finish(finishes(claim(*other, 3)))) ASSERT_TRUE(end);
+  kind().run("UPDATE carrel_history SET wake_at = 1");
+  bool changed = false;
+  Proxy proxy(kind().port());
+  const auto store = open_through(proxy, {});
+  proxy.before(text_of_try_history(), [&] {
+    changed = true;
+    EXPECT_TRUE(other->retry({ids.data(), 1}).at(0));
+    for (auto& end : other->finish(finishes(claim(*other, 1)))) EXPECT_TRUE(end);
+    EXPECT_TRUE(other->retry({&ids[1], 1}).at(0));
+  });
+  EXPECT_EQ(store->sweep(100).value().purged, 1U);
+  EXPECT_TRUE(changed);
+  EXPECT_EQ(other->monitor().job(ids[0]).value().state, State::kCompleted);
+  EXPECT_EQ(other->monitor().job(ids[1]).value().state, State::kAvailable);
+  EXPECT_FALSE(other->monitor().job(ids[2]).has_value());
+}
+
+TEST_P(ServerPurge, WhatHasEndedAnewIsNoLongerOneOfTheOldest) {
+  const auto other = open(url());
+  std::vector<JobId> ids;
+  for (int i = 0; i < 8; ++i) {
+    ids.push_back(insert(*other)->id);
+    for (auto& end : other->finish(finishes(claim(*other, 1)))) ASSERT_TRUE(end);
+  }
+  bool changed = false;
+  Proxy proxy(kind().port());
+  BackendOptions few;
+  few.retention.max_rows = 5;
+  const auto store = open_through(proxy, few);
+  proxy.before(text_of_try_history(), [&] {
+    changed = true;
+    EXPECT_TRUE(other->retry({ids.data(), 1}).at(0));
+    for (auto& end : other->finish(finishes(claim(*other, 1)))) EXPECT_TRUE(end);
+  });
+  EXPECT_EQ(store->sweep(100).value().purged, 2U);
+  EXPECT_TRUE(changed);
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    EXPECT_EQ(other->monitor().job(ids[i]).has_value(), i == 0 || i >= 3) << i;
   }
 }
 
