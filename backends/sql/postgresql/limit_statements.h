@@ -81,7 +81,8 @@ WITH those AS MATERIALIZED (
 )
 UPDATE carrel_jobs
    SET state = 18
- WHERE id = ANY(ARRAY(SELECT id FROM those)))sql";
+ WHERE id = ANY(ARRAY(SELECT id FROM those))
+RETURNING id)sql";
 
 inline constexpr const char* kEndLines = R"sql(
 WITH RECURSIVE lines AS (

@@ -42,8 +42,7 @@ void Limits::unreserve(const std::set<std::string>& keys) {
   JsonRows rows;
   for (const std::string& key : keys) rows.row().add_text("limit_key", key);
   rows_ = rows.take();
-  unreserve_.run();
-  made_ = true;
+  unreserve_.rows([&] { made_ = true; });
 }
 
 Limits::Admission Limits::admit(std::span<const JobId> ids, Keys keys, bool choosing) {
@@ -148,6 +147,12 @@ Limits::Admission Limits::admit(std::span<const JobId> ids, Keys keys, bool choo
       }
     }
     if (has_limit && running[limit->second.key] >= limit->second.limit) {
+      // What others are claiming at this moment may not be theirs after all.
+      const long long being_claimed = places.at(limit->second.key).reserved;
+      if (running[limit->second.key] - being_claimed < limit->second.limit) {
+        answer.busy.push_back(id);
+        continue;
+      }
       refused.push_back(id);
       // Touches its key, too: should one of the admitted not be claimed after all.
       note(id, State::kPending, std::nullopt);

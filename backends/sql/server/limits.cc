@@ -31,7 +31,7 @@ Limits::Limits(Session& session, const Statements& sql)
       add_(session, sql.add_limits, use(rows_, "rows")),
       set_(session, sql.set_limits, use(rows_, "rows")),
       drop_(session, sql.drop_limit, use(id_, "id")),
-      unreserve_(session, sql.unreserve, use(rows_, "rows")),
+      unreserve_(session, sql.unreserve, use(rows_, "rows"), into(id_)),
       free_(session, sql.free_jobs, use(ids_, "ids"), use(state_, "state")),
       hold_(session, sql.hold_jobs, use(ids_, "ids")) {}
 

@@ -148,7 +148,7 @@ struct Statements {
   const char* add_limits;  // :rows
   const char* drop_limit;  // :id
   const char* set_limits;  // :rows (job, state, run_at)
-  const char* unreserve;   // those of :rows (limit_key) that nobody else holds: 18
+  const char* unreserve;   // those of :rows (limit_key) that nobody else holds: job
   const char* free_jobs;   // :ids: from pending to :state, which is 18, or 2 and limited
   const char* hold_jobs;   // :ids: from available to pending
   // At :now, what a demand of :kinds and :queues (as claim_lone has them) may choose

@@ -156,8 +156,25 @@ TEST_P(ServerReserved, ByTicketsToo) {
   EXPECT_EQ(refused[0].error(), Refusal::kLimited);
 }
 
-// Between its lock and its mark a claim holds the row, and will run it.
+// Between its lock and its commit a claim holds the row, and is likely to run it.
 TEST_P(ServerReserved, WhatIsBeingClaimedKeepsItsPlace) {
+  const JobId first = insert(*store_, limited(1, "idle")).value().id;
+  const JobId other = insert(*store_, limited(1)).value().id;
+  for (const char* end : {"ROLLBACK", "COMMIT"}) {
+    const auto claimer = kind().session();
+    *claimer << "BEGIN";
+    *claimer << "UPDATE carrel_jobs SET state = 3, fence = fence + 1 WHERE id = "
+             << value(first);
+    EXPECT_THAT(claim_from("default"), IsEmpty());
+    EXPECT_EQ(stands(other), kAsks) << "it may have the place yet";
+    EXPECT_EQ(stands(first), kReserved);
+    *claimer << end;
+  }
+  EXPECT_THAT(claim_from("default"), IsEmpty());
+  EXPECT_EQ(stands(other), kPending);
+}
+
+TEST_P(ServerReserved, WhatWasNotClaimedAfterAllGivesItUp) {
   const JobId first = insert(*store_, limited(1, "idle")).value().id;
   const JobId other = insert(*store_, limited(1)).value().id;
   const auto claimer = kind().session();
@@ -167,12 +184,11 @@ TEST_P(ServerReserved, WhatIsBeingClaimedKeepsItsPlace) {
       soci::into(id);
   ASSERT_EQ(id, static_cast<long long>(value(first)));
   EXPECT_THAT(claim_from("default"), IsEmpty());
-  EXPECT_EQ(stands(other), kPending);
   *claimer << "ROLLBACK";
-  EXPECT_EQ(stands(first), kReserved);
-  EXPECT_THAT(claim_from("idle"), ElementsAre(first));
-  finish(first);
   EXPECT_THAT(claim_from("default"), ElementsAre(other));
+  EXPECT_THAT(claim_from("idle"), IsEmpty());
+  finish(other);
+  EXPECT_THAT(claim_from("idle"), ElementsAre(first));
 }
 
 // One may run beside four others, the other beside none.
