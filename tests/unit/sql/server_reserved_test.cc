@@ -129,6 +129,19 @@ TEST_P(ServerReserved, NorHasWhatComesBesideOneThatHasToAsk) {
   EXPECT_THAT(claim_from("rated"), SizeIs(1));
 }
 
+// A claim of one with a rate has to ask for that.
+TEST_P(ServerReserved, NorHasOneWithARateThatWaitedForItsLimit) {
+  const JobId first = insert(*store_, limited(1)).value().id;
+  EXPECT_THAT(claim_all(), ElementsAre(first));
+  NewJob rated = limited(1);
+  rated.rate = Rate{"rate", 5, 1h};
+  const JobId waits = insert(*store_, rated).value().id;
+  EXPECT_EQ(stands(waits), kPending);
+  finish(first);
+  EXPECT_EQ(stands(waits), kAsks);
+  EXPECT_THAT(claim_all(), ElementsAre(waits));
+}
+
 // Nobody works on its queue: then the other does not wait for it.
 TEST_P(ServerReserved, AnotherLaneMayHaveThePlace) {
   const JobId idle = insert(*store_, limited(1, "idle")).value().id;
