@@ -40,20 +40,29 @@ SELECT slot
 // The state of a job is a sub-query wherever rows of a key are counted: of a join, the
 // planner might rather look at all that runs for each key.
 inline constexpr const char* kLimitsNow = R"sql(
-SELECT l.job, l.limit_key, l.running, l.state, k.running, k.reserved, coalesce(k.least, 0)
-  FROM carrel_limits l
-  JOIN carrel_jobs j ON j.id = l.job AND j.state = 18,
-       LATERAL (SELECT count(*) FILTER (WHERE o.stands = 3) AS running,
-                       count(*) FILTER (WHERE o.stands = 2) AS reserved,
-                       min(o.running) FILTER (WHERE o.stands = 2) AS least
-                  FROM (SELECT beside.running,
-                               (SELECT r.state FROM carrel_jobs r WHERE r.id = beside.job)
-                                 AS stands
-                          FROM carrel_limits beside
-                         WHERE beside.limit_key = l.limit_key AND beside.state >= 2
-                        OFFSET 0) AS o) AS k
- WHERE l.job = ANY(ARRAY(SELECT json_array_elements_text(:ids::json)::bigint))
-   AND l.state IN (2, 18))sql";
+WITH asked AS MATERIALIZED (
+  SELECT l.job, l.limit_key, l.running, l.state
+    FROM carrel_limits l
+    JOIN carrel_jobs j ON j.id = l.job AND j.state = 18
+   WHERE l.job = ANY(ARRAY(SELECT json_array_elements_text(:ids::json)::bigint))
+     AND l.state IN (2, 18)
+), counted AS MATERIALIZED (
+  SELECT l.limit_key, k.running, k.reserved, coalesce(k.least, 0) AS least
+    FROM (SELECT DISTINCT limit_key FROM asked) AS l,
+         LATERAL (SELECT count(*) FILTER (WHERE o.stands = 3) AS running,
+                         count(*) FILTER (WHERE o.stands = 2) AS reserved,
+                         min(o.running) FILTER (WHERE o.stands = 2) AS least
+                    FROM (SELECT beside.running,
+                                 (SELECT r.state FROM carrel_jobs r WHERE r.id = beside.job)
+                                   AS stands
+                            FROM carrel_limits beside
+                           WHERE beside.limit_key = l.limit_key AND beside.state >= 2
+                          OFFSET 0) AS o) AS k
+)
+SELECT asked.job, asked.limit_key, asked.running, asked.state, counted.running,
+       counted.reserved, counted.least
+  FROM asked
+  JOIN counted ON counted.limit_key = asked.limit_key)sql";
 
 inline constexpr const char* kCountLine = R"sql(
 SELECT line.n, k.running, k.available, k.reserved, coalesce(k.least, 0), k.asking
@@ -71,13 +80,19 @@ SELECT line.n, k.running, k.available, k.reserved, coalesce(k.least, 0), k.askin
                          WHERE beside.limit_key = line.limit_key AND beside.state >= 2
                         OFFSET 0) AS o) AS k)sql";
 
+// By the cast the rows are not sought in the index of all that is available.
 inline constexpr const char* kUnreserve = R"sql(
 WITH those AS MATERIALIZED (
-  SELECT j.id
-    FROM json_to_recordset(:rows::json) AS r(limit_key text)
-    JOIN carrel_limits l ON l.limit_key = r.limit_key AND l.state = 2
-    JOIN carrel_jobs j ON j.id = l.job AND j.state = 2
-     FOR UPDATE OF j SKIP LOCKED
+  SELECT id
+    FROM carrel_jobs
+   WHERE id = ANY(ARRAY(SELECT l.job
+                          FROM json_to_recordset(:rows::json) AS r(limit_key text),
+                               LATERAL (SELECT job
+                                          FROM carrel_limits
+                                         WHERE limit_key = r.limit_key AND state = 2
+                                        OFFSET 0) AS l))
+     AND state::int = 2
+     FOR UPDATE SKIP LOCKED
 )
 UPDATE carrel_jobs
    SET state = 18

@@ -209,6 +209,7 @@ Writer::Taken Writer::take_with_limits(const Claiming& claiming, const Demand& d
       for (const JobId id : anew) passed_over.erase(id);
     } else if (!choice.shares.empty()) {
       auto others = claim_lanes(claiming, choice.shares, false);
+      t.limits.claimed_plain(others, t.reserved);
       std::move(others.begin(), others.end(), std::back_inserter(claimed));
     }
     const auto order = [&](const Claimed& c) {

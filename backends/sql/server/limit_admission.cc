@@ -146,13 +146,19 @@ Limits::Admission Limits::admit(std::span<const JobId> ids, Keys keys, bool choo
         continue;
       }
     }
-    if (has_limit && running[limit->second.key] >= limit->second.limit) {
+    bool full = false;
+    if (has_limit) {
+      const Places& at = places.at(limit->second.key);
+      const long long taken = running[limit->second.key];
+      full = taken - at.reserved >= limit->second.limit;
       // What others are claiming at this moment may not be theirs after all.
-      const long long being_claimed = places.at(limit->second.key).reserved;
-      if (running[limit->second.key] - being_claimed < limit->second.limit) {
+      const bool claimed_away = at.reserved > 0 && taken >= at.least;
+      if (!full && (taken >= limit->second.limit || claimed_away)) {
         answer.busy.push_back(id);
         continue;
       }
+    }
+    if (full) {
       refused.push_back(id);
       // Touches its key, too: should one of the admitted not be claimed after all.
       note(id, State::kPending, std::nullopt);

@@ -106,10 +106,12 @@ TEST_F(PostgresPlans, CountWhatRunsOfAKeyWithoutAllElseThatRuns) {
       " SELECT i, i, 1, 2, 'key-' || i, 'a' FROM generate_series(1, 20000) AS r(i);"
       "ANALYZE carrel_limits");
   const auto& sql = sql::postgresql::kStatements;
-  for (const char* statement : {sql.claim_within, sql.limits_now, sql.count_line}) {
+  for (const char* statement :
+       {sql.claim_within, sql.limits_now, sql.count_line, sql.unreserve}) {
     const std::string plan = plan_of(statement);
     EXPECT_THAT(plan, HasSubstr("carrel_limits_line")) << statement;
     EXPECT_THAT(plan, Not(HasSubstr("carrel_jobs_worker"))) << statement << plan;
+    EXPECT_THAT(plan, Not(HasSubstr("carrel_jobs_available"))) << statement << plan;
     EXPECT_THAT(plan, Not(HasSubstr("Seq Scan"))) << statement << plan;
   }
 }

@@ -1,4 +1,5 @@
 // Places in limits that are reserved (server/limits.h): PostgreSQL's.
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -36,7 +37,8 @@ class ServerReserved : public Server {
                    std::to_string(value(id)));
     return cells.empty() ? "" : cells[0];
   }
-  // As a program that counts nothing leaves what it has inserted: a host's transaction.
+  // As a transaction that could count nothing leaves what it has inserted: a host's whose
+  // snapshot is old.
   void make_it_ask(JobId id) const {
     const std::string job = std::to_string(value(id));
     kind().run("UPDATE carrel_jobs SET state = 18, limited = 0 WHERE id = " + job);
@@ -52,10 +54,12 @@ class ServerReserved : public Server {
   }
   std::vector<JobId> claim_all() { return noted(claim(*store_, 10)); }
   void finish(JobId id) {
-    for (const Claimed& run : runs_) {
-      if (run.lease.id != id) continue;
-      for (auto& answer : store_->finish(finishes({run})))
-        EXPECT_TRUE(answer.has_value());
+    const auto run = std::find_if(runs_.rbegin(), runs_.rend(),
+                                  [&](const auto& one) { return one.lease.id == id; });
+    ASSERT_NE(run, runs_.rend());
+    for (auto& answer : store_->finish(finishes({*run}))) {
+      ASSERT_TRUE(answer.has_value());
+      EXPECT_EQ(answer->kind, Finished::Kind::kApplied);
     }
   }
 
@@ -187,6 +191,41 @@ TEST_P(ServerReserved, WhatIsBeingClaimedKeepsItsPlace) {
   EXPECT_EQ(stands(other), kPending);
 }
 
+// It runs beside none, the other beside four.
+TEST_P(ServerReserved, SoDoesWhatMustRunAlone) {
+  const JobId strict = insert(*store_, limited(1, "strict")).value().id;
+  const JobId lax = insert(*store_, limited(5)).value().id;
+  const auto claimer = kind().session();
+  *claimer << "BEGIN";
+  *claimer << "UPDATE carrel_jobs SET state = 3, fence = fence + 1 WHERE id = "
+           << value(strict);
+  EXPECT_THAT(claim_from("default"), IsEmpty());
+  *claimer << "COMMIT";
+  EXPECT_THAT(claim_from("default"), ElementsAre(lax)) << "its own limit lets it";
+}
+
+// Its run without a limit ended elsewhere, unknown here; an enqueue gave it one.
+TEST_P(ServerReserved, OneThatWasClaimedBeforeItHadALimitLetsTheNextGo) {
+  const JobId one = insert(*store_).value().id;
+  EXPECT_THAT(claim_all(), ElementsAre(one));
+  const std::string id = std::to_string(value(one));
+  kind().run("UPDATE carrel_jobs SET state = 2, limited = 1 WHERE id = " + id);
+  kind().run(
+      "INSERT INTO carrel_limits (job, limit_key, lane, run_at, running, state)"
+      " VALUES (" +
+      id + ", 'key', 'default' || chr(31) || 'work' || chr(31) || 0, 0, 1, 2)");
+  const JobId next = insert(*store_, limited(1)).value().id;
+  EXPECT_EQ(stands(next), kPending);
+  NewJob asks = limited(1);
+  asks.limit->key = "another";
+  NewJob asks_too = asks;
+  asks_too.priority = 1;
+  const auto others = insert_all(*store_, {asks, asks_too});
+  EXPECT_THAT(claim_all(), ElementsAre(one, others[0]));
+  finish(one);
+  EXPECT_EQ(stands(next), kReserved);
+}
+
 TEST_P(ServerReserved, WhatWasNotClaimedAfterAllGivesItUp) {
   const JobId first = insert(*store_, limited(1, "idle")).value().id;
   const JobId other = insert(*store_, limited(1)).value().id;
@@ -219,7 +258,6 @@ TEST_P(ServerReserved, TheLeastLimitOfThoseThatHaveOneCounts) {
   EXPECT_THAT(claim_from("lax"), SizeIs(2));
 }
 
-// A host's transaction has brought the second, which was not counted there.
 TEST_P(ServerReserved, WhatComesFirstIsTriedFirst) {
   const JobId first = insert(*store_, limited(1)).value().id;
   const JobId second = insert(*store_, limited(1)).value().id;
