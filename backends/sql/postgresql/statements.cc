@@ -240,8 +240,8 @@ SELECT (SELECT count(*) FROM mine), coalesce(id, 0), coalesce(fence, 0),
   FROM (SELECT 1) AS one
   LEFT JOIN claimed ON true)sql";
 
-// For the time when some jobs have limits or rates: claims nothing while one of those is
-// available, which may come before what this would claim.
+// For the time when some jobs have to ask for limits or rates: claims nothing while one
+// of those is available, which may come before what this would claim.
 std::string unless_any_limited(std::string text, std::string_view before) {
   constexpr std::string_view kNone = R"sql(
      AND (SELECT id FROM carrel_jobs WHERE state = 18 ORDER BY queue LIMIT 1) IS NULL)sql";

@@ -99,7 +99,7 @@ Writer::Taken Writer::take(const Demand& demand, std::string_view worker,
   return taken;
 }
 
-// Of jobs without limits and rates.
+// Of jobs that have to ask for no limit or rate.
 Writer::Taken Writer::take_plain(const Claiming& claiming, const Demand& demand,
                                  std::size_t max, QueueRooms rooms) {
   Taken taken;

@@ -37,7 +37,7 @@ void Limits::place(std::span<Placing> jobs) {
   const std::vector<Count> found = count(lines);
   for (std::size_t i = 0; i < lines.size(); ++i) counts[lines[i]] = found[i];
   std::map<std::string_view, Coming> coming;
-  for (const auto& [job, row, none] : jobs) {
+  for (const auto& [job, row, reserved] : jobs) {
     Count& now = counts[{job->limit->key, lane_of(*job)}];
     if (now.running + now.available >= job->limit->running) {
       rules::hold(*row);

@@ -4,10 +4,11 @@
 // A key's jobs stand in lanes of one queue, kind and priority each. In a lane only as
 // many are available as could run, were they alone; those behind them are pending, out of
 // the claim's way however many they are. What runs is counted over the rows of
-// carrel_jobs. Jobs without a limit have no row here. While no job that has one is
-// available, be they many that ended or wait, a claim looks for none and finishes of what
-// was claimed so ask for nothing. Whether there is one is asked once a poll, and by each
-// claim that finds nothing else; until it is known they are not seen.
+// carrel_jobs. Jobs without a limit have no row here. While none of the others is
+// available that has to ask, be they many that ended or wait, a claim looks for none, and
+// finishes of what was claimed so ask for nothing where it had no limit. Whether there is
+// one is asked once a poll, and by each claim that finds nothing else; until it is known
+// they are not seen.
 //
 // Where all that is available of a key may run beside what runs, in whatever lanes it is,
 // its places are reserved (if the dialect can): what runs and what has its place is never
@@ -168,8 +169,10 @@ class Limits {
   void write_added();
 
   // Which of these available jobs may be claimed. The others become pending, or are busy:
-  // somebody else holds their key at this moment. Or the places of their key were
-  // reserved, and are not any more: who minds which is the best of them chooses again.
+  // at this moment somebody else holds their key, or is claiming what has the place that
+  // they would need; only the former can be waited for (wait_for_busy). Or the places of
+  // their key were reserved, and are not any more: who minds which is the best of them
+  // chooses again.
   struct Admission {
     std::vector<JobId> admitted;
     std::vector<JobId> busy;

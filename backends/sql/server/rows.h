@@ -13,7 +13,7 @@
 
 namespace carrel::sql::server {
 
-// Stored instead of State::kAvailable where the job has a limit.
+// Stored instead of State::kAvailable where the job has to ask for a limit or a rate.
 inline constexpr int kAvailableLimited = 18;
 // And inserted as, where its place in the limit is reserved: it is stored as available.
 inline constexpr int kAvailableReserved = 34;

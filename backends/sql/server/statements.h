@@ -4,11 +4,12 @@
 // States are written as their stored numbers (carrel/types.h): 1 scheduled, 2 available,
 // 3 running, 4 retryable, 5 completed, 6 cancelled, 7 discarded. Instants are
 // microseconds since 1970 UTC on the server's clock. A job that is not final stands in
-// carrel_jobs, one that is in carrel_history, never in both. An available job that has a
-// limit or a rate is 18 in carrel_jobs: what claims without asking for those does not see
-// it; where its place in the limit is reserved it is 2 there, and `limited`, which it
-// stays. It is 2 in carrel_rates if it has a rate, and then 18 in carrel_limits, too; else 2
-// there. While it runs it is 3 in carrel_limits, or is left as it was (notes_claims).
+// carrel_jobs, one that is in carrel_history, never in both. An available job that has to
+// ask for a limit or a rate is 18 in carrel_jobs: what claims without asking does not see
+// it. One whose place in its limit is reserved is 2 there, and `limited`, which it stays.
+// Available, a job with a rate is 2 in carrel_rates, and 18 in carrel_limits if it has a
+// limit, too; one with a limit alone is 2 there. While it runs it is 3 in carrel_limits,
+// or is left as it was (notes_claims).
 //
 // Parameters: :ids is a JSON array of numbers, :rows JSON of objects (json_rows.h), but
 // that of insert_jobs, insert_alike, claim_within, save_jobs, to_history, to_jobs and
@@ -101,8 +102,8 @@ struct Statements {
   // one of :queues (none named: all) and :kinds. Answers with how many there are, up to
   // 2, and the lane and no id where it claimed nothing. Null: there is no such statement.
   const char* claim_lone;
-  // The same two, but that they claim nothing while a job with a limit or a rate is
-  // available. Null: any_limits is asked before them.
+  // The same two, but that they claim nothing while a job is available that has to ask
+  // for a limit or a rate. Null: any_limits is asked before them.
   const char* claim_lane_unless_limited;
   const char* claim_lone_unless_limited;
   // The same in statements that are sent together, with a BEGIN before them and without
@@ -125,8 +126,8 @@ struct Statements {
   const char* running_by_queue;  // queue, how many
 
   // Limits; what they mean is in limits.h.
-  // 1 if any job with a limit is available; with a rate. Where rated_lanes is null, the
-  // first says it of both.
+  // 1 if any job is available that has to ask for a limit; for a rate. Where rated_lanes
+  // is null, the first says it of both.
   const char* any_limits;
   const char* limit_keys;                // of :ids: job, key, 1 if it is a rate's, else 0
   const char* limit_keys_now = nullptr;  // likewise, where old_snapshots; locks
