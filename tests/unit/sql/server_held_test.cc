@@ -80,6 +80,12 @@ class Held : public Server {
     one.limit = Limit{"key", running};
     return one;
   }
+  // Its claim cannot do without its keys: no place is reserved for one with a rate.
+  static NewJob asking() {
+    NewJob one = limited();
+    one.rate = Rate{"rate", 100, 1h};
+    return one;
+  }
 
   std::unique_ptr<Store> store_;
 };
@@ -229,7 +235,7 @@ TEST_P(Held, APurgeFindsWhatIsDueBehindWhatIsHeld) {
 }
 
 TEST_P(Held, AClaimThatFindsNothingElseIsEmpty) {
-  ASSERT_TRUE(insert(*store_, limited()));
+  ASSERT_TRUE(insert(*store_, asking()));
   auto host = hold_all_keys();
   const auto start = SteadyClock::now();
   constexpr int kOften = 10;
@@ -242,7 +248,7 @@ TEST_P(Held, AClaimThatFindsNothingElseIsEmpty) {
 }
 
 TEST_P(Held, AClaimOfTicketsGetsTheOthers) {
-  const std::array tickets = {*insert(*store_, limited())->ticket,
+  const std::array tickets = {*insert(*store_, asking())->ticket,
                               *insert(*store_)->ticket};
   auto host = hold_all_keys();
   const auto some = store_->claim(tickets, "w", 101, 30s);

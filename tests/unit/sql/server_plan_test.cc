@@ -41,7 +41,8 @@ std::string with_values(std::string sql) {
       {":now", "1"},
       {":lease_end", "2"},
       {":claim_number", "1"},
-      {":worker", "'w'"}};
+      {":worker", "'w'"},
+      {":state", "2"}};
   for (const auto& [name, value] : values) {
     for (std::size_t at = sql.find(name); at != std::string::npos;
          at = sql.find(name, at + value.size())) {
