@@ -192,9 +192,10 @@ SELECT r.job, r.fraction, UNHEX(r.message), UNHEX(r.checkpoint), UNHEX(r.log)
        checkpoint = VALUES(checkpoint),
        log = VALUES(log))sql";
 
-// To say how long something is, MariaDB reads it: here from one to the next, and none behind
-// the one that passes :most. By its LIMIT `asked` is made once, and has a key; a recursion
-// is cut off after a thousand rounds. It begins with the first id for the column's type.
+// To say how long something is, MariaDB reads it: here from one to the next, and none
+// behind the one that passes :most. By its LIMIT `asked` is made once, and has a key; a
+// recursion is cut off after a thousand rounds. It begins with the first id for the
+// column's type.
 inline constexpr const char* kReadPayloads = R"sql(
 WITH RECURSIVE asked AS (
   SELECT n, id
