@@ -108,23 +108,33 @@ void Writer::advance(StoredRow& row, Swept& swept) {
 
 // Somebody may hold jobs, or the key of many, for as long as he likes: those behind them
 // are looked for, too. Not without end, as each may be locked on the way.
-std::vector<StoredRow> Writer::due_and_free(std::size_t most) {
+void Writer::look_for_due(Statement& find, std::size_t first,
+                          const std::function<bool(const std::vector<JobId>&)>& enough) {
   constexpr int kPages = 8;
   auto& t = *tables_;
-  std::vector<StoredRow> free;
-  t.most = kRowsAStatement;
+  t.most = static_cast<long long>(first);
   t.passed = 0;
-  for (int page = 0; page < kPages && free.size() < most; ++page) {
+  for (int page = 0; page < kPages; ++page) {
     std::vector<JobId> due;
-    t.due_jobs.rows([&] { due.push_back(to_id(t.id)); });
+    find.rows([&] { due.push_back(to_id(t.id)); });
+    if (enough(due) || due.size() < static_cast<std::size_t>(t.most)) return;
+    t.passed += t.most;
+    t.most = kRowsAStatement;
+  }
+}
+
+std::vector<StoredRow> Writer::due_and_free(std::size_t most) {
+  auto& t = *tables_;
+  std::vector<StoredRow> free;
+  if (most == 0) return free;
+  look_for_due(t.due_jobs, kRowsAStatement, [&](const std::vector<JobId>& due) {
     auto rows = t.rows_of.try_lock(t.limits.know_free(due));
     for (const JobId id : due) {
       const auto found = rows.find(id);
       if (found != rows.end()) free.push_back(std::move(found->second));
     }
-    if (due.size() < kRowsAStatement) break;
-    t.passed += t.most;
-  }
+    return free.size() >= most;
+  });
   if (free.size() > most) free.resize(most);
   return free;
 }

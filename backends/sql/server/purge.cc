@@ -38,16 +38,11 @@ Writer::Cleared Writer::clear(std::size_t max) {
   return cleared;
 }
 
-// As due_and_free(). PostgreSQL finds none that is held, and looks once.
+// PostgreSQL finds none that is held, and looks once.
 Writer::FinalRows Writer::due_and_free_ended(std::size_t most) {
-  constexpr int kPages = 8;
   auto& t = *tables_;
   FinalRows free;
-  t.most = static_cast<long long>(most);
-  t.passed = 0;
-  for (int page = 0; page < kPages && free.size() < most; ++page) {
-    std::vector<JobId> due;
-    t.due_history.rows([&] { due.push_back(to_id(t.id)); });
+  look_for_due(t.due_history, most, [&](const std::vector<JobId>& due) {
     FinalRows rows = t.rows_of.try_lock_ended(due);
     for (const JobId id : due) {
       const auto row = rows.find(id);
@@ -55,10 +50,8 @@ Writer::FinalRows Writer::due_and_free_ended(std::size_t most) {
       // What was retried meanwhile, and has ended anew, is not due.
       if (row->second.rule.wake_at <= now_) free.insert(rows.extract(row));
     }
-    if (due.size() < static_cast<std::size_t>(t.most)) break;
-    t.passed += t.most;
-    t.most = kRowsAStatement;
-  }
+    return free.size() == most;
+  });
   return free;
 }
 

@@ -14,6 +14,7 @@
 #include <carrel/store.h>
 
 #include <atomic>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -247,6 +248,9 @@ class Writer final : public Transactor {
                                                        long long claim_number);
   void free_unnamed(std::string_view worker, std::uint64_t settled_claim,
                     std::span<const Beat> beats);
+  // Page after page of what `find` finds, `first` in the first of them.
+  void look_for_due(Statement& find, std::size_t first,
+                    const std::function<bool(const std::vector<JobId>&)>& enough);
   std::vector<StoredRow> due_and_free(std::size_t most);  // locked, and their keys
   void advance(StoredRow& row, Swept& swept);
   using FinalRows = std::unordered_map<JobId, StoredRow>;  // locked
