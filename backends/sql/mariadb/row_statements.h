@@ -196,7 +196,8 @@ SELECT r.job, r.fraction, UNHEX(r.message), UNHEX(r.checkpoint), UNHEX(r.log)
 // behind the one that passes :most. By its LIMIT `asked` is made once, and has a key; a
 // recursion is cut off after a thousand rounds. It begins with the first id for the
 // column's type.
-inline constexpr const char* kReadPayloads = R"sql(
+inline std::string read_long(const std::string& table, const std::string& bytes) {
+  return R"sql(
 WITH RECURSIVE asked AS (
   SELECT n, id
     FROM JSON_TABLE(:ids, '$[*]' COLUMNS (n FOR ORDINALITY, id BIGINT PATH '$')) AS r
@@ -204,37 +205,25 @@ WITH RECURSIVE asked AS (
 ), walk AS (
   SELECT 0 AS n, id AS job, 0 AS so_far FROM asked WHERE n = 1
   UNION ALL
-  SELECT STRAIGHT_JOIN a.n, a.id, w.so_far + COALESCE(OCTET_LENGTH(s.bytes), 0)
+  SELECT STRAIGHT_JOIN a.n, a.id, w.so_far + COALESCE(OCTET_LENGTH(s.)sql" +
+         bytes + R"sql(), 0)
     FROM walk AS w
     JOIN asked AS a ON a.n = w.n + 1
-    LEFT JOIN carrel_payloads AS s ON s.job = a.id
+    LEFT JOIN )sql" +
+         table + R"sql( AS s ON s.job = a.id
    WHERE w.so_far < :most
 )
-SELECT STRAIGHT_JOIN t.job, HEX(t.bytes)
+SELECT STRAIGHT_JOIN t.job, HEX(t.)sql" +
+         bytes + R"sql()
   FROM walk AS w
-  JOIN carrel_payloads AS t ON t.job = w.job
+  JOIN )sql" +
+         table + R"sql( AS t ON t.job = w.job
  WHERE w.n > 0
  ORDER BY t.job)sql";
+}
 
-inline constexpr const char* kReadCheckpoints = R"sql(
-WITH RECURSIVE asked AS (
-  SELECT n, id
-    FROM JSON_TABLE(:ids, '$[*]' COLUMNS (n FOR ORDINALITY, id BIGINT PATH '$')) AS r
-   LIMIT 1000
-), walk AS (
-  SELECT 0 AS n, id AS job, 0 AS so_far FROM asked WHERE n = 1
-  UNION ALL
-  SELECT STRAIGHT_JOIN a.n, a.id, w.so_far + COALESCE(OCTET_LENGTH(s.checkpoint), 0)
-    FROM walk AS w
-    JOIN asked AS a ON a.n = w.n + 1
-    LEFT JOIN carrel_notes AS s ON s.job = a.id
-   WHERE w.so_far < :most
-)
-SELECT STRAIGHT_JOIN t.job, HEX(t.checkpoint)
-  FROM walk AS w
-  JOIN carrel_notes AS t ON t.job = w.job
- WHERE w.n > 0
- ORDER BY t.job)sql";
+inline const std::string kReadPayloads = read_long("carrel_payloads", "bytes");
+inline const std::string kReadCheckpoints = read_long("carrel_notes", "checkpoint");
 
 // Does not lock: a range that is locked has its next row locked, too, which here is that
 // of the lease that ends first, and could not be renewed meanwhile.
