@@ -26,25 +26,20 @@ Result<void> GroupCommit::run(const std::function<void()>& work,
                               std::optional<Duration> deadline) {
   Operation operation{.work = &work};
   std::unique_lock lock(mutex_);
-  const bool alone = !busy_ && crowd_ <= 1 && queue_.empty();
-  if (alone) {
+  if (!busy_ && crowd_ <= 1 && queue_.empty() && transactor_.begins_at_once()) {
     busy_ = true;
     lock.unlock();
-    const bool begun = transactor_.try_begin();
-    Operation* const only = &operation;
-    if (begun) turn({&only, 1}, {});
+    Operation* const alone = &operation;
+    turn({&alone, 1}, transactor_.begin());
     lock.lock();
     busy_ = false;
-    if (begun) {
-      if (!queue_.empty() || ticking_) wake_.notify_one();
-      lock.unlock();
-      if (operation.error) return tl::unexpected(std::move(*operation.error));
-      return {};
-    }
+    if (!queue_.empty() || ticking_) wake_.notify_one();
+    lock.unlock();
+    if (operation.error) return tl::unexpected(std::move(*operation.error));
+    return {};
   }
   queue_.push_back(&operation);
-  // Who came while it was tried has woken nobody; else whoever is busy looks.
-  if (alone || (queue_.size() == 1 && !busy_)) wake_.notify_one();
+  if (queue_.size() == 1 && !busy_) wake_.notify_one();  // else whoever is busy looks
   const auto done = [&] { return operation.done; };
   // A longer one would pass the end of the clock.
   constexpr Duration kLongest = std::chrono::hours(24 * 365);
@@ -102,7 +97,8 @@ void GroupCommit::loop() noexcept {
     if (queue_.empty() && stopping_) return;
     busy_ = true;
     if (!queue_.empty()) {
-      const bool waits_for_crowd = transactor_.locks_nobody_out();
+      // Where a begin takes a lock, others wait for it: the crowd is not waited for then.
+      const bool waits_for_crowd = transactor_.begins_at_once();
       lock.unlock();
       auto begun = transactor_.begin();
       // Only now: what came while the transaction waited to begin is part of it.

@@ -28,17 +28,14 @@ namespace carrel::sql {
 struct NextTransaction {};
 
 // What the writer does to the database. Calls come from one thread at a time, which is
-// the writer's for all of a transaction unless try_begin() has begun it.
+// the writer's for all of a transaction unless begins_at_once() was true before it.
 class Transactor {
  public:
   virtual ~Transactor() = default;
-  // begin() takes no lock that keeps others waiting until the transaction ends.
-  virtual bool locks_nobody_out() noexcept { return false; }
+  // begin() would wait for nothing: no lock, no server.
+  virtual bool begins_at_once() noexcept { return false; }
   // An error fails what waits for this transaction; nothing is open then.
   virtual Result<void> begin() noexcept = 0;
-  // The same where it waits for nothing, no lock and no server. False: nothing is open,
-  // and begin() is to find out why.
-  virtual bool try_begin() noexcept { return false; }
   // The operation that comes now is the last of its transaction, so far as is known.
   virtual void last() noexcept {}
   virtual void commit() = 0;              // may throw; rollback() follows then

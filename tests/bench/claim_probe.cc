@@ -1,16 +1,12 @@
 // claim_probe STORE.p50|STORE.rate|STORE.ratio [options]: prints one number: the median
 // time of a claim in microseconds, or jobs claimed a second, on a store that holds what
 // the options say; or how much longer a claim takes there than in an empty one, the two
-// asked in turns and neither waiting for the disk, so that a few percent can be told. Of
-// SQLite, which does all of it in this process, the ratio is that of processor time: a
-// claim goes over to the store's thread and back, and where that is woken, on this
-// processor or the other, may double how long it takes, for as long as an engine lives.
+// asked in turns and neither waiting for the disk, so that a few percent can be told.
 // STORE: sqlite, postgresql or mariadb, durable; the servers are its own.
 //
 // Claims are made one after the other through the store's own source, as a worker's feed
 // does; what they took is finished between them, and not counted.
 #include <sqlite3.h>
-#include <time.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -146,27 +142,17 @@ void insert(carrel::Store& store, std::size_t jobs,
   }
 }
 
-// What time a claim takes is counted in.
-enum class Time : std::uint8_t { kWall, kProcessor };
-
-double seconds(Time time) {
-  timespec now{};
-  clock_gettime(time == Time::kWall ? CLOCK_MONOTONIC : CLOCK_PROCESS_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
-}
-
 class Claims {
  public:
-  explicit Claims(carrel::Store& store, Time time = Time::kWall)
-      : store_(store), source_(store.claim_source()), time_(time) {}
+  explicit Claims(carrel::Store& store) : store_(store), source_(store.claim_source()) {}
 
   // How many jobs it got; how long that took is noted.
   std::size_t claim(std::size_t most) {
     static const std::vector<std::string> kinds = {"noop"};
-    const double begin = seconds(time_);
+    const Stopwatch watch;
     auto runs = must(source_->claim({{}, kinds, most}, "worker", ++number_,
                                     std::chrono::hours(1), carrel::Duration{0}));
-    took_.push_back(seconds(time_) - begin);
+    took_.push_back(watch.seconds());
     taken_ = std::move(runs);
     return taken_.size();
   }
@@ -183,7 +169,6 @@ class Claims {
  private:
   carrel::Store& store_;
   std::unique_ptr<carrel::ClaimSource> source_;
-  const Time time_;
   std::uint64_t number_ = 0;
   std::vector<carrel::Claimed> taken_;
   std::vector<double> took_;
@@ -215,16 +200,15 @@ double median(std::vector<double> took) {
   return took[took.size() / 2];
 }
 
-double compare(const Database& ours, const Database& empty, const Sizes& sizes,
-               Time time = Time::kWall) {
+double compare(const Database& ours, const Database& empty, const Sizes& sizes) {
   struct Side {
-    Side(const Database& db, Time time)
-        : engine(open_producer(db)), claims(engine.store(), time) {}
+    explicit Side(const Database& db)
+        : engine(open_producer(db)), claims(engine.store()) {}
     carrel::Engine engine;
     Claims claims;
   };
   live_through(ours, sizes.past);
-  Side a(ours, time), b(empty, time);
+  Side a(ours), b(empty);
   constexpr std::size_t kWarm = 100;
   for (Side* side : {&a, &b}) {
     insert(side->engine.store(), sizes.claims + kWarm, [](std::size_t, auto&) {});
@@ -298,8 +282,7 @@ double measure(const std::string& name, const std::string& scratch, const Sizes&
   if (store == "sqlite") {
     if (what == "ratio") {
       const std::string off = "?synchronous=OFF";
-      return compare(sqlite(scratch, "ours", off), sqlite(scratch, "empty", off), sizes,
-                     Time::kProcessor);
+      return compare(sqlite(scratch, "ours", off), sqlite(scratch, "empty", off), sizes);
     }
     return measure(sqlite(scratch), sizes, what == "rate");
   }

@@ -101,8 +101,7 @@ class Writer final : public Transactor {
   struct Tables;
   struct Claiming;
 
-  bool locks_nobody_out() noexcept override { return !may_have_died(); }
-  bool try_begin() noexcept override { return !may_have_died() && begin().has_value(); }
+  bool begins_at_once() noexcept override { return !may_have_died(); }
   Result<void> begin() noexcept override;
   void last() noexcept override {
     last_ = true;

@@ -120,11 +120,6 @@ Result<void> Gate::lock(Duration patience) {
   return {};
 }
 
-bool Gate::try_lock() noexcept {
-  const std::lock_guard lock(line_->mutex);
-  return line_->helper == Line::Helper::kNone && take(line_->file.fd(), LOCK_NB) == 0;
-}
-
 void Gate::unlock() noexcept { ::flock(line_->file.fd(), LOCK_UN); }
 
 }  // namespace carrel::sql::sqlite

@@ -25,8 +25,6 @@ class Gate {
 
   // Waits for this process's turn, at most `patience`; kUnavailable: it did not come.
   Result<void> lock(Duration patience);
-  // Likewise where it has come already.
-  bool try_lock() noexcept;
   void unlock() noexcept;
 
  private:

@@ -92,11 +92,6 @@ Result<std::unique_ptr<Session>> Session::open(const Settings& settings, Role ro
   }
 }
 
-void Session::set_patience(Duration patience) noexcept {
-  const auto rounded = std::chrono::ceil<std::chrono::milliseconds>(patience);
-  sqlite_api::sqlite3_busy_timeout(native(), static_cast<int>(rounded.count()));
-}
-
 void Session::execute(const char* sql) {
   const int result = sqlite_api::sqlite3_exec(native(), sql, nullptr, nullptr, nullptr);
   if (result != SQLITE_OK) {
@@ -110,7 +105,10 @@ void Session::keep_log() {
 
 void Session::set_up(const Settings& settings, Role role) {
   sqlite_api::sqlite3_extended_result_codes(native(), 1);
-  set_patience(settings.busy_timeout);
+  sqlite_api::sqlite3_busy_timeout(
+      native(),
+      static_cast<int>(
+          std::chrono::ceil<std::chrono::milliseconds>(settings.busy_timeout).count()));
   if (role == Role::kReader) {
     execute("PRAGMA query_only = ON");
     return;

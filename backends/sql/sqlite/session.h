@@ -28,8 +28,6 @@ class Place {
   sqlite_api::sqlite3* native() {
     return static_cast<soci::sqlite3_session_backend*>(soci().get_backend())->conn_;
   }
-  // How long a statement waits for what another connection has locked.
-  virtual void set_patience(Duration patience) noexcept = 0;
   // True between a BEGIN and its COMMIT or ROLLBACK. SQLite rolls back by itself after
   // some errors.
   virtual bool in_transaction() = 0;
@@ -62,7 +60,6 @@ class Session final : public Place {
   static Result<std::unique_ptr<Session>> open(const Settings& settings, Role role);
 
   soci::session& soci() override { return session_; }
-  void set_patience(Duration patience) noexcept override;
   bool in_transaction() override;
   long long last_row() override;
   Error current_error() noexcept override;

@@ -32,20 +32,6 @@ Result<void> Writer::begin() noexcept {
     if (auto turn = gate_->lock(settings_.busy_timeout); !turn) return turn;
     gate_held_ = true;
   }
-  return begin_past_gate();
-}
-
-// Not all who write come by the gate: a host's own transactions do not.
-bool Writer::try_begin() noexcept {
-  if (gate_ == nullptr || !gate_->try_lock()) return false;
-  gate_held_ = true;
-  place_.set_patience(Duration::zero());
-  const bool begun = begin_past_gate().has_value();
-  place_.set_patience(settings_.busy_timeout);
-  return begun;
-}
-
-Result<void> Writer::begin_past_gate() noexcept {
   try {
     statements_->begin.run();
     check_schema();

@@ -1,9 +1,9 @@
 // The writing half of a SQLite store: its one session that writes, and what is done to
 // rows there.
 //
-// All of it is called by GroupCommit, from one thread at a time, within the transaction
-// that is open, but for the constructor. The calls throw soci::soci_error; GroupCommit
-// then rolls the transaction back, so each may be run again. Answers align with inputs.
+// All of it runs on the writer's thread of GroupCommit, within the transaction that is
+// open, but for the constructor. The calls throw soci::soci_error; GroupCommit then rolls
+// the transaction back, so each may be run again. Answers align with inputs.
 #pragma once
 
 #include <carrel/store.h>
@@ -68,7 +68,6 @@ class Writer final : public Transactor {
 
  private:
   Result<void> begin() noexcept override;
-  bool try_begin() noexcept override;
   void commit() override;
   void committed() noexcept override;
   void rollback() noexcept override;
@@ -79,7 +78,6 @@ class Writer final : public Transactor {
 
   Time now() const { return options_.clock->now(); }
 
-  Result<void> begin_past_gate() noexcept;
   // Nothing: `job` has no unique key, or meets no job of it.
   std::optional<Inserted> meet(const NewJob& job, Time at);
   // False: the job that it met does not wait.

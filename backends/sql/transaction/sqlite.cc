@@ -14,7 +14,6 @@ class LentPlace final : public sqlite::Place {
 
   const std::string& path() const { return path_; }
   soci::session& soci() override { return session_; }
-  void set_patience(Duration) noexcept override {}  // the host has said it
   bool in_transaction() override { return sqlite_in_transaction(session_); }
   long long last_row() override { return sqlite_last_row(session_); }
   Error current_error() noexcept override {

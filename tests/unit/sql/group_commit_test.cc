@@ -19,13 +19,7 @@ using namespace std::chrono_literals;
 // What is written becomes visible with the commit, and is gone after a rollback.
 class FakeTransactor final : public Transactor {
  public:
-  bool locks_nobody_out() noexcept override { return at_once; }
-  bool try_begin() noexcept override {
-    if (!tries_in_vain) return at_once && begin().has_value();
-    entered.release();
-    go.acquire();
-    return false;
-  }
+  bool begins_at_once() noexcept override { return at_once; }
   Result<void> begin() noexcept override {
     entered.release();
     if (held) go.acquire();
@@ -65,7 +59,6 @@ class FakeTransactor final : public Transactor {
   std::atomic<bool> broken{false};
   std::atomic<bool> ticks{false};
   std::atomic<bool> at_once{false};
-  std::atomic<bool> tries_in_vain{false};
   int fail_commits = 0;
   int begun = 0;
   int commits = 0;
@@ -172,29 +165,6 @@ TEST(GroupCommit, WhoComesWhileSomebodyRunsItselfIsNotForgotten) {
       group, {[&] { fake.open.push_back(1); }, [&] { fake.open.push_back(2); }});
   for (const auto& answer : answers) EXPECT_TRUE(answer.has_value());
   EXPECT_THAT(fake.stored, testing::UnorderedElementsAre(1, 2));
-}
-
-TEST(GroupCommit, WhoComesWhileSomebodyTriesInVainIsNotForgotten) {
-  FakeTransactor fake;
-  GroupCommit group(fake, 1h);
-  // Until the second is in the line before the first, and they share a transaction.
-  for (int before = -1; fake.commits != before + 1;) {
-    before = fake.commits;
-    fake.tries_in_vain = true;
-    auto first = std::async(std::launch::async, [&] { return group.run([] {}); });
-    fake.entered.acquire();
-    fake.tries_in_vain = false;
-    std::latch asks(1);
-    auto second = std::async(std::launch::async, [&] {
-      asks.count_down();
-      return group.run([] {});
-    });
-    asks.wait();
-    fake.go.release();
-    EXPECT_TRUE(first.get().has_value());
-    EXPECT_TRUE(second.get().has_value());
-    while (fake.entered.try_acquire()) continue;  // the writer's own
-  }
 }
 
 TEST(GroupCommit, WhoComesAfterACrowdWaitsForTheOthers) {

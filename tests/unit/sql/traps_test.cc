@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <soci/soci.h>
 #include <sys/file.h>
 #include <unistd.h>
 
@@ -64,21 +63,6 @@ class SqliteTrap : public testing::Test {
   std::unique_ptr<Store> store_;
   std::uint64_t claims_ = 0;
 };
-
-// SQLite waits in whoever asks, who may not have that long.
-TEST_F(SqliteTrap, AnothersTransactionKeepsNobodyPastADeadline) {
-  auto patient = open_url(file_ + "?busy_timeout=1h");
-  ASSERT_TRUE(patient.has_value()) << patient.error().message;
-  soci::session host("sqlite3", file_);
-  host << "BEGIN IMMEDIATE";
-  const NewJob job = work();
-  const auto answers = (*patient)->insert({&job, 1}, 1ms);
-  ASSERT_THAT(answers, SizeIs(1));
-  ASSERT_FALSE(answers[0].has_value());
-  EXPECT_EQ(answers[0].error().code, Code::kUnavailable);
-  host << "ROLLBACK";
-  EXPECT_TRUE((*patient)->insert({&job, 1}, 1min)[0].has_value());
-}
 
 // Vectors from INTEGER columns are cut to 32 bits.
 TEST_F(SqliteTrap, IdsAndFencesAbove32Bits) {
