@@ -17,12 +17,43 @@ namespace carrel::sql::sqlite {
 namespace {
 
 // 0 or errno.
-int take(int fd, int flags) noexcept {
+template <class Call>
+int insist(Call call) noexcept {
   int result = 0;
   do {
-    result = ::flock(fd, LOCK_EX | flags);
+    result = call();
   } while (result != 0 && errno == EINTR);
   return result == 0 ? 0 : errno;
+}
+
+// The first byte, locked: the head of the line. It belongs to the open file, as flock
+// does, and ends with it. Who may only read the file stands in no line. 0 or errno.
+int stand(int fd, bool waits) noexcept {
+  struct flock head = {};
+  head.l_type = F_WRLCK;
+  head.l_whence = SEEK_SET;
+  head.l_len = 1;
+  const int command = waits ? F_OFD_SETLKW : F_OFD_SETLK;
+  const int error = insist([&] { return ::fcntl(fd, command, &head); });
+  if (error == EBADF) return 0;
+  return error == EAGAIN || error == EACCES ? EWOULDBLOCK : error;
+}
+
+void leave(int fd) noexcept {
+  struct flock head = {};
+  head.l_type = F_UNLCK;
+  head.l_whence = SEEK_SET;
+  head.l_len = 1;
+  ::fcntl(fd, F_OFD_SETLK, &head);
+}
+
+// From the head of the line, which is left once the gate is taken. An flock that ends is
+// had by who asks first, which is seldom who has waited: nobody asks but from here.
+int take(int fd, bool waits) noexcept {
+  const int flags = LOCK_EX | (waits ? 0 : LOCK_NB);
+  const int error = insist([&] { return ::flock(fd, flags); });
+  if (error == 0) leave(fd);
+  return error;
 }
 
 }  // namespace
@@ -72,7 +103,10 @@ Gate::~Gate() {
 }
 
 void Gate::wait_in(const std::shared_ptr<Line>& line) noexcept {
-  const int error = take(line->file.fd(), 0);
+  const int fd = line->file.fd();
+  int error = stand(fd, true);  // perhaps it does already
+  if (error == 0) error = take(fd, true);
+  if (error != 0) leave(fd);
   const std::lock_guard lock(line->mutex);
   line->error = error;
   if (line->wanted) {
@@ -94,13 +128,22 @@ Result<void> Gate::lock(Duration patience) {
   // A helper of an earlier call may still stand in line. The lock is one for both: taken
   // past the helper, it would be given back by it.
   if (line.helper == Line::Helper::kNone) {
-    const int error = take(line.file.fd(), LOCK_NB);
+    const int fd = line.file.fd();
+    int error = stand(fd, false);
+    if (error == 0) error = take(fd, false);
     if (error == 0) return {};
-    if (error != EWOULDBLOCK) return broken(error);
+    // Who is at the head of the line stays there, for its helper.
     try {
-      named_thread("carrel-gate", [held = line_] { wait_in(held); }).detach();
+      if (error == EWOULDBLOCK) {
+        named_thread("carrel-gate", [held = line_] { wait_in(held); }).detach();
+        error = 0;
+      }
     } catch (const std::system_error& e) {
-      return broken(e.code().value());
+      error = e.code().value();
+    }
+    if (error != 0) {
+      leave(fd);
+      return broken(error);
     }
     line.helper = Line::Helper::kInLine;
   }

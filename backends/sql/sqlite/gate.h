@@ -2,8 +2,10 @@
 //
 // SQLite's own lock is taken by polling: of four processes that write all the time, one
 // did everything and three starved. A lock by flock(2) on a file beside the database
-// queues them, and it keeps a checkpoint of one process from meeting a write of another,
-// which SQLite up to 3.51.2 can get wrong. Whoever writes or checkpoints holds it.
+// wakes those that wait for it, and it keeps a checkpoint of one process from meeting a
+// write of another, which SQLite up to 3.51.2 can get wrong. Whoever writes or
+// checkpoints holds it. Who asks for it has a lock on the file's first byte until it
+// comes: so who gives it up and asks again stands behind who waits.
 #pragma once
 
 #include <carrel/result.h>

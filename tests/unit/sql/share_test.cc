@@ -1,5 +1,6 @@
 // One file, several stores and processes: each sees what the others commit, and each gets
 // its turn.
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -8,6 +9,7 @@
 
 #include <chrono>
 #include <future>
+#include <thread>
 
 #include "sqlite/gate.h"
 #include "sqlite_files.h"
@@ -120,6 +122,39 @@ TEST_F(SqliteShare, EachOfFourProcessesGetsItsTurn) {
   }
   EXPECT_THAT(run_sql(file_, "SELECT count(*) FROM carrel_jobs"), ElementsAre("200"));
   EXPECT_THAT(run_sql(file_, "PRAGMA integrity_check"), ElementsAre("ok"));
+}
+
+// Somebody is in the line before the gate at `path`.
+bool one_waits(const std::string& path) {
+  const int fd = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
+  EXPECT_GE(fd, 0);
+  struct flock place = {};
+  place.l_type = F_WRLCK;
+  place.l_whence = SEEK_SET;
+  place.l_len = 1;
+  EXPECT_EQ(::fcntl(fd, F_OFD_GETLK, &place), 0);
+  ::close(fd);
+  return place.l_type != F_UNLCK;
+}
+
+TEST_F(SqliteShare, NobodyPassesWhoWaitsBeforeTheGate) {
+  const std::string path = file_ + "-gate";
+  for (int i = 0; i < 20; ++i) {
+    auto here = sql::sqlite::Gate::open(path);
+    auto there = sql::sqlite::Gate::open(path);
+    ASSERT_TRUE(here.has_value() && there.has_value());
+    ASSERT_TRUE(here->lock(60s).has_value());
+    auto waiting = std::async(std::launch::async, [&] { return there->lock(60s); });
+    while (!one_waits(path)) std::this_thread::yield();
+    here->unlock();
+    const bool passed = here->lock(0us).has_value();
+    EXPECT_FALSE(passed);
+    if (passed) here->unlock();
+    EXPECT_TRUE(waiting.get().has_value());
+    there->unlock();
+    EXPECT_TRUE(here->lock(60s).has_value()) << "nobody is before it";
+    here->unlock();
+  }
 }
 
 // A process that is killed in the middle of its turn leaves the gate open.
