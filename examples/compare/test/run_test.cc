@@ -137,9 +137,16 @@ wrong = "some"
 name = "thread"
 wrong = "none"
 )");
-  EXPECT_EQ(compare("--config plan.toml"), 1) << out();
-  EXPECT_THAT(out(), HasSubstr("✗ memory × memory, mutex, 4 at once: no hash was wrong"));
-  EXPECT_THAT(out(), HasSubstr("✗ memory × memory, thread, 4 at once: "));
+  const std::string met = "✗ memory × memory, thread, 4 at once: ";
+  // Whether threads meet in crypt(3) is up to the scheduler: on a busy machine all of a
+  // run's may miss each other.
+  constexpr int kRuns = 20;
+  for (int run = 0; run < kRuns && count(out(), met) == 0; ++run) {
+    ASSERT_EQ(compare("--config plan.toml"), 1) << out();
+    EXPECT_THAT(out(),
+                HasSubstr("✗ memory × memory, mutex, 4 at once: no hash was wrong"));
+  }
+  EXPECT_THAT(out(), HasSubstr(met));
 }
 
 TEST_F(Run, FailsWhereJobsFail) {
