@@ -54,6 +54,21 @@ std::vector<Lane> Waiters::announce(std::span<const Ticket> tickets) noexcept {
   return lanes;
 }
 
+Waiters::Loan Waiters::lend(const Lane& lane) {
+  const std::lock_guard lock(mutex_);
+  for (auto it = claims_.begin(); it != claims_.end(); ++it) {
+    ClaimWaiter* const claim = *it;
+    if (claim->claiming_ == nullptr || claim->lent_ || claim->given_ ||
+        !claim->signalled_.empty() || claim->interrupted() || !claim->wants(lane)) {
+      continue;
+    }
+    claim->lent_ = true;
+    claims_.splice(claims_.end(), claims_, it);
+    return Loan(claim);
+  }
+  return {};
+}
+
 void Waiters::ended(std::span<const JobId> ids) {
   const std::lock_guard lock(mutex_);
   if (ends_.empty()) return;
@@ -170,17 +185,59 @@ bool Waiters::ClaimWaiter::looks_in_vain() {
   return vain;
 }
 
-bool Waiters::ClaimWaiter::wait(Deadline until) {
+bool Waiters::ClaimWaiter::wait(Deadline until, const Claiming* claiming) {
   std::unique_lock lock(all_.mutex_);
-  return all_.wait(lock, wake_, until, [&] {
-    return !signalled_.empty() || interrupted();
-  }) && !interrupted();
+  claiming_ = claiming;
+  const bool came = all_.wait(lock, wake_, until, [&] {
+    return !lent_ && (given_ || !signalled_.empty() || interrupted());
+  });
+  // Whoever has it answers within the time of a call.
+  wake_.wait(lock, [&] { return !lent_; });
+  claiming_ = nullptr;
+  return came && !interrupted();
+}
+
+std::optional<Result<std::vector<Claimed>>> Waiters::ClaimWaiter::take_given(
+    std::vector<Lane>& leftover) {
+  const std::lock_guard lock(all_.mutex_);
+  if (!given_) return std::nullopt;
+  leftover = std::move(given_->leftover);
+  auto jobs = std::move(given_->jobs);
+  given_.reset();
+  vain_.reset();
+  return jobs;
 }
 
 void Waiters::ClaimWaiter::interrupt() noexcept {
   const std::lock_guard lock(all_.mutex_);
   interrupted_ = true;
   wake_.notify_all();
+}
+
+Waiters::Loan& Waiters::Loan::operator=(Loan&& other) noexcept {
+  if (this != &other) {
+    end(std::nullopt);
+    claim_ = std::exchange(other.claim_, nullptr);
+  }
+  return *this;
+}
+
+void Waiters::Loan::give(std::vector<Claimed> jobs, std::vector<Lane> leftover) {
+  end(ClaimWaiter::Given{std::move(jobs), std::move(leftover)});
+}
+
+void Waiters::Loan::fail(const Error& error) {
+  end(ClaimWaiter::Given{tl::unexpected(error), {}});
+}
+
+void Waiters::Loan::end(std::optional<ClaimWaiter::Given> given) noexcept {
+  ClaimWaiter* const claim = std::exchange(claim_, nullptr);
+  if (claim == nullptr) return;
+  const std::lock_guard lock(claim->all_.mutex_);
+  claim->lent_ = false;
+  claim->given_ = std::move(given);
+  // Under the lock: once it hears, the claim may go.
+  claim->wake_.notify_one();
 }
 
 Waiters::EndWaiter::EndWaiter(Waiters& all, std::span<const JobId> ids)

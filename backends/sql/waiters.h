@@ -4,6 +4,9 @@
 // Signals say that looking again may help, and are never lost: who began to wait before
 // the commit is signalled by it, who begins after it sees it. As many claims are woken as
 // there is work for, not all of them.
+//
+// A transaction that brings work may claim it for one that waits, which saves the latter
+// a transaction of its own: the claim is lent to it.
 #pragma once
 
 #include <carrel/job.h>
@@ -20,7 +23,9 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace carrel::sql {
@@ -61,6 +66,17 @@ class Waiters {
   class ClaimWaiter;
   class EndWaiter;
 
+  // What a claim is made with; borrows.
+  struct Claiming {
+    std::string_view worker;
+    std::uint64_t number = 0;
+    Duration lease{};
+  };
+  class Loan;
+  // A claim that waits for work of this lane, if there is one, and goes on when the loan
+  // ends: for a transaction that is about to commit.
+  Loan lend(const Lane& lane);
+
  private:
   bool wait(std::unique_lock<std::mutex>& lock, std::condition_variable& wake,
             Deadline until, const std::function<bool()>& ready);
@@ -96,12 +112,17 @@ class Waiters::ClaimWaiter {
   // poll has seen: each poll answers for one look.
   bool looks_in_vain();
   // After a look that found nothing. False: the time is over, or it was interrupted.
-  bool wait(Deadline until);
+  // `claiming`: it may be lent meanwhile.
+  bool wait(Deadline until, const Claiming* claiming = nullptr);
+  // What was claimed for it while it was lent, if it was: see Loan. `leftover`: lanes
+  // that hold more.
+  std::optional<Result<std::vector<Claimed>>> take_given(std::vector<Lane>& leftover);
   void interrupt() noexcept;  // sticky
   bool interrupted() const noexcept { return interrupted_ || all_.interrupted_; }
 
  private:
   friend class Waiters;
+  friend class Loan;
   bool wants(const Lane& lane) const;
   void signal(const Lane& lane);
 
@@ -110,6 +131,14 @@ class Waiters::ClaimWaiter {
   std::vector<Lane> signalled_;
   std::condition_variable wake_;
   std::atomic<bool> interrupted_{false};
+
+  const Claiming* claiming_ = nullptr;  // within wait()
+  bool lent_ = false;
+  struct Given {
+    Result<std::vector<Claimed>> jobs;
+    std::vector<Lane> leftover;
+  };
+  std::optional<Given> given_;
 
   struct Look {
     std::vector<std::string> queues;
@@ -120,6 +149,32 @@ class Waiters::ClaimWaiter {
   };
   std::uint64_t works_seen_ = 0;
   std::optional<Look> vain_;
+};
+
+// A claim that is lent, or none. Used by one thread. It ends with give() or fail(), or by
+// itself, where nothing was claimed for it; the claim goes on waiting then.
+class Waiters::Loan {
+ public:
+  Loan() = default;
+  Loan(Loan&& other) noexcept : claim_(std::exchange(other.claim_, nullptr)) {}
+  Loan& operator=(Loan&& other) noexcept;
+  ~Loan() { end(std::nullopt); }
+
+  explicit operator bool() const noexcept { return claim_ != nullptr; }
+  const Demand& demand() const { return claim_->demand_; }
+  const Claiming& claiming() const { return *claim_->claiming_; }
+
+  // The transaction is committed, and has claimed these: the claim answers with them.
+  void give(std::vector<Claimed> jobs, std::vector<Lane> leftover);
+  // It may have been committed, or not: so may the claim, which answers with the error.
+  void fail(const Error& error);
+
+ private:
+  friend class Waiters;
+  explicit Loan(ClaimWaiter* claim) : claim_(claim) {}
+  void end(std::optional<ClaimWaiter::Given> given) noexcept;
+
+  ClaimWaiter* claim_ = nullptr;
 };
 
 // Waits for the end of some jobs. Used by one thread, for one call.

@@ -27,6 +27,7 @@ struct Server {
   virtual std::string url() const = 0;
   virtual double drain(long jobs, int batch, int history) const = 0;
   virtual double span(long jobs, int batch) const = 0;
+  virtual double latency(long jobs, long gap_us) const = 0;
   virtual double statements() const = 0;  // so far, of all
 };
 
@@ -43,6 +44,9 @@ struct Postgres final : Server {
   }
   double span(long jobs, int batch) const override {
     return postgres_copy(connect().c_str(), jobs, batch);
+  }
+  double latency(long jobs, long gap_us) const override {
+    return postgres_latency(connect().c_str(), jobs, gap_us);
   }
   double statements() const override {
     return std::stod(server
@@ -61,6 +65,9 @@ struct Mariadb final : Server {
   }
   double span(long jobs, int batch) const override {
     return mariadb_insert(server.port(), jobs, batch);
+  }
+  double latency(long jobs, long gap_us) const override {
+    return mariadb_latency(server.port(), jobs, gap_us);
   }
   double statements() const override {
     return std::stod(server
@@ -236,6 +243,7 @@ double measure(const std::string& name, const Options& options) {
   if (what == "bare_drain") return server->drain(jobs, batch, 1);
   if (what == "bare_drain_forget") return server->drain(jobs, batch, 0);
   if (what == "bare_span") return server->span(jobs, batch);
+  if (what == "bare_latency") return server->latency(jobs, options.gap.count());
   throw std::runtime_error("there is no such probe");
 }
 

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -23,6 +24,12 @@ sockaddr_in loopback(int port) {
   address.sin_port = htons(static_cast<std::uint16_t>(port));
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   return address;
+}
+
+// What is sent in two parts is not to wait for an acknowledgement in between.
+void send_at_once(int fd) {
+  const int one = 1;
+  ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
 }
 
 }  // namespace
@@ -160,6 +167,7 @@ void Proxy::loop() {
     if (fds[1].revents == 0) continue;
     Line line{::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC), -1};
     if (line.client < 0) continue;
+    send_at_once(line.client);
     if (!swallowing_) {
       line.server = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
       const sockaddr_in address = loopback(to_port_);
@@ -168,6 +176,7 @@ void Proxy::loop() {
         close_line(line);
         continue;
       }
+      send_at_once(line.server);
     }
     lines_.push_back(line);
   }

@@ -103,6 +103,37 @@ const char* const kInsertJob = R"sql(
 EXECUTE carrel_insert USING :state, :queue, :kind, :priority, :max_attempts, :wake_at,
                             :expires_at, :run_at, :timeout, :payload)sql";
 
+const char* const kStartJob = R"sql(
+INSERT INTO carrel_jobs
+       (id, state, queue, kind, priority, max_attempts, wake_at, expires_at, enqueued_at,
+        run_at, timeout_us, payload, fence, attempt, claim_number, worker, started_at)
+SELECT NEXTVAL(carrel_job_id), IF(starts, 3, 2), :queue, :kind, :priority, :max_attempts,
+       IF(starts, :lease_end, :wake_at) + now_us, :expires_at + now_us, now_us, now_us,
+       :timeout, UNHEX(:payload), starts, starts, IF(starts, :claim_number, 0),
+       IF(starts, :worker, ''), IF(starts, now_us, NULL)
+  FROM (SELECT now_us,
+               NOT EXISTS (SELECT 1 FROM carrel_paused AS p WHERE p.queue = :queue)
+               AND NOT EXISTS (SELECT 1 FROM carrel_limits WHERE state = 2)
+               AND NOT EXISTS (SELECT 1 FROM carrel_rates WHERE state = 2)
+               AND NOT EXISTS (
+                 SELECT 1
+                   FROM (SELECT queue, kind
+                           FROM carrel_jobs
+                          WHERE state = 2
+                          GROUP BY state, queue, kind) AS lane
+                  WHERE kind IN (SELECT name
+                                   FROM JSON_TABLE(:kinds, '$[*]' COLUMNS (
+                                          name VARCHAR(512) CHARACTER SET utf8mb4
+                                          PATH '$.name')) AS k)
+                    AND (:queues = '[]'
+                         OR queue IN (SELECT name
+                                        FROM JSON_TABLE(:queues, '$[*]' COLUMNS (
+                                               name VARCHAR(512) CHARACTER SET utf8mb4
+                                               PATH '$.name')) AS q))
+                    AND queue NOT IN (SELECT queue FROM carrel_paused)) AS starts
+          FROM carrel_clock) AS begun
+RETURNING id, state)sql";
+
 const char* const kInsertPayloads = R"sql(
 INSERT INTO carrel_payloads (job, bytes)
 SELECT r.job, UNHEX(r.bytes)
@@ -229,6 +260,7 @@ const server::Statements kStatements = {
     .insert_jobs = kInsertJobs,
     .insert_alike = kInsertAlike,
     .insert_job = kInsertJob,
+    .start_job = kStartJob,
     .insert_payloads = kInsertPayloads,
     .lock_keys = kLockKeys,
     .find_holders = kFindHolders,

@@ -89,6 +89,45 @@ SELECT nextval('carrel_job_id'), :state, :queue, :kind, :priority, :max_attempts
   FROM carrel_clock
 RETURNING id)sql";
 
+const char* const kStartJob = R"sql(
+WITH RECURSIVE lane AS (
+  (SELECT queue, kind FROM carrel_jobs WHERE state = 2 ORDER BY queue, kind LIMIT 1)
+  UNION ALL
+  SELECT next.queue, next.kind
+    FROM lane,
+         LATERAL (SELECT j.queue, j.kind
+                    FROM carrel_jobs j
+                   WHERE j.state = 2 AND (j.queue, j.kind) > (lane.queue, lane.kind)
+                   ORDER BY j.queue, j.kind
+                   LIMIT 1) AS next
+), begun AS MATERIALIZED (
+  SELECT now_us,
+         NOT EXISTS (SELECT 1 FROM carrel_paused AS p WHERE p.queue = :queue)
+         AND (SELECT id FROM carrel_jobs WHERE state = 18 ORDER BY queue LIMIT 1) IS NULL
+         AND NOT EXISTS (
+           SELECT 1
+             FROM lane
+            WHERE kind = ANY(ARRAY(SELECT r.name FROM json_to_recordset(:kinds::json)
+                                       AS r(name text)))
+              AND (:queues::text = '[]'
+                   OR queue = ANY(ARRAY(SELECT r.name
+                                          FROM json_to_recordset(:queues::json)
+                                            AS r(name text))))
+              AND queue NOT IN (SELECT queue FROM carrel_paused)) AS starts
+    FROM carrel_clock
+)
+INSERT INTO carrel_jobs
+       (id, state, queue, kind, priority, max_attempts, wake_at, expires_at, enqueued_at,
+        run_at, timeout_us, payload, fence, attempt, claim_number, worker, started_at)
+SELECT nextval('carrel_job_id'), CASE WHEN starts THEN 3 ELSE 2 END, :queue, :kind,
+       :priority, :max_attempts,
+       CASE WHEN starts THEN :lease_end::bigint ELSE :wake_at::bigint END + now_us,
+       :expires_at + now_us, now_us, now_us, :timeout, decode(:payload, 'hex'),
+       starts::int, starts::int, CASE WHEN starts THEN :claim_number::bigint ELSE 0 END,
+       CASE WHEN starts THEN :worker ELSE '' END, CASE WHEN starts THEN now_us END
+  FROM begun
+RETURNING id, state)sql";
+
 const char* const kInsertPayloads = R"sql(
 INSERT INTO carrel_payloads (job, bytes)
 SELECT r.job, decode(r.bytes, 'hex')
@@ -326,6 +365,7 @@ const server::Statements kStatements = {
     .insert_jobs = kInsertJobs,
     .insert_alike = kInsertAlike,
     .insert_job = kInsertJob,
+    .start_job = kStartJob,
     .insert_payloads = kInsertPayloads,
     .lock_keys = kLockKeys,
     .find_holders = kFindHolders,

@@ -76,6 +76,7 @@ Inserted Writer::insert_alone(const NewJob& job) {
   const rules::Row row =
       rules::admit(now_, job.delay, job.start_within, job.max_attempts);
   const bool available = row.state == State::kAvailable;
+  if (available && lend(job)) return start_alone(job, row);
   t.state = static_cast<int>(row.state);
   t.queue = job.queue;
   t.kind = job.kind;
@@ -87,13 +88,59 @@ Inserted Writer::insert_alone(const NewJob& job) {
   t.timeout = job.timeout.count();
   t.bytes = to_hex(job.payload);
   if (!t.insert_job.run()) throw std::runtime_error("a row without an id");
+  return inserted_alone(job, available);
+}
+
+Inserted Writer::inserted_alone(const NewJob& job, bool available) {
   Inserted answer;
-  answer.id = to_id(t.id);
+  answer.id = to_id(tables_->id);
   if (available) {
     answer.ticket = {answer.id, job.queue, job.kind, job.priority};
     add_work(job.queue, job.kind);
   }
   return answer;
+}
+
+// Whether a claim waits for it that asks for nothing but rows.
+bool Writer::lend(const NewJob& job) {
+  if (!options_.queue_limits.empty()) return false;
+  loan_ = waiters_.lend({job.queue, job.kind});
+  if (loan_ && loan_.claiming().lease > kFar) loan_ = {};
+  return static_cast<bool>(loan_);
+}
+
+// Brings it running, which is all that its claim would do: a transaction less, and a
+// version less of the row.
+Inserted Writer::start_alone(const NewJob& job, const rules::Row& row) {
+  auto& t = *tables_;
+  begin_claim(loan_.claiming());
+  name_demand(loan_.demand());
+  t.queue = job.queue;
+  t.kind = job.kind;
+  t.priority = job.priority;
+  t.max_attempts = row.max_attempts;
+  t.wake_at.set(wake_column(row));
+  t.expires_at.set(to_column(row.expires_at));
+  t.timeout = job.timeout.count();
+  t.bytes = to_hex(job.payload);
+  if (!t.start_job.run()) throw std::runtime_error("a row without an id");
+  const bool started = to_state(t.state) == State::kRunning;
+  if (!started) {
+    loan_ = {};
+    return inserted_alone(job, true);
+  }
+  Claimed claimed;
+  claimed.lease = {to_id(t.id), Fence{1}};
+  claimed.queue = job.queue;
+  claimed.kind = job.kind;
+  claimed.payload = job.payload;
+  claimed.timeout = job.timeout;
+  claimed.priority = job.priority;
+  claimed.attempt = 1;
+  claimed.max_attempts = row.max_attempts;
+  started_.push_back(std::move(claimed));
+  t.limits.claimed_plain(started_, {});
+  return inserted_alone(job, false);
 }
 
 std::optional<Writer::Taken> Writer::take_at_once(const Demand& demand,

@@ -63,6 +63,10 @@ struct Statements {
   // One that names no id, its instants counted from when it runs, payload in digits.
   // Null: as the others.
   const char* insert_job;
+  // The same of one that is available, by who claims it in the same statement, as
+  // claim_lone would: 3 and not 2 is its state, with which it answers too, unless its
+  // queue is paused or a job is available that may come before it.
+  const char* start_job;
   const char* insert_payloads;
 
   // Unique keys: carrel_unique. lock_keys makes those of :rows (key, digits) that are

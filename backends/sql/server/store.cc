@@ -268,6 +268,7 @@ class ServerStore::Source final : public ClaimSource {
                                     Waiters::Deadline until,
                                     std::vector<Lane>& leftover) {
     const bool takes_any = demand.max > 0 && !demand.kinds.empty();
+    const Waiters::Claiming claiming{worker, claim_number, lease};
     // Who goes on waiting asks nothing: whatever comes is told, or seen by the poll.
     bool looks = !(until > std::chrono::steady_clock::now() && waiter_.looks_in_vain());
     bool woken = false;  // there was nothing anywhere, and something came
@@ -286,7 +287,9 @@ class ServerStore::Source final : public ClaimSource {
         }
         if (!signal) waiter_.found_nothing();
       }
-      if (!waiter_.wait(until)) break;
+      const bool goes_on = waiter_.wait(until, &claiming);
+      if (auto given = waiter_.take_given(leftover)) return std::move(*given);
+      if (!goes_on) break;
       woken = true;
     }
     return std::vector<Claimed>{};

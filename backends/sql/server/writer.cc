@@ -108,6 +108,7 @@ void Writer::commit() {
 
 void Writer::committed() noexcept {
   tables_->limits.committed();
+  if (loan_) loan_.give(std::exchange(started_, {}), {});
   if (!work_.empty()) waiters_.work(work_);
   if (!ended_.empty()) waiters_.ended(ended_);
   if (!work_.empty() || !ended_.empty()) news_.tell(work_, !ended_.empty());
@@ -129,6 +130,11 @@ Error Writer::current_error() noexcept {
   if (failure.lost && committing_) {
     failure.error.message += " (it may or may not have been stored)";
   }
+  if (loan_ && !failure.conflict) {
+    // Where it is known that nothing was stored, it is done again without the claim.
+    if (!failure.lost) redo_ = Redo::kTogether;
+    loan_.fail(failure.error);
+  }
   return failure.error;
 }
 
@@ -143,6 +149,8 @@ void Writer::lose_patience() {
 }
 
 void Writer::rollback() noexcept {
+  loan_ = {};
+  started_.clear();
   work_.clear();
   ended_.clear();
   tally_.clear();

@@ -99,7 +99,7 @@ class Writer final : public Transactor {
 
  private:
   struct Tables;
-  struct Claiming;
+  using Claiming = Waiters::Claiming;
 
   bool begins_at_once() noexcept override { return !may_have_died(); }
   Result<void> begin() noexcept override;
@@ -124,6 +124,9 @@ class Writer final : public Transactor {
   bool may_have_died();
   void write_gathered();
   Inserted insert_alone(const NewJob& job);
+  Inserted inserted_alone(const NewJob& job, bool available);
+  bool lend(const NewJob& job);
+  Inserted start_alone(const NewJob& job, const rules::Row& row);
   bool are_one_statement() const;
 
   void enter_operation();
@@ -288,6 +291,8 @@ class Writer final : public Transactor {
     std::vector<Inserted>* answers;
   };
   std::vector<Gathered> gathered_;
+  Waiters::Loan loan_;            // of the claim that is made beside it
+  std::vector<Claimed> started_;  // by that
   std::string with_commit_;     // what is sent instead of the COMMIT, with one at its end
   bool found_limited_ = false;  // take_at_once() has, and leaves it to take()
   bool chose_limited_ = false;  // the last that chose among all had some with limits

@@ -11,12 +11,6 @@ namespace carrel::sql::server {
 
 inline constexpr std::size_t kRowsAStatement = 1000;
 
-struct Writer::Claiming {
-  std::string_view worker;
-  std::uint64_t number;
-  Duration lease;
-};
-
 struct Writer::Tables {
   Tables(Session& s, const Statements& sql)
       : claim_requests(s, sql.claim_requests, soci::use(rows, "rows"), soci::into(bytes),
@@ -41,6 +35,16 @@ struct Writer::Tables {
                    soci::use(expires_at.value, expires_at.indicator, "expires_at"),
                    soci::use(run_at, "run_at"), soci::use(timeout, "timeout"),
                    soci::use(bytes, "payload"), soci::into(id)),
+        start_job(s, sql.start_job, soci::use(kinds, "kinds"),
+                  soci::use(queues_asked, "queues"), soci::use(queue, "queue"),
+                  soci::use(kind, "kind"), soci::use(priority, "priority"),
+                  soci::use(max_attempts, "max_attempts"),
+                  soci::use(wake_at.value, wake_at.indicator, "wake_at"),
+                  soci::use(expires_at.value, expires_at.indicator, "expires_at"),
+                  soci::use(timeout, "timeout"), soci::use(bytes, "payload"),
+                  soci::use(lease_end, "lease_end"),
+                  soci::use(claim_number, "claim_number"), soci::use(worker, "worker"),
+                  soci::into(id), soci::into(state)),
         insert_payloads(s, sql.insert_payloads, soci::use(rows, "rows")),
         lock_keys(s, sql.lock_keys, soci::use(rows, "rows")),
         find_holders(s, sql.find_holders, soci::use(rows, "rows"), soci::into(bytes),
@@ -214,6 +218,7 @@ struct Writer::Tables {
   Statement insert_jobs;
   Statement insert_alike;
   Statement insert_job;
+  Statement start_job;
   Statement insert_payloads;
   Statement lock_keys;
   Statement find_holders;

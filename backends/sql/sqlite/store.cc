@@ -205,6 +205,7 @@ class SqliteStore::Source final : public ClaimSource {
                                     Waiters::Deadline until,
                                     std::vector<Lane>& leftover) {
     const bool takes_any = demand.max > 0 && !demand.kinds.empty();
+    const Waiters::Claiming claiming{worker, claim_number, lease};
     while (!waiter_.interrupted()) {
       waiter_.looking();
       if (takes_any) {
@@ -216,7 +217,9 @@ class SqliteStore::Source final : public ClaimSource {
           return std::move(taken->jobs);
         }
       }
-      if (!waiter_.wait(until)) break;
+      const bool goes_on = waiter_.wait(until, &claiming);
+      if (auto given = waiter_.take_given(leftover)) return std::move(*given);
+      if (!goes_on) break;
     }
     return std::vector<Claimed>{};
   }

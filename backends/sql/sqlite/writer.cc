@@ -32,6 +32,7 @@ Result<void> Writer::begin() noexcept {
     if (auto turn = gate_->lock(settings_.busy_timeout); !turn) return turn;
     gate_held_ = true;
   }
+  was_lent_ = false;
   try {
     statements_->begin.run();
     check_schema();
@@ -55,7 +56,30 @@ void Writer::check_schema() {
   seen_cookie_ = cookie;
 }
 
+// It would come with a transaction of its own at once. What it takes may be better than
+// what was brought. Where much was brought, whoever brought it is not to wait for claims.
+void Writer::claim_for_who_waits() {
+  constexpr std::size_t kMost = 16;
+  std::size_t jobs = 0;
+  for (const Lane& lane : work_) jobs += lane.jobs;
+  if (jobs == 0 || jobs > kMost) return;
+  for (const Lane& lane : work_) {
+    if (loan_ = waiters_.lend(lane); loan_) break;
+  }
+  if (!loan_) return;
+  const Waiters::Claiming& claiming = loan_.claiming();
+  taken_ = take(loan_.demand(), claiming.worker, claiming.number, claiming.lease);
+  if (taken_.jobs.empty()) loan_ = {};
+  for (const Claimed& job : taken_.jobs) {
+    for (Lane& lane : work_) {
+      if (lane.queue == job.queue && lane.kind == job.kind && lane.jobs > 0) --lane.jobs;
+    }
+  }
+  std::erase_if(work_, [](const Lane& lane) { return lane.jobs == 0; });
+}
+
 void Writer::commit() {
+  claim_for_who_waits();
   auto& s = *statements_;
   const std::size_t most = options_.retention.max_rows;
   if (most != 0 && finals_ > most / 16) {
@@ -74,6 +98,8 @@ void Writer::commit() {
 }
 
 void Writer::committed() noexcept {
+  if (loan_) loan_.give(std::move(taken_.jobs), std::move(taken_.leftover));
+  taken_ = {};
   if (!work_.empty()) waiters_.work(work_);
   if (!ended_.empty()) waiters_.ended(ended_);
   work_.clear();
@@ -85,6 +111,7 @@ void Writer::committed() noexcept {
 }
 
 void Writer::rollback() noexcept {
+  taken_ = {};
   work_.clear();
   ended_.clear();
   tally_.clear();
@@ -106,7 +133,14 @@ void Writer::end() noexcept {
   gate_held_ = false;
 }
 
-Error Writer::current_error() noexcept { return place_.current_error(); }
+Error Writer::current_error() noexcept {
+  Error error = place_.current_error();
+  if (loan_) {
+    was_lent_ = true;
+    loan_.fail(error);
+  }
+  return error;
+}
 
 void Writer::tick() noexcept {
   try {

@@ -68,11 +68,13 @@ class Writer final : public Transactor {
 
  private:
   Result<void> begin() noexcept override;
+  void claim_for_who_waits();
   void commit() override;
   void committed() noexcept override;
   void rollback() noexcept override;
   void end() noexcept override;
   Error current_error() noexcept override;
+  Redo redo() noexcept override { return was_lent_ ? Redo::kTogether : Redo::kAlone; }
   void tick() noexcept override;
   bool wants_ticks() noexcept override { return waiters_.any(); }
 
@@ -127,6 +129,9 @@ class Writer final : public Transactor {
 
   // Of the open transaction: what its commit makes known, or writes at its end.
   std::vector<Lane> work_;
+  Waiters::Loan loan_;     // of the claim that it makes, too
+  Taken taken_;            // by that
+  bool was_lent_ = false;  // in the transaction that failed: without, it may not
   std::vector<JobId> ended_;
   std::map<std::pair<std::string, State>, long long> tally_;
   std::vector<JobId> doomed_;  // final rows that are not kept at all

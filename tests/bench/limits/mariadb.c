@@ -118,6 +118,53 @@ static long claim(char* ids, char* runs, int batch, long long at) {
   return got;
 }
 
+/* What is claimed is run. */
+static void start(char* sql, size_t room, const char* ids, long long at) {
+  snprintf(sql, room,
+           "UPDATE bare_jobs SET state = 3, fence = fence + 1, attempt = attempt + 1,"
+           " wake_at = %lld, claim_number = 1, worker = 'host:1234:1',"
+           " started_at = %lld WHERE id IN %s",
+           at + 30000000, at, ids);
+  run(sql);
+}
+
+static int by_size(const void* a, const void* b) {
+  const double x = *(const double*)a;
+  const double y = *(const double*)b;
+  return (x > y) - (x < y);
+}
+
+double mariadb_latency(int port, long jobs, long gap_us) {
+  begin(port);
+  double* took = malloc((size_t)jobs * sizeof *took);
+  char sql[1024];
+  char ids[64];
+  char runs[64];
+  const struct timespec gap = {gap_us / 1000000, gap_us % 1000000 * 1000};
+  for (long i = 0; i < jobs; ++i) {
+    nanosleep(&gap, NULL);
+    const double started = now(CLOCK_MONOTONIC);
+    const long long at = (long long)(now(CLOCK_REALTIME) * 1e6);
+    insert(sql, 1, at);
+    run("START TRANSACTION");
+    const long got = claim(ids, runs, 1, at);
+    start(sql, sizeof sql, ids, at);
+    run("COMMIT");
+    took[i] = (now(CLOCK_MONOTONIC) - started) * 1e6;
+    if (got != 1) {
+      fprintf(stderr, "%ld of one job claimed\n", got);
+      exit(1);
+    }
+    snprintf(sql, sizeof sql, "DELETE FROM bare_jobs WHERE id IN %s", ids);
+    run(sql);
+  }
+  qsort(took, (size_t)jobs, sizeof *took, by_size);
+  const double median = took[jobs / 2];
+  free(took);
+  mysql_close(db);
+  return median;
+}
+
 double mariadb_drain(int port, long jobs, int batch, int history) {
   const int fill = 1000;
   const size_t room = (size_t)(batch > fill ? batch : fill) * 128 + 1024;
@@ -137,12 +184,7 @@ double mariadb_drain(int port, long jobs, int batch, int history) {
       fprintf(stderr, "nothing to claim after %ld jobs\n", done);
       exit(1);
     }
-    snprintf(sql, room,
-             "UPDATE bare_jobs SET state = 3, fence = fence + 1, attempt = attempt + 1,"
-             " wake_at = %lld, claim_number = 1, worker = 'host:1234:1',"
-             " started_at = %lld WHERE id IN %s",
-             at + 30000000, at, ids);
-    run(sql);
+    start(sql, room, ids, at);
     run("COMMIT");
     run("START TRANSACTION");
     snprintf(sql, room,

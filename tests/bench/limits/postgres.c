@@ -46,6 +46,12 @@ static const char kFill[] =
     " SELECT nextval('bare_id'), 2, 'default', 'noop', 0, 25, n, n, 0, 'null'"
     "   FROM generate_series(1, %ld) AS n";
 
+static const char kInsert[] =
+    "INSERT INTO bare_jobs (id, state, queue, kind, priority, max_attempts, enqueued_at,"
+    "  run_at, timeout_us, payload)"
+    " SELECT nextval('bare_id'), 2, 'default', 'noop', 0, 25, $1::bigint, $1::bigint, 0,"
+    "   'null'";
+
 static const char kClaim[] =
     "WITH best AS MATERIALIZED ("
     "  SELECT id FROM bare_jobs WHERE state = 2 AND queue = 'default' AND kind = 'noop'"
@@ -157,6 +163,45 @@ double postgres_drain(const char* connect, long jobs, int batch, int history) {
   free(fences);
   PQfinish(db);
   return rate;
+}
+
+static int by_size(const void* a, const void* b) {
+  const double x = *(const double*)a;
+  const double y = *(const double*)b;
+  return (x > y) - (x < y);
+}
+
+double postgres_latency(const char* connect, long jobs, long gap_us) {
+  begin(connect);
+  PQclear(check(PQprepare(db, "insert", kInsert, 1, NULL), kInsert));
+  PQclear(check(PQprepare(db, "claim", kClaim, 2, NULL), kClaim));
+  PQclear(check(PQprepare(db, "finish", kForget, 2, NULL), kForget));
+  double* took = malloc((size_t)jobs * sizeof *took);
+  char ids[32];
+  char fences[32];
+  char time_text[24];
+  const struct timespec gap = {gap_us / 1000000, gap_us % 1000000 * 1000};
+  for (long i = 0; i < jobs; ++i) {
+    nanosleep(&gap, NULL);
+    const double started = now(CLOCK_MONOTONIC);
+    snprintf(time_text, sizeof time_text, "%lld", (long long)(now(CLOCK_REALTIME) * 1e6));
+    const char* claim[] = {time_text, "2"};
+    PQclear(check(PQexecPrepared(db, "insert", 1, claim, NULL, NULL, 0), "insert"));
+    PGresult* rows = check(PQexecPrepared(db, "claim", 2, claim, NULL, NULL, 0), "claim");
+    took[i] = (now(CLOCK_MONOTONIC) - started) * 1e6;
+    if (PQntuples(rows) != 1) {
+      fprintf(stderr, "%d of one job claimed\n", PQntuples(rows));
+      exit(1);
+    }
+    const char* finish[] = {array_of(rows, 0, ids), array_of(rows, 1, fences)};
+    PQclear(check(PQexecPrepared(db, "finish", 2, finish, NULL, NULL, 0), "finish"));
+    PQclear(rows);
+  }
+  qsort(took, (size_t)jobs, sizeof *took, by_size);
+  const double median = took[jobs / 2];
+  free(took);
+  PQfinish(db);
+  return median;
 }
 
 double postgres_copy(const char* connect, long jobs, int batch) {

@@ -165,6 +165,98 @@ void add_wake_cases(StoreCases& cases) {
       });
 }
 
+// A store may claim a job for who waits in the transaction that brings it; it waits, or
+// looks just then, and there is no telling which.
+void add_waiting_cases(StoreCases& cases) {
+  add(cases, "Source_AClaimThatWaitsGetsAllOfTheJob",
+      [](StoreCase& t, ClaimSource& source) {
+        for (std::uint64_t number = 1; number <= 10; ++number) {
+          auto waiting = std::async(std::launch::async, [&] {
+            return source.claim({{}, kWork, 3}, kWorker, number, kLease, kForever);
+          });
+          waiting.wait_for(5ms);
+          NewJob job = t.job("[" + std::to_string(number) + "]");
+          job.queue = "a";
+          job.priority = -4;
+          job.timeout = 5s;
+          job.max_attempts = 3;
+          job.start_within = 1h;
+          const JobId id = t.insert(job);
+          const auto runs = must(waiting.get());
+          ASSERT_THAT(jobs_of(runs), ElementsAre(id));
+          const Claimed& run = runs[0];
+          EXPECT_EQ(run.payload, job.payload);
+          EXPECT_EQ(run.queue, "a");
+          EXPECT_EQ(run.kind, "work");
+          EXPECT_EQ(run.priority, -4);
+          EXPECT_EQ(run.timeout, 5s);
+          EXPECT_EQ(run.attempt, 1);
+          EXPECT_EQ(run.max_attempts, 3);
+          EXPECT_EQ(run.crashes, 0);
+          const JobRecord r = t.record(id);
+          EXPECT_EQ(r.state, State::kRunning);
+          EXPECT_EQ(r.fence, run.lease.fence);
+          EXPECT_EQ(r.worker, kWorker);
+          EXPECT_EQ(r.attempt, 1);
+          EXPECT_EQ(t.finish(run, Verdict::kRetry).kind, Finished::Kind::kApplied);
+          t.sweep_all();
+          const auto again =
+              must(source.claim({{}, kWork, 3}, kWorker, 100 + number, kLease, 0us));
+          ASSERT_THAT(jobs_of(again), ElementsAre(id));
+          EXPECT_EQ(again[0].attempt, 2);
+          EXPECT_GT(again[0].lease.fence, run.lease.fence);
+          t.finish(again[0]);
+          EXPECT_EQ(t.state(id), State::kCompleted);
+        }
+      });
+
+  add(cases, "Source_TheLeaseOfWhatWasWaitedForEnds",
+      [](StoreCase& t, ClaimSource& source) {
+        auto waiting = std::async(std::launch::async, [&] {
+          return source.claim({{}, kWork, 1}, kWorker, 1, kLease, kForever);
+        });
+        waiting.wait_for(20ms);
+        const JobId id = t.insert(t.job());
+        const auto runs = must(waiting.get());
+        ASSERT_THAT(runs, SizeIs(1));
+        EXPECT_EQ(t.beat(runs[0].lease), Pulse::kAlive);
+        t.advance(kLease + 1s);
+        EXPECT_EQ(t.sweep_all().rescued, 1U);
+        EXPECT_NE(t.state(id), State::kRunning);
+        EXPECT_EQ(t.finish(runs[0]).kind, Finished::Kind::kStale);
+      });
+
+  add(cases, "Source_WhatWasWaitedForIsFreedByASettledBeatThatDoesNotNameIt",
+      [](StoreCase& t, ClaimSource& source) {
+        auto waiting = std::async(std::launch::async, [&] {
+          return source.claim({{}, kWork, 1}, kWorker, 3, kLease, kForever);
+        });
+        waiting.wait_for(20ms);
+        const JobId id = t.insert(t.job());
+        ASSERT_THAT(must(waiting.get()), SizeIs(1));
+        must(t.store().beat(kWorker, 2, {}, false, kLease));
+        EXPECT_EQ(t.state(id), State::kRunning) << "its claim is not settled";
+        must(t.store().beat(kWorker, 3, {}, false, kLease));
+        EXPECT_EQ(t.state(id), State::kAvailable);
+      });
+
+  add(cases, "Source_WhoWaitsGetsNothingOfAPausedQueue",
+      [](StoreCase& t, ClaimSource& source) {
+        auto waiting = std::async(std::launch::async, [&] {
+          return source.claim({{}, kWork, 1}, kWorker, 1, kLease, kForever);
+        });
+        waiting.wait_for(20ms);
+        t.pause("default");
+        const JobId held = t.insert(t.job());
+        EXPECT_EQ(t.state(held), State::kAvailable);
+        NewJob job = t.job();
+        job.queue = "b";
+        const JobId other = t.insert(job);
+        EXPECT_THAT(jobs_of(must(waiting.get())), ElementsAre(other));
+        EXPECT_EQ(t.state(held), State::kAvailable);
+      });
+}
+
 void add_lost_answer_cases(StoreCases& cases) {
   add(cases, "Source_ALostAnswerIsFreedByTheNextSettledBeat",
       [](StoreCase& t, ClaimSource& source) {
@@ -189,6 +281,7 @@ void add_lost_answer_cases(StoreCases& cases) {
 void add_source_cases(StoreCases& cases) {
   add_order_cases(cases);
   add_wake_cases(cases);
+  add_waiting_cases(cases);
   add_lost_answer_cases(cases);
 }
 

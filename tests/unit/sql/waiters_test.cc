@@ -6,6 +6,7 @@
 
 #include <array>
 #include <future>
+#include <thread>
 
 namespace carrel::sql {
 namespace {
@@ -183,6 +184,125 @@ TEST(Waiters, TheFirstToWaitIsToldOf) {
   EXPECT_FALSE(claim.wait(Waiters::deadline_after(1ms)));
   EXPECT_EQ(told, 1);
   EXPECT_FALSE(waiters.any());
+  claim.leave({});
+}
+
+// A claim that waits on a thread of its own, until it is lent or answers.
+struct Lent {
+  explicit Lent(Deadline until = Waiters::deadline_after(1h)) {
+    claim.enter({{}, kA, 1});
+    answers = std::async(std::launch::async, [this, until] {
+      goes_on = claim.wait(until, &claiming);
+      return claim.take_given(leftover);
+    });
+    while (!loan) {
+      loan = waiters.lend({"q", "a"});
+      std::this_thread::yield();
+    }
+  }
+  ~Lent() { claim.leave({}); }
+
+  bool waits() const { return answers.wait_for(20ms) == std::future_status::timeout; }
+
+  Waiters waiters{[] {}};
+  Waiters::ClaimWaiter claim{waiters};
+  const Waiters::Claiming claiming{"w", 7, 30s};
+  bool goes_on = false;
+  std::vector<Lane> leftover;
+  std::future<std::optional<Result<std::vector<Claimed>>>> answers;
+  Waiters::Loan loan;
+};
+
+std::vector<Claimed> one_job() {
+  Claimed job;
+  job.lease.id = JobId{4};
+  return {job};
+}
+
+TEST(Waiters, WhatIsClaimedForOneThatIsLentIsItsAnswer) {
+  Lent lent;
+  EXPECT_EQ(lent.loan.claiming().worker, "w");
+  EXPECT_EQ(lent.loan.claiming().number, 7U);
+  EXPECT_EQ(lent.loan.claiming().lease, 30s);
+  EXPECT_EQ(lent.loan.demand().kinds[0], "a");
+  EXPECT_TRUE(lent.waits());
+  lent.loan.give(one_job(), {{"q", "a", 3}});
+  EXPECT_FALSE(lent.loan);
+  const auto given = lent.answers.get();
+  ASSERT_TRUE(given && given->has_value());
+  ASSERT_EQ((*given)->size(), 1U);
+  EXPECT_EQ((*given)->at(0).lease.id, JobId{4});
+  ASSERT_EQ(lent.leftover.size(), 1U);
+  EXPECT_EQ(lent.leftover[0].jobs, 3U);
+}
+
+TEST(Waiters, WhatIsLentAnswersWithAnErrorWhereItMayHaveBeenClaimed) {
+  Lent lent;
+  lent.loan.fail(Error{.code = Code::kUnavailable, .message = "gone"});
+  const auto given = lent.answers.get();
+  ASSERT_TRUE(given && !given->has_value());
+  EXPECT_EQ(given->error().message, "gone");
+}
+
+TEST(Waiters, WhatIsLentGoesOnWaitingWhereNothingWasClaimed) {
+  Lent lent;
+  lent.loan = {};
+  EXPECT_TRUE(lent.waits());
+  const Lane lane{"q", "a", 1};
+  lent.waiters.work({&lane, 1});
+  EXPECT_FALSE(lent.answers.get());
+  EXPECT_TRUE(lent.goes_on);
+}
+
+TEST(Waiters, AnAnswerIsNotLostToASignalTheTimeOrAnInterrupt) {
+  Lent lent(Waiters::deadline_after(50ms));
+  const Lane lane{"q", "a", 1};
+  lent.waiters.work({&lane, 1});
+  lent.claim.interrupt();
+  // Past its time, too.
+  EXPECT_EQ(lent.answers.wait_for(100ms), std::future_status::timeout);
+  lent.loan.give(one_job(), {});
+  EXPECT_TRUE(lent.answers.get());
+  EXPECT_FALSE(lent.goes_on);
+}
+
+TEST(Waiters, OnlyAClaimThatWaitsForTheLaneIsLentAndOnce) {
+  Lent lent;
+  EXPECT_FALSE(lent.waiters.lend({"q", "a"})) << "it is lent";
+  lent.loan = {};
+  EXPECT_FALSE(lent.waiters.lend({"q", "b"})) << "it wants another kind";
+  Waiters::ClaimWaiter looks(lent.waiters);
+  looks.enter({{}, kB, 1});
+  EXPECT_FALSE(lent.waiters.lend({"q", "b"})) << "it does not wait";
+  looks.leave({});
+  EXPECT_TRUE(lent.waiters.lend({"q", "a"}));
+  lent.claim.interrupt();
+  lent.answers.wait();
+  EXPECT_FALSE(lent.waiters.lend({"q", "a"})) << "it was interrupted";
+}
+
+// What it may have seen is not what there is now.
+TEST(Waiters, WhoWasGivenSomethingLooksTheNextTime) {
+  Waiters waiters([] {});
+  Waiters::ClaimWaiter claim(waiters);
+  const Waiters::Claiming claiming{"w", 1, 30s};
+  const Demand demand{{}, kA, 1};
+  claim.enter(demand);
+  claim.looking();
+  claim.found_nothing();
+  auto waiting = std::async(std::launch::async, [&] {
+    claim.wait(Waiters::deadline_after(1h), &claiming);
+    std::vector<Lane> leftover;
+    return claim.take_given(leftover).has_value();
+  });
+  Waiters::Loan loan;
+  while (!(loan = waiters.lend({"q", "a"}))) std::this_thread::yield();
+  loan.give(one_job(), {});
+  EXPECT_TRUE(waiting.get());
+  claim.leave({});
+  waiters.polled();
+  claim.enter(demand);
+  EXPECT_FALSE(claim.looks_in_vain());
   claim.leave({});
 }
 

@@ -1,0 +1,221 @@
+// Jobs that are claimed in the transaction that brings them, for a claim that waits.
+#include <carrel/store.h>
+
+#include <future>
+
+#include "server_case.h"
+#include "servers/proxy.h"
+
+namespace carrel::test {
+namespace {
+
+using testing::ElementsAre;
+using testing::SizeIs;
+
+const std::vector<std::string> kOnlyWork = {"work"};
+
+// Hears nothing of others, and does not look for what they did.
+BackendOptions deaf() {
+  BackendOptions options;
+  options.poll = 1h;
+  return options;
+}
+std::string deaf_options(const Kind& kind) {
+  return is_postgresql(kind) ? "?listen=off" : "";
+}
+
+// A claim of one job, on a thread of its own. That it waits nobody is told: it has had
+// some time to get there.
+class Waiting {
+ public:
+  explicit Waiting(Store& store, std::uint64_t number = 1,
+                   Demand demand = {{}, kOnlyWork, 1})
+      : source_(store.claim_source()),
+        answer_(std::async(std::launch::async, [this, number, demand] {
+          return source_->claim(demand, "waits", number, 30s, 1h);
+        })) {
+    answer_.wait_for(20ms);
+  }
+  ~Waiting() { source_->interrupt(); }
+
+  Result<std::vector<Claimed>> answer() { return answer_.get(); }
+  std::vector<JobId> jobs() {
+    std::vector<JobId> ids;
+    const auto runs = answer();
+    EXPECT_TRUE(runs) << runs.error().message;
+    if (!runs) return ids;
+    for (const Claimed& run : *runs) ids.push_back(run.lease.id);
+    return ids;
+  }
+
+ private:
+  std::unique_ptr<ClaimSource> source_;
+  std::future<Result<std::vector<Claimed>>> answer_;
+};
+
+TEST_P(Server, AJobStartsInTheTransactionThatBringsItForAClaimThatWaits) {
+  Proxy proxy(kind().port());
+  auto store = open(url(proxy.port(), deaf_options(kind())), deaf());
+  ASSERT_TRUE(store);
+  ASSERT_TRUE(insert(*store)) << "connects";
+  ASSERT_THAT(claim(*store, 1), SizeIs(1));
+  int fewest = 1000;
+  for (std::uint64_t i = 0; i < 20 && fewest > 1; ++i) {
+    Waiting waiting(*store, 1 + i);
+    const int before = proxy.sent();
+    const auto job = insert(*store);
+    ASSERT_TRUE(job) << job.error().message;
+    EXPECT_THAT(waiting.jobs(), ElementsAre(job->id));
+    fewest = std::min(fewest, proxy.sent() - before);
+  }
+  EXPECT_EQ(fewest, 1) << "the claim asks nothing";
+}
+
+// Of what others brought this store has not heard.
+TEST_P(Server, NoJobStartsAtOnceBesideABetterOne) {
+  auto beside = open(url());
+  auto store = open(url(deaf_options(kind())), deaf());
+  ASSERT_TRUE(beside && store);
+  const std::vector<std::string> queues = {"first", "default"};
+  const auto meet = [&](NewJob better, const Demand& demand) {
+    ++claims_;
+    Waiting waiting(*store, claims_, demand);
+    better.priority = -1;
+    const auto first = insert(*beside, better);
+    EXPECT_TRUE(first) << first.error().message;
+    const auto second = insert(*store);
+    EXPECT_TRUE(second) << second.error().message;
+    const std::vector<JobId> got = waiting.jobs();
+    const auto rest = claim(*store, 9);
+    EXPECT_THAT(rest, SizeIs(1));
+    const auto record = store->monitor().job(second->id);
+    EXPECT_TRUE(record) << record.error().message;
+    EXPECT_NE(record->started, record->enqueued) << "it is another claim's";
+    EXPECT_TRUE(store->finish(finishes(rest)).at(0));
+    return got.size() == 1 && got[0] == first->id;
+  };
+  EXPECT_TRUE(meet(job(), {{}, kOnlyWork, 1}));
+  NewJob better = job();
+  better.queue = "first";
+  EXPECT_TRUE(meet(better, {queues, kOnlyWork, 1, true}));
+  better = job();
+  better.limit = Limit{"key", 1};
+  meet(better, {{}, kOnlyWork, 1});
+  better.limit.reset();
+  better.rate = Rate{"key", 5, 1h};
+  meet(better, {{}, kOnlyWork, 1});
+}
+
+// Of others' kinds and queues there may be as many as there are.
+TEST_P(Server, AJobStartsBesideWhatNobodyHereWants) {
+  auto store = open(url(deaf_options(kind())), deaf());
+  ASSERT_TRUE(store);
+  NewJob elsewhere = job();
+  elsewhere.queue = "elsewhere";
+  NewJob other = job();
+  other.kind = "other";
+  insert_all(*store, {elsewhere, other});
+  const std::vector<std::string> queue = {"default"};
+  bool at_once = false;
+  for (std::uint64_t i = 0; i < 20 && !at_once; ++i) {
+    Waiting waiting(*store, 1 + i, {queue, kOnlyWork, 1});
+    const auto job = insert(*store);
+    ASSERT_TRUE(job);
+    ASSERT_THAT(waiting.jobs(), ElementsAre(job->id));
+    const auto record = store->monitor().job(job->id);
+    ASSERT_TRUE(record) << record.error().message;
+    at_once = record->started == record->enqueued;
+  }
+  EXPECT_TRUE(at_once);
+}
+
+// Whether it was stored is not known, and so not whether it was claimed.
+TEST_P(Server, WhereTheAnswerIsLostTheClaimThatWaitedIsLostToo) {
+  Proxy proxy(kind().port());
+  auto store = open(url(proxy.port(), deaf_options(kind())), deaf());
+  auto beside = open(url());
+  ASSERT_TRUE(store && beside);
+  ASSERT_TRUE(insert(*store));
+  ASSERT_THAT(claim(*store, 1), SizeIs(1));
+  const std::string running =
+      "SELECT count(*) FROM carrel_jobs WHERE state = 3 AND worker = 'waits'";
+  for (std::uint64_t i = 1; i <= 4; ++i) {  // the statements that it takes are known
+    Waiting waiting(*store, i);
+    ASSERT_TRUE(insert(*store));
+    ASSERT_THAT(waiting.jobs(), SizeIs(1));
+  }
+  ASSERT_TRUE(beside->beat("waits", 4, {}, false, 30s));
+  ASSERT_THAT(claim(*beside, 9), SizeIs(4));
+  Waiting waiting(*store, 5);
+  proxy.hold_answers();
+  auto brings = std::async(std::launch::async, [&] { return insert(*store); });
+  const auto until = SteadyClock::now() + 60s;
+  while (kind().run(running).at(0) != "1" && SteadyClock::now() < until) {
+    std::this_thread::sleep_for(5ms);
+  }
+  EXPECT_EQ(kind().run(running).at(0), "1");
+  proxy.cut();
+  proxy.let_go();
+  EXPECT_FALSE(brings.get());
+  const auto answer = waiting.answer();
+  ASSERT_FALSE(answer) << "it has " << answer->size();
+  EXPECT_EQ(answer.error().code, Code::kUnavailable);
+  ASSERT_TRUE(beside->beat("waits", 5, {}, false, 30s));
+  EXPECT_EQ(kind().run(running).at(0), "0");
+  EXPECT_THAT(claim(*beside, 9), SizeIs(1));
+}
+
+TEST_P(Server, WhereAJobCannotStartItIsBroughtAllTheSame) {
+  auto store = open(url(deaf_options(kind())), deaf());
+  ASSERT_TRUE(store);
+  if (is_postgresql(kind())) {
+    kind().run(
+        "CREATE OR REPLACE FUNCTION refuse() RETURNS trigger AS"
+        " $$ BEGIN RAISE 'not today'; END $$ LANGUAGE plpgsql");
+    kind().run(
+        "CREATE TRIGGER no_start BEFORE INSERT ON carrel_jobs FOR EACH ROW"
+        " WHEN (NEW.state = 3) EXECUTE FUNCTION refuse()");
+  } else {
+    kind().run(
+        "CREATE TRIGGER no_start BEFORE INSERT ON carrel_jobs FOR EACH ROW"
+        " IF NEW.state = 3 THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'not today';"
+        " END IF");
+  }
+  bool failed = false;
+  for (std::uint64_t i = 1; i <= 20 && !failed; ++i) {
+    Waiting waiting(*store, i);
+    const auto job = insert(*store);
+    ASSERT_TRUE(job) << job.error().message;
+    const auto runs = waiting.answer();
+    failed = !runs;
+    EXPECT_EQ(store->monitor().job(job->id)->state,
+              failed ? State::kAvailable : State::kRunning);
+    if (!failed) continue;
+    EXPECT_THAT(runs.error().message, testing::HasSubstr("not today"));
+  }
+  EXPECT_TRUE(failed) << "none was to start at once";
+  EXPECT_THAT(claim(*store, 9), SizeIs(1));
+}
+
+TEST_P(Server, WhatStartedAtOnceEndsLikeAnyOther) {
+  auto store = open(url(deaf_options(kind())), deaf());
+  ASSERT_TRUE(store);
+  for (std::uint64_t i = 1; i <= 5; ++i) {
+    Waiting waiting(*store, i);
+    ASSERT_TRUE(insert(*store, job("[" + std::to_string(i) + "]")));
+    const auto runs = waiting.answer();
+    ASSERT_TRUE(runs && runs->size() == 1);
+    EXPECT_EQ(runs->at(0).payload, "[" + std::to_string(i) + "]");
+    const auto finish = finishes(*runs);
+    const auto ended = std::move(store->finish(finish).at(0));
+    ASSERT_TRUE(ended) << ended.error().message;
+    EXPECT_EQ(ended->kind, Finished::Kind::kApplied);
+    const auto record = store->monitor().job(runs->at(0).lease.id);
+    ASSERT_TRUE(record) << record.error().message;
+    EXPECT_EQ(record->state, State::kCompleted);
+    EXPECT_GE(record->ended, record->started);
+  }
+}
+
+}  // namespace
+}  // namespace carrel::test
