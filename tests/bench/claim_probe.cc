@@ -6,6 +6,7 @@
 //
 // Claims are made one after the other through the store's own source, as a worker's feed
 // does; what they took is finished between them, and not counted.
+#include <sched.h>
 #include <sqlite3.h>
 
 #include <CLI/CLI.hpp>
@@ -200,6 +201,17 @@ double median(std::vector<double> took) {
   return took[took.size() / 2];
 }
 
+// Where the thread that writes is woken, beside who claims or on the other processor, is a
+// matter of chance that lasts as long as the thread, and decides more than what it does.
+void keep_to_one_processor() {
+  cpu_set_t one;
+  CPU_ZERO(&one);
+  CPU_SET(sched_getcpu(), &one);
+  if (sched_setaffinity(0, sizeof one, &one) != 0) {
+    throw std::runtime_error("no processor to keep to");
+  }
+}
+
 double compare(const Database& ours, const Database& empty, const Sizes& sizes) {
   struct Side {
     explicit Side(const Database& db)
@@ -281,6 +293,7 @@ double measure(const std::string& name, const std::string& scratch, const Sizes&
   };
   if (store == "sqlite") {
     if (what == "ratio") {
+      keep_to_one_processor();
       const std::string off = "?synchronous=OFF";
       return compare(sqlite(scratch, "ours", off), sqlite(scratch, "empty", off), sizes);
     }
