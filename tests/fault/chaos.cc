@@ -205,12 +205,15 @@ std::vector<Chaos::Fault> Chaos::plan(const Amount& amount) {
 
 void Chaos::happen(Fault fault) {
   static const std::vector<std::string> kWorkerPoints = {
-      "after_claim_commit", "before_finish_commit", "after_finish_commit_before_reply"};
+      "after_claim_commit", "before_finish_commit", "after_finish_commit_before_reply",
+      "before_insert_commit", "after_insert_commit"};
   static const std::vector<std::string> kProducerPoints = {"before_insert_commit",
                                                            "after_insert_commit"};
   switch (fault) {
     case Fault::kKillWorkerAtPoint:
-      return kill_worker(kWorkerPoints[pick(kWorkerPoints.size())]);
+      // In processes of their own no runs bring jobs.
+      return kill_worker(kWorkerPoints[pick(kWorkerPoints.size() -
+                                            (options_.isolation == "thread" ? 0 : 2))]);
     case Fault::kKillWorkerAtRandom:
       return kill_worker({});
     case Fault::kKillProducerAtPoint:

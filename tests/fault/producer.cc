@@ -30,7 +30,8 @@ const std::vector<State> kActive = {State::kPending, State::kScheduled, State::k
 // lease, so that who was stopped finishes it while somebody else is running it. One in
 // five, those among them, has a key of which few may run, one in twenty a key of which
 // few may begin. One in four has a unique key, which the next one asks for, too, and
-// later others: half of them while its job is not final, half for a time.
+// later others: half of them while its job is not final, half for a time. Of one in
+// sixteen the run brings another, and the run of that one, three in all.
 Request request(std::size_t n) {
   std::mt19937 random(static_cast<unsigned>(n));
   Request request;
@@ -38,7 +39,8 @@ Request request(std::size_t n) {
   request.args = {{"n", n},
                   {"ms", n % 100 == 7 ? 1'000 + random() % 1'500 : random() % 50},
                   {"fail", random() % 50 == 0 ? 1 : 0},
-                  {"pad", std::string(random() % 300, 'p')}};
+                  {"pad", std::string(random() % 300, 'p')},
+                  {"brings", n % 16 == 6 ? 3 : 0}};
   request.options.request_id = "request-" + std::to_string(n);
   if (n % 5 == 2) request.options.limit = {"limit-" + std::to_string(n / 5 % 8), 3};
   if (n % 20 == 3) {

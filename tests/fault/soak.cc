@@ -119,10 +119,11 @@ int soak(const Options& options) {
         chaos.round(amount, seed + n);
     const std::chrono::duration<double> took = SteadyClock::now() - start;
     std::vector<std::string> broken = checked.broken;
-    if (checked.completed + checked.met != amount.jobs ||
+    if (checked.completed != checked.rows ||
+        checked.rows - checked.unnamed + checked.met != amount.jobs ||
         checked.acknowledged != amount.jobs) {
       broken.push_back(std::to_string(checked.completed) + " jobs are completed of " +
-                       std::to_string(amount.jobs - checked.met));
+                       std::to_string(amount.jobs - checked.met + checked.unnamed));
     }
     for (std::string& wrong : chaos.database().unsound()) {
       broken.push_back(std::move(wrong));
@@ -139,6 +140,7 @@ int soak(const Options& options) {
                  {"runs", checked.runs},
                  {"repeated", checked.repeated},
                  {"met", checked.met},
+                 {"unnamed", checked.unnamed},
                  {"host_enqueued", host.enqueued},
                  {"host_completed", host.completed},
                  {"stale", checked.stale_finishes + checked.stale_beats},

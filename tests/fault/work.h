@@ -35,6 +35,11 @@ inline bool is_enqueued_by_host(std::size_t n) {
 }
 inline bool is_completed_by_host(std::size_t n) { return n % 32 == 4; }
 
+// The number of the job that a run brings, of which neither is true.
+inline std::size_t number_brought(std::uint64_t id, std::uint64_t fence) {
+  return 64 * 3 * (id * 10'000 + fence) + 64 + 1;
+}
+
 // Opens a store by its URL, as it is.
 Result<std::unique_ptr<Store>> open_store(const std::string& url,
                                           const BackendOptions& options = {});

@@ -84,6 +84,31 @@ class Attempt {
   const Json args_;
 };
 
+// Some bring another job from within, without a request id and once a run: where a worker
+// of this process waits, it starts with its enqueue.
+void bring(Engine& engine, const Place& place, const Event& run, const Json& args) {
+  const int left = args.at("brings").get<int>();
+  if (left == 0) return;
+  EventLog log = or_die(EventLog::open(place.log("producer")), "event log");
+  const Json brought = {{"n", number_brought(run.id, run.fence)},
+                        {"ms", 1},
+                        {"fail", 0},
+                        {"pad", "p"},
+                        {"brings", left - 1}};
+  Event ask = run;
+  ask.kind = Event::Kind::kAsk;
+  ask.key = "by-" + std::to_string(run.id) + "-" + std::to_string(run.fence);
+  ask.hash = hash_of(brought.dump());
+  log.append(ask);
+  const auto id = engine.enqueue(kKind, brought);
+  if (!id) return;  // it may be there all the same
+  Event ack;
+  ack.kind = Event::Kind::kAck;
+  ack.key = ask.key;
+  ack.id = value(*id);
+  log.append(ack);
+}
+
 // Takes `time`, or less when the job is asked to stop: true.
 bool stopped_within(Context& job, std::chrono::milliseconds time) {
   std::mutex mutex;
@@ -115,14 +140,19 @@ Result<Json> complete(Context& job, const Json& result, const std::string& host_
   }
 }
 
-Result<Json> work(Context& job, const Place& place, const std::string& host_url,
-                  conformance::FaultPlan& plan, bool in_process) {
+// `engine`: null in a process of its own.
+Result<Json> work(Context& job, Engine* engine, const Place& place,
+                  const std::string& host_url, conformance::FaultPlan& plan) {
   Event run;
   run.id = value(job.job().lease.id);
   run.fence = value(job.job().lease.fence);
   run.attempt = job.attempt();
-  Attempt attempt(place, std::move(run), job.job().payload);
-  if (in_process) attempt.leave_process();
+  Attempt attempt(place, run, job.job().payload);
+  if (engine == nullptr) {
+    attempt.leave_process();
+  } else {
+    bring(*engine, place, run, job.args());
+  }
   const bool stopped = stopped_within(job, attempt.time());
   const Json result = attempt.end();
   if (stopped) return Context::error("stopped");
@@ -204,12 +234,13 @@ int run(int argc, char** argv) {
   Engine engine =
       or_die(Engine::open(config, registry_with(place, plan, answers)), "open");
   if (isolation != "exec") {
-    or_die(engine.handle(kKind,
-                         [&place, &plan = *plan, host_url = place.host(),
-                          in_process = isolation == "fork"](Context& job) {
-                           return work(job, place, host_url, plan, in_process);
-                         }),
-           "handle");
+    or_die(
+        engine.handle(kKind,
+                      [&place, &plan = *plan, host_url = place.host(),
+                       engine = isolation == "fork" ? nullptr : &engine](Context& job) {
+                        return work(job, engine, place, host_url, plan);
+                      }),
+        "handle");
   }
   start(engine);
   std::cout << "READY" << std::endl;

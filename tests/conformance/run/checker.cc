@@ -108,6 +108,44 @@ TEST_F(CheckerTest, SeesARowThatNobodyAskedFor) {
   expect_broken("rule 1");
 }
 
+// What a run asked for, without a request id, is known by its payload.
+TEST_F(CheckerTest, SeesWhatBecameOfAnUnnamedJob) {
+  complete();
+  NewJob unnamed;
+  unnamed.kind = "work";
+  unnamed.payload = "[2]";
+  Event ask = event(Kind::kAsk, 1, 4, "by-1", hash_of("[2]"));
+  ask.id = value(id_);
+  add(ask);
+  EXPECT_TRUE(report().broken.empty()) << "it may not have been stored";
+  const auto insert = [&] {
+    return store_->insert({&unnamed, 1}, std::chrono::seconds(1)).at(0).value().id;
+  };
+  Event ack = event(Kind::kAck, 0, 5, "by-1");
+  ack.id = value(insert());
+  EXPECT_TRUE(report().broken.empty()) << "it may not have been answered";
+  add(ack);
+  const CheckReport r = report();
+  EXPECT_TRUE(r.broken.empty()) << to_string(r);
+  EXPECT_EQ(r.acknowledged, 1U);
+  EXPECT_EQ(r.acknowledged_unnamed, 1U);
+  EXPECT_EQ(r.unnamed, 1U);
+  EXPECT_EQ(r.rows, 2U);
+  insert();
+  expect_broken("rule 4");
+}
+
+TEST_F(CheckerTest, SeesALostUnnamedJob) {
+  complete();
+  Event ask = event(Kind::kAsk, 1, 4, "by-1", hash_of("[2]"));
+  ask.id = value(id_);
+  add(ask);
+  Event ack = event(Kind::kAck, 0, 5, "by-1");
+  ack.id = 999;
+  add(ack);
+  expect_broken("rule 1, job 999");
+}
+
 TEST_F(CheckerTest, SeesTwoCompletions) {
   complete();
   add(event(Kind::kApplied, 1, 9, "completed"));

@@ -72,6 +72,7 @@ class Checker {
     switch (e.kind) {
       case Kind::kAsk:
         requests_[e.key].asks.push_back(e);
+        if (e.id != 0) unnamed_.emplace(e.hash, e.key);
         return;
       case Kind::kUnique:
         requests_[e.key].unique = e;
@@ -119,7 +120,7 @@ class Checker {
   void check_enqueues() {
     for (const auto& [key, request] : requests_) {
       if (request.acks.empty()) continue;
-      ++report_.acknowledged;
+      ++(request.unnamed() ? report_.acknowledged_unnamed : report_.acknowledged);
       if (request.unique) continue;  // check_uniques
       const std::uint64_t id = request.acks.front().id;
       for (const Event& other : request.acks) {
@@ -129,17 +130,25 @@ class Checker {
       const auto it = by_id_.find(id);
       if (it == by_id_.end()) {
         broken(1, id, "request ", key, " was acknowledged, and there is no row");
-      } else if (it->second->request_id != key) {
+      } else if (key_of(*it->second) != key) {
         broken(1, id, "request ", key, " was acknowledged; the row says ",
-               it->second->request_id);
+               key_of(*it->second));
       }
     }
     std::set<std::string> known;
     for (const JobRecord& row : rows_) {
-      if (!row.request_id.empty() && !known.insert(row.request_id).second) {
-        broken(4, value(row.id), "request ", row.request_id, " has two rows");
+      const std::string key = key_of(row);
+      if (!key.empty() && !known.insert(key).second) {
+        broken(4, value(row.id), "request ", key, " has two rows");
       }
     }
+  }
+
+  // Of the log; empty: it has none.
+  std::string key_of(const JobRecord& row) const {
+    if (!row.request_id.empty()) return row.request_id;
+    const auto it = unnamed_.find(hash_of(row.payload));
+    return it != unnamed_.end() ? it->second : std::string();
   }
 
   void check_row(const JobRecord& row) {
@@ -166,7 +175,8 @@ class Checker {
     if (row.attempt > row.max_attempts) {
       broken(6, id, "attempt ", row.attempt, " of ", row.max_attempts);
     }
-    const auto request = requests_.find(row.request_id);
+    if (row.request_id.empty()) ++report_.unnamed;
+    const auto request = requests_.find(key_of(row));
     if (request != requests_.end() && request->second.unique) ++report_.unique;
     if (request == requests_.end() || request->second.asks.empty()) {
       broken(1, id, "nobody asked for it");
@@ -243,6 +253,7 @@ class Checker {
   const std::uint64_t after_;
   std::unordered_map<std::uint64_t, const JobRecord*> by_id_;
   RequestsSeen requests_;
+  std::map<std::uint64_t, std::string> unnamed_;  // keys, by the hash of the payload
   JobsSeen jobs_;
   CheckReport report_;
 };
@@ -264,11 +275,12 @@ Result<CheckReport> check(Store& store, std::span<const Event> events, JobId aft
 
 std::string to_string(const CheckReport& r) {
   std::ostringstream text;
-  text << r.acknowledged << " acknowledged, " << r.rows << " rows: " << r.completed
-       << " completed, " << r.discarded << " discarded, " << r.cancelled << " cancelled, "
-       << r.waiting << " waiting; " << r.limited << " with limits, " << r.rated
-       << " with rates, " << r.unique << " with unique keys, which " << r.met
-       << " enqueues met\n"
+  text << r.acknowledged << " acknowledged, and " << r.acknowledged_unnamed
+       << " without a request id, of " << r.unnamed << "; " << r.rows
+       << " rows: " << r.completed << " completed, " << r.discarded << " discarded, "
+       << r.cancelled << " cancelled, " << r.waiting << " waiting; " << r.limited
+       << " with limits, " << r.rated << " with rates, " << r.unique
+       << " with unique keys, which " << r.met << " enqueues met\n"
        << r.runs << " runs, " << r.repeated << " jobs repeated, " << r.overlaps
        << " overlaps; refused as stale: " << r.stale_finishes << " finishes, "
        << r.stale_beats << " beats; asked again: " << r.already << "\n"

@@ -29,8 +29,10 @@ struct RequestSeen {
   std::vector<Event> asks;
   std::vector<Event> acks;
   std::optional<Event> unique;  // under which key
+  // It was a run that asked, without a request id.
+  bool unnamed() const { return !asks.empty() && asks.front().id != 0; }
 };
-using RequestsSeen = std::map<std::string, RequestSeen>;  // by request id
+using RequestsSeen = std::map<std::string, RequestSeen>;  // by the key of the log
 
 // Told of each rule that is broken, with the job and in what.
 using Broken = std::function<void(int rule, std::uint64_t id, const std::string& text)>;

@@ -17,6 +17,8 @@ namespace carrel::conformance {
 struct CheckReport {
   std::size_t acknowledged = 0;  // enqueues, by request id
   std::size_t rows = 0;          // in the store
+  std::size_t unnamed = 0;       // of these, without a request id
+  std::size_t acknowledged_unnamed = 0;
   std::size_t completed = 0;
   std::size_t discarded = 0;
   std::size_t cancelled = 0;
@@ -40,7 +42,8 @@ std::string to_string(const CheckReport& report);  // a few lines for people
 // Reads all rows through `store`, which must be at rest (no worker alive) and must not
 // have purged any:
 //   1 every acknowledged enqueue is a row, or has met one of its unique key; and every
-//     row was asked for
+//     row was asked for (one without a request id is known by its payload, of which there
+//     is to be one)
 //   3 at most one accepted completion a job, and none without a run that ended
 //   4 a fence is granted once, none is above its row's, the accepted result carries the
 //     row's; a request id enqueues once

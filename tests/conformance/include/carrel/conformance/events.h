@@ -17,7 +17,8 @@ namespace carrel::conformance {
 
 struct Event {
   enum class Kind : std::uint8_t {
-    kAsk,     // a producer is about to enqueue: key = request id, hash of the payload
+    kAsk,     // a producer is about to enqueue: key = request id, hash of the payload; or
+              // a run, once, without one: id, fence of the run, and a key for this log
     kUnique,  // … under a unique key: key, hash of that key, until = its period in
               // microseconds, attempt = its states, a bit each
     kAck,     // its enqueue was answered: key, id
