@@ -47,7 +47,8 @@ class Transactor {
   // After rollback(): what may be done again.
   enum class Redo : std::uint8_t {
     kAlone,     // each operation by itself: one of them cannot be done
-    kTogether,  // all of it at once: it lost a conflict with another transaction
+    kTogether,  // all of it at once: it lost a conflict with another transaction, or will
+                // do without what failed
     kOthers,    // all but the one that failed, which waited for others in vain
     kNothing,   // nothing: the connection is gone, or it is not known what was stored
   };

@@ -117,8 +117,7 @@ bool Waiters::ClaimWaiter::wants(const Lane& lane) const {
     return std::find(all.begin(), all.end(), one) != all.end();
   };
   return (demand_.queues.empty() || names(demand_.queues, lane.queue)) &&
-         names(demand_.kinds, lane.kind) &&
-         (demand_.bounds.empty() || most_of(demand_, lane.queue) > 0);
+         names(demand_.kinds, lane.kind) && most_of(demand_, lane.queue) > 0;
 }
 
 void Waiters::ClaimWaiter::signal(const Lane& lane) {

@@ -112,7 +112,8 @@ class Waiters::ClaimWaiter {
   // poll has seen: each poll answers for one look.
   bool looks_in_vain();
   // After a look that found nothing. False: the time is over, or it was interrupted.
-  // `claiming`: it may be lent meanwhile.
+  // `claiming`: it may be lent meanwhile, and then waits on for what becomes of that, as
+  // long as the store's call takes.
   bool wait(Deadline until, const Claiming* claiming = nullptr);
   // What was claimed for it while it was lent, if it was: see Loan. `leftover`: lanes
   // that hold more.
@@ -166,7 +167,8 @@ class Waiters::Loan {
 
   // The transaction is committed, and has claimed these: the claim answers with them.
   void give(std::vector<Claimed> jobs, std::vector<Lane> leftover);
-  // It may have been committed, or not: so may the claim, which answers with the error.
+  // The claim answers with the error: it could not be made, or nobody knows whether it
+  // was.
   void fail(const Error& error);
 
  private:

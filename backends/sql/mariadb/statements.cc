@@ -103,6 +103,8 @@ const char* const kInsertJob = R"sql(
 EXECUTE carrel_insert USING :state, :queue, :kind, :priority, :max_attempts, :wake_at,
                             :expires_at, :run_at, :timeout, :payload)sql";
 
+// Where jobs are available in very many lanes, whoever they are for, it does not look
+// through all of them.
 const char* const kStartJob = R"sql(
 INSERT INTO carrel_jobs
        (id, state, queue, kind, priority, max_attempts, wake_at, expires_at, enqueued_at,
@@ -115,22 +117,27 @@ SELECT NEXTVAL(carrel_job_id), IF(starts, 3, 2), :queue, :kind, :priority, :max_
                NOT EXISTS (SELECT 1 FROM carrel_paused AS p WHERE p.queue = :queue)
                AND NOT EXISTS (SELECT 1 FROM carrel_limits WHERE state = 2)
                AND NOT EXISTS (SELECT 1 FROM carrel_rates WHERE state = 2)
+               AND (SELECT COUNT(*)
+                      FROM (SELECT 1
+                              FROM carrel_jobs
+                             WHERE state = 2
+                             GROUP BY state, queue, kind
+                             LIMIT 65) AS lanes) < 65
                AND NOT EXISTS (
                  SELECT 1
                    FROM (SELECT queue, kind
                            FROM carrel_jobs
                           WHERE state = 2
-                          GROUP BY state, queue, kind) AS lane
-                  WHERE kind IN (SELECT name
-                                   FROM JSON_TABLE(:kinds, '$[*]' COLUMNS (
-                                          name VARCHAR(512) CHARACTER SET utf8mb4
-                                          PATH '$.name')) AS k)
-                    AND (:queues = '[]'
-                         OR queue IN (SELECT name
-                                        FROM JSON_TABLE(:queues, '$[*]' COLUMNS (
-                                               name VARCHAR(512) CHARACTER SET utf8mb4
-                                               PATH '$.name')) AS q))
-                    AND queue NOT IN (SELECT queue FROM carrel_paused)) AS starts
+                          GROUP BY state, queue, kind
+                          LIMIT 65) AS lane
+                   JOIN JSON_TABLE(:kinds, '$[*]' COLUMNS (
+                          name VARCHAR(512) CHARACTER SET utf8mb4 PATH '$.name')) AS k
+                     ON k.name = lane.kind
+                   LEFT JOIN JSON_TABLE(:queues, '$[*]' COLUMNS (
+                          name VARCHAR(512) CHARACTER SET utf8mb4 PATH '$.name')) AS q
+                     ON q.name = lane.queue
+                  WHERE (:queues = '[]' OR q.name IS NOT NULL)
+                    AND lane.queue NOT IN (SELECT queue FROM carrel_paused)) AS starts
           FROM carrel_clock) AS begun
 RETURNING id, state)sql";
 

@@ -89,6 +89,8 @@ SELECT nextval('carrel_job_id'), :state, :queue, :kind, :priority, :max_attempts
   FROM carrel_clock
 RETURNING id)sql";
 
+// Where jobs are available in very many lanes, whoever they are for, it does not look
+// through all of them.
 const char* const kStartJob = R"sql(
 WITH RECURSIVE lane AS (
   (SELECT queue, kind FROM carrel_jobs WHERE state = 2 ORDER BY queue, kind LIMIT 1)
@@ -100,13 +102,16 @@ WITH RECURSIVE lane AS (
                    WHERE j.state = 2 AND (j.queue, j.kind) > (lane.queue, lane.kind)
                    ORDER BY j.queue, j.kind
                    LIMIT 1) AS next
+), few AS MATERIALIZED (
+  SELECT queue, kind FROM lane LIMIT 65
 ), begun AS MATERIALIZED (
   SELECT now_us,
          NOT EXISTS (SELECT 1 FROM carrel_paused AS p WHERE p.queue = :queue)
+         AND (SELECT count(*) FROM few) < 65
          AND (SELECT id FROM carrel_jobs WHERE state = 18 ORDER BY queue LIMIT 1) IS NULL
          AND NOT EXISTS (
            SELECT 1
-             FROM lane
+             FROM few
             WHERE kind = ANY(ARRAY(SELECT r.name FROM json_to_recordset(:kinds::json)
                                        AS r(name text)))
               AND (:queues::text = '[]'

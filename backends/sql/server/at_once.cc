@@ -103,7 +103,7 @@ Inserted Writer::inserted_alone(const NewJob& job, bool available) {
 
 // Whether a claim waits for it that asks for nothing but rows.
 bool Writer::lend(const NewJob& job) {
-  if (!options_.queue_limits.empty()) return false;
+  if (!lends_ || !options_.queue_limits.empty()) return false;
   loan_ = waiters_.lend({job.queue, job.kind});
   if (loan_ && loan_.claiming().lease > kFar) loan_ = {};
   return static_cast<bool>(loan_);
@@ -123,14 +123,7 @@ Inserted Writer::start_alone(const NewJob& job, const rules::Row& row) {
   t.expires_at.set(to_column(row.expires_at));
   t.timeout = job.timeout.count();
   t.bytes = to_hex(job.payload);
-  if (!t.start_job.run()) throw std::runtime_error("a row without an id");
-  const bool started = to_state(t.state) == State::kRunning;
-  if (!started) {
-    loan_ = {};
-    return inserted_alone(job, true);
-  }
   Claimed claimed;
-  claimed.lease = {to_id(t.id), Fence{1}};
   claimed.queue = job.queue;
   claimed.kind = job.kind;
   claimed.payload = job.payload;
@@ -138,6 +131,13 @@ Inserted Writer::start_alone(const NewJob& job, const rules::Row& row) {
   claimed.priority = job.priority;
   claimed.attempt = 1;
   claimed.max_attempts = row.max_attempts;
+  started_.reserve(1);  // once it is committed, nothing is to fail
+  if (!t.start_job.run()) throw std::runtime_error("a row without an id");
+  if (to_state(t.state) != State::kRunning) {
+    loan_ = {};
+    return inserted_alone(job, true);
+  }
+  claimed.lease = {to_id(t.id), Fence{1}};
   started_.push_back(std::move(claimed));
   t.limits.claimed_plain(started_, {});
   return inserted_alone(job, false);

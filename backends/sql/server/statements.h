@@ -65,7 +65,8 @@ struct Statements {
   const char* insert_job;
   // The same of one that is available, by who claims it in the same statement, as
   // claim_lone would: 3 and not 2 is its state, with which it answers too, unless its
-  // queue is paused or a job is available that may come before it.
+  // queue is paused, or a job is available that may come before it, or there are so many
+  // lanes that it does not look.
   const char* start_job;
   const char* insert_payloads;
 

@@ -109,6 +109,7 @@ void Writer::commit() {
 void Writer::committed() noexcept {
   tables_->limits.committed();
   if (loan_) loan_.give(std::exchange(started_, {}), {});
+  lends_ = true;
   if (!work_.empty()) waiters_.work(work_);
   if (!ended_.empty()) waiters_.ended(ended_);
   if (!work_.empty() || !ended_.empty()) news_.tell(work_, !ended_.empty());
@@ -130,9 +131,13 @@ Error Writer::current_error() noexcept {
   if (failure.lost && committing_) {
     failure.error.message += " (it may or may not have been stored)";
   }
+  lends_ = true;
   if (loan_ && !failure.conflict) {
     // Where it is known that nothing was stored, it is done again without the claim.
-    if (!failure.lost) redo_ = Redo::kTogether;
+    if (!failure.lost && started_.empty()) {
+      redo_ = Redo::kTogether;
+      lends_ = false;
+    }
     loan_.fail(failure.error);
   }
   return failure.error;

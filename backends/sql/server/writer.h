@@ -293,7 +293,8 @@ class Writer final : public Transactor {
   std::vector<Gathered> gathered_;
   Waiters::Loan loan_;            // of the claim that is made beside it
   std::vector<Claimed> started_;  // by that
-  std::string with_commit_;     // what is sent instead of the COMMIT, with one at its end
+  bool lends_ = true;        // it does not where it failed with that claim, and is redone
+  std::string with_commit_;  // what is sent instead of the COMMIT, with one at its end
   bool found_limited_ = false;  // take_at_once() has, and leaves it to take()
   bool chose_limited_ = false;  // the last that chose among all had some with limits
   bool lone_lane_ = true;       // the last claim of several kinds or queues found no more

@@ -32,7 +32,6 @@ Result<void> Writer::begin() noexcept {
     if (auto turn = gate_->lock(settings_.busy_timeout); !turn) return turn;
     gate_held_ = true;
   }
-  was_lent_ = false;
   try {
     statements_->begin.run();
     check_schema();
@@ -62,7 +61,7 @@ void Writer::claim_for_who_waits() {
   constexpr std::size_t kMost = 16;
   std::size_t jobs = 0;
   for (const Lane& lane : work_) jobs += lane.jobs;
-  if (jobs == 0 || jobs > kMost) return;
+  if (!lends_ || jobs == 0 || jobs > kMost) return;
   for (const Lane& lane : work_) {
     if (loan_ = waiters_.lend(lane); loan_) break;
   }
@@ -100,6 +99,7 @@ void Writer::commit() {
 void Writer::committed() noexcept {
   if (loan_) loan_.give(std::move(taken_.jobs), std::move(taken_.leftover));
   taken_ = {};
+  lends_ = true;
   if (!work_.empty()) waiters_.work(work_);
   if (!ended_.empty()) waiters_.ended(ended_);
   work_.clear();
@@ -135,10 +135,8 @@ void Writer::end() noexcept {
 
 Error Writer::current_error() noexcept {
   Error error = place_.current_error();
-  if (loan_) {
-    was_lent_ = true;
-    loan_.fail(error);
-  }
+  lends_ = !loan_;
+  if (loan_) loan_.fail(error);
   return error;
 }
 

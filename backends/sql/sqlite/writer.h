@@ -74,7 +74,7 @@ class Writer final : public Transactor {
   void rollback() noexcept override;
   void end() noexcept override;
   Error current_error() noexcept override;
-  Redo redo() noexcept override { return was_lent_ ? Redo::kTogether : Redo::kAlone; }
+  Redo redo() noexcept override { return lends_ ? Redo::kAlone : Redo::kTogether; }
   void tick() noexcept override;
   bool wants_ticks() noexcept override { return waiters_.any(); }
 
@@ -129,9 +129,9 @@ class Writer final : public Transactor {
 
   // Of the open transaction: what its commit makes known, or writes at its end.
   std::vector<Lane> work_;
-  Waiters::Loan loan_;     // of the claim that it makes, too
-  Taken taken_;            // by that
-  bool was_lent_ = false;  // in the transaction that failed: without, it may not
+  Waiters::Loan loan_;  // of the claim that it makes, too
+  Taken taken_;         // by that
+  bool lends_ = true;   // it does not where it failed with that claim, and is redone
   std::vector<JobId> ended_;
   std::map<std::pair<std::string, State>, long long> tally_;
   std::vector<JobId> doomed_;  // final rows that are not kept at all

@@ -1,7 +1,9 @@
 // Jobs that are claimed in the transaction that brings them, for a claim that waits.
 #include <carrel/store.h>
 
+#include <array>
 #include <future>
+#include <memory>
 
 #include "server_case.h"
 #include "servers/proxy.h"
@@ -38,6 +40,7 @@ class Waiting {
   }
   ~Waiting() { source_->interrupt(); }
 
+  void interrupt() { source_->interrupt(); }
   Result<std::vector<Claimed>> answer() { return answer_.get(); }
   std::vector<JobId> jobs() {
     std::vector<JobId> ids;
@@ -106,27 +109,36 @@ TEST_P(Server, NoJobStartsAtOnceBesideABetterOne) {
   meet(better, {{}, kOnlyWork, 1});
 }
 
-// Of others' kinds and queues there may be as many as there are.
+// Jobs of others' kinds and queues may be available, but not in so many lanes that to
+// look at all of them would take longer than to claim.
 TEST_P(Server, AJobStartsBesideWhatNobodyHereWants) {
   auto store = open(url(deaf_options(kind())), deaf());
   ASSERT_TRUE(store);
-  NewJob elsewhere = job();
-  elsewhere.queue = "elsewhere";
-  NewJob other = job();
-  other.kind = "other";
-  insert_all(*store, {elsewhere, other});
+  const auto bring = [&](int from, int to) {
+    std::vector<NewJob> jobs;
+    for (int i = from; i < to; ++i) {
+      jobs.push_back(job());
+      (i % 2 == 0 ? jobs.back().queue : jobs.back().kind) = "of-" + std::to_string(i);
+    }
+    insert_all(*store, jobs);
+  };
   const std::vector<std::string> queue = {"default"};
-  bool at_once = false;
-  for (std::uint64_t i = 0; i < 20 && !at_once; ++i) {
-    Waiting waiting(*store, 1 + i, {queue, kOnlyWork, 1});
+  const auto starts_at_once = [&] {
+    ++claims_;
+    Waiting waiting(*store, claims_, {queue, kOnlyWork, 1});
     const auto job = insert(*store);
-    ASSERT_TRUE(job);
-    ASSERT_THAT(waiting.jobs(), ElementsAre(job->id));
+    EXPECT_TRUE(job) << job.error().message;
+    EXPECT_THAT(waiting.jobs(), ElementsAre(job->id));
     const auto record = store->monitor().job(job->id);
-    ASSERT_TRUE(record) << record.error().message;
-    at_once = record->started == record->enqueued;
-  }
-  EXPECT_TRUE(at_once);
+    EXPECT_TRUE(record) << record.error().message;
+    return record->started == record->enqueued;
+  };
+  bring(0, 60);
+  bool once = false;
+  for (int i = 0; i < 20 && !once; ++i) once = starts_at_once();
+  EXPECT_TRUE(once);
+  bring(60, 70);
+  for (int i = 0; i < 5; ++i) EXPECT_FALSE(starts_at_once());
 }
 
 // Whether it was stored is not known, and so not whether it was claimed.
@@ -165,22 +177,27 @@ TEST_P(Server, WhereTheAnswerIsLostTheClaimThatWaitedIsLostToo) {
   EXPECT_THAT(claim(*beside, 9), SizeIs(1));
 }
 
-TEST_P(Server, WhereAJobCannotStartItIsBroughtAllTheSame) {
-  auto store = open(url(deaf_options(kind())), deaf());
-  ASSERT_TRUE(store);
-  if (is_postgresql(kind())) {
-    kind().run(
+// No row comes running.
+void refuse_starts(const Kind& kind) {
+  if (is_postgresql(kind)) {
+    kind.run(
         "CREATE OR REPLACE FUNCTION refuse() RETURNS trigger AS"
         " $$ BEGIN RAISE 'not today'; END $$ LANGUAGE plpgsql");
-    kind().run(
+    kind.run(
         "CREATE TRIGGER no_start BEFORE INSERT ON carrel_jobs FOR EACH ROW"
         " WHEN (NEW.state = 3) EXECUTE FUNCTION refuse()");
   } else {
-    kind().run(
+    kind.run(
         "CREATE TRIGGER no_start BEFORE INSERT ON carrel_jobs FOR EACH ROW"
         " IF NEW.state = 3 THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'not today';"
         " END IF");
   }
+}
+
+TEST_P(Server, WhereAJobCannotStartItIsBroughtAllTheSame) {
+  auto store = open(url(deaf_options(kind())), deaf());
+  ASSERT_TRUE(store);
+  refuse_starts(kind());
   bool failed = false;
   for (std::uint64_t i = 1; i <= 20 && !failed; ++i) {
     Waiting waiting(*store, i);
@@ -195,6 +212,30 @@ TEST_P(Server, WhereAJobCannotStartItIsBroughtAllTheSame) {
   }
   EXPECT_TRUE(failed) << "none was to start at once";
   EXPECT_THAT(claim(*store, 9), SizeIs(1));
+}
+
+// Of those that wait, one was lent.
+TEST_P(Server, WhereAJobCannotStartOneClaimFails) {
+  auto store = open(url(deaf_options(kind())), deaf());
+  ASSERT_TRUE(store);
+  refuse_starts(kind());
+  int failed = 0;
+  for (std::uint64_t i = 1; i <= 20 && failed == 0; ++i) {
+    std::array<std::unique_ptr<Waiting>, 3> all;
+    for (auto& each : all) each = std::make_unique<Waiting>(*store, ++claims_);
+    ASSERT_TRUE(insert(*store));
+    int others = 0;
+    for (auto& each : all) each->interrupt();
+    for (auto& each : all) {
+      const auto answer = each->answer();
+      failed += answer ? 0 : 1;
+      others += answer && !answer->empty() ? 1 : 0;
+    }
+    EXPECT_LE(failed, 1);
+    EXPECT_LE(others, 1) << "it is one job";
+    claim(*store, 9);
+  }
+  EXPECT_EQ(failed, 1);
 }
 
 TEST_P(Server, WhatStartedAtOnceEndsLikeAnyOther) {

@@ -6,6 +6,8 @@
 #include <fstream>
 #include <future>
 #include <iterator>
+#include <memory>
+#include <vector>
 
 #include "sqlite_files.h"
 
@@ -131,6 +133,31 @@ TEST_F(SqliteStart, WhereAJobCannotStartItIsBroughtAllTheSame) {
   auto answer = wait_for_work();
   const JobId id = insert(work()).id;
   EXPECT_EQ(answer.get().value().at(0).lease.id, id);
+}
+
+TEST_F(SqliteStart, OfThoseThatWaitOneFailsWithAJobThatCannotStart) {
+  run_sql(file_,
+          "CREATE TRIGGER no_start BEFORE UPDATE ON carrel_jobs WHEN NEW.state = 3"
+          " BEGIN SELECT RAISE(ABORT, 'not today'); END");
+  constexpr std::size_t kWaiting = 3;
+  std::vector<std::unique_ptr<ClaimSource>> sources;
+  std::vector<std::future<Answer>> answers;
+  for (std::size_t i = 0; i < kWaiting; ++i) {
+    sources.push_back(store_->claim_source());
+    answers.push_back(std::async(
+        std::launch::async, [this, number = ++claims_, &source = *sources.back()] {
+          return source.claim({{}, kWork, 1}, "waits", number, 30s, 1h);
+        }));
+  }
+  for (auto& answer : answers) answer.wait_for(20ms);
+  EXPECT_EQ(record(insert(work()).id).state, State::kAvailable);
+  run_sql(file_, "DROP TRIGGER no_start");
+  for (auto& source : sources) source->interrupt();
+  int failed = 0;
+  for (auto& answer : answers) failed += answer.get() ? 0 : 1;
+  // Which was woken for the job it left may have met the trigger, too.
+  EXPECT_LE(failed, 2);
+  EXPECT_GE(failed, 1);
 }
 
 }  // namespace

@@ -281,6 +281,24 @@ TEST(Waiters, OnlyAClaimThatWaitsForTheLaneIsLentAndOnce) {
   EXPECT_FALSE(lent.waiters.lend({"q", "a"})) << "it was interrupted";
 }
 
+TEST(Waiters, WhoTakesNothingIsNotLentNorWoken) {
+  Waiters waiters([] {});
+  Waiters::ClaimWaiter claim(waiters);
+  const Waiters::Claiming claiming{"w", 1, 30s};
+  claim.enter({{}, kA, 0});
+  auto waiting = std::async(std::launch::async, [&] {
+    return claim.wait(Waiters::deadline_after(1h), &claiming);
+  });
+  while (!waiters.any()) std::this_thread::yield();
+  EXPECT_FALSE(waiters.lend({"q", "a"}));
+  const Lane lane{"q", "a", 1};
+  waiters.work({&lane, 1});
+  EXPECT_EQ(waiting.wait_for(20ms), std::future_status::timeout);
+  claim.interrupt();
+  EXPECT_FALSE(waiting.get());
+  claim.leave({});
+}
+
 // What it may have seen is not what there is now.
 TEST(Waiters, WhoWasGivenSomethingLooksTheNextTime) {
   Waiters waiters([] {});
