@@ -1,7 +1,9 @@
 // The engine as one of several job engines under one driver, with no-op jobs.
 //
-//   peer [--store URL] [--queue URL] [--isolation NAME] COMMAND
-//     reset                 an empty store
+//   peer [--store URL] [--queue URL] [--isolation NAME] [--ahead N] [--forget] COMMAND
+//     reset                 an empty store (SQLite's files, a database of PostgreSQL,
+//     which
+//                           loses all that is in it)
 //     enqueue N             N jobs, one call each       {"n": N, "seconds": s}
 //     bulk N                N jobs, 1,000 a call        {"n": N, "seconds": s}
 //     drain N C             runs N waiting jobs, C at once; from before the first is
@@ -13,6 +15,8 @@
 //     send N GAPMIN GAPMAX  N jobs for it, each after a random gap in ms
 #include <carrel/engine.h>
 #include <fcntl.h>
+#include <spawn.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -27,13 +31,12 @@
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <vector>
 
 namespace {
 
 namespace fs = std::filesystem;
 constexpr std::size_t kBulk = 1000;  // jobs a call
-constexpr std::size_t kAhead =
-    200;  // claimed beyond the free slots: no-op jobs are short
 
 template <class T>
 T must(carrel::Result<T> result) {
@@ -51,6 +54,8 @@ struct Peer {
   std::string store = "memory:";
   std::string queue;
   std::string isolation = "thread";
+  std::size_t ahead = 2000;  // claimed beyond the free slots: no-op jobs are short
+  bool forget = false;       // what is completed is not kept
 
   carrel::Config config(carrel::Role role) const {
     carrel::Config config;
@@ -60,6 +65,7 @@ struct Peer {
     config.log.level = carrel::LogLevel::kWarn;
     config.jobs["noop"].isolation = isolation;
     config.jobs["stamp"].isolation = isolation;
+    if (forget) config.retention.completed = carrel::Duration{0};
     return config;
   }
   carrel::Engine producer() const {
@@ -80,6 +86,27 @@ double since(std::int64_t begin) {
   return static_cast<double>(monotonic_ns() - begin) / 1e9;
 }
 
+// By PostgreSQL's own client: this program has none in it, as what it forks is measured.
+void empty_postgresql(const std::string& url) {
+  std::vector<std::string> words = {
+      "psql",
+      "--quiet",
+      "--no-psqlrc",
+      "--dbname=" + url,
+      "--command",
+      "SET client_min_messages = error; DROP SCHEMA public CASCADE;"
+      " CREATE SCHEMA public"};
+  std::vector<char*> arguments;
+  for (std::string& word : words) arguments.push_back(word.data());
+  arguments.push_back(nullptr);
+  pid_t child = 0;
+  int status = 0;
+  if (posix_spawnp(&child, "psql", nullptr, nullptr, arguments.data(), environ) != 0 ||
+      waitpid(child, &status, 0) != child || status != 0) {
+    throw std::runtime_error("reset: psql could not empty " + url);
+  }
+}
+
 void Peer::reset() const {
   constexpr std::string_view kSqlite = "sqlite:";
   if (store.starts_with(kSqlite)) {
@@ -90,6 +117,12 @@ void Peer::reset() const {
       // The database, and what lies beside it under its name (-wal, -shm, the lock).
       if (entry.path().filename().string().starts_with(name)) fs::remove(entry.path());
     }
+  } else if (store.starts_with("postgresql:")) {
+    empty_postgresql(store);
+    Peer migrated = *this;
+    migrated.store += "?migrate=on";
+    migrated.producer();
+    return;
   } else if (store != "memory:") {
     throw std::runtime_error("reset: do not know how to empty " + store);
   }
@@ -126,7 +159,7 @@ double Peer::drain(std::size_t jobs, std::size_t concurrency) const {
   std::size_t done = 0;
   carrel::Config with = config(carrel::Role::kWorker);
   with.worker.concurrency = concurrency;
-  with.worker.prefetch = isolation == "thread" ? kAhead : concurrency;
+  with.worker.prefetch = isolation == "thread" ? ahead : concurrency;
   carrel::Engine engine = must(carrel::Engine::open(std::move(with)));
   must(engine.handle("noop", [](carrel::Context&) {}));
   engine.on_finished([&](const carrel::Event&) {
@@ -193,6 +226,8 @@ int main(int argc, char** argv) {
   app.add_option("--store", peer.store, "URL")->capture_default_str();
   app.add_option("--queue", peer.queue, "URL; by default the store is its own queue");
   app.add_option("--isolation", peer.isolation)->capture_default_str();
+  app.add_option("--ahead", peer.ahead, "Jobs claimed beyond the free slots");
+  app.add_flag("--forget", peer.forget, "Keep nothing of completed jobs");
   app.require_subcommand(1);
   auto* reset = app.add_subcommand("reset", "An empty store");
   auto* enqueue = app.add_subcommand("enqueue", "One call a job");
