@@ -102,10 +102,7 @@ void Listener::loop() noexcept {
       drop("listening for news");
     }
   }
-  if (session_) {
-    const server::Session::Call call(*session_);
-    session_.reset();
-  }
+  session_.reset();
 }
 
 void Listener::connect() {
