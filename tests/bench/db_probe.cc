@@ -6,6 +6,9 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <atomic>
+#include <cmath>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
@@ -165,8 +168,9 @@ double idle(const Server& server, bool statements) {
   return statements ? (server.statements() - asked) / kSeconds : took / kSeconds * 100;
 }
 
-// Processes that share a file drain it: jobs a second, together.
-double sqlite_processes(const Options& options) {
+// Processes that share a file drain it: jobs a second, together; or (`shares`) by how
+// much what one of them did is off what each would do, were they all alike: 0.3 is 30 %.
+double sqlite_processes(const Options& options, bool shares) {
   const std::filesystem::path folder =
       std::filesystem::path(options.scratch) / "processes";
   std::filesystem::remove_all(folder);
@@ -176,7 +180,8 @@ double sqlite_processes(const Options& options) {
   config.worker.concurrency = 2;
   config.worker.prefetch = options.batch;
   int start[2];
-  if (pipe(start) != 0) throw std::runtime_error("no pipe");
+  int done[2];
+  if (pipe(start) != 0 || pipe(done) != 0) throw std::runtime_error("no pipe");
   std::vector<pid_t> children;
   for (std::size_t i = 0; i < options.threads; ++i) {
     const pid_t child = fork();
@@ -188,11 +193,14 @@ double sqlite_processes(const Options& options) {
     char byte = 0;
     if (read(start[0], &byte, 1) < 0) _exit(1);  // ends when all jobs are there
     carrel::Engine engine = open(config);
-    must(engine.handle("noop", [](carrel::Context&) {}));
+    std::atomic<std::size_t> jobs{0};
+    must(engine.handle("noop", [&](carrel::Context&) { ++jobs; }));
     must(engine.drain());
-    _exit(0);
+    const std::size_t all = jobs;
+    _exit(write(done[1], &all, sizeof all) == sizeof all ? 0 : 1);
   }
   close(start[0]);
+  close(done[1]);
   {
     carrel::Engine engine = open(config);
     must(engine.handle("noop", [](carrel::Context&) {}));
@@ -212,11 +220,20 @@ double sqlite_processes(const Options& options) {
   if (counts.total[static_cast<std::size_t>(carrel::State::kCompleted)] != options.jobs) {
     throw std::runtime_error("not every job is completed");
   }
+  double off = 0;
+  for (std::size_t jobs = 0; read(done[0], &jobs, sizeof jobs) == sizeof jobs;) {
+    const double alike =
+        static_cast<double>(options.jobs) / static_cast<double>(options.threads);
+    off = std::max(off, std::abs(static_cast<double>(jobs) / alike - 1));
+  }
+  close(done[0]);
+  if (shares) return off;
   return static_cast<double>(options.jobs) / took;
 }
 
 double measure(const std::string& name, const Options& options) {
-  if (name == "sqlite.processes") return sqlite_processes(options);
+  if (name == "sqlite.processes") return sqlite_processes(options, false);
+  if (name == "sqlite.shares") return sqlite_processes(options, true);
   const std::size_t dot = name.find('.');
   const std::string kind = name.substr(0, dot);
   const std::string what = dot == std::string::npos ? "" : name.substr(dot + 1);
@@ -255,7 +272,8 @@ int main(int argc, char** argv) {
   bench::Options options;
   std::string name;
   std::size_t gap_us = 0;
-  app.add_option("name", name, "postgresql. or mariadb. and what; sqlite.processes")
+  app.add_option("name", name,
+                 "postgresql. or mariadb. and what; sqlite.processes, .shares")
       ->required();
   app.add_option("--jobs", options.jobs);
   app.add_option("--batch", options.batch)->check(CLI::PositiveNumber);
