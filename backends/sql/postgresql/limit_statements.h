@@ -162,9 +162,9 @@ UPDATE carrel_jobs
  WHERE id = ANY(ARRAY(SELECT json_array_elements_text(:ids::json)::bigint))
    AND state = 18)sql";
 
-// Every lane in which something is available, each found by one probe of an index: those
-// of plain jobs, and those of jobs with a limit or a rate. The last is still open.
-inline const std::string kEachLane = R"sql(
+// Every lane in which plain jobs are available, each found by one probe of an index,
+// however many jobs are in it. It is still open.
+inline const std::string kPlainLanes = R"sql(
 WITH RECURSIVE lane AS (
   (SELECT queue, kind FROM carrel_jobs WHERE state = 2 ORDER BY queue, kind LIMIT 1)
   UNION ALL
@@ -175,7 +175,11 @@ WITH RECURSIVE lane AS (
                    WHERE j.state = 2 AND (j.queue, j.kind) > (lane.queue, lane.kind)
                    ORDER BY j.queue, j.kind
                    LIMIT 1) AS next
-), limited AS (
+)sql";
+
+// The same, and those of jobs that have to ask for a limit or a rate. The last is still
+// open.
+inline const std::string kEachLane = kPlainLanes + R"sql(), limited AS (
   (SELECT queue, kind, priority
      FROM carrel_jobs
     WHERE state = 18

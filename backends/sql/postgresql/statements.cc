@@ -91,18 +91,7 @@ RETURNING id)sql";
 
 // Where jobs are available in very many lanes, whoever they are for, it does not look
 // through all of them.
-const char* const kStartJob = R"sql(
-WITH RECURSIVE lane AS (
-  (SELECT queue, kind FROM carrel_jobs WHERE state = 2 ORDER BY queue, kind LIMIT 1)
-  UNION ALL
-  SELECT next.queue, next.kind
-    FROM lane,
-         LATERAL (SELECT j.queue, j.kind
-                    FROM carrel_jobs j
-                   WHERE j.state = 2 AND (j.queue, j.kind) > (lane.queue, lane.kind)
-                   ORDER BY j.queue, j.kind
-                   LIMIT 1) AS next
-), few AS MATERIALIZED (
+const std::string kStartJob = kPlainLanes + R"sql(), few AS MATERIALIZED (
   SELECT queue, kind FROM lane LIMIT 65
 ), begun AS MATERIALIZED (
   SELECT now_us,
@@ -138,19 +127,7 @@ INSERT INTO carrel_payloads (job, bytes)
 SELECT r.job, decode(r.bytes, 'hex')
   FROM json_to_recordset(:rows::json) AS r(job bigint, bytes text))sql";
 
-// One seek a lane, however many jobs are in it.
-const char* const kLanes = R"sql(
-WITH RECURSIVE lane AS (
-  (SELECT queue, kind FROM carrel_jobs WHERE state = 2 ORDER BY queue, kind LIMIT 1)
-  UNION ALL
-  SELECT next.queue, next.kind
-    FROM lane,
-         LATERAL (SELECT j.queue, j.kind
-                    FROM carrel_jobs j
-                   WHERE j.state = 2 AND (j.queue, j.kind) > (lane.queue, lane.kind)
-                   ORDER BY j.queue, j.kind
-                   LIMIT 1) AS next
-)
+const std::string kLanes = kPlainLanes + R"sql()
 SELECT queue, kind
   FROM lane
  WHERE queue NOT IN (SELECT queue FROM carrel_paused))sql";
@@ -228,18 +205,7 @@ UPDATE carrel_jobs
 RETURNING id, fence, queue, kind, encode(payload, 'hex'), timeout_us, priority, run_at,
           attempt, max_attempts, crashes, limited)sql";
 
-const char* const kClaimLone = R"sql(
-WITH RECURSIVE lane AS (
-  (SELECT queue, kind FROM carrel_jobs WHERE state = 2 ORDER BY queue, kind LIMIT 1)
-  UNION ALL
-  SELECT next.queue, next.kind
-    FROM lane,
-         LATERAL (SELECT j.queue, j.kind
-                    FROM carrel_jobs j
-                   WHERE j.state = 2 AND (j.queue, j.kind) > (lane.queue, lane.kind)
-                   ORDER BY j.queue, j.kind
-                   LIMIT 1) AS next
-), mine AS MATERIALIZED (
+const std::string kClaimLone = kPlainLanes + R"sql(), mine AS MATERIALIZED (
   SELECT queue, kind
     FROM lane
    WHERE kind = ANY(ARRAY(SELECT r.name FROM json_to_recordset(:kinds::json)
@@ -370,7 +336,7 @@ const server::Statements kStatements = {
     .insert_jobs = kInsertJobs,
     .insert_alike = kInsertAlike,
     .insert_job = kInsertJob,
-    .start_job = kStartJob,
+    .start_job = kStartJob.c_str(),
     .insert_payloads = kInsertPayloads,
     .lock_keys = kLockKeys,
     .find_holders = kFindHolders,
@@ -380,14 +346,14 @@ const server::Statements kStatements = {
     .read_keys = kReadKeys,
     .replace_payloads = {kReplacePayloads},
     .all_lanes = kAllLanes.c_str(),
-    .lanes = kLanes,
+    .lanes = kLanes.c_str(),
     .best_of_lane = nullptr,
     .best_of_lanes = kBestOfLanes,
     .claim_lanes = kClaimLanes,
     .claim_lane = kClaimLane,
     .claim_ids = kClaimIds.c_str(),
     .claim_within = kClaimWithin.c_str(),
-    .claim_lone = kClaimLone,
+    .claim_lone = kClaimLone.c_str(),
     .claim_lane_unless_limited = kClaimLaneUnlessLimited.c_str(),
     .claim_lone_unless_limited = kClaimLoneUnlessLimited.c_str(),
     .find_lone = nullptr,

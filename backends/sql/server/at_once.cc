@@ -76,7 +76,6 @@ Inserted Writer::insert_alone(const NewJob& job) {
   const rules::Row row =
       rules::admit(now_, job.delay, job.start_within, job.max_attempts);
   const bool available = row.state == State::kAvailable;
-  if (available && lend(job)) return start_alone(job, row);
   t.state = static_cast<int>(row.state);
   t.queue = job.queue;
   t.kind = job.kind;
@@ -87,6 +86,7 @@ Inserted Writer::insert_alone(const NewJob& job) {
   t.run_at = (available ? now_ : row.wake_at).time_since_epoch().count();
   t.timeout = job.timeout.count();
   t.bytes = to_hex(job.payload);
+  if (available && lend(job)) return start_alone(job, row);
   if (!t.insert_job.run()) throw std::runtime_error("a row without an id");
   return inserted_alone(job, available);
 }
@@ -110,19 +110,11 @@ bool Writer::lend(const NewJob& job) {
 }
 
 // Brings it running, which is all that its claim would do: a transaction less, and a
-// version less of the row.
+// version less of the row. What the row says of the job is in the variables.
 Inserted Writer::start_alone(const NewJob& job, const rules::Row& row) {
   auto& t = *tables_;
   begin_claim(loan_.claiming());
   name_demand(loan_.demand());
-  t.queue = job.queue;
-  t.kind = job.kind;
-  t.priority = job.priority;
-  t.max_attempts = row.max_attempts;
-  t.wake_at.set(wake_column(row));
-  t.expires_at.set(to_column(row.expires_at));
-  t.timeout = job.timeout.count();
-  t.bytes = to_hex(job.payload);
   Claimed claimed;
   claimed.queue = job.queue;
   claimed.kind = job.kind;

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "median.h"
 #include "servers.h"
 
 static const char* const kSchema[] = {
@@ -128,12 +129,6 @@ static void start(char* sql, size_t room, const char* ids, long long at) {
   run(sql);
 }
 
-static int by_size(const void* a, const void* b) {
-  const double x = *(const double*)a;
-  const double y = *(const double*)b;
-  return (x > y) - (x < y);
-}
-
 double mariadb_latency(int port, long jobs, long gap_us) {
   begin(port);
   double* took = malloc((size_t)jobs * sizeof *took);
@@ -158,11 +153,10 @@ double mariadb_latency(int port, long jobs, long gap_us) {
     snprintf(sql, sizeof sql, "DELETE FROM bare_jobs WHERE id IN %s", ids);
     run(sql);
   }
-  qsort(took, (size_t)jobs, sizeof *took, by_size);
-  const double median = took[jobs / 2];
+  const double middle = median(took, (size_t)jobs);
   free(took);
   mysql_close(db);
-  return median;
+  return middle;
 }
 
 double mariadb_drain(int port, long jobs, int batch, int history) {

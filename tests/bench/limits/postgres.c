@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "median.h"
 #include "servers.h"
 
 static const char kSchema[] =
@@ -165,12 +166,6 @@ double postgres_drain(const char* connect, long jobs, int batch, int history) {
   return rate;
 }
 
-static int by_size(const void* a, const void* b) {
-  const double x = *(const double*)a;
-  const double y = *(const double*)b;
-  return (x > y) - (x < y);
-}
-
 double postgres_latency(const char* connect, long jobs, long gap_us) {
   begin(connect);
   PQclear(check(PQprepare(db, "insert", kInsert, 1, NULL), kInsert));
@@ -197,11 +192,10 @@ double postgres_latency(const char* connect, long jobs, long gap_us) {
     PQclear(check(PQexecPrepared(db, "finish", 2, finish, NULL, NULL, 0), "finish"));
     PQclear(rows);
   }
-  qsort(took, (size_t)jobs, sizeof *took, by_size);
-  const double median = took[jobs / 2];
+  const double middle = median(took, (size_t)jobs);
   free(took);
   PQfinish(db);
-  return median;
+  return middle;
 }
 
 double postgres_copy(const char* connect, long jobs, int batch) {

@@ -48,6 +48,11 @@ class SqliteStart : public testing::Test {
     answer.wait_for(5ms);
     return answer;
   }
+  void refuse_starts() {
+    run_sql(file_,
+            "CREATE TRIGGER no_start BEFORE UPDATE ON carrel_jobs WHEN NEW.state = 3"
+            " BEGIN SELECT RAISE(ABORT, 'not today'); END");
+  }
   Inserted insert(const NewJob& job) {
     return std::move(store_->insert({&job, 1}, 60s).at(0)).value();
   }
@@ -117,9 +122,7 @@ TEST_F(SqliteStart, ManyJobsAreClaimedAfterTheyWereBrought) {
 }
 
 TEST_F(SqliteStart, WhereAJobCannotStartItIsBroughtAllTheSame) {
-  run_sql(file_,
-          "CREATE TRIGGER no_start BEFORE UPDATE ON carrel_jobs WHEN NEW.state = 3"
-          " BEGIN SELECT RAISE(ABORT, 'not today'); END");
+  refuse_starts();
   for (int i = 0; i < 5; ++i) {
     auto answer = wait_for_work();
     const JobId id = insert(work()).id;
@@ -137,9 +140,7 @@ TEST_F(SqliteStart, WhereAJobCannotStartItIsBroughtAllTheSame) {
 
 // It takes one claim down, and not one after the other until it is given up.
 TEST_F(SqliteStart, AJobThatCannotStartIsBroughtHoweverManyWait) {
-  run_sql(file_,
-          "CREATE TRIGGER no_start BEFORE UPDATE ON carrel_jobs WHEN NEW.state = 3"
-          " BEGIN SELECT RAISE(ABORT, 'not today'); END");
+  refuse_starts();
   constexpr std::size_t kWaiting = 30;  // more than a transaction is done again
   std::vector<std::unique_ptr<ClaimSource>> sources;
   std::vector<std::future<Answer>> answers;
