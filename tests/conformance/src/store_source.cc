@@ -165,6 +165,14 @@ void add_wake_cases(StoreCases& cases) {
       });
 }
 
+// Whatever is made for the first job and the first claim is there afterwards.
+void warm(StoreCase& t, ClaimSource& source) {
+  t.insert(t.job());
+  for (const Claimed& run : must(source.claim({{}, kWork, 1}, kWorker, 1, kLease, 0us))) {
+    t.finish(run);
+  }
+}
+
 // A store may claim a job for who waits in the transaction that brings it; it waits, or
 // looks just then, and there is no telling which.
 void add_waiting_cases(StoreCases& cases) {
@@ -212,8 +220,9 @@ void add_waiting_cases(StoreCases& cases) {
 
   add(cases, "Source_TheLeaseOfWhatWasWaitedForEnds",
       [](StoreCase& t, ClaimSource& source) {
+        warm(t, source);
         auto waiting = std::async(std::launch::async, [&] {
-          return source.claim({{}, kWork, 1}, kWorker, 1, kLease, kForever);
+          return source.claim({{}, kWork, 1}, kWorker, 2, kLease, kForever);
         });
         waiting.wait_for(20ms);
         const JobId id = t.insert(t.job());
@@ -228,6 +237,7 @@ void add_waiting_cases(StoreCases& cases) {
 
   add(cases, "Source_WhatWasWaitedForIsFreedByASettledBeatThatDoesNotNameIt",
       [](StoreCase& t, ClaimSource& source) {
+        warm(t, source);
         auto waiting = std::async(std::launch::async, [&] {
           return source.claim({{}, kWork, 1}, kWorker, 3, kLease, kForever);
         });
@@ -242,8 +252,9 @@ void add_waiting_cases(StoreCases& cases) {
 
   add(cases, "Source_WhoWaitsGetsNothingOfAPausedQueue",
       [](StoreCase& t, ClaimSource& source) {
+        warm(t, source);
         auto waiting = std::async(std::launch::async, [&] {
-          return source.claim({{}, kWork, 1}, kWorker, 1, kLease, kForever);
+          return source.claim({{}, kWork, 1}, kWorker, 2, kLease, kForever);
         });
         waiting.wait_for(20ms);
         t.pause("default");
