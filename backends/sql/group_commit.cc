@@ -56,6 +56,11 @@ Result<void> GroupCommit::run(const std::function<void()>& work,
   return {};
 }
 
+std::size_t GroupCommit::waiting() const {
+  const std::lock_guard lock(mutex_);
+  return queue_.size();
+}
+
 void GroupCommit::nudge() noexcept {
   if (ticking_) return;
   const std::lock_guard lock(mutex_);

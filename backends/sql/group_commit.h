@@ -76,6 +76,9 @@ class GroupCommit {
   Result<void> run(const std::function<void()>& work,
                    std::optional<Duration> deadline = std::nullopt);
 
+  // How many calls of run() wait for the next transaction. Threads: safe.
+  std::size_t waiting() const;
+
   // wants_ticks() may have become true.
   void nudge() noexcept;
 
@@ -107,7 +110,7 @@ class GroupCommit {
   Transactor& transactor_;
   const Duration tick_;
   Operation* culprit_ = nullptr;  // what the last transaction failed in; null: its end
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<Operation*> queue_;
   bool busy_ = false;      // somebody has the connection
