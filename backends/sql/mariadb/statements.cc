@@ -139,7 +139,7 @@ SELECT NEXTVAL(carrel_job_id), IF(starts, 3, 2), :queue, :kind, :priority, :max_
                   WHERE (:queues = '[]' OR q.name IS NOT NULL)
                     AND lane.queue NOT IN (SELECT queue FROM carrel_paused)) AS starts
           FROM carrel_clock) AS begun
-RETURNING id, state)sql";
+RETURNING id, state, 0)sql";
 
 const char* const kInsertPayloads = R"sql(
 INSERT INTO carrel_payloads (job, bytes)
@@ -268,6 +268,7 @@ const server::Statements kStatements = {
     .insert_alike = kInsertAlike,
     .insert_job = kInsertJob,
     .start_job = kStartJob,
+    .start_job_if_idle = nullptr,
     .insert_payloads = kInsertPayloads,
     .lock_keys = kLockKeys,
     .find_holders = kFindHolders,

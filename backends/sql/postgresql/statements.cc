@@ -107,7 +107,9 @@ const std::string kStartJob = kPlainLanes + R"sql(), few AS MATERIALIZED (
                    OR queue = ANY(ARRAY(SELECT r.name
                                           FROM json_to_recordset(:queues::json)
                                             AS r(name text))))
-              AND queue NOT IN (SELECT queue FROM carrel_paused)) AS starts
+              AND queue NOT IN (SELECT queue FROM carrel_paused)) AS starts,
+         NOT EXISTS (SELECT 1 FROM few) AND NOT EXISTS (SELECT 1 FROM carrel_paused)
+           AS idle
     FROM carrel_clock
 )
 INSERT INTO carrel_jobs
@@ -120,6 +122,21 @@ SELECT nextval('carrel_job_id'), CASE WHEN starts THEN 3 ELSE 2 END, :queue, :ki
        starts::int, starts::int, CASE WHEN starts THEN :claim_number::bigint ELSE 0 END,
        CASE WHEN starts THEN :worker ELSE '' END, CASE WHEN starts THEN now_us END
   FROM begun
+RETURNING id, state, (SELECT idle FROM begun)::int)sql";
+
+// Each scan that a statement names is made ready, whether it comes to it or not: this is
+// three.
+const char* const kStartJobIfIdle = R"sql(
+INSERT INTO carrel_jobs
+       (id, state, queue, kind, priority, max_attempts, wake_at, expires_at, enqueued_at,
+        run_at, timeout_us, payload, fence, attempt, claim_number, worker, started_at)
+SELECT nextval('carrel_job_id'), 3, :queue, :kind, :priority, :max_attempts,
+       :lease_end + now_us, :expires_at + now_us, now_us, now_us, :timeout,
+       decode(:payload, 'hex'), 1, 1, :claim_number, :worker, now_us
+  FROM carrel_clock
+ WHERE (SELECT id FROM carrel_jobs WHERE state = 2 ORDER BY queue LIMIT 1) IS NULL
+   AND (SELECT id FROM carrel_jobs WHERE state = 18 ORDER BY queue LIMIT 1) IS NULL
+   AND NOT EXISTS (SELECT 1 FROM carrel_paused)
 RETURNING id, state)sql";
 
 const char* const kInsertPayloads = R"sql(
@@ -337,6 +354,7 @@ const server::Statements kStatements = {
     .insert_alike = kInsertAlike,
     .insert_job = kInsertJob,
     .start_job = kStartJob.c_str(),
+    .start_job_if_idle = kStartJobIfIdle,
     .insert_payloads = kInsertPayloads,
     .lock_keys = kLockKeys,
     .find_holders = kFindHolders,

@@ -124,7 +124,10 @@ Inserted Writer::start_alone(const NewJob& job, const rules::Row& row) {
   claimed.attempt = 1;
   claimed.max_attempts = row.max_attempts;
   started_.reserve(1);  // once it is committed, nothing is to fail
-  if (!t.start_job.run()) throw std::runtime_error("a row without an id");
+  if (!(idle_ && t.start_job_if_idle && t.start_job_if_idle.run())) {
+    if (!t.start_job.run()) throw std::runtime_error("a row without an id");
+    idle_ = t.idle != 0;
+  }
   if (to_state(t.state) != State::kRunning) {
     loan_ = {};
     return inserted_alone(job, true);

@@ -66,8 +66,11 @@ struct Statements {
   // The same of one that is available, by who claims it in the same statement, as
   // claim_lone would: 3 and not 2 is its state, with which it answers too, unless its
   // queue is paused, or a job is available that may come before it, or there are so many
-  // lanes that it does not look.
+  // lanes that it does not look. Answers also with 1 where start_job_if_idle may do.
   const char* start_job;
+  // The same where no job at all is available and no queue is paused, which costs less to
+  // find out; else it does nothing, and answers with no row. Null: start_job does.
+  const char* start_job_if_idle;
   const char* insert_payloads;
 
   // Unique keys: carrel_unique. lock_keys makes those of :rows (key, digits) that are

@@ -294,6 +294,7 @@ class Writer final : public Transactor {
   Waiters::Loan loan_;            // of the claim that is made beside it
   std::vector<Claimed> started_;  // by that
   bool lends_ = true;        // it does not where it failed with that claim, and is redone
+  bool idle_ = true;         // the last start found nothing available
   std::string with_commit_;  // what is sent instead of the COMMIT, with one at its end
   bool found_limited_ = false;  // take_at_once() has, and leaves it to take()
   bool chose_limited_ = false;  // the last that chose among all had some with limits

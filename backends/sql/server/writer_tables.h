@@ -44,7 +44,15 @@ struct Writer::Tables {
                   soci::use(timeout, "timeout"), soci::use(bytes, "payload"),
                   soci::use(lease_end, "lease_end"),
                   soci::use(claim_number, "claim_number"), soci::use(worker, "worker"),
-                  soci::into(id), soci::into(state)),
+                  soci::into(id), soci::into(state), soci::into(idle)),
+        start_job_if_idle(s, sql.start_job_if_idle, soci::use(queue, "queue"),
+                          soci::use(kind, "kind"), soci::use(priority, "priority"),
+                          soci::use(max_attempts, "max_attempts"),
+                          soci::use(lease_end, "lease_end"),
+                          soci::use(expires_at.value, expires_at.indicator, "expires_at"),
+                          soci::use(timeout, "timeout"), soci::use(bytes, "payload"),
+                          soci::use(claim_number, "claim_number"),
+                          soci::use(worker, "worker"), soci::into(id), soci::into(state)),
         insert_payloads(s, sql.insert_payloads, soci::use(rows, "rows")),
         lock_keys(s, sql.lock_keys, soci::use(rows, "rows")),
         find_holders(s, sql.find_holders, soci::use(rows, "rows"), soci::into(bytes),
@@ -191,6 +199,7 @@ struct Writer::Tables {
   int max_attempts = 0;
   int crashes = 0;
   int limited = 0;
+  int idle = 0;
   Nullable wake_at;
   Nullable expires_at;
   long long now = 0;
@@ -219,6 +228,7 @@ struct Writer::Tables {
   Statement insert_alike;
   Statement insert_job;
   Statement start_job;
+  Statement start_job_if_idle;
   Statement insert_payloads;
   Statement lock_keys;
   Statement find_holders;

@@ -74,13 +74,43 @@ TEST_P(Server, AJobStartsInTheTransactionThatBringsItForAClaimThatWaits) {
   EXPECT_EQ(fewest, 1) << "the claim asks nothing";
 }
 
-// Of what others brought this store has not heard.
+// Finds nothing else: the next start looks only whether there is anything, and what it is
+// only if there is.
+void start_one(Store& store, const NewJob& job, std::uint64_t claim_number) {
+  Waiting waiting(store, claim_number);
+  ASSERT_TRUE(store.insert({&job, 1}, 60s).at(0));
+  const auto runs = waiting.answer();
+  ASSERT_TRUE(runs) << runs.error().message;
+  ASSERT_THAT(*runs, SizeIs(1));
+  Finish finish;
+  finish.lease = runs->at(0).lease;
+  ASSERT_TRUE(store.finish({&finish, 1}).at(0));
+}
+
+// Of what others did this store has not heard.
+TEST_P(Server, NoJobOfAPausedQueueStartsAtOnce) {
+  auto beside = open(url());
+  auto store = open(url(deaf_options(kind())), deaf());
+  ASSERT_TRUE(beside && store);
+  start_one(*store, job(), ++claims_);
+  ASSERT_TRUE(beside->set_paused("default", true));
+  Waiting waiting(*store, ++claims_);
+  const auto job = insert(*store);
+  ASSERT_TRUE(job) << job.error().message;
+  waiting.interrupt();
+  EXPECT_THAT(waiting.jobs(), IsEmpty());
+  const auto record = store->monitor().job(job->id);
+  ASSERT_TRUE(record) << record.error().message;
+  EXPECT_EQ(record->state, State::kAvailable);
+}
+
 TEST_P(Server, NoJobStartsAtOnceBesideABetterOne) {
   auto beside = open(url());
   auto store = open(url(deaf_options(kind())), deaf());
   ASSERT_TRUE(beside && store);
   const std::vector<std::string> queues = {"first", "default"};
   const auto meet = [&](NewJob better, const Demand& demand) {
+    start_one(*store, job(), ++claims_);
     ++claims_;
     Waiting waiting(*store, claims_, demand);
     better.priority = -1;
