@@ -36,7 +36,15 @@ class Statement {
   // Runs it. True: there was a row, and the first is in the variables.
   bool run() {
     const Session::Call call(session_);
-    return ready().execute(true);
+    soci::statement& statement = ready();
+    try {
+      return statement.execute(true);
+    } catch (...) {
+      // SOCI 4.0.3 forgets its copies of what it sent only when that succeeded: the next
+      // run would lose their memory, and send on PostgreSQL the old value for a null.
+      statement.undefine_and_bind();
+      throw;
+    }
   }
 
   // Runs it and calls each() for every row.

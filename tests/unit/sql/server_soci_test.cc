@@ -1,4 +1,5 @@
-// What SOCI 4.0.3 does with the client of MariaDB, as soci_test.cc says it of SQLite's.
+// What SOCI 4.0.3 does with the clients of the servers, as soci_test.cc says it of
+// SQLite's.
 #include <soci/soci.h>
 #include <soci/version.h>
 
@@ -54,6 +55,44 @@ TEST_F(SociMariadb, NoUrlAsksForThat) {
   ASSERT_FALSE(store);
   EXPECT_EQ(store.error().code, Code::kInvalid);
   EXPECT_THAT(store.error().message, testing::HasSubstr("reconnect"));
+}
+
+// Its copy of a value is gone once it was stored, or when it is told to.
+TEST_P(Server, SociSendsTheValueBeforeForANullAfterAFailure) {
+  if (SOCI_VERSION != 400003) GTEST_SKIP() << "another SOCI";
+  const auto db = kind().session();
+  *db << "CREATE TABLE t (n BIGINT CHECK (n < 10))";
+  long long n = 11;
+  soci::indicator has_n = soci::i_ok;
+  soci::statement insert =
+      (db->prepare << "INSERT INTO t (n) VALUES (:n)", soci::use(n, has_n, "n"));
+  EXPECT_THROW(insert.execute(true), soci::soci_error);
+  has_n = soci::i_null;
+  if (is_postgresql(kind())) {
+    EXPECT_THROW(insert.execute(true), soci::soci_error) << "11 again";
+  }
+  insert.undefine_and_bind();
+  insert.execute(true);
+  EXPECT_THAT(kind().run("SELECT COUNT(*) FROM t WHERE n IS NULL"),
+              testing::ElementsAre("1"));
+}
+
+TEST_P(Server, WhatFailedLeavesNothingInTheNextRow) {
+  auto store = open(url());
+  ASSERT_TRUE(store && insert(*store));
+  kind().run(
+      "ALTER TABLE carrel_jobs ADD CONSTRAINT nobody_expires"
+      " CHECK (expires_at IS NULL)");
+  NewJob brief = job();
+  brief.start_within = 2h;
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_FALSE(insert(*store, brief));
+    const auto next = insert(*store);
+    ASSERT_TRUE(next) << next.error().message;
+    const auto record = store->monitor().job(next->id);
+    ASSERT_TRUE(record) << record.error().message;
+    EXPECT_FALSE(record->expires);
+  }
 }
 
 }  // namespace
