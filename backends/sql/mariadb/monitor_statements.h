@@ -131,6 +131,44 @@ UNION ALL
  ORDER BY 1 DESC
  LIMIT :most)sql";
 
+// Where so many are in the states of :states that to sort them for a page takes longer than
+// to look for them among the next rows.
+inline constexpr const char* kListMany = R"sql(
+SELECT COUNT(*) > 20000
+  FROM ((SELECT 1
+           FROM carrel_jobs FORCE INDEX (carrel_jobs_available)
+          WHERE :states & 192 = 0
+            AND state IN (IF(:states & 1, 0, -1), IF(:states & 2, 1, -1),
+                          IF(:states & 8, 3, -1), IF(:states & 16, 4, -1))
+          LIMIT 20001)
+        UNION ALL
+        (SELECT 1
+           FROM carrel_history FORCE INDEX (carrel_history_wake)
+          WHERE :states & 192 <> 0
+            AND state IN (IF(:states & 64, 6, -1), IF(:states & 128, 7, -1))
+          LIMIT 20001)) AS rare)sql";
+
+// Those among the next rows of the one table that may have them.
+inline constexpr const char* kListNear = R"sql(
+SELECT id
+  FROM ((SELECT id, state, queue, kind, enqueued_at
+           FROM carrel_jobs FORCE INDEX (PRIMARY)
+          WHERE :states & 192 = 0 AND id < :before
+          ORDER BY id DESC
+          LIMIT 10000)
+        UNION ALL
+        (SELECT id, state, queue, kind, enqueued_at
+           FROM carrel_history FORCE INDEX (PRIMARY)
+          WHERE :states & 192 <> 0 AND id < :before
+          ORDER BY id DESC
+          LIMIT 10000)) AS near
+ WHERE (:states >> state) & 1
+   AND (:queue = '' OR queue = :queue)
+   AND (:kind = '' OR kind = :kind)
+   AND enqueued_at <= :enqueued_before
+ ORDER BY id DESC
+ LIMIT :most)sql";
+
 inline constexpr const char* kCountAvailable = R"sql(
 SELECT queue, kind, COUNT(*), MIN(run_at)
   FROM carrel_jobs

@@ -139,6 +139,45 @@ UNION ALL
  ORDER BY 1 DESC
  LIMIT :most)sql";
 
+// Where so many are in the states of :states that to sort them for a page takes longer than
+// to look for them among the next rows. In order: else a bitmap is made of all of them.
+inline constexpr const char* kListMany = R"sql(
+SELECT (count(*) > 20000)::int
+  FROM ((SELECT 1
+           FROM carrel_jobs
+          WHERE :states::int & 192 = 0 AND wake_at IS NOT NULL AND state IN (0, 1, 3, 4)
+            AND (:states::int >> state) & 1 = 1
+          ORDER BY wake_at
+          LIMIT 20001)
+        UNION ALL
+        (SELECT 1
+           FROM carrel_history
+          WHERE :states::int & 192 <> 0 AND state IN (6, 7)
+            AND (:states::int >> state) & 1 = 1
+          ORDER BY state, wake_at
+          LIMIT 20001)) AS rare)sql";
+
+// Those among the next rows of the one table that may have them.
+inline constexpr const char* kListNear = R"sql(
+SELECT id
+  FROM ((SELECT id, state, queue, kind, enqueued_at
+           FROM carrel_jobs
+          WHERE :states::int & 192 = 0 AND id < :before
+          ORDER BY id DESC
+          LIMIT 10000)
+        UNION ALL
+        (SELECT id, state, queue, kind, enqueued_at
+           FROM carrel_history
+          WHERE :states::int & 192 <> 0 AND id < :before
+          ORDER BY id DESC
+          LIMIT 10000)) AS near
+ WHERE (:states::int >> state) & 1 = 1
+   AND (:queue::text = '' OR queue = :queue)
+   AND (:kind::text = '' OR kind = :kind)
+   AND enqueued_at <= :enqueued_before
+ ORDER BY id DESC
+ LIMIT :most)sql";
+
 inline constexpr const char* kCountAvailable = R"sql(
 SELECT queue, kind, count(*), min(run_at)
   FROM carrel_jobs

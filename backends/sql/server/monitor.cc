@@ -35,6 +35,10 @@ struct ServerMonitor::Tables {
         list(s, sql.list, use(before, "before"), use(states, "states"),
              use(queue, "queue"), use(kind, "kind"), use(when, "enqueued_before"),
              use(most, "most"), into(id)),
+        list_many(s, sql.list_many, use(states, "states"), into(many)),
+        list_near(s, sql.list_near, use(before, "before"), use(states, "states"),
+                  use(queue, "queue"), use(kind, "kind"), use(when, "enqueued_before"),
+                  use(most, "most"), into(id)),
         count_available(s, sql.count_available, into(queue), into(kind), into(jobs),
                         into(when)),
         read_rates(s, sql.read_rates, use(ids, "ids"), into(id), into(rate_key),
@@ -62,6 +66,7 @@ struct ServerMonitor::Tables {
   long long bytes = 0;
   long long when = 0;
   int state = 0;
+  int many = 0;
   std::string queue;
   std::string kind;
   int priority = 0;
@@ -111,6 +116,8 @@ struct ServerMonitor::Tables {
   Statement read_keys;
   Statement read_attempts;
   Statement list;
+  Statement list_many;
+  Statement list_near;
   Statement count_available;
   Statement read_rates;
   Statement read_limits;
@@ -260,6 +267,19 @@ Result<JobRecord> ServerMonitor::job(JobId id) {
   return std::move(found->front());
 }
 
+namespace {
+
+// All of the states of this mask are those of rows that an index finds, in one table.
+bool are_rare(int states) {
+  constexpr auto mask = [](auto... of) { return ((1 << static_cast<int>(of)) | ...); };
+  constexpr int kFinal = mask(State::kDiscarded, State::kCancelled);
+  constexpr int kWaiting =
+      mask(State::kPending, State::kScheduled, State::kRunning, State::kRetryable);
+  return (states & ~kFinal) == 0 || (states & ~kWaiting) == 0;
+}
+
+}  // namespace
+
 Result<std::vector<JobRecord>> ServerMonitor::list(const Filter& filter, JobId before,
                                                    std::size_t limit) {
   return snapshot([&](Tables& t, Session& session) {
@@ -277,7 +297,12 @@ Result<std::vector<JobRecord>> ServerMonitor::list(const Filter& filter, JobId b
     }
     t.most = static_cast<long long>(std::min<std::size_t>(limit, 1U << 30));
     std::vector<JobId> ids;
-    t.list.rows([&] { ids.push_back(to_id(t.id)); });
+    const auto add = [&] { ids.push_back(to_id(t.id)); };
+    if (are_rare(t.states) && t.list_many.run() && t.many != 0) t.list_near.rows(add);
+    if (ids.empty() || ids.size() < limit) {
+      ids.clear();
+      t.list.rows(add);
+    }
     return t.listed(ids);
   });
 }

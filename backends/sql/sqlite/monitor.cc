@@ -41,6 +41,10 @@ struct SqliteMonitor::Statements {
         list_few(s, statements::kListFewJobs, use(before, "before"),
                  use(states, "states"), use(queue, "queue"), use(kind, "kind"),
                  use(when, "enqueued_before"), use(most, "most"), into(id)),
+        few_are_many(s, statements::kFewAreMany, use(states, "states"), into(many)),
+        list_near(s, statements::kListNearJobs, use(before, "before"),
+                  use(states, "states"), use(queue, "queue"), use(kind, "kind"),
+                  use(when, "enqueued_before"), use(most, "most"), into(id)),
         count_available(s, statements::kCountAvailable, into(queue), into(kind),
                         into(jobs), into(when)),
         count_waiting(s, statements::kCountWaiting, into(queue), into(state), into(jobs)),
@@ -51,6 +55,7 @@ struct SqliteMonitor::Statements {
   long long id = 0;
   long long before = 0;
   long long states = 0;
+  int many = 0;
   long long most = 0;
   long long jobs = 0;
   long long when = 0;
@@ -104,6 +109,8 @@ struct SqliteMonitor::Statements {
   Statement read_attempts;
   Statement list;
   Statement list_few;
+  Statement few_are_many;
+  Statement list_near;
   Statement count_available;
   Statement count_waiting;
   Statement count_final;
@@ -239,10 +246,14 @@ Result<std::vector<JobRecord>> SqliteMonitor::list(const Filter& filter, JobId b
     s.most = static_cast<long long>(std::min<std::size_t>(limit, 1U << 30));
     std::vector<JobId> ids;
     const auto add = [&] { ids.push_back(JobId{static_cast<std::uint64_t>(s.id)}); };
-    if ((s.states & kMany) == 0) {
-      s.list_few.rows(add);
-    } else {
+    if ((s.states & kMany) != 0) {
       s.list.rows(add);
+    } else {
+      if (s.few_are_many.run() && s.many != 0) s.list_near.rows(add);
+      if (ids.empty() || ids.size() < limit) {
+        ids.clear();
+        s.list_few.rows(add);
+      }
     }
     std::vector<JobRecord> records;
     records.reserve(ids.size());

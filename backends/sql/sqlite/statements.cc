@@ -415,6 +415,32 @@ SELECT id
  ORDER BY id DESC
  LIMIT :most)sql";
 
+// Where they are so many that to sort them for a page takes longer than to look for them
+// among the next rows, as kListNearJobs does: it has them all if its page is full.
+const char* const kFewAreMany = R"sql(
+SELECT COUNT(*) > 20000
+  FROM (SELECT 1
+          FROM carrel_jobs INDEXED BY carrel_jobs_wake
+         WHERE state IN (0, 1, 3, 4, 6, 7) AND wake_at IS NOT NULL
+           AND (:states >> state) & 1
+         LIMIT 20001))sql";
+
+const char* const kListNearJobs = R"sql(
+SELECT id
+  FROM carrel_jobs
+ WHERE id < :before
+   AND id > COALESCE((SELECT id
+                        FROM carrel_jobs
+                       WHERE id < :before
+                       ORDER BY id DESC
+                       LIMIT 1 OFFSET 10000), 0)
+   AND (:states >> state) & 1
+   AND (:queue = '' OR queue = :queue)
+   AND (:kind = '' OR kind = :kind)
+   AND enqueued_at <= :enqueued_before
+ ORDER BY id DESC
+ LIMIT :most)sql";
+
 const char* const kCountAvailable = R"sql(
 SELECT queue, kind, count(*), min(run_at)
   FROM carrel_jobs INDEXED BY carrel_jobs_available

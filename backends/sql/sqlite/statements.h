@@ -133,6 +133,8 @@ extern const char* const kReadAttempts;
 extern const char* const kReadJob;
 extern const char* const kListJobs;
 extern const char* const kListFewJobs;
+extern const char* const kFewAreMany;
+extern const char* const kListNearJobs;
 extern const char* const kCountAvailable;
 extern const char* const kCountWaiting;
 extern const char* const kCountFinal;

@@ -124,6 +124,27 @@ TEST_F(SqlitePlan, AListOfOneStateReadsOnlyTheIndex) {
   EXPECT_LT(pages, 50) << "for 100 rows, which lie in another order";
 }
 
+// Of more than are sorted for a page: among the next rows, and where none of those is in
+// that state.
+TEST_F(SqlitePlan, APageOfAStateThatVeryManyAreInIsFoundNearAndFar) {
+  expect_index(statements::kFewAreMany, "COVERING INDEX carrel_jobs_wake");
+  expect_index(statements::kListNearJobs, "INTEGER PRIMARY KEY");
+  auto store = open_url(file_).value();
+  insert_jobs(*store, 60'000 - 100);
+  const auto page = [&] {
+    const auto records = store->monitor().list({.states = {State::kCancelled}}, {}, 2);
+    EXPECT_TRUE(records) << records.error().message;
+    std::vector<std::uint64_t> ids;
+    for (const JobRecord& record : *records) ids.push_back(value(record.id));
+    return ids;
+  };
+  run_sql(file_,
+          "UPDATE carrel_jobs SET state = 5 + id % 2, wake_at = 1 + id * 37 % 101");
+  EXPECT_EQ(page(), (std::vector<std::uint64_t>{59'999, 59'997}));
+  run_sql(file_, "UPDATE carrel_jobs SET state = 5 WHERE id > 45000");
+  EXPECT_EQ(page(), (std::vector<std::uint64_t>{44'999, 44'997}));
+}
+
 // However many jobs a key holds back.
 TEST_F(SqlitePlan, LimitsSeekInTheLineOfTheirKey) {
   for (const char* statement :

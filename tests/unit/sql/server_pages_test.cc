@@ -17,8 +17,9 @@ using testing::SizeIs;
 class ServerPages : public Server {
  protected:
   std::unique_ptr<Store> open_through(const Proxy& proxy) {
-    return open(url(proxy.port(), is_postgresql(kind()) ? "?listen=off" : ""));
+    return open(url(proxy.port(), deaf()));
   }
+  std::string deaf() const { return is_postgresql(kind()) ? "?listen=off" : ""; }
 };
 INSTANTIATE_TEST_SUITE_P(Of, ServerPages,
                          testing::Values(postgres_kind(), mariadb_kind()),
@@ -111,6 +112,87 @@ TEST_P(ServerPages, SoDoesOneOfJobsWithLongAttempts) {
   }
   EXPECT_GT(proxy.longest_answer(), 2 * kAttempts * kSize) << "this is what was measured";
   EXPECT_LT(proxy.longest_answer(), 2 * (kAnswer + 2 * kAttempts * kSize));
+}
+
+// Rows of carrel_history, in every second of which a state is that few are in elsewhere.
+class ServerManyOfAState : public ServerPages {
+ protected:
+  static constexpr int kRows = 300'000;
+
+  void bring() {
+    const std::string ids = is_postgresql(kind()) ? "generate_series(1, " : "seq_1_to_";
+    const std::string n = std::to_string(kRows);
+    kind().run(
+        "INSERT INTO carrel_history (id, fence, finished_fence, wake_at, enqueued_at,"
+        " run_at, ended_at, timeout_us, claim_number, attempt, max_attempts, crashes,"
+        " state, priority, cancel_requested, queue, kind, worker)"
+        " SELECT n, 1, 1, 1 + n * 37 % 1000, 1, 1, 1, 1, 1, 1, 1, 0, 5 + n % 2, 0, 0,"
+        " 'default', 'work', 'w' FROM " +
+        (is_postgresql(kind()) ? ids + n + ") AS of(n)"
+                               : "(SELECT seq AS n FROM " + ids + n + ") AS of"));
+    kind().run("ANALYZE" + std::string(is_postgresql(kind()) ? "" : " TABLE") +
+               " carrel_history");
+  }
+  long long rows_read() const {
+    return std::stoll(kind()
+                          .run(is_postgresql(kind())
+                                   ? "SELECT sum(idx_tup_read) FROM pg_stat_user_indexes"
+                                     " WHERE relname = 'carrel_history'"
+                                   : "SELECT CAST(SUM(variable_value) AS SIGNED)"
+                                     " FROM information_schema.global_status"
+                                     " WHERE variable_name LIKE 'HANDLER\\_READ\\_%'")
+                          .at(0));
+  }
+  // PostgreSQL says what a session has read when that ends.
+  long long rows_read_since(long long before) const {
+    const auto until = SteadyClock::now() + 30s;
+    while (rows_read() == before && SteadyClock::now() < until) {
+      std::this_thread::sleep_for(10ms);
+    }
+    return rows_read() - before;
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Of, ServerManyOfAState,
+                         testing::Values(postgres_kind(), mariadb_kind()),
+                         [](const auto& of) { return of.param.name; });
+
+TEST_P(ServerManyOfAState, APageIsFoundAmongTheNextRows) {
+  ASSERT_TRUE(open(url(deaf())));
+  bring();
+  const auto before = rows_read();
+  {
+    const auto store = open(url(deaf()));
+    const Filter cancelled{.states = {State::kCancelled}};
+    JobId last{};
+    int next = kRows - 1;
+    for (int page = 0; page < 3; ++page) {
+      const auto records = store->monitor().list(cancelled, last, 100);
+      ASSERT_TRUE(records) << records.error().message;
+      ASSERT_THAT(*records, SizeIs(100));
+      for (const JobRecord& record : *records) {
+        EXPECT_EQ(value(record.id), static_cast<std::uint64_t>(next));
+        EXPECT_EQ(record.state, State::kCancelled);
+        next -= 2;
+      }
+      last = records->back().id;
+    }
+  }
+  const auto read = rows_read_since(before);
+  EXPECT_GT(read, 3 * 20'000) << "this is what was measured";
+  EXPECT_LT(read, 3 * 80'000) << "not all 150,000 for every page";
+}
+
+TEST_P(ServerManyOfAState, OneThatIsFarAwayIsFoundAllTheSame) {
+  const auto store = open(url(deaf()));
+  ASSERT_TRUE(store);
+  bring();
+  kind().run("UPDATE carrel_history SET state = 5 WHERE id > 50000");
+  const auto page =
+      store->monitor().list({.states = {State::kDiscarded, State::kCancelled}}, {}, 3);
+  ASSERT_TRUE(page) << page.error().message;
+  ASSERT_THAT(*page, SizeIs(3));
+  EXPECT_EQ(value(page->at(0).id), 49'999U);
+  EXPECT_EQ(value(page->at(2).id), 49'995U);
 }
 
 // It reads what is long to say how long it is.
