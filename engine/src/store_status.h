@@ -1,14 +1,18 @@
-// Whether the store answers, as the worker's loops see it: logged once when it goes and
-// once when it comes back, and shown in the health snapshot.
+// Whether the store answers, as the worker's loops see it: logged when it goes, again and
+// again while it stays away, and when it comes back; and shown in the health snapshot.
 #pragma once
 
+#include <carrel/config.h>
 #include <carrel/store.h>
 
 #include <array>
 #include <atomic>
+#include <functional>
 #include <mutex>
 #include <optional>
 #include <string>
+
+#include "boot_time.h"
 
 namespace carrel {
 
@@ -16,14 +20,25 @@ enum class StoreCall : std::uint8_t { kClaim, kSweep, kBeat, kFinish };
 
 class StoreStatus {
  public:
-  explicit StoreStatus(LogFn log) : log_(std::move(log)) {}
+  // `remind`: how long after a line about a store that is away the next one is due; it is
+  // written by whoever fails then. `now`: a clock that never steps back.
+  StoreStatus(LogFn log, Duration remind, std::function<Duration()> now = boot_time)
+      : log_(std::move(log)), remind_(remind), now_(std::move(now)) {}
 
   void failed(StoreCall call, const Error& error) {
     std::lock_guard lock(mutex_);
     const char* const name = kNames[static_cast<std::size_t>(call)];
+    const Duration now = now_();
     if (!away_.exchange(true)) {
       log_(LogLevel::kError,
            std::string(name) + ": the store does not answer: " + error.message);
+      away_since_ = reminded_ = now;
+    } else if (now - reminded_ >= remind_) {
+      log_(LogLevel::kError,
+           std::string(name) + ": the store has not answered for " +
+               to_text(std::chrono::floor<std::chrono::seconds>(now - away_since_)) +
+               ": " + error.message);
+      reminded_ = now;
     }
     errors_[static_cast<std::size_t>(call)] = std::string(name) + ": " + error.message;
   }
@@ -63,7 +78,11 @@ class StoreStatus {
   }
 
   LogFn log_;
+  const Duration remind_;
+  const std::function<Duration()> now_;
   mutable std::mutex mutex_;
+  Duration away_since_{0};
+  Duration reminded_{0};
   std::array<std::optional<std::string>, 4> errors_;
   std::atomic<bool> away_{false};
   std::atomic<bool> doubted_{false};

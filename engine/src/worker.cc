@@ -19,6 +19,8 @@ constexpr auto kLastTry = std::chrono::seconds(1);
 constexpr std::size_t kMinUnflushed = 1024;
 // The part of a lease for which the store may take no ends while more jobs are claimed.
 constexpr int kPatience = 8;
+// Leases between the lines about a store that stays away.
+constexpr int kRemind = 4;
 }  // namespace
 
 std::string make_worker_id() {
@@ -53,7 +55,7 @@ Completer::Hooks Worker::hooks(Setup& setup) {
 Worker::Worker(Setup setup)
     : queue_(setup.queue),
       id_(make_worker_id()),
-      status_(setup.log),
+      status_(setup.log, kRemind * setup.config.worker.lease),
       source_(make_source(setup)),
       ladder_(setup.reactor),
       completer_(setup.store, hooks(setup), status_, setup.totals, setup.log,

@@ -7,13 +7,32 @@
 namespace carrel {
 namespace {
 
+using namespace std::chrono_literals;
+
 const Error kFull{Code::kUnavailable, "the disk is full"};
 
 struct StoreStatusTest : testing::Test {
   std::vector<std::string> lines;
+  Duration now = 1h;
   StoreStatus status{
-      [this](LogLevel, std::string_view line) { lines.emplace_back(line); }};
+      [this](LogLevel, std::string_view line) { lines.emplace_back(line); }, 2min,
+      [this] { return now; }};
 };
+
+// A worker that looks alive and takes no jobs.
+TEST_F(StoreStatusTest, AStoreThatStaysAwayIsComplainedOfAgainAndAgain) {
+  for (int i = 0; i <= 60; ++i) {
+    status.failed(StoreCall::kClaim, kFull);
+    now += 5s;
+  }
+  EXPECT_EQ(lines, (std::vector<std::string>{
+                       "claim: the store does not answer: the disk is full",
+                       "claim: the store has not answered for 2m: the disk is full",
+                       "claim: the store has not answered for 4m: the disk is full"}));
+  status.answered(StoreCall::kClaim, true);
+  status.failed(StoreCall::kClaim, kFull);
+  EXPECT_EQ(lines.back(), "claim: the store does not answer: the disk is full");
+}
 
 TEST_F(StoreStatusTest, WhoOnlyLooksDoesNotSayThatAStoreTakesWritesAgain) {
   status.failed(StoreCall::kFinish, kFull);

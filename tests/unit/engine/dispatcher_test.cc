@@ -40,7 +40,7 @@ class DispatcherTest : public testing::Test {
 
   Scripted store_;
   const LogFn log_ = [](LogLevel, std::string_view) {};
-  StoreStatus status_{log_};
+  StoreStatus status_{log_, std::chrono::hours(1)};
   Dispatcher dispatcher_{store_, nullptr, 10s, status_, log_};
 };
 
