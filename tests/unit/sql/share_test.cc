@@ -157,6 +157,31 @@ TEST_F(SqliteShare, NobodyPassesWhoWaitsBeforeTheGate) {
   }
 }
 
+// It copies the log into the file; and leaves it there where its turn does not come.
+TEST_F(SqliteShare, TheLastCloseOfAFileWaitsForItsTurn) {
+  auto gate = sql::sqlite::Gate::open(file_ + "-gate");
+  ASSERT_TRUE(gate.has_value());
+  auto store = open();
+  insert_jobs(*store, 1);
+  ASSERT_TRUE(gate->lock(60s).has_value());
+  auto closed = std::async(std::launch::async, [&] { store.reset(); });
+  while (!one_waits(file_ + "-gate")) std::this_thread::yield();
+  EXPECT_TRUE(std::filesystem::exists(file_ + "-wal"));
+  gate->unlock();
+  closed.get();
+  EXPECT_FALSE(std::filesystem::exists(file_ + "-wal"));
+
+  auto impatient = open_url(file_ + "?busy_timeout=1ms");
+  ASSERT_TRUE(impatient.has_value());
+  insert_jobs(**impatient, 1);
+  ASSERT_TRUE(gate->lock(60s).has_value());
+  impatient->reset();
+  EXPECT_TRUE(std::filesystem::exists(file_ + "-wal"));
+  gate->unlock();
+  EXPECT_EQ(run_sql(file_, "SELECT count(*) FROM carrel_jobs"),
+            std::vector<std::string>{"2"});
+}
+
 // A process that is killed in the middle of its turn leaves the gate open.
 TEST_F(SqliteShare, TheGateOfAKilledProcessOpens) {
   const std::string path = file_ + "-gate";
