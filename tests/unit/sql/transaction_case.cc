@@ -26,7 +26,7 @@ const Kind kSqlite{"sqlite",
                        std::filesystem::remove(file() + part);
                      }
                    },
-                   [](const std::string& sql) { return run_sql(file(), sql); },
+                   [] { return sqlite_client(file()); },
                    sql::Dialect::kSqlite};
 
 }  // namespace
@@ -44,7 +44,7 @@ const Kind kPostgres{"postgresql",
                            " WHERE datname = 'carrel' AND pid <> pg_backend_pid()");
                        postgres().run("DROP SCHEMA public CASCADE; CREATE SCHEMA public");
                      },
-                     [](const std::string& sql) { return postgres().run(sql); },
+                     [] { return postgresql_client(kPostgres.connect()); },
                      sql::Dialect::kPostgresql};
 
 const Kind kMariadb{"mariadb",
@@ -55,7 +55,7 @@ const Kind kMariadb{"mariadb",
                              std::to_string(mariadb().port());
                     },
                     [] { mariadb().run("DROP DATABASE carrel; CREATE DATABASE carrel"); },
-                    [](const std::string& sql) { return mariadb().run(sql); },
+                    [] { return mariadb_client(mariadb().port()); },
                     sql::Dialect::kMariadb};
 
 void PrintTo(const Kind& kind, std::ostream* out) { *out << kind.name; }

@@ -11,10 +11,12 @@
 
 #include <chrono>
 #include <iosfwd>
+#include <memory>
 #include <stop_token>
 #include <string>
 #include <string_view>
-#include <vector>
+
+#include "transaction_clients.h"
 
 namespace carrel::test {
 
@@ -28,9 +30,8 @@ struct Kind {
   const char* backend;  // SOCI's
   std::string (*url)();
   std::string (*connect)();
-  void (*clean)();  // no tables
-  // As a host's own client would run it; the first column of the rows.
-  std::vector<std::string> (*run)(const std::string& sql);
+  void (*clean)();                          // no tables
+  std::unique_ptr<HostClient> (*client)();  // without SOCI
   sql::Dialect dialect;
 };
 void PrintTo(const Kind& kind, std::ostream* out);

@@ -98,7 +98,9 @@ namespace carrel::sql {
 // it answers with no row, another transaction has just used the same request_id: roll
 // back, and run them again.
 enum class Dialect : std::uint8_t { kSqlite, kPostgresql, kMariadb };
-// Text is UTF-8; std::monostate is NULL.
+// Bound as what it is: a number as an integer of 64 bits, std::monostate as NULL, text as
+// text: an empty one is not NULL, and in SQLite none is a blob, whose job nobody finds.
+// Text is UTF-8, so PostgreSQL's client_encoding is UTF8; parameters need no types there.
 using SqlValue = std::variant<std::monostate, std::int64_t, std::string>;
 struct SqlStatement {
   std::string text;  // parameters are ?, in PostgreSQL $1, $2, …
