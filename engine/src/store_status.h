@@ -35,7 +35,7 @@ class StoreStatus {
       away_since_ = reminded_ = now;
     } else if (now - reminded_ >= remind_) {
       log_(LogLevel::kError,
-           std::string(name) + ": the store has not answered for " +
+           std::string(name) + ": the store has failed for " +
                to_text(std::chrono::floor<std::chrono::seconds>(now - away_since_)) +
                ": " + error.message);
       reminded_ = now;

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <thread>
 
 #include "database.h"
 #include "folder.h"
@@ -54,7 +55,9 @@ TEST_P(DatabaseNetwork, WorkGoesOnWhateverBreaks) {
 TEST_P(DatabaseNetwork, WorkGoesOnWhenAServerThatWasKilledIsBack) {
   NetworkCase network(database_->url(), registry());
   for (int i = 0; i < 3; ++i) {
-    network.during([&] { database_->restart("KILL"); }, 0s, [] {});
+    std::thread restarts;
+    network.during([&] { restarts = std::thread([&] { database_->restart("KILL"); }); },
+                   0s, [&] { restarts.join(); });
   }
   network.expect_all();
 }

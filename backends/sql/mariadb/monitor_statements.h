@@ -138,8 +138,7 @@ SELECT COUNT(*) > 20000
   FROM ((SELECT 1
            FROM carrel_jobs FORCE INDEX (carrel_jobs_available)
           WHERE :states & 192 = 0
-            AND state IN (IF(:states & 1, 0, -1), IF(:states & 2, 1, -1),
-                          IF(:states & 8, 3, -1), IF(:states & 16, 4, -1))
+            AND state IN (IF(:states & 2, 1, -1), IF(:states & 16, 4, -1))
           LIMIT 20001)
         UNION ALL
         (SELECT 1

@@ -128,9 +128,9 @@ UNION ALL
 (SELECT id
    FROM carrel_history
   WHERE :states::int & 32 = 0 AND :states::int & 192 <> 0
-    AND state IN (6, 7)
+    AND state IN (CASE WHEN :states::int & 64 <> 0 THEN 6 ELSE -1 END,
+                  CASE WHEN :states::int & 128 <> 0 THEN 7 ELSE -1 END)
     AND id + 0 < :before
-    AND (:states::int >> state) & 1 = 1
     AND (:queue::text = '' OR queue = :queue)
     AND (:kind::text = '' OR kind = :kind)
     AND enqueued_at <= :enqueued_before
@@ -145,15 +145,16 @@ inline constexpr const char* kListMany = R"sql(
 SELECT (count(*) > 20000)::int
   FROM ((SELECT 1
            FROM carrel_jobs
-          WHERE :states::int & 192 = 0 AND wake_at IS NOT NULL AND state IN (0, 1, 3, 4)
+          WHERE :states::int & 192 = 0 AND wake_at IS NOT NULL AND state IN (1, 4)
             AND (:states::int >> state) & 1 = 1
           ORDER BY wake_at
           LIMIT 20001)
         UNION ALL
         (SELECT 1
            FROM carrel_history
-          WHERE :states::int & 192 <> 0 AND state IN (6, 7)
-            AND (:states::int >> state) & 1 = 1
+          WHERE :states::int & 192 <> 0
+            AND state IN (CASE WHEN :states::int & 64 <> 0 THEN 6 ELSE -1 END,
+                          CASE WHEN :states::int & 128 <> 0 THEN 7 ELSE -1 END)
           ORDER BY state, wake_at
           LIMIT 20001)) AS rare)sql";
 

@@ -98,6 +98,14 @@ void PostgresSession::begin_reading() {
   execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
 }
 
+// SOCI 4.0.3 would put the text behind what is there of it.
+void PostgresSession::forget_text(soci::statement& statement) {
+  auto* const backend =
+      static_cast<soci::postgresql_statement_backend*>(statement.get_backend());
+  backend->query_.clear();
+  backend->names_.clear();
+}
+
 Time PostgresSession::now() { return to_instant(execute(kClock)); }
 
 void PostgresSession::commit() {

@@ -25,6 +25,7 @@ class PostgresSession final : public server::Session {
   void lose_patience() override;
   void begin_reading() override;
   Time now() override;
+  void forget_text(soci::statement& statement) override;
 
   PGconn* native();
   bool is_broken() { return timed_out() || PQstatus(native()) == CONNECTION_BAD; }

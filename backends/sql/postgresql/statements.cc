@@ -109,6 +109,7 @@ const std::string kStartJob = kPlainLanes + R"sql(), few AS MATERIALIZED (
                                             AS r(name text))))
               AND queue NOT IN (SELECT queue FROM carrel_paused)) AS starts,
          NOT EXISTS (SELECT 1 FROM few) AND NOT EXISTS (SELECT 1 FROM carrel_paused)
+         AND (SELECT id FROM carrel_jobs WHERE state = 18 ORDER BY queue LIMIT 1) IS NULL
            AS idle
     FROM carrel_clock
 )
@@ -168,7 +169,8 @@ SELECT lane.n, best.id, best.priority, best.run_at
                  ORDER BY priority, run_at, id
                  LIMIT :most) AS best)sql";
 
-// MATERIALIZED: otherwise the planner may look for more than LIMIT says, and lock it.
+// A CTE that locks is run once; a sub-select might be for each row of the join, and lock
+// more than LIMIT says.
 const char* const kClaimLanes = R"sql(
 WITH begun AS MATERIALIZED (
   SELECT CASE WHEN :now::bigint = 0 THEN now_us ELSE 0 END AS at FROM carrel_clock

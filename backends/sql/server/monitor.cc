@@ -269,12 +269,12 @@ Result<JobRecord> ServerMonitor::job(JobId id) {
 
 namespace {
 
-// All of the states of this mask are those of rows that an index finds, in one table.
-bool are_rare(int states) {
+// All of the states of this mask are those of rows that an index finds, in one table, and
+// there may be very many of them.
+bool may_be_many(int states) {
   constexpr auto mask = [](auto... of) { return ((1 << static_cast<int>(of)) | ...); };
   constexpr int kFinal = mask(State::kDiscarded, State::kCancelled);
-  constexpr int kWaiting =
-      mask(State::kPending, State::kScheduled, State::kRunning, State::kRetryable);
+  constexpr int kWaiting = mask(State::kScheduled, State::kRetryable);
   return (states & ~kFinal) == 0 || (states & ~kWaiting) == 0;
 }
 
@@ -298,7 +298,7 @@ Result<std::vector<JobRecord>> ServerMonitor::list(const Filter& filter, JobId b
     t.most = static_cast<long long>(std::min<std::size_t>(limit, 1U << 30));
     std::vector<JobId> ids;
     const auto add = [&] { ids.push_back(to_id(t.id)); };
-    if (are_rare(t.states) && t.list_many.run() && t.many != 0) t.list_near.rows(add);
+    if (may_be_many(t.states) && t.list_many.run() && t.many != 0) t.list_near.rows(add);
     if (ids.empty() || ids.size() < limit) {
       ids.clear();
       t.list.rows(add);

@@ -55,6 +55,10 @@ class Session {
   // that fails: one round trip. Only where the dialect has such statements.
   virtual void run_together(const std::string& statements, const EachRow& each);
 
+  // Of a statement that could not be prepared: what would be in the way of doing it
+  // again.
+  virtual void forget_text(soci::statement& /*statement*/) {}
+
   // Around every call that waits for the server.
   class Call {
    public:

@@ -58,8 +58,13 @@ class Statement {
   soci::statement& ready() {
     if (ready_) return statement_;
     statement_.alloc();
-    statement_.prepare(text_, session_.prepares() ? soci::details::st_repeatable_query
-                                                  : soci::details::st_one_time_query);
+    try {
+      statement_.prepare(text_, session_.prepares() ? soci::details::st_repeatable_query
+                                                    : soci::details::st_one_time_query);
+    } catch (...) {
+      session_.forget_text(statement_);
+      throw;
+    }
     statement_.define_and_bind();
     ready_ = true;
     return statement_;

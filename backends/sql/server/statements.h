@@ -252,9 +252,9 @@ struct Statements {
   const char* read_sizes;  // of :ids: job, bytes; several rows a job
   const char* read_attempts;
   const char* list;
-  // Of states that are either all final or none, and neither available nor completed:
-  // whether there are too many of them to be sorted for a page, as list does; and a page
-  // of those among the next 10,000 rows, which has them all if it is full.
+  // Of discarded and cancelled jobs, or of scheduled and retryable ones: whether there
+  // are too many to be sorted for a page, as list does; and a page of those among the
+  // next 10,000 rows of their table, which has them all if it is full.
   const char* list_many;
   const char* list_near;
   const char* count_available;

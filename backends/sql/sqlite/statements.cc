@@ -407,8 +407,13 @@ const char* const kListFewJobs = R"sql(
 SELECT id
   FROM carrel_jobs INDEXED BY carrel_jobs_wake
  WHERE id < :before
-   AND state IN (0, 1, 3, 4, 6, 7) AND wake_at IS NOT NULL
-   AND (:states >> state) & 1
+   AND state IN (CASE WHEN :states & 1 THEN 0 ELSE -1 END,
+                 CASE WHEN :states & 2 THEN 1 ELSE -1 END,
+                 CASE WHEN :states & 8 THEN 3 ELSE -1 END,
+                 CASE WHEN :states & 16 THEN 4 ELSE -1 END,
+                 CASE WHEN :states & 64 THEN 6 ELSE -1 END,
+                 CASE WHEN :states & 128 THEN 7 ELSE -1 END)
+   AND wake_at IS NOT NULL
    AND (:queue = '' OR queue = :queue)
    AND (:kind = '' OR kind = :kind)
    AND (:enqueued_before = 9223372036854775807 OR enqueued_at <= :enqueued_before)
@@ -421,8 +426,13 @@ const char* const kFewAreMany = R"sql(
 SELECT COUNT(*) > 20000
   FROM (SELECT 1
           FROM carrel_jobs INDEXED BY carrel_jobs_wake
-         WHERE state IN (0, 1, 3, 4, 6, 7) AND wake_at IS NOT NULL
-           AND (:states >> state) & 1
+         WHERE state IN (CASE WHEN :states & 1 THEN 0 ELSE -1 END,
+                         CASE WHEN :states & 2 THEN 1 ELSE -1 END,
+                         CASE WHEN :states & 8 THEN 3 ELSE -1 END,
+                         CASE WHEN :states & 16 THEN 4 ELSE -1 END,
+                         CASE WHEN :states & 64 THEN 6 ELSE -1 END,
+                         CASE WHEN :states & 128 THEN 7 ELSE -1 END)
+           AND wake_at IS NOT NULL
          LIMIT 20001))sql";
 
 const char* const kListNearJobs = R"sql(

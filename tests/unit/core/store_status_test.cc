@@ -27,8 +27,8 @@ TEST_F(StoreStatusTest, AStoreThatStaysAwayIsComplainedOfAgainAndAgain) {
   }
   EXPECT_EQ(lines, (std::vector<std::string>{
                        "claim: the store does not answer: the disk is full",
-                       "claim: the store has not answered for 2m: the disk is full",
-                       "claim: the store has not answered for 4m: the disk is full"}));
+                       "claim: the store has failed for 2m: the disk is full",
+                       "claim: the store has failed for 4m: the disk is full"}));
   status.answered(StoreCall::kClaim, true);
   status.failed(StoreCall::kClaim, kFull);
   EXPECT_EQ(lines.back(), "claim: the store does not answer: the disk is full");

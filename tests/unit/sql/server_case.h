@@ -50,6 +50,19 @@ std::unique_ptr<sql::server::Driver> driver_of(const std::string& url);
 Result<std::unique_ptr<Store>> open_store(const std::string& url,
                                           const BackendOptions& options = {});
 
+// Puts a setting of the server back, for the tests that come after.
+class AtEnd {
+ public:
+  AtEnd(const Kind& kind, std::string sql) : kind_(kind), sql_(std::move(sql)) {}
+  ~AtEnd() { kind_.run(sql_); }
+  AtEnd(const AtEnd&) = delete;
+  AtEnd& operator=(const AtEnd&) = delete;
+
+ private:
+  const Kind kind_;
+  const std::string sql_;
+};
+
 class Server : public testing::TestWithParam<Kind> {
  protected:
   void SetUp() override { kind().clean(); }

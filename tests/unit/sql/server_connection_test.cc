@@ -1,13 +1,9 @@
 // Connections to database servers: lost and stuck ones, what SOCI 4.0.3 and the clients
-// are known to do wrong, and news between processes.
+// are known to do wrong.
 #include <carrel/engine.h>
-#include <libpq-fe.h>
-#include <poll.h>
 #include <soci/postgresql/soci-postgresql.h>
-#include <soci/version.h>
 
 #include <algorithm>
-#include <future>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -201,6 +197,10 @@ TEST_P(Server, NoCallLeavesATransactionOpen) {
 TEST_P(Server, TransactionsAreReadCommittedWhateverTheServersDefault) {
   const bool postgres = is_postgresql(kind());
   ASSERT_TRUE(open(url())) << "makes the tables";
+  const AtEnd reset(
+      kind(), postgres
+                  ? "ALTER DATABASE carrel RESET default_transaction_isolation"
+                  : "SET GLOBAL tx_isolation = DEFAULT, GLOBAL time_zone = 'SYSTEM'");
   kind().run("CREATE TABLE seen (isolation VARCHAR(99))");
   if (postgres) {
     kind().run(
@@ -219,17 +219,14 @@ TEST_P(Server, TransactionsAreReadCommittedWhateverTheServersDefault) {
     kind().run("CREATE TRIGGER sees_updates BEFORE UPDATE" + sees);
     kind().run("SET GLOBAL tx_isolation = 'SERIALIZABLE', GLOBAL time_zone = '+05:00'");
   }
-  {
-    const auto store = open(url());
-    for (int i = 0; i < 2; ++i) {  // in a transaction, and as a statement alone
-      EXPECT_TRUE(insert(*store));
-      const auto runs = claim(*store, 1);
-      EXPECT_THAT(runs, SizeIs(1));
-      EXPECT_TRUE(store->finish(finishes(runs)).at(0));
-    }
+  const auto store = open(url());
+  ASSERT_TRUE(store);
+  for (int i = 0; i < 2; ++i) {  // in a transaction, and as a statement alone
+    EXPECT_TRUE(insert(*store));
+    const auto runs = claim(*store, 1);
+    ASSERT_THAT(runs, SizeIs(1));
+    EXPECT_TRUE(store->finish(finishes(runs)).at(0));
   }
-  kind().run(postgres ? "ALTER DATABASE carrel RESET default_transaction_isolation"
-                      : "SET GLOBAL tx_isolation = DEFAULT, GLOBAL time_zone = 'SYSTEM'");
   EXPECT_EQ(kind().run("SELECT DISTINCT isolation FROM seen"),
             std::vector<std::string>{"read committed"});
 }

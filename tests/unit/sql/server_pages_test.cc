@@ -143,10 +143,13 @@ class ServerManyOfAState : public ServerPages {
                                      " WHERE variable_name LIKE 'HANDLER\\_READ\\_%'")
                           .at(0));
   }
-  // PostgreSQL says what a session has read when that ends.
+  // PostgreSQL says all that a session has read when that has ended.
   long long rows_read_since(long long before) const {
     const auto until = SteadyClock::now() + 30s;
-    while (rows_read() == before && SteadyClock::now() < until) {
+    while (is_postgresql(kind()) &&
+           kind().run("SELECT count(*) FROM pg_stat_activity WHERE application_name ="
+                      " 'carrel'")[0] != "0" &&
+           SteadyClock::now() < until) {
       std::this_thread::sleep_for(10ms);
     }
     return rows_read() - before;
@@ -178,7 +181,7 @@ TEST_P(ServerManyOfAState, APageIsFoundAmongTheNextRows) {
     }
   }
   const auto read = rows_read_since(before);
-  EXPECT_GT(read, 3 * 20'000) << "this is what was measured";
+  EXPECT_GT(read, 3 * 15'000) << "this is what was measured";
   EXPECT_LT(read, 3 * 80'000) << "not all 150,000 for every page";
 }
 
@@ -193,6 +196,44 @@ TEST_P(ServerManyOfAState, OneThatIsFarAwayIsFoundAllTheSame) {
   ASSERT_THAT(*page, SizeIs(3));
   EXPECT_EQ(value(page->at(0).id), 49'999U);
   EXPECT_EQ(value(page->at(2).id), 49'995U);
+}
+
+// Of jobs that wait, with all that a filter can say.
+TEST_P(ServerManyOfAState, APageOfThoseThatWaitIsWhatTheFilterSays) {
+  const auto store = open(url(deaf()));
+  ASSERT_TRUE(store);
+  std::vector<NewJob> jobs(30'000, job());
+  for (std::size_t i = 0; i < jobs.size(); ++i) {
+    if (i % 3 != 0) jobs[i].delay = 1h;
+    if (i % 5 == 0) jobs[i].kind = "fifth";
+    if (i < 10) jobs[i].queue = "first";
+  }
+  const auto ids = insert_all(*store, jobs);
+  ASSERT_THAT(ids, SizeIs(jobs.size()));
+  const auto expect_page = [&](const Filter& filter, std::size_t before) {
+    std::vector<JobId> expected;
+    for (std::size_t i = before; i-- > 0 && expected.size() < 7;) {
+      const bool is_in = i % 3 != 0 &&
+                         (filter.kind.empty() || filter.kind == jobs[i].kind) &&
+                         (filter.queue.empty() || filter.queue == jobs[i].queue);
+      if (is_in) expected.push_back(ids[i]);
+    }
+    const auto page =
+        store->monitor().list(filter, before < ids.size() ? ids[before] : JobId{}, 7);
+    ASSERT_TRUE(page) << page.error().message;
+    std::vector<JobId> listed;
+    for (const JobRecord& record : *page) listed.push_back(record.id);
+    EXPECT_EQ(listed, expected);
+  };
+  for (const std::size_t before :
+       {std::size_t{30'000}, std::size_t{20'000}, std::size_t{8}}) {
+    expect_page({.states = {State::kScheduled}}, before);
+    expect_page({.states = {State::kScheduled, State::kRetryable}}, before);
+    expect_page({.states = {State::kScheduled}, .kind = "fifth"}, before);
+    expect_page({.states = {State::kScheduled}, .queue = "first"}, before);
+    expect_page({.states = {State::kScheduled, State::kScheduled, State::kRunning}},
+                before);
+  }
 }
 
 // It reads what is long to say how long it is.

@@ -18,6 +18,8 @@ namespace {
 using testing::IsEmpty;
 using testing::SizeIs;
 
+const std::vector<std::string> kOnlyOneKind = {"work"};
+
 // Without news, which are sent when it suits their thread.
 TEST_P(Server, AnEnqueueIsOneRoundTripAndAClaimOneOrTwo) {
   Proxy proxy(kind().port());
@@ -164,7 +166,7 @@ TEST(Mariadb, WhoGoesOnWaitingAsksNothing) {
             .at(0));
   };
   const auto claim = [&](std::uint64_t number, Duration wait) {
-    const auto none = source->claim({{}, kWork, 1}, "w", number, 30s, wait);
+    const auto none = source->claim({{}, kOnlyOneKind, 1}, "w", number, 30s, wait);
     ASSERT_TRUE(none.has_value()) << none.error().message;
     EXPECT_THAT(*none, IsEmpty());
   };

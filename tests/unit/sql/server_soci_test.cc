@@ -77,6 +77,24 @@ TEST_P(Server, SociSendsTheValueBeforeForANullAfterAFailure) {
               testing::ElementsAre("1"));
 }
 
+// PostgreSQL looks at a table to prepare a statement, and the table may be locked.
+TEST(Postgres, AStatementThatCouldNotBePreparedIsPreparedLater) {
+  const Kind kind = postgres_kind();
+  kind.clean();
+  ASSERT_TRUE(open_store(kind.url(kind.port())));
+  const auto store = open_store(kind.url(kind.port()) + "?call_timeout=2s").value();
+  const auto host = kind.session();
+  host->begin();
+  *host << "LOCK TABLE carrel_jobs";
+  NewJob job;
+  job.kind = "work";
+  job.payload = "{}";
+  ASSERT_FALSE(store->insert({&job, 1}, 60s)[0]);
+  host->rollback();
+  const auto inserted = std::move(store->insert({&job, 1}, 60s)[0]);
+  EXPECT_TRUE(inserted) << inserted.error().message;
+}
+
 TEST_P(Server, WhatFailedLeavesNothingInTheNextRow) {
   auto store = open(url());
   ASSERT_TRUE(store && insert(*store));

@@ -12,6 +12,7 @@ namespace carrel::test {
 namespace {
 
 using testing::ElementsAre;
+using testing::IsEmpty;
 using testing::SizeIs;
 
 const std::vector<std::string> kOnlyWork = {"work"};
