@@ -33,7 +33,7 @@ TEST(NetworkTest, WorkGoesOnWhateverBreaks) {
                            Mode::kCut, Mode::kHalfOpen, Mode::kDelay, Mode::kBlackHole}) {
     network.during([&] { proxy.set(fault); }, 2s, [&] { proxy.set(Mode::kPass); });
   }
-  network.expect_all();
+  network.expect_all(10s);
 }
 
 }  // namespace

@@ -299,7 +299,7 @@ Result<std::vector<JobRecord>> ServerMonitor::list(const Filter& filter, JobId b
     std::vector<JobId> ids;
     const auto add = [&] { ids.push_back(to_id(t.id)); };
     if (may_be_many(t.states) && t.list_many.run() && t.many != 0) t.list_near.rows(add);
-    if (ids.empty() || ids.size() < limit) {
+    if (ids.size() < limit) {
       ids.clear();
       t.list.rows(add);
     }

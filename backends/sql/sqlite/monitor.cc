@@ -250,7 +250,7 @@ Result<std::vector<JobRecord>> SqliteMonitor::list(const Filter& filter, JobId b
       s.list.rows(add);
     } else {
       if (s.few_are_many.run() && s.many != 0) s.list_near.rows(add);
-      if (ids.empty() || ids.size() < limit) {
+      if (ids.size() < limit) {
         ids.clear();
         s.list_few.rows(add);
       }

@@ -50,6 +50,8 @@ std::unique_ptr<sql::server::Driver> driver_of(const std::string& url);
 Result<std::unique_ptr<Store>> open_store(const std::string& url,
                                           const BackendOptions& options = {});
 
+inline const std::vector<std::string> kWork = {"work"};  // the kinds of most cases
+
 // Puts a setting of the server back, for the tests that come after.
 class AtEnd {
  public:
@@ -97,7 +99,6 @@ class Server : public testing::TestWithParam<Kind> {
     return ids;
   }
   std::vector<Claimed> claim(Store& store, std::size_t max) {
-    static const std::vector<std::string> kWork = {"work"};
     auto runs = store.claim_source()->claim({{}, kWork, max}, "w", ++claims_, 30s, 0us);
     EXPECT_TRUE(runs.has_value()) << runs.error().message;
     return runs ? std::move(*runs) : std::vector<Claimed>{};

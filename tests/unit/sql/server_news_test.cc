@@ -17,8 +17,6 @@ namespace {
 using testing::IsEmpty;
 using testing::SizeIs;
 
-const std::vector<std::string> kWork = {"work"};
-
 // "&listen=" and the URL of the server behind `proxy`.
 std::string listening_at(const Kind& kind, const Proxy& proxy) {
   std::string line = kind.url(proxy.port());
@@ -107,45 +105,62 @@ TEST_P(Server, WhoFoundNothingBeforeHearsOfItToo) {
   EXPECT_THAT(*runs, SizeIs(1));
 }
 
-// What comes with the answer to what it tells others is not left for later.
-TEST(Postgres, NewsThatComeWhileItTellsOthersAreHeard) {
-  const Kind kind = postgres_kind();
-  kind.clean();
-  Proxy proxy(kind.port());
-  const BackendOptions options = rarely_polling(kind);
-  auto waiting =
-      open_store(kind.url(kind.port()) + "?call_timeout=60s" + listening_at(kind, proxy),
-                 options)
-          .value();
-  auto other = open_store(kind.url(kind.port()), options).value();
-  NewJob job;
-  job.payload = "{}";
-  const auto insert = [&](Store& store, const char* of_kind) {
+// One store that only hears of work through a line that can break, and one that brings
+// it.
+class PostgresNews : public testing::Test {
+ protected:
+  void open(const std::string& call_timeout) {
+    kind_.clean();
+    const BackendOptions options = rarely_polling(kind_);
+    waiting_ = open_store(kind_.url(kind_.port()) + "?call_timeout=" + call_timeout +
+                              listening_at(kind_, proxy_),
+                          options)
+                   .value();
+    other_ = open_store(kind_.url(kind_.port()), options).value();
+    source_ = waiting_->claim_source();
+  }
+  static void insert(Store& store, const char* of_kind = "work") {
+    NewJob job;
     job.kind = of_kind;
+    job.payload = "{}";
     ASSERT_TRUE(store.insert({&job, 1}, 60s)[0]);
-  };
-  const auto source = waiting->claim_source();
-  std::uint64_t number = 0;
-  const auto claim = [&](Duration wait) {
-    auto runs = source->claim({{}, kWork, 1}, "w", ++number, 30s, wait);
+  }
+  std::size_t claim(Duration wait) {
+    auto runs = source_->claim({{}, kWork, 1}, "w", ++number_, 30s, wait);
     EXPECT_TRUE(runs.has_value()) << runs.error().message;
     return runs ? runs->size() : 0;
-  };
+  }
+  std::future<std::size_t> claim_beside(Duration wait) {
+    return std::async(std::launch::async, [this, wait] { return claim(wait); });
+  }
+
+  const Kind kind_ = postgres_kind();
+  Proxy proxy_{kind_.port()};
+  std::unique_ptr<Store> waiting_;
+  std::unique_ptr<Store> other_;
+  std::unique_ptr<ClaimSource> source_;
+  std::uint64_t number_ = 0;
+};
+
+// What comes with the answer to what it tells others is not left for later.
+TEST_F(PostgresNews, ThatComeWhileItTellsOthersAreHeard) {
+  open("60s");
   // It has looked for what it missed before it listened: from there on it only hears.
   do {
     claim(5ms);
-  } while (!listens(kind));
+  } while (!listens(kind_));
   for (int i = 0; i < 2; ++i) {
-    insert(*other, "work");
+    insert(*other_);
     EXPECT_EQ(claim(120s), 1U);
   }
-  auto found = std::async(std::launch::async, [&] { return claim(20s); });
+  auto found = claim_beside(20s);
   EXPECT_EQ(found.wait_for(200ms), std::future_status::timeout) << "there is nothing";
   // Inserts, and returns when a listener has told of it.
   const auto insert_and_tell = [&](Store& store, const char* of_kind) {
-    const std::string start = kind.run("SELECT clock_timestamp()").at(0);
+    const std::string start = kind_.run("SELECT clock_timestamp()").at(0);
     insert(store, of_kind);
-    while (kind.run("SELECT count(*) FROM pg_stat_activity"
+    while (kind_
+               .run("SELECT count(*) FROM pg_stat_activity"
                     " WHERE query LIKE 'SELECT pg_notify%' AND state = 'idle'"
                     " AND query_start > '" +
                     start + "'")
@@ -153,47 +168,27 @@ TEST(Postgres, NewsThatComeWhileItTellsOthersAreHeard) {
       std::this_thread::sleep_for(5ms);
     }
   };
-  proxy.hold_answers();
-  insert_and_tell(*other, "work");
-  insert_and_tell(*waiting, "nobody's");
-  proxy.let_go();
+  proxy_.hold_answers();
+  insert_and_tell(*other_, "work");
+  insert_and_tell(*waiting_, "nobody's");
+  proxy_.let_go();
   EXPECT_EQ(found.get(), 1U);
 }
 
 // Neither what came while it was cut, nor what comes when it is there again.
-TEST(Postgres, NothingIsMissedWhereTheLineOfNewsIsCut) {
-  const Kind kind = postgres_kind();
-  kind.clean();
-  Proxy proxy(kind.port());
-  const BackendOptions options = rarely_polling(kind);
-  auto waiting =
-      open_store(kind.url(kind.port()) + "?call_timeout=2s" + listening_at(kind, proxy),
-                 options)
-          .value();
-  auto other = open_store(kind.url(kind.port()), options).value();
-  NewJob job;
-  job.kind = "work";
-  job.payload = "{}";
-  const auto source = waiting->claim_source();
-  std::uint64_t number = 0;
-  const auto claims = [&] {
-    return std::async(std::launch::async, [&] {
-      auto runs = source->claim({{}, kWork, 1}, "w", ++number, 30s, 120s);
-      EXPECT_TRUE(runs.has_value()) << runs.error().message;
-      return runs ? runs->size() : 0;
-    });
-  };
+TEST_F(PostgresNews, AreNotMissedWhereTheLineIsCut) {
+  open("2s");
   for (int round = 0; round < 2; ++round) {
-    auto found = claims();
-    until_it_listens(kind);
-    ASSERT_TRUE(other->insert({&job, 1}, 60s)[0]);
+    auto found = claim_beside(120s);
+    until_it_listens(kind_);
+    insert(*other_);
     EXPECT_EQ(found.get(), 1U);
-    found = claims();
+    found = claim_beside(120s);
     EXPECT_EQ(found.wait_for(200ms), std::future_status::timeout) << "there is nothing";
-    proxy.swallow();
-    proxy.cut();
-    ASSERT_TRUE(other->insert({&job, 1}, 60s)[0]);
-    proxy.pass();
+    proxy_.swallow();
+    proxy_.cut();
+    insert(*other_);
+    proxy_.pass();
     EXPECT_EQ(found.get(), 1U);
   }
 }

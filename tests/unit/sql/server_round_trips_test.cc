@@ -18,8 +18,6 @@ namespace {
 using testing::IsEmpty;
 using testing::SizeIs;
 
-const std::vector<std::string> kOnlyOneKind = {"work"};
-
 // Without news, which are sent when it suits their thread.
 TEST_P(Server, AnEnqueueIsOneRoundTripAndAClaimOneOrTwo) {
   Proxy proxy(kind().port());
@@ -48,9 +46,8 @@ TEST_P(Server, AnEnqueueIsOneRoundTripAndAClaimOneOrTwo) {
   EXPECT_EQ(round_trips([&] { ASSERT_THAT(claim(*store, 1), IsEmpty()); }), of_claim + 1);
   ASSERT_TRUE(insert(*store));
   static const std::vector<std::string> kDefault = {"default"};
-  static const std::vector<std::string> kKind = {"work"};
   const auto named = [&] {
-    return store->claim_source()->claim({kDefault, kKind, 1}, "w", ++claims_, 30s, 0us);
+    return store->claim_source()->claim({kDefault, kWork, 1}, "w", ++claims_, 30s, 0us);
   };
   ASSERT_THAT(named().value(), SizeIs(1));
   EXPECT_EQ(round_trips([&] { ASSERT_THAT(named().value(), IsEmpty()); }), of_claim + 1);
@@ -129,7 +126,6 @@ TEST_P(Server, AClaimThatIsWokenAsksForThatLaneAlone) {
     std::this_thread::yield();
   }
   const long all = looks() + 1;
-  static const std::vector<std::string> kWork = {"work"};
   const auto source = store->claim_source();
   std::vector<Claimed> runs;
   std::thread waits([&] {
@@ -166,7 +162,7 @@ TEST(Mariadb, WhoGoesOnWaitingAsksNothing) {
             .at(0));
   };
   const auto claim = [&](std::uint64_t number, Duration wait) {
-    const auto none = source->claim({{}, kOnlyOneKind, 1}, "w", number, 30s, wait);
+    const auto none = source->claim({{}, kWork, 1}, "w", number, 30s, wait);
     ASSERT_TRUE(none.has_value()) << none.error().message;
     EXPECT_THAT(*none, IsEmpty());
   };

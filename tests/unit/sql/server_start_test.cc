@@ -15,8 +15,6 @@ using testing::ElementsAre;
 using testing::IsEmpty;
 using testing::SizeIs;
 
-const std::vector<std::string> kOnlyWork = {"work"};
-
 // Hears nothing of others, and does not look for what they did.
 BackendOptions deaf() {
   BackendOptions options;
@@ -31,8 +29,7 @@ std::string deaf_options(const Kind& kind) {
 // some time to get there.
 class Waiting {
  public:
-  explicit Waiting(Store& store, std::uint64_t number = 1,
-                   Demand demand = {{}, kOnlyWork, 1})
+  explicit Waiting(Store& store, std::uint64_t number = 1, Demand demand = {{}, kWork, 1})
       : source_(store.claim_source()),
         answer_(std::async(std::launch::async, [this, number, demand] {
           return source_->claim(demand, "waits", number, 30s, 1h);
@@ -128,16 +125,16 @@ TEST_P(Server, NoJobStartsAtOnceBesideABetterOne) {
     EXPECT_TRUE(store->finish(finishes(rest)).at(0));
     return got.size() == 1 && got[0] == first->id;
   };
-  EXPECT_TRUE(meet(job(), {{}, kOnlyWork, 1}));
+  EXPECT_TRUE(meet(job(), {{}, kWork, 1}));
   NewJob better = job();
   better.queue = "first";
-  EXPECT_TRUE(meet(better, {queues, kOnlyWork, 1, true}));
+  EXPECT_TRUE(meet(better, {queues, kWork, 1, true}));
   better = job();
   better.limit = Limit{"key", 1};
-  meet(better, {{}, kOnlyWork, 1});
+  meet(better, {{}, kWork, 1});
   better.limit.reset();
   better.rate = Rate{"key", 5, 1h};
-  meet(better, {{}, kOnlyWork, 1});
+  meet(better, {{}, kWork, 1});
 }
 
 // Jobs of others' kinds and queues may be available, but not in so many lanes that to
@@ -156,7 +153,7 @@ TEST_P(Server, AJobStartsBesideWhatNobodyHereWants) {
   const std::vector<std::string> queue = {"default"};
   const auto starts_at_once = [&] {
     ++claims_;
-    Waiting waiting(*store, claims_, {queue, kOnlyWork, 1});
+    Waiting waiting(*store, claims_, {queue, kWork, 1});
     const auto job = insert(*store);
     EXPECT_TRUE(job) << job.error().message;
     EXPECT_THAT(waiting.jobs(), ElementsAre(job->id));
