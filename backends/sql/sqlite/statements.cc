@@ -1,5 +1,7 @@
 #include "statements.h"
 
+#include <string>
+
 namespace carrel::sql::sqlite::statements {
 
 // IMMEDIATE: a transaction that begins by reading and then writes can fail half way.
@@ -400,20 +402,26 @@ SELECT id
  ORDER BY id DESC
  LIMIT :most)sql";
 
-// The same where the states asked for are rare ones: their rows are found by the wake
-// index, however many others there are; and not read at all where nothing is asked that
-// only they say.
-const char* const kListFewJobs = R"sql(
-SELECT id
-  FROM carrel_jobs INDEXED BY carrel_jobs_wake
- WHERE id < :before
+namespace {
+
+// Sought by name, so that the others are not read.
+const std::string kInFewStates = R"sql(
    AND state IN (CASE WHEN :states & 1 THEN 0 ELSE -1 END,
                  CASE WHEN :states & 2 THEN 1 ELSE -1 END,
                  CASE WHEN :states & 8 THEN 3 ELSE -1 END,
                  CASE WHEN :states & 16 THEN 4 ELSE -1 END,
                  CASE WHEN :states & 64 THEN 6 ELSE -1 END,
-                 CASE WHEN :states & 128 THEN 7 ELSE -1 END)
-   AND wake_at IS NOT NULL
+                 CASE WHEN :states & 128 THEN 7 ELSE -1 END))sql";
+
+// The same where the states asked for are rare ones: their rows are found by the wake
+// index, however many others there are; and not read at all where nothing is asked that
+// only they say.
+const std::string kListFewJobsText = R"sql(
+SELECT id
+  FROM carrel_jobs INDEXED BY carrel_jobs_wake
+ WHERE wake_at IS NOT NULL)sql" + kInFewStates +
+                                     R"sql(
+   AND id < :before
    AND (:queue = '' OR queue = :queue)
    AND (:kind = '' OR kind = :kind)
    AND (:enqueued_before = 9223372036854775807 OR enqueued_at <= :enqueued_before)
@@ -422,18 +430,18 @@ SELECT id
 
 // Where they are so many that to sort them for a page takes longer than to look for them
 // among the next rows, as kListNearJobs does: it has them all if its page is full.
-const char* const kFewAreMany = R"sql(
+const std::string kFewAreManyText = R"sql(
 SELECT COUNT(*) > 20000
   FROM (SELECT 1
           FROM carrel_jobs INDEXED BY carrel_jobs_wake
-         WHERE state IN (CASE WHEN :states & 1 THEN 0 ELSE -1 END,
-                         CASE WHEN :states & 2 THEN 1 ELSE -1 END,
-                         CASE WHEN :states & 8 THEN 3 ELSE -1 END,
-                         CASE WHEN :states & 16 THEN 4 ELSE -1 END,
-                         CASE WHEN :states & 64 THEN 6 ELSE -1 END,
-                         CASE WHEN :states & 128 THEN 7 ELSE -1 END)
-           AND wake_at IS NOT NULL
+         WHERE wake_at IS NOT NULL)sql" +
+                                    kInFewStates + R"sql(
          LIMIT 20001))sql";
+
+}  // namespace
+
+const char* const kListFewJobs = kListFewJobsText.c_str();
+const char* const kFewAreMany = kFewAreManyText.c_str();
 
 const char* const kListNearJobs = R"sql(
 SELECT id

@@ -140,7 +140,8 @@ TEST_F(SqlitePlan, APageOfAStateThatVeryManyAreInIsFoundNearAndFar) {
   };
   run_sql(file_,
           "UPDATE carrel_jobs SET state = 5 + id % 2, wake_at = 1 + id * 37 % 101");
-  EXPECT_EQ(page(), (std::vector<std::uint64_t>{59'999, 59'997}));
+  run_sql(file_, "UPDATE carrel_jobs SET wake_at = NULL WHERE id = 59999");
+  EXPECT_EQ(page(), (std::vector<std::uint64_t>{59'999, 59'997})) << "no index has it";
   run_sql(file_, "UPDATE carrel_jobs SET state = 5 WHERE id > 45000");
   EXPECT_EQ(page(), (std::vector<std::uint64_t>{44'999, 44'997}));
 }
