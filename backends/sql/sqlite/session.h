@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 
+#include "log_index.h"
 #include "url.h"
 
 namespace carrel::sql::sqlite {
@@ -33,6 +34,8 @@ class Place {
   virtual bool in_transaction() = 0;
   virtual long long last_row() = 0;            // the id of the row that was inserted last
   virtual Error current_error() noexcept = 0;  // of the exception being handled
+  // False: nothing was committed to its file since the call before, by whoever.
+  virtual bool may_have_changed() noexcept { return true; }
 
   // How all that is done to rows begins and ends.
   struct Frame {
@@ -63,6 +66,7 @@ class Session final : public Place {
   bool in_transaction() override;
   long long last_row() override;
   Error current_error() noexcept override;
+  bool may_have_changed() noexcept override { return log_index_.changed(native()); }
   const Frame& frame() const noexcept override;
 
   // Runs one or more statements without parameters or rows. Throws soci::soci_error.
@@ -77,6 +81,7 @@ class Session final : public Place {
 
   const std::string path_;
   soci::session session_;
+  LogIndex log_index_;
 };
 
 }  // namespace carrel::sql::sqlite

@@ -17,7 +17,7 @@ namespace carrel::sql::sqlite {
 namespace {
 
 // How soon the commits of other processes are noticed, while anybody waits for one.
-constexpr Duration kTick = std::chrono::milliseconds(100);
+constexpr Duration kTick = std::chrono::milliseconds(10);
 
 struct Parts {
   Settings settings;

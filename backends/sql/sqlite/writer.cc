@@ -142,12 +142,17 @@ Error Writer::current_error() noexcept {
 
 void Writer::tick() noexcept {
   try {
-    // Counts the commits of others: this session's own do not change it.
+    if (place_.may_have_changed()) unseen_ = true;
+    if (!unseen_) return;
+    // Counts the commits of others: this session's own do not change it. What they commit
+    // from here on is seen at the next tick.
     statements_->data_version.run();
-    if (statements_->number == seen_version_) return;
-    seen_version_ = statements_->number;
-    waiters_.work(lanes_.find(nullptr));
-    waiters_.look_again();
+    if (const long long version = statements_->number; version != seen_version_) {
+      waiters_.work(lanes_.find(nullptr));
+      waiters_.look_again();
+      seen_version_ = version;
+    }
+    unseen_ = false;
   } catch (...) {
     options_.log(LogLevel::kWarn, current_error().message);
   }

@@ -123,7 +123,8 @@ class Writer final : public Transactor {
   Gate* const gate_;
   Place& place_;
   bool gate_held_ = false;
-  long long seen_version_ = 0;
+  bool unseen_ = true;          // something may have been committed since the last tick
+  long long seen_version_ = 0;  // by others
   long long seen_cookie_ = -1;  // of a schema that is known not to be too new
   std::atomic<bool> too_many_{false};
 

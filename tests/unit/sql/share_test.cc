@@ -4,9 +4,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sqlite3.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <chrono>
 #include <future>
 #include <thread>
@@ -21,7 +23,7 @@ using namespace std::chrono_literals;
 using testing::ElementsAre;
 using testing::SizeIs;
 
-// Others are noticed within 100 ms, however rarely the store is polled: far more than
+// Others are noticed within moments, however rarely the store is polled: far more than
 // that, for machines that are busy, and far less than a poll.
 constexpr Duration kNotice = 5min;
 
@@ -82,6 +84,51 @@ TEST_F(SqliteShare, AnAwaitWakesForWhatAnotherStoreEnds) {
   EXPECT_EQ(waiting.wait_for(20ms), std::future_status::timeout) << "none has ended";
   ASSERT_TRUE(there->cancel(std::vector{ids[1]}).has_value());
   EXPECT_THAT(waiting.get().value(), ElementsAre(ids[1]));
+}
+
+// Statements of the connections that are opened while it lives.
+class StatementCount {
+ public:
+  StatementCount() { ::sqlite3_auto_extension(entry()); }
+  ~StatementCount() { ::sqlite3_cancel_auto_extension(entry()); }
+  StatementCount(const StatementCount&) = delete;
+  StatementCount& operator=(const StatementCount&) = delete;
+  static std::size_t now() { return count_; }
+
+ private:
+  using Entry = void (*)();
+  static Entry entry() { return reinterpret_cast<Entry>(&trace); }
+  static int trace(::sqlite3* opened, char**, const void*) {
+    return ::sqlite3_trace_v2(opened, SQLITE_TRACE_STMT, &said, nullptr);
+  }
+  static int said(unsigned, void*, void*, void*) {
+    ++count_;
+    return 0;
+  }
+  static inline std::atomic<std::size_t> count_{0};
+};
+
+TEST_F(SqliteShare, WhoWaitsAsksNothingWhileNothingChanges) {
+  const StatementCount counted;
+  const auto here = open();
+  const auto there = open();
+  const auto source = here->claim_source();
+  const auto claim = [&](Duration wait) {
+    const auto runs = source->claim({{}, kWork, 1}, "worker", 1, 30s, wait);
+    EXPECT_TRUE(runs.has_value()) << runs.error().message;
+    return runs ? runs->size() : 0;
+  };
+  const auto statements_of = [](const auto& what) {
+    const std::size_t before = StatementCount::now();
+    what();
+    return StatementCount::now() - before;
+  };
+  EXPECT_EQ(claim(50ms), 0U);  // long enough to have seen all that there is
+  const std::size_t at_once = statements_of([&] { EXPECT_EQ(claim(0us), 0U); });
+  EXPECT_GT(at_once, 0U);
+  EXPECT_EQ(statements_of([&] { EXPECT_EQ(claim(200ms), 0U); }), at_once);
+  insert_jobs(*there, 1);
+  EXPECT_EQ(claim(0us), 1U);
 }
 
 TEST_F(SqliteShare, ATwinRequestIdFromAnotherStoreIsTheSameJob) {
