@@ -33,6 +33,7 @@ KindSpec spec_of(const std::string& name, const Config& all) {
   spec.env = config.env;
   spec.pass_env = config.pass_env;
   spec.output = config.output;
+  spec.kept = all.retention.completed;
   if (config.isolation == "exec") spec.sandbox = all.sandbox(config.sandbox);
   if (spec.sandbox && spec.sandbox->tier == SandboxTier::kNone) spec.sandbox.reset();
   if (spec.sandbox) {

@@ -17,7 +17,7 @@ class ForkIsolation final : public Isolation {
   ForkIsolation(Link link, const IsolationSetup& setup)
       : link_(std::move(link)), warm_(setup.warm), concurrency_(setup.concurrency) {
     for (const auto& spec : setup.kinds) {
-      recycling_[spec.kind] = {spec.recycle, spec.recycle_memory};
+      kinds_[spec.kind] = {spec.recycle, spec.recycle_memory, spec.kept};
     }
   }
   ~ForkIsolation() override {
@@ -47,10 +47,10 @@ class ForkIsolation final : public Isolation {
     std::vector<std::shared_ptr<ForkRun>> runs;
     runs.reserve(tasks.size());
     for (Task& task : tasks) {
-      const auto recycling = recycling_.find(task.job->kind);
-      runs.push_back(std::make_shared<ForkRun>(
-          std::move(task), channel, pool,
-          recycling == recycling_.end() ? Recycling{} : recycling->second));
+      const auto kind = kinds_.find(task.job->kind);
+      runs.push_back(
+          std::make_shared<ForkRun>(std::move(task), channel, pool,
+                                    kind == kinds_.end() ? ForkKind{} : kind->second));
       answers.emplace_back(runs.back());
     }
     pool->start(runs);
@@ -71,7 +71,7 @@ class ForkIsolation final : public Isolation {
   Link link_;
   const std::size_t warm_;
   const std::size_t concurrency_;
-  std::map<std::string, Recycling> recycling_;
+  std::map<std::string, ForkKind> kinds_;
   std::mutex mutex_;
   std::weak_ptr<Channel> channel_;  // of the pool
   std::shared_ptr<ChildPool> pool_;

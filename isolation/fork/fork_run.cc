@@ -25,8 +25,8 @@ Code code_of(OutcomeClass asked) {
 }  // namespace
 
 ForkRun::ForkRun(Task task, const std::shared_ptr<Channel>& channel,
-                 const std::shared_ptr<ChildPool>& pool, Recycling recycling)
-    : ChildRun(std::move(task), channel), pool_(pool), recycling_(recycling) {
+                 const std::shared_ptr<ChildPool>& pool, ForkKind kind)
+    : ChildRun(std::move(task), channel), pool_(pool), kind_(kind) {
   number_ = 0;
   bounds_.result = limits_.result_bytes;
   bounds_.checkpoint = limits_.result_bytes;
@@ -36,13 +36,13 @@ int ForkRun::give(WarmChild& child, Parcel& parcel) {
   std::optional<std::chrono::steady_clock::time_point> deadline;
   if (limits_.wall.count() > 0) deadline = started_ + limits_.wall;
   JobHead head;
-  head.again = child.jobs + 1 < recycling_.jobs;
-  head.most_memory = recycling_.most_memory;
+  head.again = child.jobs + 1 < kind_.recycle;
+  head.most_memory = kind_.recycle_memory;
   head.run = value(job_->lease.fence);
   std::string& bytes = parcel.bytes;
   bytes.assign(sizeof head, '\0');
   Writer writer(bytes);
-  encode(writer, *job_, deadline, limits_.result_bytes);
+  encode(writer, *job_, deadline, limits_.result_bytes, kind_.kept);
   const std::string_view body = std::string_view(bytes).substr(sizeof head);
   if (body.size() > kMaxInline) {
     parcel.file = memory_file(body);

@@ -15,10 +15,11 @@
 
 namespace carrel::process {
 
-// How often one child may be used, see KindSpec.
-struct Recycling {
-  std::uint32_t jobs = 1;
-  std::uint64_t most_memory = 0;
+// Of a job's kind, see KindSpec.
+struct ForkKind {
+  std::uint32_t recycle = 1;
+  std::uint64_t recycle_memory = 0;
+  Duration kept = Retention().completed;
 };
 
 class ForkRun;
@@ -34,7 +35,7 @@ struct Parcel {
 class ForkRun final : public ChildRun {
  public:
   ForkRun(Task task, const std::shared_ptr<Channel>& channel,
-          const std::shared_ptr<ChildPool>& pool, Recycling recycling);
+          const std::shared_ptr<ChildPool>& pool, ForkKind kind);
 
   const std::string& kind() const noexcept { return job_->kind; }
   std::uint64_t place = 0;  // in the pool's line, guarded by the pool
@@ -80,7 +81,7 @@ class ForkRun final : public ChildRun {
   void find_another();
 
   const std::weak_ptr<ChildPool> pool_;
-  const Recycling recycling_;
+  const ForkKind kind_;
   WarmChild child_;
   // Of sending_: a thread is in send(), which nobody waits for. What comes meanwhile is
   // for it to see to.
@@ -91,7 +92,7 @@ class ForkRun final : public ChildRun {
   std::atomic<std::uint8_t> sending_{0};
   std::optional<Reply> end_;  // that was put off
   bool again_ = false;        // the child may be used for another job after this one
-  int children_ = 0;    // that it was given to
+  int children_ = 0;          // that it was given to
   bool told_to_stop_ = false;
   bool heard_ = false;   // anything at all
   bool unread_ = false;  // the child ended with words for it unread

@@ -130,7 +130,7 @@ class Child {
            "the process server has no handler for the kind \"" + job.job.kind + "\"",
            "fork"});
     }
-    Context context(job.job, pipe, job.deadline);
+    Context context(job.job, pipe, job.deadline, job.kept);
     return outcome_of(invoke(*handler, context), job.result_bytes, std::nullopt);
   }
 
@@ -172,7 +172,7 @@ void rehearse() {
   JobHead head;
   std::string body;
   Writer writer(body);
-  encode(writer, job, std::chrono::steady_clock::now(), 1 << 20);
+  encode(writer, job, std::chrono::steady_clock::now(), 1 << 20, {});
   head.bytes = static_cast<std::uint32_t>(body.size());
   body.insert(0, reinterpret_cast<const char*>(&head), sizeof head);
   if (send_message(ends.second.get(), body, {}) != 0) return;

@@ -22,7 +22,7 @@ void encode_texts(Writer& out, const std::vector<std::string>& texts) {
 
 void encode(Writer& out, const Claimed& job,
             std::optional<std::chrono::steady_clock::time_point> deadline,
-            std::uint64_t result_bytes) {
+            std::uint64_t result_bytes, Duration kept) {
   out.put(value(job.lease.id));
   out.put(value(job.lease.fence));
   out.put(job.timeout.count());
@@ -31,6 +31,7 @@ void encode(Writer& out, const Claimed& job,
   out.put(job.max_attempts);
   out.put(job.crashes);
   out.put(result_bytes);
+  out.put(kept.count());
   out.put(deadline.has_value());
   using Steady = std::chrono::steady_clock;
   out.put(deadline ? deadline->time_since_epoch().count() : Steady::rep{0});
@@ -50,6 +51,7 @@ bool decode(Reader& in, ForkJob& to) {
   job.max_attempts = in.get<std::uint16_t>();
   job.crashes = in.get<std::uint16_t>();
   to.result_bytes = in.get<std::uint64_t>();
+  to.kept = Duration{in.get<Duration::rep>()};
   const bool timed = in.get<bool>();
   using Steady = std::chrono::steady_clock;
   const Steady::time_point deadline{Steady::duration{in.get<Steady::rep>()}};

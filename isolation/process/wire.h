@@ -183,10 +183,11 @@ struct ForkJob {
   // CLOCK_MONOTONIC is one for all processes of a machine.
   std::optional<std::chrono::steady_clock::time_point> deadline;
   std::uint64_t result_bytes = 0;
+  Duration kept{0};  // Context::kept()
 };
 void encode(Writer& out, const Claimed& job,
             std::optional<std::chrono::steady_clock::time_point> deadline,
-            std::uint64_t result_bytes);
+            std::uint64_t result_bytes, Duration kept);
 bool decode(Reader& in, ForkJob& job);
 
 // The body of kSpawn: path, working folder (empty: none), argv, envp.

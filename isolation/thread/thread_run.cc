@@ -14,7 +14,7 @@ void ThreadRun::execute(const Hand& rest, Clock::time_point& now) noexcept {
   const auto started = now;
   std::optional<Clock::time_point> deadline;
   if (limits_.wall.count() > 0) deadline = started + limits_.wall;
-  Context context(*job_, *this, deadline);
+  Context context(*job_, *this, deadline, kind_.kept);
   auto answer = invoke(kind_.handler, context);
   Outcome outcome = outcome_of(std::move(answer), limits_.result_bytes, stop_reason());
   now = Clock::now();

@@ -1,15 +1,26 @@
 // Apart from enqueue.cc, so that a handler's program needs no engine.
 #include <carrel/sql_transaction.h>
 
+#include <algorithm>
+#include <chrono>
+
 #include "json_text.h"
 #include "transaction/join.h"
 
 namespace carrel::sql {
+namespace {
+
+// Its worker confirms it, and one that finds no row takes its lease for lost.
+constexpr Duration kLeast = std::chrono::minutes(10);
+
+}  // namespace
 
 Result<void> complete(Context& job, soci::session& session, const Json& result) {
   const auto backend = transaction::backend_of(session);
   if (!backend) return tl::unexpected(backend.error());
-  const auto joined = transaction::join(session, *backend);
+  Retention retention;
+  retention.completed = std::max(job.kept(), kLeast);
+  const auto joined = transaction::join(session, *backend, retention);
   if (!joined) return tl::unexpected(joined.error());
   Finish finish;
   finish.lease = job.job().lease;

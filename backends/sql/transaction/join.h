@@ -23,11 +23,13 @@ class Joined {
 };
 
 // Checks that a transaction is open, and that text comes through. The session is
-// borrowed.
-Result<std::unique_ptr<Joined>> join(soci::session& session, Backend backend);
+// borrowed. `retention`: of what it ends.
+Result<std::unique_ptr<Joined>> join(soci::session& session, Backend backend,
+                                     const Retention& retention = {});
 
 // Behind join().
-std::unique_ptr<Joined> join_sqlite(soci::session& session);
-Result<std::unique_ptr<Joined>> join_server(soci::session& session, Backend backend);
+std::unique_ptr<Joined> join_sqlite(soci::session& session, const Retention& retention);
+Result<std::unique_ptr<Joined>> join_server(soci::session& session, Backend backend,
+                                            const Retention& retention);
 
 }  // namespace carrel::sql::transaction

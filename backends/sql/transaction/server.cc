@@ -166,14 +166,20 @@ class NoNews final : public server::News {
 
 class JoinedServer final : public JoinedBy<server::Writer> {
  public:
-  JoinedServer(soci::session& session, Backend backend, const Kind& kind)
+  JoinedServer(soci::session& session, Backend backend, const Kind& kind,
+               const Retention& retention)
       : driver_(session, kind),
         waiters_([] {}),
-        writer_(driver_, {}, waiters_, news_, limits_used_) {
+        writer_(driver_, options(retention), waiters_, news_, limits_used_) {
     if (backend == Backend::kPostgresql) states_.emplace(session);
   }
 
  private:
+  static BackendOptions options(const Retention& retention) {
+    BackendOptions options;
+    options.retention = retention;
+    return options;
+  }
   server::Writer& writer() override { return writer_; }
 
   std::optional<ErrorStates> states_;
@@ -186,10 +192,11 @@ class JoinedServer final : public JoinedBy<server::Writer> {
 
 }  // namespace
 
-Result<std::unique_ptr<Joined>> join_server(soci::session& session, Backend backend) {
+Result<std::unique_ptr<Joined>> join_server(soci::session& session, Backend backend,
+                                            const Retention& retention) {
   const auto kind = kind_of(session, backend);
   if (!kind) return tl::unexpected(kind.error());
-  return std::make_unique<JoinedServer>(session, backend, **kind);
+  return std::make_unique<JoinedServer>(session, backend, **kind, retention);
 }
 
 }  // namespace carrel::sql::transaction

@@ -41,10 +41,10 @@ class LentPlace final : public sqlite::Place {
 
 class JoinedSqlite final : public JoinedBy<sqlite::Writer> {
  public:
-  explicit JoinedSqlite(soci::session& session)
+  JoinedSqlite(soci::session& session, const Retention& retention)
       : place_(session),
         waiters_([] {}),
-        writer_(settings(place_.path()), on_wall_clock(), waiters_, nullptr, place_) {}
+        writer_(settings(place_.path()), options(retention), waiters_, nullptr, place_) {}
 
  private:
   static sqlite::Settings settings(const std::string& path) {
@@ -52,8 +52,9 @@ class JoinedSqlite final : public JoinedBy<sqlite::Writer> {
     settings.path = path;
     return settings;
   }
-  static BackendOptions on_wall_clock() {
+  static BackendOptions options(const Retention& retention) {
     BackendOptions options;
+    options.retention = retention;
     options.clock = &system_clock();  // as the stores of the file
     return options;
   }
@@ -66,8 +67,8 @@ class JoinedSqlite final : public JoinedBy<sqlite::Writer> {
 
 }  // namespace
 
-std::unique_ptr<Joined> join_sqlite(soci::session& session) {
-  return std::make_unique<JoinedSqlite>(session);
+std::unique_ptr<Joined> join_sqlite(soci::session& session, const Retention& retention) {
+  return std::make_unique<JoinedSqlite>(session, retention);
 }
 
 }  // namespace carrel::sql::transaction

@@ -32,11 +32,12 @@ class ContextSink {
 // Threads: one handler, one thread. Lives for the length of one attempt.
 class Context {
  public:
-  // Both are borrowed. `deadline`: when this attempt runs out of time; none: it has no
-  // limit.
+  // `job` and `sink` are borrowed. `deadline`: when this attempt runs out of time; none:
+  // it has no limit.
   Context(const Claimed& job, ContextSink& sink,
-          std::optional<std::chrono::steady_clock::time_point> deadline = std::nullopt)
-      : job_(job), sink_(sink), deadline_(deadline) {}
+          std::optional<std::chrono::steady_clock::time_point> deadline = std::nullopt,
+          Duration kept = std::chrono::hours(24))
+      : job_(job), sink_(sink), deadline_(deadline), kept_(kept) {}
   Context(const Context&) = delete;
   Context& operator=(const Context&) = delete;
 
@@ -69,6 +70,8 @@ class Context {
   // carrel/sql_transaction.h, which calls this. Once that is committed the job is
   // completed, whatever the handler returns; if it is not, the attempt fails.
   void completes_in_transaction() noexcept { in_transaction_ = true; }
+  // How long the engine keeps jobs that are completed, for what completes this one there.
+  Duration kept() const noexcept { return kept_; }
   bool is_completing_in_transaction() const noexcept { return in_transaction_; }
 
   // `return job.snooze(5min);` — run again later; costs no attempt. 0s: at once.
@@ -85,6 +88,7 @@ class Context {
   const Claimed& job_;
   ContextSink& sink_;
   std::optional<std::chrono::steady_clock::time_point> deadline_;
+  Duration kept_;
   std::optional<Json> args_;
   bool in_transaction_ = false;
 };

@@ -55,6 +55,7 @@ struct KindSpec {
   std::vector<std::string> pass_env;       // exec: names passed on from the host's
   std::string cwd;                         // exec: empty: the host's, or the sandbox's
   Output output = Output::kAuto;           // exec
+  Duration kept = Retention().completed;   // Context::kept()
   std::optional<SandboxProfile> sandbox;   // exec: empty: none
   Json settings;  // what a plugin's isolation reads; the config's table as it stands
 };
@@ -130,8 +131,8 @@ class Isolation {
   virtual std::vector<Result<std::shared_ptr<Run>>> start(std::span<Task> tasks) = 0;
   // Abandoned threads that are still busy; 0 where runs can be killed.
   virtual std::size_t stuck() const noexcept { return 0; }
-  // Called with every beat while runs of it have leases: for what could not be had before,
-  // such as a thread. Does not block.
+  // Called with every beat while runs of it have leases: for what could not be had
+  // before, such as a thread. Does not block.
   virtual void tend() noexcept {}
 };
 

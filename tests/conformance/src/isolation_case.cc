@@ -118,6 +118,7 @@ void IsolationCase::SetUp() {
       KindSpec spec;
       spec.kind = kind;
       spec.handler = handler;
+      spec.kept = kKept;
       kinds.push_back(std::move(spec));
     }
   }

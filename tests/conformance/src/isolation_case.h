@@ -24,6 +24,8 @@ namespace carrel::conformance {
 
 using namespace std::chrono_literals;
 
+inline constexpr Duration kKept = 3h;  // of all kinds: KindSpec::kept
+
 // Remembers one run, and what it must not have heard.
 class Listener final : public RunSink {
  public:

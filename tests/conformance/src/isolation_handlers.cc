@@ -26,12 +26,12 @@ void wait_for_stop(Context& job) {
 Result<Json> tell(Context& job) {
   const Claimed& c = job.job();
   return Json{
-      {"id", value(c.lease.id)},   {"fence", value(c.lease.fence)},
-      {"queue", c.queue},          {"kind", c.kind},
-      {"attempt", job.attempt()},  {"max_attempts", c.max_attempts},
-      {"priority", c.priority},    {"checkpoint", c.checkpoint},
-      {"args", job.args()},        {"limited", job.remaining() != Duration::max()},
-      {"stopping", job.stopping()}};
+      {"id", value(c.lease.id)},    {"fence", value(c.lease.fence)},
+      {"queue", c.queue},           {"kind", c.kind},
+      {"attempt", job.attempt()},   {"max_attempts", c.max_attempts},
+      {"priority", c.priority},     {"checkpoint", c.checkpoint},
+      {"args", job.args()},         {"limited", job.remaining() != Duration::max()},
+      {"stopping", job.stopping()}, {"kept", job.kept().count()}};
 }
 
 Result<Json> talk(Context& job) {

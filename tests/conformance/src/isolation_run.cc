@@ -51,7 +51,8 @@ void add_result_cases(IsolationCases& cases) {
                                              {"checkpoint", "page 7"},
                                              {"args", {1}},
                                              {"limited", true},
-                                             {"stopping", false}}));
+                                             {"stopping", false},
+                                             {"kept", kKept.count()}}));
     const Outcome unlimited = t.run("conformance.tell");
     ASSERT_EQ(unlimited.klass, OutcomeClass::kOk) << unlimited.error.message;
     EXPECT_EQ(Json::parse(unlimited.result).at("limited"), false);

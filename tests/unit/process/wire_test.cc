@@ -26,7 +26,7 @@ TEST(Wire, AForkJobComesBackAsItWas) {
   const auto deadline = std::chrono::steady_clock::now();
   std::string body;
   Writer writer(body);
-  encode(writer, job, deadline, 77);
+  encode(writer, job, deadline, 77, std::chrono::hours(3));
   Reader reader(body);
   ForkJob back;
   ASSERT_TRUE(decode(reader, back));
@@ -43,6 +43,7 @@ TEST(Wire, AForkJobComesBackAsItWas) {
   EXPECT_EQ(back.job.crashes, job.crashes);
   EXPECT_EQ(back.deadline, deadline);
   EXPECT_EQ(back.result_bytes, 77U);
+  EXPECT_EQ(back.kept, std::chrono::hours(3));
   for (std::size_t n = 0; n < body.size(); ++n) {
     Reader cut(std::string_view(body).substr(0, n));
     ForkJob out;

@@ -130,6 +130,31 @@ TEST_P(Transaction, ACompletedJobIsKeptAsLongAsTheStoreSays) {
   EXPECT_EQ(engine.health()->stale, 0U);
 }
 
+// From its commit on, also where its worker is killed then; but until that would have
+// been heard of, not less than ten minutes.
+TEST_P(Transaction, ACompletionThatNothingFollowsIsKeptAsConfigured) {
+  for (const auto& [configured, kept] : {std::pair<Duration, Duration>{3h, 3h},
+                                         std::pair<Duration, Duration>{0s, 10min}}) {
+    Config config = this->config();
+    config.retention.completed = configured;
+    Engine engine = open(config);
+    std::atomic<long long> stored{0};
+    engine.handle("charge", [&](Context& job) -> Result<Json> {
+      Db db(kind());
+      db.begin();
+      if (auto ok = sql::complete(job, *db); !ok) return tl::unexpected(ok.error());
+      db.commit();
+      const std::string table = db.is("sqlite3") ? "carrel_jobs" : "carrel_history";
+      stored = db.number("SELECT wake_at - ended_at FROM " + table +
+                         " WHERE id = " + std::to_string(value(job.job().lease.id)));
+      return Json();
+    });
+    ASSERT_TRUE(engine.enqueue("charge"));
+    EXPECT_EQ(engine.drain().value().completed, 1U);
+    EXPECT_EQ(stored, kept.count());
+  }
+}
+
 // Its row is locked until the handler commits: the worker's other jobs go on, and its own
 // lease, which nobody can renew, takes nothing from it.
 TEST_P(Transaction, AnOpenCompletionHoldsUpNoOtherJob) {

@@ -86,7 +86,8 @@ namespace carrel::sql {
 // return soon. Once committed, the job is completed with `result`, whatever the handler
 // returns or throws; the engine counts it so, and its hooks see no result. If it was not
 // committed, the attempt fails with what the handler returned, or for that reason. A job
-// that was completed so is kept for a day if nothing else is heard of its worker.
+// that was completed so is kept as [retention] says; where nothing else is heard of its
+// worker, for ten minutes at least.
 //
 // PostgreSQL, REPEATABLE READ and SERIALIZABLE: kUnavailable also where the lease was
 // renewed since the transaction's snapshot; kUnsupported where the job has a limit.
