@@ -1,21 +1,19 @@
-// db_probe NAME [options]: prints one number. As `probe`, for the stores over servers:
-// each starts a server of its own, as one is run (durable), below the system's temporary
-// folder. Linked to the clients, so apart from the probe, whose image is measured.
+// db_probe NAME [options]: prints one number. As `probe`, for the stores over servers,
+// and for what processes share: each starts a server of its own, as one is run (durable),
+// below the system's temporary folder, or has a file of its own. Linked to the clients,
+// so apart from the probe, whose image is measured.
 #include <sys/resource.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
-#include <atomic>
-#include <cmath>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <thread>
 
 #include "limits/servers.h"
 #include "probes/probe.h"
+#include "probes/sharing.h"
 #include "servers/mariadb.h"
 #include "servers/postgres.h"
 
@@ -25,9 +23,23 @@ namespace {
 using carrel::test::MariadbServer;
 using carrel::test::PostgresServer;
 
-struct Server {
-  virtual ~Server() = default;
+struct Database {
+  virtual ~Database() = default;
   virtual std::string url() const = 0;
+};
+
+struct SqliteFile final : Database {
+  explicit SqliteFile(const std::string& scratch)
+      : folder(std::filesystem::path(scratch) / "file") {
+    std::filesystem::remove_all(folder);
+    std::filesystem::create_directories(folder);
+  }
+  std::filesystem::path folder;
+  std::string url() const override { return "sqlite:" + (folder / "jobs.db").string(); }
+};
+
+// What its bare client does, too.
+struct Server : Database {
   virtual double drain(long jobs, int batch, int history) const = 0;
   virtual double span(long jobs, int batch) const = 0;
   virtual double latency(long jobs, long gap_us) const = 0;
@@ -150,118 +162,77 @@ double processor_seconds() {
   return seconds(usage.ru_utime) + seconds(usage.ru_stime);
 }
 
-// A worker that has nothing to do: what it takes of a core, in percent, or how many
-// statements (transactions, of PostgreSQL) it asks a second.
-double idle(const Server& server, bool statements) {
+// What `number` grows by in a second beside a worker that has nothing to do.
+template <class Number>
+double growth_beside_idle(const std::string& url, Number number) {
   constexpr double kSeconds = 10;
   carrel::Config config;
-  config.store = server.url();
+  config.store = url;
   config.worker.concurrency = 2;
   carrel::Engine engine = open(std::move(config));
   must(engine.handle("noop", [](carrel::Context&) {}));
   must(engine.start());
   std::this_thread::sleep_for(std::chrono::seconds(3));  // statistics come late, too
-  const double asked = server.statements();
-  const double time = processor_seconds();
+  const double before = number();
   std::this_thread::sleep_for(std::chrono::duration<double>(kSeconds));
-  const double took = processor_seconds() - time;
-  return statements ? (server.statements() - asked) / kSeconds : took / kSeconds * 100;
+  return (number() - before) / kSeconds;
 }
 
-// Processes that share a file drain it: jobs a second, together; or (`shares`) by how
-// much what one of them did is off what each would do, were they all alike: 0.3 is 30 %.
-double sqlite_processes(const Options& options, bool shares) {
-  const std::filesystem::path folder =
-      std::filesystem::path(options.scratch) / "processes";
-  std::filesystem::remove_all(folder);
-  std::filesystem::create_directories(folder);
-  carrel::Config config;
-  config.store = "sqlite:" + (folder / "jobs.db").string();
-  config.worker.concurrency = 2;
-  config.worker.prefetch = options.batch;
-  int start[2];
-  int done[2];
-  if (pipe(start) != 0 || pipe(done) != 0) throw std::runtime_error("no pipe");
-  std::vector<pid_t> children;
-  for (std::size_t i = 0; i < options.threads; ++i) {
-    const pid_t child = fork();
-    if (child != 0) {
-      children.push_back(child);
-      continue;
-    }
-    close(start[1]);
-    char byte = 0;
-    if (read(start[0], &byte, 1) < 0) _exit(1);  // ends when all jobs are there
-    carrel::Engine engine = open(config);
-    std::atomic<std::size_t> jobs{0};
-    must(engine.handle("noop", [&](carrel::Context&) { ++jobs; }));
-    must(engine.drain());
-    const std::size_t all = jobs;
-    _exit(write(done[1], &all, sizeof all) == sizeof all ? 0 : 1);
+// Of any store; nothing: there is no such probe.
+std::optional<double> measure_store(const std::string& what, const std::string& url,
+                                    const Options& options) {
+  if (what == "drain") return drain(url, options, true);
+  if (what == "drain_forget") return drain(url, options, false);
+  if (what == "enqueue") return enqueue_by_threads(url, options);
+  if (what == "fork") return fork_beside(url, options);
+  if (what == "bare_fork") return fork_beside("memory:", options);
+  if (what == "latency") return latency(url, options);
+  if (what == "processes") return drain_by_processes(url, options, false);
+  if (what == "shares") return drain_by_processes(url, options, true);
+  if (what == "between_processes") return latency_between_processes(url, options);
+  if (what == "rescue") return rescue(url, options);
+  // In percent of a core.
+  if (what == "idle_time") return 100 * growth_beside_idle(url, processor_seconds);
+  return std::nullopt;
+}
+
+std::optional<double> measure_server(const std::string& what, const Server& server,
+                                     const Options& options) {
+  const auto jobs = static_cast<long>(options.jobs);
+  const auto batch = static_cast<int>(options.batch);
+  if (what == "bare_drain") return server.drain(jobs, batch, 1);
+  if (what == "bare_drain_forget") return server.drain(jobs, batch, 0);
+  if (what == "bare_span") return server.span(jobs, batch);
+  if (what == "bare_latency") return server.latency(jobs, options.gap.count());
+  if (what == "idle_statements") {  // a second; transactions, of PostgreSQL
+    return growth_beside_idle(server.url(), [&] { return server.statements(); });
   }
-  close(start[0]);
-  close(done[1]);
-  {
-    carrel::Engine engine = open(config);
-    must(engine.handle("noop", [](carrel::Context&) {}));
-    enqueue(engine, "noop", nullptr, options.jobs, 1000);
-  }
-  const Stopwatch watch;
-  close(start[1]);
-  for (const pid_t child : children) {
-    int status = 0;
-    if (waitpid(child, &status, 0) != child || status != 0) {
-      throw std::runtime_error("a worker failed");
-    }
-  }
-  const double took = watch.seconds();
-  carrel::Engine engine = open(config);
-  const auto counts = must(engine.health()).counts;
-  if (counts.total[static_cast<std::size_t>(carrel::State::kCompleted)] != options.jobs) {
-    throw std::runtime_error("not every job is completed");
-  }
-  double off = 0;
-  for (std::size_t jobs = 0; read(done[0], &jobs, sizeof jobs) == sizeof jobs;) {
-    const double alike =
-        static_cast<double>(options.jobs) / static_cast<double>(options.threads);
-    off = std::max(off, std::abs(static_cast<double>(jobs) / alike - 1));
-  }
-  close(done[0]);
-  if (shares) return off;
-  return static_cast<double>(options.jobs) / took;
+  return std::nullopt;
 }
 
 double measure(const std::string& name, const Options& options) {
-  if (name == "sqlite.processes") return sqlite_processes(options, false);
-  if (name == "sqlite.shares") return sqlite_processes(options, true);
   const std::size_t dot = name.find('.');
   const std::string kind = name.substr(0, dot);
   const std::string what = dot == std::string::npos ? "" : name.substr(dot + 1);
-  const std::string missing = kind == "mariadb"      ? MariadbServer::missing()
-                              : kind == "postgresql" ? PostgresServer::missing()
-                                                     : "such a store";
-  if (!missing.empty()) throw std::runtime_error("there is no " + missing);
-  std::unique_ptr<Server> server;
-  if (kind == "mariadb") {
-    server = std::make_unique<Mariadb>(MariadbServer::Disk::kDurable);
+  std::optional<double> measured;
+  if (kind == "sqlite") {
+    measured = measure_store(what, SqliteFile(options.scratch).url(), options);
   } else {
-    server = std::make_unique<Postgres>(PostgresServer::Disk::kDurable);
+    const std::string missing = kind == "mariadb"      ? MariadbServer::missing()
+                                : kind == "postgresql" ? PostgresServer::missing()
+                                                       : "such a store";
+    if (!missing.empty()) throw std::runtime_error("there is no " + missing);
+    std::unique_ptr<Server> server;
+    if (kind == "mariadb") {
+      server = std::make_unique<Mariadb>(MariadbServer::Disk::kDurable);
+    } else {
+      server = std::make_unique<Postgres>(PostgresServer::Disk::kDurable);
+    }
+    measured = measure_store(what, server->url(), options);
+    if (!measured) measured = measure_server(what, *server, options);
   }
-  const auto jobs = static_cast<long>(options.jobs);
-  const auto batch = static_cast<int>(options.batch);
-  if (what == "drain") return drain(server->url(), options, true);
-  if (what == "drain_forget") return drain(server->url(), options, false);
-  if (what == "enqueue") return enqueue_by_threads(server->url(), options);
-  if (what == "fork") return fork_beside(server->url(), options);
-  if (what == "bare_fork") return fork_beside("memory:", options);
-  if (what == "latency") return latency(server->url(), options);
-  if (what == "idle_time") return idle(*server, false);
-  if (what == "idle_statements") return idle(*server, true);
-  if (what == "bare_drain") return server->drain(jobs, batch, 1);
-  if (what == "bare_drain_forget") return server->drain(jobs, batch, 0);
-  if (what == "bare_span") return server->span(jobs, batch);
-  if (what == "bare_latency") return server->latency(jobs, options.gap.count());
-  throw std::runtime_error("there is no such probe");
+  if (!measured) throw std::runtime_error("there is no such probe");
+  return *measured;
 }
 
 }  // namespace
@@ -272,9 +243,7 @@ int main(int argc, char** argv) {
   bench::Options options;
   std::string name;
   std::size_t gap_us = 0;
-  app.add_option("name", name,
-                 "postgresql. or mariadb. and what; sqlite.processes, .shares")
-      ->required();
+  app.add_option("name", name, "postgresql., mariadb. or sqlite., and what")->required();
   app.add_option("--jobs", options.jobs);
   app.add_option("--batch", options.batch)->check(CLI::PositiveNumber);
   app.add_option("--threads", options.threads)->check(CLI::PositiveNumber);
