@@ -1,12 +1,16 @@
 #include "database.h"
 
+#include <carrel/clock.h>
 #include <sqlite3.h>
 
+#include <atomic>
+#include <optional>
 #include <ostream>
 #include <stdexcept>
 
 #include "servers/mariadb.h"
 #include "servers/postgres.h"
+#include "servers/stepped_clock.h"
 
 namespace carrel::fault {
 namespace {
@@ -36,14 +40,31 @@ std::uintmax_t size_of(const fs::path& file) {
   return none ? 0 : size;
 }
 
+// The system's, as this process is told that it has stepped.
+class ToldClock final : public Clock {
+ public:
+  Time now() const noexcept override { return system_clock().now() + off_.load(); }
+  void set(std::chrono::seconds to) { off_ = to; }
+
+ private:
+  std::atomic<std::chrono::seconds> off_{std::chrono::seconds(0)};
+};
+
 class SqliteFile final : public Database {
  public:
   explicit SqliteFile(const DatabaseOptions& options)
       : file_(options.folder / "jobs.db") {
-    if (options.own_clock) throw std::logic_error("SQLite's clock is the process's");
+    if (options.own_clock) others_clock_.emplace(options.folder);
   }
   std::string url() const override { return "sqlite:" + file_.string(); }
-  void set_clock(std::chrono::seconds) override {}
+  void set_clock(std::chrono::seconds to) override {
+    others_clock_->set(to);
+    clock_.set(to);
+  }
+  std::vector<std::string> by_clock(std::vector<std::string> command) const override {
+    return others_clock_->around(std::move(command));
+  }
+  const Clock* clock() const override { return &clock_; }
   std::vector<std::string> unsound() override {
     sqlite3* db = nullptr;
     std::vector<std::string> verdict;
@@ -67,6 +88,8 @@ class SqliteFile final : public Database {
 
  private:
   const fs::path file_;
+  ToldClock clock_;
+  std::optional<test::SteppedClock> others_clock_;
 };
 
 class Postgresql final : public Database {
