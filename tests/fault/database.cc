@@ -197,7 +197,8 @@ constexpr std::uintmax_t kMegabyte = 1 << 20;
 
 void PrintTo(const DatabaseKind* kind, std::ostream* out) { *out << kind->name; }
 
-const DatabaseKind kSqlite = {"sqlite", &nothing, false, 3 * kMegabyte,
+const DatabaseKind kSqlite = {"sqlite", &nothing, false,
+                              8 * kMegabyte,  // its log grows to 4
                               &start<SqliteFile>};
 const DatabaseKind kPostgresql = {"postgresql", &test::PostgresServer::missing, true,
                                   80 * kMegabyte, &start<Postgresql>};
