@@ -1,12 +1,16 @@
 #include "database.h"
 
 #include <carrel/clock.h>
+#include <fcntl.h>
 #include <sqlite3.h>
+#include <sys/file.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <optional>
 #include <ostream>
 #include <stdexcept>
+#include <thread>
 
 #include "servers/mariadb.h"
 #include "servers/postgres.h"
@@ -22,6 +26,24 @@ constexpr const char* kOrphans =
     " LEFT JOIN carrel_jobs j ON j.id = q.job"
     " LEFT JOIN carrel_history h ON h.id = q.job WHERE j.id IS NULL AND h.id IS NULL";
 
+// A session that has a transaction open, whatever it does, holds a lock on the number of
+// that; one that was prepared has none any more. Not what the server does by itself.
+constexpr const char* kHeldPostgresql =
+    "SELECT concat_ws(' ', l.locktype, l.mode, l.relation::regclass, 'by a session',"
+    " coalesce(a.state, 'gone'), 'after', a.query)"
+    " FROM pg_locks l LEFT JOIN pg_stat_activity a USING (pid)"
+    " WHERE pid IS DISTINCT FROM pg_backend_pid()"
+    " AND coalesce(a.backend_type, 'client backend') = 'client backend'";
+
+// Transactions, and the turn to make the tables.
+constexpr const char* kHeldMariadb =
+    "SELECT CONCAT_WS(' ', 'a transaction of session', trx_mysql_thread_id, 'that is',"
+    " trx_state, 'with', trx_rows_locked, 'rows locked', trx_query)"
+    " FROM information_schema.innodb_trx"
+    " UNION ALL SELECT CONCAT('GET_LOCK by session ', holder) FROM"
+    " (SELECT IS_USED_LOCK(CONCAT('carrel_', DATABASE())) AS holder) AS turn"
+    " WHERE holder IS NOT NULL";
+
 template <class Server>
 std::vector<std::string> rows_left(const Server& server) {
   std::vector<std::string> wrong;
@@ -34,11 +56,51 @@ std::vector<std::string> rows_left(const Server& server) {
   return wrong;
 }
 
+// Adds what locks are held. Workers that rest look for work again and again, which takes
+// a moment: what is held, each look finds.
+template <class Look>
+void add_held(Look look, std::vector<std::string>& wrong) {
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(1);
+  std::vector<std::string> held = look();
+  while (!held.empty() && std::chrono::steady_clock::now() < end) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    held = look();
+  }
+  for (std::string& lock : held) wrong.push_back("held at rest: " + std::move(lock));
+}
+
 std::uintmax_t size_of(const fs::path& file) {
   std::error_code none;
   const std::uintmax_t size = fs::file_size(file, none);
   return none ? 0 : size;
 }
+
+// With no patience. Calls throw std::runtime_error.
+class SqliteSession {
+ public:
+  explicit SqliteSession(const fs::path& file) {
+    if (sqlite3_open(file.c_str(), &db_) != SQLITE_OK) fail();
+  }
+  ~SqliteSession() { sqlite3_close(db_); }
+  SqliteSession(const SqliteSession&) = delete;
+  SqliteSession& operator=(const SqliteSession&) = delete;
+
+  // The rows' first columns.
+  std::vector<std::string> run(const char* sql) {
+    std::vector<std::string> rows;
+    const auto hear = [](void* to, int, char** text, char**) {
+      static_cast<std::vector<std::string>*>(to)->emplace_back(text[0]);
+      return 0;
+    };
+    if (sqlite3_exec(db_, sql, hear, &rows, nullptr) != SQLITE_OK) fail();
+    return rows;
+  }
+
+ private:
+  [[noreturn]] void fail() const { throw std::runtime_error(sqlite3_errmsg(db_)); }
+
+  sqlite3* db_ = nullptr;
+};
 
 // The system's, as this process is told that it has stepped.
 class ToldClock final : public Clock {
@@ -66,20 +128,15 @@ class SqliteFile final : public Database {
   }
   const Clock* clock() const override { return &clock_; }
   std::vector<std::string> unsound() override {
-    sqlite3* db = nullptr;
-    std::vector<std::string> verdict;
-    const auto hear = [](void* to, int, char** text, char**) {
-      static_cast<std::vector<std::string>*>(to)->emplace_back(text[0]);
-      return 0;
-    };
-    if (sqlite3_open(file_.c_str(), &db) != SQLITE_OK ||
-        sqlite3_exec(db, "PRAGMA integrity_check", hear, &verdict, nullptr) !=
-            SQLITE_OK) {
-      verdict = {sqlite3_errmsg(db)};
+    std::vector<std::string> wrong;
+    try {
+      wrong = SqliteSession(file_).run("PRAGMA integrity_check");
+    } catch (const std::runtime_error& e) {
+      wrong = {e.what()};
     }
-    sqlite3_close(db);
-    std::erase(verdict, "ok");
-    return verdict;
+    std::erase(wrong, "ok");
+    add_held([this] { return held(); }, wrong);
+    return wrong;
   }
   std::vector<Growth> growth() override {
     return {{"jobs.db", size_of(file_)},
@@ -87,6 +144,31 @@ class SqliteFile final : public Database {
   }
 
  private:
+  // As who writes to the file, with no patience.
+  std::vector<std::string> held() const {
+    const std::string name = file_.string() + "-gate";
+    const int gate = ::open(name.c_str(), O_RDWR | O_CLOEXEC);
+    std::vector<std::string> held;
+    if (::flock(gate, LOCK_EX | LOCK_NB) != 0) {
+      held.emplace_back("the gate");
+    } else {
+      try {
+        SqliteSession session(file_);
+        // Something new, which no snapshot has: one of a log that is all in the file
+        // would be in nobody's way. Not TRUNCATE: how long the log has grown is to be
+        // seen.
+        session.run("BEGIN IMMEDIATE; PRAGMA user_version = 0; COMMIT");
+        if (session.run("PRAGMA wal_checkpoint(RESTART)").at(0) != "0") {
+          held.emplace_back("a snapshot");
+        }
+      } catch (const std::runtime_error& e) {
+        held.emplace_back(e.what());
+      }
+    }
+    ::close(gate);
+    return held;
+  }
+
   const fs::path file_;
   ToldClock clock_;
   std::optional<test::SteppedClock> others_clock_;
@@ -118,6 +200,7 @@ class Postgresql final : public Database {
     } catch (const std::runtime_error& e) {
       wrong.emplace_back(e.what());
     }
+    add_held([this] { return server_.run(kHeldPostgresql); }, wrong);
     return wrong;
   }
   std::vector<Growth> growth() override {
@@ -165,6 +248,12 @@ class Mariadb final : public Database {
         wrong.push_back(table + " is damaged");
       }
     }
+    const auto look = [this] {
+      // The server tells again what it has told within the last 100 ms.
+      std::this_thread::sleep_for(std::chrono::milliseconds(150));
+      return server_.run(kHeldMariadb);
+    };
+    add_held(look, wrong);
     return wrong;
   }
   std::vector<Growth> growth() override {

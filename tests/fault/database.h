@@ -35,8 +35,9 @@ class Database {
     return command;
   }
   virtual const Clock* clock() const { return nullptr; }
-  // What is wrong with its files and its rows, of which only final ones should be left;
-  // empty: nothing.
+  // What is wrong with its files and its rows, of which only final ones should be left,
+  // and what locks somebody holds, though all who have it open should rest; empty:
+  // nothing. Blocks: for a second where something is held.
   virtual std::vector<std::string> unsound() = 0;
   // Files that may not grow for ever, where as much is written as goes.
   struct Growth {
