@@ -94,16 +94,6 @@ void BrokerCase::expect_all_final(Store& store) const {
   }
 }
 
-std::vector<conformance::Event> BrokerCase::all_events() const {
-  std::vector<conformance::Event> all;
-  for (const char* who : {"producer", "handler", "store"}) {
-    auto events =
-        or_die(conformance::read_events(Place{folder_.path()}.log(who)), "events");
-    all.insert(all.end(), events.begin(), events.end());
-  }
-  return all;
-}
-
 void BrokerCase::expect_nothing_lost(conformance::CheckReport& report) {
   while (next_chunk_ < kChunks) ASSERT_NO_FATAL_FAILURE(produce());
   ASSERT_NO_FATAL_FAILURE(finish_producer());
@@ -120,7 +110,7 @@ void BrokerCase::expect_nothing_lost(conformance::CheckReport& report) {
   const auto status = broker_->wait_end(60s);
   ASSERT_TRUE(status && WIFEXITED(*status)) << "the broker does not stop";
 
-  const auto checked = conformance::check(*store, all_events());
+  const auto checked = conformance::check(*store, events_of(Place{folder_.path()}));
   ASSERT_TRUE(checked) << checked.error().message;
   report = *checked;
   std::cout << conformance::to_string(report);

@@ -65,7 +65,6 @@ class BrokerCase : public testing::Test {
 
  private:
   Child producer() const;
-  std::vector<conformance::Event> all_events() const;
 
   std::vector<std::string> chunk_;
 };

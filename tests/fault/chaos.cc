@@ -21,7 +21,6 @@ constexpr std::size_t kChunks = 20;  // of the jobs, a producer each
 constexpr auto kPatience = 60s;
 // A keeper gives its server 5 s to end all jobs; the rest is for a machine that is busy.
 constexpr auto kSurvival = 10s;
-constexpr const char* kWho[] = {"producer", "handler", "store"};
 
 void require(bool holds, const char* otherwise) {
   if (!holds) throw std::runtime_error(otherwise);
@@ -276,15 +275,6 @@ void Chaos::end_workers() {
   require(witness_->wait_line() == "RESTED", "the witness is gone");
 }
 
-std::vector<conformance::Event> Chaos::take_events() const {
-  std::vector<conformance::Event> all;
-  for (const char* who : kWho) {
-    auto events = or_die(conformance::read_events(place_.log(who)), "events");
-    all.insert(all.end(), events.begin(), events.end());
-  }
-  return all;
-}
-
 Chaos::Outcome Chaos::round(const Amount& amount, unsigned seed) {
   random_.seed(seed);
   first_ += jobs_;
@@ -292,7 +282,7 @@ Chaos::Outcome Chaos::round(const Amount& amount, unsigned seed) {
   next_chunk_ = 0;
   at_named_points_ = 0;
   slowest_end_ = {};
-  for (const char* who : kWho) {  // the witness goes on writing at their ends
+  for (const char* who : kLogs) {  // the witness goes on writing at their ends
     if (exists(place_.log(who))) std::filesystem::resize_file(place_.log(who), 0);
   }
   for (std::size_t i = 0; i < kWorkers; ++i) workers_.push_back(worker());
@@ -313,7 +303,7 @@ Chaos::Outcome Chaos::round(const Amount& amount, unsigned seed) {
   wait_until_final();
   end_workers();
   Outcome outcome;
-  outcome.report = or_die(conformance::check(*store_, take_events(), last_), "check");
+  outcome.report = or_die(conformance::check(*store_, events_of(place_), last_), "check");
   const HostJobs host_jobs = {
       is_enqueued_by_host, [exec = options_.isolation == "exec"](std::size_t n) {
         return !exec && is_completed_by_host(n);  // a program has no transaction

@@ -83,7 +83,6 @@ class Chaos {
   void happen(Fault fault);
   void wait_until_final();
   void end_workers();
-  std::vector<conformance::Event> take_events() const;
 
   const ChaosOptions options_;
   const Folder folder_;

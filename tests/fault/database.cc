@@ -1,12 +1,20 @@
 #include "database.h"
 
+#include <carrel/clock.h>
+#include <fcntl.h>
 #include <sqlite3.h>
+#include <sys/file.h>
+#include <unistd.h>
 
+#include <atomic>
+#include <optional>
 #include <ostream>
 #include <stdexcept>
+#include <thread>
 
 #include "servers/mariadb.h"
 #include "servers/postgres.h"
+#include "servers/stepped_clock.h"
 
 namespace carrel::fault {
 namespace {
@@ -17,6 +25,24 @@ constexpr const char* kOrphans =
     "SELECT COUNT(*) FROM carrel_requests q"
     " LEFT JOIN carrel_jobs j ON j.id = q.job"
     " LEFT JOIN carrel_history h ON h.id = q.job WHERE j.id IS NULL AND h.id IS NULL";
+
+// A session that has a transaction open, whatever it does, holds a lock on the number of
+// that; one that was prepared has none any more. Not what the server does by itself.
+constexpr const char* kHeldPostgresql =
+    "SELECT concat_ws(' ', l.locktype, l.mode, l.relation::regclass, 'by a session',"
+    " coalesce(a.state, 'gone'), 'after', a.query)"
+    " FROM pg_locks l LEFT JOIN pg_stat_activity a USING (pid)"
+    " WHERE pid IS DISTINCT FROM pg_backend_pid()"
+    " AND coalesce(a.backend_type, 'client backend') = 'client backend'";
+
+// Transactions, and the turn to make the tables.
+constexpr const char* kHeldMariadb =
+    "SELECT CONCAT_WS(' ', 'a transaction of session', trx_mysql_thread_id, 'that is',"
+    " trx_state, 'with', trx_rows_locked, 'rows locked', trx_query)"
+    " FROM information_schema.innodb_trx"
+    " UNION ALL SELECT CONCAT('GET_LOCK by session ', holder) FROM"
+    " (SELECT IS_USED_LOCK(CONCAT('carrel_', DATABASE())) AS holder) AS turn"
+    " WHERE holder IS NOT NULL";
 
 template <class Server>
 std::vector<std::string> rows_left(const Server& server) {
@@ -30,35 +56,87 @@ std::vector<std::string> rows_left(const Server& server) {
   return wrong;
 }
 
+// Adds what locks are held. Workers that rest look for work again and again, which takes
+// a moment: what is held, each look finds.
+template <class Look>
+void add_held(Look look, std::vector<std::string>& wrong) {
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(1);
+  std::vector<std::string> held = look();
+  while (!held.empty() && std::chrono::steady_clock::now() < end) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    held = look();
+  }
+  for (std::string& lock : held) wrong.push_back("held at rest: " + std::move(lock));
+}
+
 std::uintmax_t size_of(const fs::path& file) {
   std::error_code none;
   const std::uintmax_t size = fs::file_size(file, none);
   return none ? 0 : size;
 }
 
-class SqliteFile final : public Database {
+// With no patience. Calls throw std::runtime_error.
+class SqliteSession {
  public:
-  explicit SqliteFile(const DatabaseOptions& options)
-      : file_(options.folder / "jobs.db") {
-    if (options.own_clock) throw std::logic_error("SQLite's clock is the process's");
+  explicit SqliteSession(const fs::path& file) {
+    if (sqlite3_open(file.c_str(), &db_) != SQLITE_OK) fail();
   }
-  std::string url() const override { return "sqlite:" + file_.string(); }
-  void set_clock(std::chrono::seconds) override {}
-  std::vector<std::string> unsound() override {
-    sqlite3* db = nullptr;
-    std::vector<std::string> verdict;
+  ~SqliteSession() { sqlite3_close(db_); }
+  SqliteSession(const SqliteSession&) = delete;
+  SqliteSession& operator=(const SqliteSession&) = delete;
+
+  // The rows' first columns.
+  std::vector<std::string> run(const char* sql) {
+    std::vector<std::string> rows;
     const auto hear = [](void* to, int, char** text, char**) {
       static_cast<std::vector<std::string>*>(to)->emplace_back(text[0]);
       return 0;
     };
-    if (sqlite3_open(file_.c_str(), &db) != SQLITE_OK ||
-        sqlite3_exec(db, "PRAGMA integrity_check", hear, &verdict, nullptr) !=
-            SQLITE_OK) {
-      verdict = {sqlite3_errmsg(db)};
+    if (sqlite3_exec(db_, sql, hear, &rows, nullptr) != SQLITE_OK) fail();
+    return rows;
+  }
+
+ private:
+  [[noreturn]] void fail() const { throw std::runtime_error(sqlite3_errmsg(db_)); }
+
+  sqlite3* db_ = nullptr;
+};
+
+// The system's, as this process is told that it has stepped.
+class ToldClock final : public Clock {
+ public:
+  Time now() const noexcept override { return system_clock().now() + off_.load(); }
+  void set(std::chrono::seconds to) { off_ = to; }
+
+ private:
+  std::atomic<std::chrono::seconds> off_{std::chrono::seconds(0)};
+};
+
+class SqliteFile final : public Database {
+ public:
+  explicit SqliteFile(const DatabaseOptions& options)
+      : file_(options.folder / "jobs.db") {
+    if (options.own_clock) others_clock_.emplace(options.folder);
+  }
+  std::string url() const override { return "sqlite:" + file_.string(); }
+  void set_clock(std::chrono::seconds to) override {
+    others_clock_->set(to);
+    clock_.set(to);
+  }
+  std::vector<std::string> by_clock(std::vector<std::string> command) const override {
+    return others_clock_->around(std::move(command));
+  }
+  const Clock* clock() const override { return &clock_; }
+  std::vector<std::string> unsound() override {
+    std::vector<std::string> wrong;
+    try {
+      wrong = SqliteSession(file_).run("PRAGMA integrity_check");
+    } catch (const std::runtime_error& e) {
+      wrong = {e.what()};
     }
-    sqlite3_close(db);
-    std::erase(verdict, "ok");
-    return verdict;
+    std::erase(wrong, "ok");
+    add_held([this] { return held(); }, wrong);
+    return wrong;
   }
   std::vector<Growth> growth() override {
     return {{"jobs.db", size_of(file_)},
@@ -66,7 +144,34 @@ class SqliteFile final : public Database {
   }
 
  private:
+  // As who writes to the file, with no patience.
+  std::vector<std::string> held() const {
+    const std::string name = file_.string() + "-gate";
+    const int gate = ::open(name.c_str(), O_RDWR | O_CLOEXEC);
+    std::vector<std::string> held;
+    if (::flock(gate, LOCK_EX | LOCK_NB) != 0) {
+      held.emplace_back("the gate");
+    } else {
+      try {
+        SqliteSession session(file_);
+        // Something new, which no snapshot has: one of a log that is all in the file
+        // would be in nobody's way. Not TRUNCATE: how long the log has grown is to be
+        // seen.
+        session.run("BEGIN IMMEDIATE; PRAGMA user_version = 0; COMMIT");
+        if (session.run("PRAGMA wal_checkpoint(RESTART)").at(0) != "0") {
+          held.emplace_back("a snapshot");
+        }
+      } catch (const std::runtime_error& e) {
+        held.emplace_back(e.what());
+      }
+    }
+    ::close(gate);
+    return held;
+  }
+
   const fs::path file_;
+  ToldClock clock_;
+  std::optional<test::SteppedClock> others_clock_;
 };
 
 class Postgresql final : public Database {
@@ -95,6 +200,7 @@ class Postgresql final : public Database {
     } catch (const std::runtime_error& e) {
       wrong.emplace_back(e.what());
     }
+    add_held([this] { return server_.run(kHeldPostgresql); }, wrong);
     return wrong;
   }
   std::vector<Growth> growth() override {
@@ -142,6 +248,12 @@ class Mariadb final : public Database {
         wrong.push_back(table + " is damaged");
       }
     }
+    const auto look = [this] {
+      // The server tells again what it has told within the last 100 ms.
+      std::this_thread::sleep_for(std::chrono::milliseconds(150));
+      return server_.run(kHeldMariadb);
+    };
+    add_held(look, wrong);
     return wrong;
   }
   std::vector<Growth> growth() override {
@@ -174,7 +286,8 @@ constexpr std::uintmax_t kMegabyte = 1 << 20;
 
 void PrintTo(const DatabaseKind* kind, std::ostream* out) { *out << kind->name; }
 
-const DatabaseKind kSqlite = {"sqlite", &nothing, false, 3 * kMegabyte,
+const DatabaseKind kSqlite = {"sqlite", &nothing, false,
+                              8 * kMegabyte,  // its log grows to 4
                               &start<SqliteFile>};
 const DatabaseKind kPostgresql = {"postgresql", &test::PostgresServer::missing, true,
                                   80 * kMegabyte, &start<Postgresql>};

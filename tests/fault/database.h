@@ -10,6 +10,10 @@
 #include <string>
 #include <vector>
 
+namespace carrel {
+class Clock;
+}
+
 namespace carrel::fault {
 
 // Threads: one at a time. Its server and its files are gone with it.
@@ -22,10 +26,18 @@ class Database {
   virtual std::string url(std::uint16_t /*port*/) const { return url(); }
   // Ends it at once by this signal, and starts it again. A file has none to restart.
   virtual void restart(const char* /*signal*/) {}
-  // How far its clock is off from now on; only where it was asked for.
+  // Where a clock of its own was asked for: how far it is off from now on. It is its
+  // server's. A file has none but each process's: one goes by this where it is started by
+  // what by_clock() makes of its command, and so does a store of this process that is
+  // given clock(), which is borrowed.
   virtual void set_clock(std::chrono::seconds to) = 0;
-  // What is wrong with its files and its rows, of which only final ones should be left;
-  // empty: nothing.
+  virtual std::vector<std::string> by_clock(std::vector<std::string> command) const {
+    return command;
+  }
+  virtual const Clock* clock() const { return nullptr; }
+  // What is wrong with its files and its rows, of which only final ones should be left,
+  // and what locks somebody holds, though all who have it open should rest; empty:
+  // nothing. Blocks: for a second where something is held.
   virtual std::vector<std::string> unsound() = 0;
   // Files that may not grow for ever, where as much is written as goes.
   struct Growth {

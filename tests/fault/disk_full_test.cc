@@ -1,9 +1,12 @@
 // A full disk, of SQLite and of servers. What is reported is stored, and when there is
 // room again, all goes on by itself.
+#include <carrel/conformance/checker.h>
 #include <carrel/engine.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <iostream>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -14,6 +17,7 @@
 #include <thread>
 #include <vector>
 
+#include "crew.h"
 #include "database.h"
 #include "small_disk.h"
 #include "work.h"
@@ -193,6 +197,40 @@ TEST_P(DiskFull, AnEngineGoesOnWhenThereIsRoomAgain) {
     EXPECT_EQ(runs[id], 1) << "job " << value(id)
                            << ": a kept result is not computed again";
   }
+}
+
+template <class Done>
+void until(Done done) {
+  for (const auto end = std::chrono::steady_clock::now() + kPatience; !done();) {
+    ASSERT_LT(std::chrono::steady_clock::now(), end) << "it does not happen";
+    std::this_thread::sleep_for(5ms);
+  }
+}
+
+TEST_P(DiskFull, NothingIsLostAndNothingIsDoneTwice) {
+  std::optional<Crew> crew(database_->url());
+  const auto ask = [&] { return crew->ask(noise(2'000)); };
+  for (int i = 0; i < 30; ++i) ASSERT_EQ(ask(), 0U) << "there was room for that";
+  disk_->fill();
+  std::size_t refused = 0;
+  // The fault itself, for longer than a lease: not all can be renewed.
+  const auto end = std::chrono::steady_clock::now() + Crew::kLease * 3 / 2;
+  while (std::chrono::steady_clock::now() < end) {
+    refused = ask();
+    std::this_thread::sleep_for(50ms);
+  }
+  EXPECT_GT(refused, 0U) << "the disk should have been full";
+  disk_->make_room();
+  ASSERT_NO_FATAL_FAILURE(until([&] { return crew->ask_again() == 0; }));
+  for (int i = 0; i < 30; ++i) EXPECT_EQ(ask(), 0U) << "the same store goes on by itself";
+  ASSERT_NO_FATAL_FAILURE(until([&] { return crew->all_are_final(); }));
+  const conformance::CheckReport report = crew->check();
+  std::cout << conformance::to_string(report);
+  EXPECT_THAT(report.broken, testing::IsEmpty());
+  EXPECT_EQ(report.acknowledged, crew->asked());
+  EXPECT_EQ(report.completed, crew->asked());
+  crew.reset();
+  EXPECT_THAT(database_->unsound(), testing::IsEmpty());
 }
 
 INSTANTIATE_TEST_SUITE_P(Stores, DiskFull,

@@ -83,7 +83,7 @@ void keep_events(const Place& place, const std::string& report) {
   const fs::path to = report.empty() ? "soak.events" : report + ".events";
   std::error_code error;
   fs::create_directories(to, error);
-  for (const char* who : {"producer", "handler", "store"}) {
+  for (const char* who : kLogs) {
     fs::copy_file(place.log(who), to / place.log(who).filename(),
                   fs::copy_options::overwrite_existing, error);
   }

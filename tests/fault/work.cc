@@ -37,6 +37,15 @@ std::string Place::store() const {
 
 std::string Place::host() const { return first_line(folder / "host"); }
 
+std::vector<conformance::Event> events_of(const Place& place) {
+  std::vector<conformance::Event> all;
+  for (const char* who : kLogs) {
+    auto events = or_die(conformance::read_events(place.log(who)), "events");
+    all.insert(all.end(), events.begin(), events.end());
+  }
+  return all;
+}
+
 Result<std::unique_ptr<Store>> open_store(const std::string& url,
                                           const BackendOptions& options) {
   Registry registry = sql_registry();

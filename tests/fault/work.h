@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace carrel::fault {
 
@@ -24,6 +25,10 @@ struct Place {
     return folder / (std::string(who) + ".events");
   }
 };
+
+// Who writes logs there, and all that they have written.
+inline constexpr const char* kLogs[] = {"producer", "handler", "store"};
+std::vector<conformance::Event> events_of(const Place& place);
 
 inline constexpr const char* kKind = "work";
 

@@ -1,5 +1,8 @@
 #include "stepped_clock.h"
 
+#include <semaphore.h>
+#include <sys/mman.h>
+
 #include <fstream>
 #include <stdexcept>
 #include <system_error>
@@ -38,7 +41,7 @@ void SteppedClock::set(std::chrono::seconds to) {
   }
   fs::permissions(next, fs::perms::group_read | fs::perms::others_read,
                   fs::perm_options::add);
-  fs::rename(next, file_);  // the server never reads half of it
+  fs::rename(next, file_);  // nobody ever reads half of it
 }
 
 std::vector<std::string> SteppedClock::around(std::vector<std::string> command) const {
@@ -48,6 +51,14 @@ std::vector<std::string> SteppedClock::around(std::vector<std::string> command) 
                                   "FAKETIME_DONT_FAKE_MONOTONIC=1"};
   all.insert(all.end(), command.begin(), command.end());
   return all;
+}
+
+// The names by which its library's copies would share a clock, of which each process that
+// ends removes its own.
+void SteppedClock::clear_up(pid_t killed) {
+  const std::string pid = std::to_string(killed);
+  sem_unlink(("/faketime_sem_" + pid).c_str());
+  shm_unlink(("/faketime_shm_" + pid).c_str());
 }
 
 }  // namespace carrel::test
