@@ -86,12 +86,12 @@ void GroupCommit::await_crowd(std::unique_lock<std::mutex>& lock) noexcept {
 }
 
 void GroupCommit::loop() noexcept {
-  auto last_tick = SteadyClock::now();
+  auto next_tick = SteadyClock::now() + tick_;
   std::unique_lock lock(mutex_);
   for (;;) {
     const auto has_work = [&] { return !busy_ && (stopping_ || !queue_.empty()); };
     if (ticking_) {
-      wake_.wait_until(lock, last_tick + tick_, has_work);
+      wake_.wait_until(lock, next_tick, has_work);
     } else {
       wake_.wait(lock, [&] { return has_work() || (!busy_ && ticking_); });
     }
@@ -120,11 +120,12 @@ void GroupCommit::loop() noexcept {
         operation->heard.notify_one();
       }
     }
-    if (ticking_ && SteadyClock::now() >= last_tick + tick_) {
-      last_tick = SteadyClock::now();
+    if (const auto begin = SteadyClock::now(); ticking_ && begin >= next_tick) {
       lock.unlock();
       transactor_.tick();
       lock.lock();
+      const auto end = SteadyClock::now();
+      next_tick = std::max(begin + tick_, end + 9 * (end - begin));
       // In this order: who begins to wait in between either sees it false and nudges, or
       // is seen here.
       ticking_ = false;

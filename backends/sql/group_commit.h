@@ -53,7 +53,8 @@ class Transactor {
     kNothing,   // nothing: the connection is gone, or it is not known what was stored
   };
   virtual Redo redo() noexcept { return Redo::kAlone; }
-  // Between transactions, about every `tick` while wants_ticks().
+  // Between transactions, about every `tick` while wants_ticks(); less often where it
+  // would take more than a tenth of the time.
   virtual void tick() noexcept = 0;
   virtual bool wants_ticks() noexcept = 0;
 };

@@ -31,6 +31,7 @@ struct Database {
 struct SqliteFile final : Database {
   explicit SqliteFile(const std::string& scratch)
       : folder(std::filesystem::path(scratch) / "file") {
+    if (scratch.empty()) throw std::runtime_error("--scratch says where its file may be");
     std::filesystem::remove_all(folder);
     std::filesystem::create_directories(folder);
   }
@@ -244,7 +245,7 @@ int main(int argc, char** argv) {
   std::string name;
   std::size_t gap_us = 0;
   app.add_option("name", name, "postgresql., mariadb. or sqlite., and what")->required();
-  app.add_option("--jobs", options.jobs);
+  app.add_option("--jobs", options.jobs)->check(CLI::PositiveNumber);
   app.add_option("--batch", options.batch)->check(CLI::PositiveNumber);
   app.add_option("--threads", options.threads)->check(CLI::PositiveNumber);
   app.add_option("--gap-us", gap_us);

@@ -60,6 +60,11 @@ std::size_t Crew::ask_again() {
   return refused_.size();
 }
 
+bool Crew::some_run() const {
+  const auto counts = store_->monitor().counts();
+  return counts && counts->total[static_cast<std::size_t>(State::kRunning)] > 0;
+}
+
 bool Crew::all_are_final() const {
   const auto counts = store_->monitor().counts();
   if (!counts) return false;

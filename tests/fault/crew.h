@@ -30,6 +30,7 @@ class Crew {
   std::size_t ask_again();
   std::size_t asked() const { return asked_; }
 
+  bool some_run() const;
   bool all_are_final() const;  // false also where nobody can say
   // Ends the workers, and checks all that was asked for.
   conformance::CheckReport check();

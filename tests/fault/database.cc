@@ -79,7 +79,10 @@ std::uintmax_t size_of(const fs::path& file) {
 class SqliteSession {
  public:
   explicit SqliteSession(const fs::path& file) {
-    if (sqlite3_open(file.c_str(), &db_) != SQLITE_OK) fail();
+    if (sqlite3_open(file.c_str(), &db_) == SQLITE_OK) return;
+    const std::string why = sqlite3_errmsg(db_);
+    sqlite3_close(db_);  // there is one all the same
+    throw std::runtime_error(why);
   }
   ~SqliteSession() { sqlite3_close(db_); }
   SqliteSession(const SqliteSession&) = delete;
@@ -120,21 +123,25 @@ class SqliteFile final : public Database {
   }
   std::string url() const override { return "sqlite:" + file_.string(); }
   void set_clock(std::chrono::seconds to) override {
-    others_clock_->set(to);
+    others_clock_.value().set(to);
     clock_.set(to);
   }
   std::vector<std::string> by_clock(std::vector<std::string> command) const override {
-    return others_clock_->around(std::move(command));
+    return others_clock_.value().around(std::move(command));
   }
   const Clock* clock() const override { return &clock_; }
   std::vector<std::string> unsound() override {
     std::vector<std::string> wrong;
     try {
-      wrong = SqliteSession(file_).run("PRAGMA integrity_check");
+      SqliteSession session(file_);
+      wrong = session.run("PRAGMA integrity_check");
+      std::erase(wrong, "ok");
+      const std::string left =
+          session.run("SELECT count(*) FROM carrel_jobs WHERE state < 5").at(0);
+      if (left != "0") wrong.push_back(left + " rows are not final");
     } catch (const std::runtime_error& e) {
-      wrong = {e.what()};
+      wrong.emplace_back(e.what());
     }
-    std::erase(wrong, "ok");
     add_held([this] { return held(); }, wrong);
     return wrong;
   }

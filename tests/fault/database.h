@@ -27,9 +27,9 @@ class Database {
   // Ends it at once by this signal, and starts it again. A file has none to restart.
   virtual void restart(const char* /*signal*/) {}
   // Where a clock of its own was asked for: how far it is off from now on. It is its
-  // server's. A file has none but each process's: one goes by this where it is started by
-  // what by_clock() makes of its command, and so does a store of this process that is
-  // given clock(), which is borrowed.
+  // server's. A file has no clock: processes that are started by what by_clock() makes of
+  // their commands go by this one, and stores of this process that are given clock(),
+  // which is borrowed.
   virtual void set_clock(std::chrono::seconds to) = 0;
   virtual std::vector<std::string> by_clock(std::vector<std::string> command) const {
     return command;

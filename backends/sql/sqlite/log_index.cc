@@ -16,7 +16,7 @@ bool LogIndex::changed(sqlite_api::sqlite3* connection) noexcept {
 //
 // A header that is read while it is written differs from the one before, and from the one
 // that follows, so that it is looked at again. SQLite writes its second copy before this
-// one, and copies of memory are nothing that a thread sanitizer could see the order of.
+// one, by memcpy, which a thread sanitizer takes for a race.
 __attribute__((no_sanitize("thread"))) bool LogIndex::read(
     sqlite_api::sqlite3* connection, Header& header) noexcept {
   constexpr int kRegion = 32 * 1024;  // bytes that the index grows by

@@ -1,5 +1,5 @@
 // Whether a file may have been committed to, as the index of its write-ahead log says:
-// without a statement, a lock or a call of the system.
+// without a statement, a lock of the file or a call of the system.
 #pragma once
 
 #include <soci/sqlite3/soci-sqlite3.h>

@@ -143,19 +143,34 @@ Error Writer::current_error() noexcept {
 void Writer::tick() noexcept {
   try {
     if (place_.may_have_changed()) unseen_ = true;
-    if (!unseen_) return;
-    // Counts the commits of others: this session's own do not change it. What they commit
-    // from here on is seen at the next tick.
-    statements_->data_version.run();
-    if (const long long version = statements_->number; version != seen_version_) {
-      waiters_.work(lanes_.find(nullptr));
+    if (unseen_) look_at_commits();
+    // Each of those who wait for ends reads.
+    constexpr auto kSeldom = std::chrono::milliseconds(100);
+    const auto now = std::chrono::steady_clock::now();
+    if (ends_unseen_ && now - looked_again_ >= kSeldom) {
       waiters_.look_again();
-      seen_version_ = version;
+      looked_again_ = now;
+      ends_unseen_ = false;
     }
-    unseen_ = false;
+    complaint_.clear();
   } catch (...) {
-    options_.log(LogLevel::kWarn, current_error().message);
+    const Error error = current_error();
+    if (error.message == complaint_) return;
+    complaint_ = error.message;
+    options_.log(LogLevel::kWarn, complaint_);
   }
+}
+
+void Writer::look_at_commits() {
+  // Counts the commits of others: this session's own do not change it. What they commit
+  // from here on is seen at the next tick.
+  statements_->data_version.run();
+  if (const long long version = statements_->number; version != seen_version_) {
+    waiters_.work(lanes_.find(nullptr));
+    ends_unseen_ = true;
+    seen_version_ = version;
+  }
+  unseen_ = false;
 }
 
 void Writer::tally(const std::string& queue, State state, long long change) {

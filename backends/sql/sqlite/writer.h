@@ -9,6 +9,7 @@
 #include <carrel/store.h>
 
 #include <atomic>
+#include <chrono>
 #include <map>
 #include <memory>
 #include <optional>
@@ -77,6 +78,7 @@ class Writer final : public Transactor {
   Redo redo() noexcept override { return lends_ ? Redo::kAlone : Redo::kTogether; }
   void tick() noexcept override;
   bool wants_ticks() noexcept override { return waiters_.any(); }
+  void look_at_commits();
 
   Time now() const { return options_.clock->now(); }
 
@@ -125,6 +127,9 @@ class Writer final : public Transactor {
   bool gate_held_ = false;
   bool unseen_ = true;          // something may have been committed since the last tick
   long long seen_version_ = 0;  // by others
+  bool ends_unseen_ = false;    // by those who wait for ends
+  std::chrono::steady_clock::time_point looked_again_;
+  std::string complaint_;       // of the last tick
   long long seen_cookie_ = -1;  // of a schema that is known not to be too new
   std::atomic<bool> too_many_{false};
 

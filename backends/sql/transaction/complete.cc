@@ -10,7 +10,8 @@
 namespace carrel::sql {
 namespace {
 
-// Its worker confirms it, and one that finds no row takes its lease for lost.
+// Its worker confirms it, and one that finds no row takes its lease for lost: the row is
+// to outlive that report, also where the store is away for a while.
 constexpr Duration kLeast = std::chrono::minutes(10);
 
 }  // namespace

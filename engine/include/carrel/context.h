@@ -70,9 +70,10 @@ class Context {
   // carrel/sql_transaction.h, which calls this. Once that is committed the job is
   // completed, whatever the handler returns; if it is not, the attempt fails.
   void completes_in_transaction() noexcept { in_transaction_ = true; }
-  // How long the engine keeps jobs that are completed, for what completes this one there.
-  Duration kept() const noexcept { return kept_; }
   bool is_completing_in_transaction() const noexcept { return in_transaction_; }
+  // How long completed jobs are kept ([retention] completed): what completes this one in
+  // a transaction needs it.
+  Duration kept() const noexcept { return kept_; }
 
   // `return job.snooze(5min);` — run again later; costs no attempt. 0s: at once.
   static tl::unexpected<Error> snooze(Duration in);

@@ -1,6 +1,7 @@
 #include "sharing.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -9,6 +10,7 @@
 #include <cmath>
 #include <csignal>
 #include <cstdio>
+#include <random>
 #include <thread>
 
 namespace bench {
@@ -40,6 +42,18 @@ struct Pipe {
   int ends[2] = {-1, -1};
 };
 
+// What its parent has is not destroyed there.
+template <class Work>
+[[noreturn]] void in_child(Work work) {
+  try {
+    work();
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "a worker: %s\n", e.what());
+    _exit(1);
+  }
+  _exit(0);
+}
+
 double median(std::vector<double> of) {
   std::nth_element(of.begin(), of.begin() + of.size() / 2, of.end());
   return of[of.size() / 2];
@@ -64,13 +78,17 @@ class Workers {
   void add() {
     const pid_t child = fork();
     if (child < 0) throw std::runtime_error("no process");
-    if (child == 0) work();
+    if (child == 0) in_child([this] { work(); });
     workers_.push_back(child);
     next_start();  // that of the engine
   }
   Start next_start() const {
+    constexpr int kPatienceMs = 60'000;
+    pollfd readable{starts_.ends[0], POLLIN, 0};
     Start start;
-    if (!starts_.read(start)) throw std::runtime_error("a worker failed");
+    if (poll(&readable, 1, kPatienceMs) != 1 || !starts_.read(start)) {
+      throw std::runtime_error("a worker failed");
+    }
     return start;
   }
   void end(pid_t worker) {
@@ -80,22 +98,16 @@ class Workers {
   }
 
  private:
-  [[noreturn]] void work() const {
+  void work() const {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    try {
-      carrel::Engine engine = open(config_);
-      must(engine.handle("stamp", [this](carrel::Context& job) {
-        starts_.write(Start{Clock::now(), getpid()});
-        while (hang_ && job.attempt() == 1) pause();
-      }));
-      must(engine.start());
+    carrel::Engine engine = open(config_);
+    must(engine.handle("stamp", [this](carrel::Context& job) {
       starts_.write(Start{Clock::now(), getpid()});
-      for (;;) pause();
-    } catch (const std::exception& e) {
-      std::fprintf(stderr, "a worker: %s\n", e.what());
-      starts_.write(char{});  // too short
-    }
-    _exit(1);
+      while (hang_ && job.attempt() == 1) pause();
+    }));
+    must(engine.start());
+    starts_.write(Start{Clock::now(), getpid()});
+    for (;;) pause();
   }
 
   const carrel::Config config_;
@@ -123,18 +135,21 @@ double drain_by_processes(const std::string& url, const Options& options, bool s
   std::vector<pid_t> children;
   for (std::size_t i = 0; i < options.threads; ++i) {
     const pid_t child = fork();
+    if (child < 0) throw std::runtime_error("no process");
     if (child != 0) {
       children.push_back(child);
       continue;
     }
     start.close_in();
-    char byte = 0;
-    start.read(byte);  // ends when all jobs are there
-    carrel::Engine engine = open(config);
-    std::atomic<std::size_t> jobs{0};
-    must(engine.handle("noop", [&](carrel::Context&) { ++jobs; }));
-    must(engine.drain());
-    _exit(done.write(jobs.load()) ? 0 : 1);
+    in_child([&] {
+      char byte = 0;
+      start.read(byte);  // ends when all jobs are there
+      carrel::Engine engine = open(config);
+      std::atomic<std::size_t> jobs{0};
+      must(engine.handle("noop", [&](carrel::Context&) { ++jobs; }));
+      must(engine.drain());
+      if (!done.write(jobs.load())) throw std::runtime_error("nobody hears");
+    });
   }
   start.close_out();
   done.close_in();
@@ -175,8 +190,12 @@ double latency_between_processes(const std::string& url, const Options& options)
   workers.add();
   carrel::Engine engine = producer(config);
   std::vector<double> took;
+  std::minstd_rand random(1);
+  const auto gap = [&](std::minstd_rand& from) {
+    return options.gap * std::uniform_real_distribution<double>(0, 2)(from);
+  };
   for (std::size_t i = 0; i < options.jobs; ++i) {
-    std::this_thread::sleep_for(options.gap);
+    std::this_thread::sleep_for(gap(random));
     const auto sent = Clock::now();
     must(engine.enqueue("stamp"));
     const auto started = workers.next_start().at - sent;
@@ -196,8 +215,9 @@ double rescue(const std::string& url, const Options& options) {
   for (std::size_t i = 0; i < options.jobs; ++i) {
     workers.add();
     must(producer(config).enqueue("stamp"));
-    workers.end(workers.next_start().worker);
+    const pid_t victim = workers.next_start().worker;
     const auto killed = Clock::now();
+    workers.end(victim);
     const auto rescued = workers.next_start().at - killed;
     took.push_back(std::chrono::duration<double>(rescued).count());
   }

@@ -16,7 +16,7 @@ namespace {
 using namespace std::chrono_literals;
 
 // What is written becomes visible with the commit, and is gone after a rollback.
-class FakeTransactor final : public Transactor {
+class FakeTransactor : public Transactor {
  public:
   bool begins_at_once() noexcept override { return at_once; }
   Result<void> begin() noexcept override {
@@ -339,6 +339,34 @@ TEST(GroupCommit, TicksOnlyWhileTheyAreWanted) {
   fake.ticked.acquire();
   fake.ticked.acquire();
   fake.ticks = false;
+}
+
+// As where a look at many lanes takes longer than the time between two.
+TEST(GroupCommit, TicksThatTakeLongTakeATenthOfTheTime) {
+  using Clock = std::chrono::steady_clock;
+  struct Slow final : FakeTransactor {
+    void tick() noexcept override {
+      const auto begin = Clock::now();
+      if (last_took.count() > 0) {
+        spared = spared && begin - last_end >= 9 * last_took;
+        ticked.release();
+      }
+      while (Clock::now() - begin < 3ms) std::this_thread::yield();
+      last_end = Clock::now();
+      last_took = last_end - begin;
+    }
+    Clock::time_point last_end;
+    Clock::duration last_took{};
+    bool spared = true;
+  } slow;
+  slow.ticks = true;
+  {
+    GroupCommit group(slow, 1ms);
+    group.nudge();
+    for (int i = 0; i < 3; ++i) slow.ticked.acquire();
+    slow.ticks = false;
+  }
+  EXPECT_TRUE(slow.spared);
 }
 
 TEST(GroupCommit, ManyThreadsEachHearOfTheirOwn) {

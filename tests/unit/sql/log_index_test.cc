@@ -3,6 +3,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <exception>
+
 #include "sqlite/session.h"
 #include "sqlite_files.h"
 
@@ -27,7 +29,11 @@ TEST(SqliteLogIndex, TellsOfEveryCommit) {
     ::close(go[1]);
     char byte = 0;
     if (::read(go[0], &byte, 1) != 0) ::_exit(1);
-    run_sql(file, insert("by another process"));
+    try {
+      run_sql(file, insert("by another process"));
+    } catch (const std::exception&) {
+      ::_exit(2);
+    }
     ::_exit(0);
   }
   ::close(go[0]);

@@ -87,7 +87,7 @@ namespace carrel::sql {
 // returns or throws; the engine counts it so, and its hooks see no result. If it was not
 // committed, the attempt fails with what the handler returned, or for that reason. A job
 // that was completed so is kept as [retention] says; where nothing else is heard of its
-// worker, for ten minutes at least.
+// worker, for ten minutes at least, if `max_rows` leaves it that long.
 //
 // PostgreSQL, REPEATABLE READ and SERIALIZABLE: kUnavailable also where the lease was
 // renewed since the transaction's snapshot; kUnsupported where the job has a limit.
