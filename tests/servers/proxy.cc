@@ -32,6 +32,20 @@ void send_at_once(int fd) {
   ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
 }
 
+// Ends a connection, and returns when the other end's system has heard of it: on a busy
+// machine that may be later, also on one and the same.
+void close_heard(int fd) {
+  ::shutdown(fd, SHUT_WR);
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(5);
+  tcp_info info{};
+  do {
+    socklen_t size = sizeof info;
+    if (::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0) break;
+    std::this_thread::yield();
+  } while (info.tcpi_state == TCP_FIN_WAIT1 && std::chrono::steady_clock::now() < end);
+  ::close(fd);
+}
+
 }  // namespace
 
 Proxy::Proxy(int to_port) : to_port_(to_port) {
@@ -130,8 +144,8 @@ bool Proxy::forward_answer(Line& line) {
 
 void Proxy::loop() {
   const auto close_line = [](const Line& line) {
-    ::close(line.client);
-    if (line.server >= 0) ::close(line.server);
+    close_heard(line.client);
+    if (line.server >= 0) close_heard(line.server);
   };
   for (;;) {
     std::vector<pollfd> fds = {{wake_[0], POLLIN, 0}, {listener_, POLLIN, 0}};

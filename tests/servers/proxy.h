@@ -33,7 +33,8 @@ class Proxy {
   // thread: nothing else passes meanwhile.
   void before(std::string text, std::function<void()> act);
 
-  // Ends every connection there is, as a router does that was restarted.
+  // Ends every connection there is, as a router does that was restarted; both ends have
+  // heard of it when this returns.
   void cut();
   // From now on nothing passes, and nobody hears of it: the ends keep their connections,
   // and new ones are taken and left alone. Until pass().
