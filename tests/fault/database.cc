@@ -26,8 +26,8 @@ constexpr const char* kOrphans =
     " LEFT JOIN carrel_jobs j ON j.id = q.job"
     " LEFT JOIN carrel_history h ON h.id = q.job WHERE j.id IS NULL AND h.id IS NULL";
 
-// A session that has a transaction open, whatever it does, holds a lock on the number of
-// that; one that was prepared has none any more. Not what the server does by itself.
+// By clients' sessions: each transaction that is open holds one, on its own number; and
+// by transactions that were prepared, which have no session. Not by the server itself.
 constexpr const char* kHeldPostgresql =
     "SELECT concat_ws(' ', l.locktype, l.mode, l.relation::regclass, 'by a session',"
     " coalesce(a.state, 'gone'), 'after', a.query)"
