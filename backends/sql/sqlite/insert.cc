@@ -61,8 +61,8 @@ std::vector<Inserted> Writer::insert(std::span<const NewJob* const> jobs) {
     }
     rules::Row row = rules::admit(at, job->delay, job->start_within, job->max_attempts);
     const bool due = row.state == State::kAvailable;
-    Limits::WaitsFor waits{};
-    if (job->limit || job->rate) waits = limits_.place(*job, row, at);
+    Limits::Turn turn{};
+    if (job->limit || job->rate) turn = limits_.place(*job, row, at);
     const bool available = row.state == State::kAvailable;
     s.state = static_cast<int>(row.state);
     s.queue = job->queue;
@@ -82,7 +82,7 @@ std::vector<Inserted> Writer::insert(std::span<const NewJob* const> jobs) {
     if (beside) s.insert_payload.run();
     answer.id = JobId{static_cast<std::uint64_t>(s.id)};
     if (job->limit || job->rate) {
-      limits_.add(answer.id, *job, row, waits, s.run_at, at);
+      limits_.add(answer.id, *job, row, turn, s.run_at, at);
     }
     if (job->unique) uniques_.hold(*job->unique, answer.id, at);
     if (!available) continue;

@@ -18,8 +18,8 @@ Limits::Limits(soci::session& session, RowLoader& loader, RowSaver& saver)
       any_available_(session, statements::kAnyAvailableLimited, into(number_)),
       add_(session, statements::kAddLimited, use(id_, "job"), use(key_, "key"),
            use(limit_, "running"), use(state_.value, state_.indicator, "state"),
-           use(queue_, "queue"), use(kind_, "kind"), use(priority_, "priority"),
-           use(run_at_, "run_at")),
+           use(reserved_, "reserved"), use(queue_, "queue"), use(kind_, "kind"),
+           use(priority_, "priority"), use(run_at_, "run_at")),
       find_(session, statements::kFindLimited, use(id_, "job"), into(key_), into(limit_)),
       find_available_(session, statements::kFindAvailableLimited, use(ids_, "ids"),
                       into(id_), into(key_), into(limit_), into(some_run_)),
@@ -30,8 +30,12 @@ Limits::Limits(soci::session& session, RowLoader& loader, RowSaver& saver)
               use(limit_, "running"), use(id_, "job")),
       delete_(session, statements::kDeleteLimits, use(ids_, "ids")),
       set_(session, statements::kSetLimited, use(state_.value, state_.indicator, "state"),
-           use(run_at_, "run_at"), use(id_, "job")),
-      running_(session, statements::kCountRunningOfKey, use(key_, "key"), into(number_)),
+           use(reserved_, "reserved"), use(run_at_, "run_at"), use(id_, "job")),
+      look_(session, statements::kLookAtLine, use(queue_, "queue"), use(kind_, "kind"),
+            use(priority_, "priority"), use(limit_, "running"), use(key_, "key"),
+            into(number_), into(lanes_apart_), into(limits_apart_), into(some_ask_),
+            into(others_wait_)),
+      unreserve_(session, statements::kUnreserve, use(key_, "key")),
       available_(session, statements::kCountAvailableOfKey, use(key_, "key"),
                  use(queue_, "queue"), use(kind_, "kind"), use(priority_, "priority"),
                  into(number_)),
@@ -65,10 +69,20 @@ void Limits::rollback() {
   due_rates_.clear();
 }
 
-long long Limits::running(const std::string& key) {
+Limits::Line Limits::look(const Known& limit, const Lane& lane) {
+  key_ = limit.key;
+  limit_ = limit.limit;
+  queue_ = lane.queue;
+  kind_ = lane.kind;
+  priority_ = lane.priority;
+  look_.run();
+  return {number_, lanes_apart_ != 0, limits_apart_ != 0, some_ask_ != 0,
+          others_wait_ != 0};
+}
+
+void Limits::unreserve(const std::string& key) {
   key_ = key;
-  running_.run();
-  return number_;
+  unreserve_.run();
 }
 
 long long Limits::available(const std::string& key, const Lane& lane) {
@@ -107,48 +121,61 @@ std::optional<Limits::Known> Limits::find(JobId id) {
   return Known{key_, limit_};
 }
 
-bool Limits::full(const Known& limit, const Lane& lane) {
-  return running(limit.key) + available(limit.key, lane) >= limit.limit;
+// The claim of one with a rate asks anyway.
+Limits::Turn Limits::turn(const Known& limit, const Lane& lane, bool rated) {
+  Line line = look(limit, lane);
+  if (line.lanes_apart || line.limits_apart) {
+    unreserve(limit.key);
+    line = look(limit, lane);
+  }
+  const bool alone = !rated && !line.some_ask && !line.others_wait;
+  const long long asking = line.some_ask ? available(limit.key, lane) : 0;
+  if (line.running + asking >= limit.limit) return Turn::kWaitsForLimit;
+  return alone ? Turn::kReserved : Turn::kAsks;
+}
+
+// Of a job that is in no line yet.
+Limits::Turn Limits::turn(const std::optional<Known>& limit,
+                          const std::optional<Rate>& rate, const Lane& lane, Time at) {
+  if (rate) {
+    const std::string line = Rates::lane(lane.queue, lane.kind, lane.priority);
+    if (rates_.others_wait(rate->key, line) || rates_.crowded(*rate, line, at)) {
+      return Turn::kWaitsForWindow;
+    }
+  }
+  return limit ? turn(*limit, lane, rate.has_value()) : Turn::kAsks;
 }
 
 namespace {
 
-template <class Lane>
-std::string rate_lane(const Lane& lane) {
-  return Rates::lane(lane.queue, lane.kind, lane.priority);
+bool waits(Limits::Turn turn) {
+  return turn == Limits::Turn::kWaitsForLimit || turn == Limits::Turn::kWaitsForWindow;
 }
 
 }  // namespace
 
-// What an available job that is in no line yet has to wait for.
-Limits::WaitsFor Limits::gate(const std::optional<Known>& limit,
-                              const std::optional<Rate>& rate, const Lane& lane,
-                              Time at) {
-  if (rate) {
-    const std::string line = rate_lane(lane);
-    if (rates_.others_wait(rate->key, line) || rates_.crowded(*rate, line, at)) {
-      return WaitsFor::kWindow;
-    }
-  }
-  return limit && full(*limit, lane) ? WaitsFor::kLimit : WaitsFor::kNothing;
-}
-
-Limits::WaitsFor Limits::place(const NewJob& job, rules::Row& row, Time at) {
-  if (row.state != State::kAvailable) return WaitsFor::kNothing;
+Limits::Turn Limits::place(const NewJob& job, rules::Row& row, Time at) {
+  if (row.state != State::kAvailable) return Turn::kAsks;  // when it is due
   std::optional<Known> limit;
   if (job.limit) limit = {job.limit->key, job.limit->running};
-  const WaitsFor waits = gate(limit, job.rate, {job.queue, job.kind, job.priority}, at);
-  if (waits != WaitsFor::kNothing) rules::hold(row);
-  return waits;
+  const Turn next = turn(limit, job.rate, {job.queue, job.kind, job.priority}, at);
+  if (waits(next)) rules::hold(row);
+  return next;
 }
 
-void Limits::add(JobId id, const NewJob& job, const rules::Row& row, WaitsFor waits,
+void Limits::add(JobId id, const NewJob& job, const rules::Row& row, Turn turn,
                  long long run_at, Time at) {
   if (job.limit) {
     id_ = to_column(id);
     key_ = job.limit->key;
     limit_ = job.limit->running;
-    state_.set(waits == WaitsFor::kWindow ? std::nullopt : column(in_line(row.state)));
+    reserved_ = turn == Turn::kReserved ? 1 : 0;
+    if (turn == Turn::kReserved) {
+      state_.set(column(State::kRunning));
+    } else {
+      state_.set(turn == Turn::kWaitsForWindow ? std::nullopt
+                                               : column(in_line(row.state)));
+    }
     queue_ = job.queue;
     kind_ = job.kind;
     priority_ = job.priority;
@@ -157,17 +184,25 @@ void Limits::add(JobId id, const NewJob& job, const rules::Row& row, WaitsFor wa
     any_ = true;
   }
   if (!job.rate) return;
-  const Lane lane{job.queue, job.kind, job.priority};
-  rates_.add(id, *job.rate, rate_lane(lane),
-             waits == WaitsFor::kWindow ? Standing::kWaits : standing(row.state), run_at,
-             at);
-  if (waits == WaitsFor::kWindow) waking_rates_.insert(job.rate->key);
+  const bool window = turn == Turn::kWaitsForWindow;
+  rates_.add(id, *job.rate, Rates::lane(job.queue, job.kind, job.priority),
+             window ? Standing::kWaits : standing(row.state), run_at, at);
+  if (window) waking_rates_.insert(job.rate->key);
   any_ = any_rate_ = true;
 }
 
 void Limits::set_state(JobId id, std::optional<State> state, Time run_at) {
   id_ = to_column(id);
   state_.set(column(state));
+  reserved_ = 0;
+  run_at_ = run_at.time_since_epoch().count();
+  set_.run();
+}
+
+void Limits::reserve(JobId id, Time run_at) {
+  id_ = to_column(id);
+  state_.set(column(State::kRunning));
+  reserved_ = 1;
   run_at_ = run_at.time_since_epoch().count();
   set_.run();
 }
@@ -241,17 +276,17 @@ std::vector<JobId> Limits::admit(std::span<const JobId> ids, const Asked& limite
     if (rate != rated.end()) ++starting[rate->second.key];
     admitted.push_back(id);
   }
-  hold(at_limit, WaitsFor::kLimit);
-  hold(at_window, WaitsFor::kWindow);
+  hold(at_limit, Turn::kWaitsForLimit);
+  hold(at_window, Turn::kWaitsForWindow);
   return admitted;
 }
 
-void Limits::hold(std::span<const JobId> ids, WaitsFor what) {
+void Limits::hold(std::span<const JobId> ids, Turn turn) {
   if (ids.empty()) return;
   for (auto& [id, row] : loader_.load(ids)) {
     if (!rules::hold(row.rule)) continue;
     saver_.save(row);
-    if (what == WaitsFor::kWindow) {
+    if (turn == Turn::kWaitsForWindow) {
       wait_for_window(id, row.run_at);
     } else {
       wait_for_limit(id, row.run_at);
@@ -305,6 +340,7 @@ void Limits::change(const StoredRow& row, const NewJob& job, Time at) {
     return;
   }
   state_.set(std::nullopt);
+  reserved_ = 0;
   queue_ = row.queue;
   kind_ = row.kind;
   priority_ = row.priority;
@@ -333,17 +369,19 @@ void Limits::moving(StoredRow& row, Time at) {
     rates_.set(row.id, std::nullopt, row.run_at);
   }
   const bool due = row.rule.state == State::kAvailable;
-  const WaitsFor waits = due ? gate(limit, rate, {row.queue, row.kind, row.priority}, at)
-                             : WaitsFor::kNothing;
-  if (waits != WaitsFor::kNothing) rules::hold(row.rule);
-  if (waits == WaitsFor::kWindow) {
+  const Turn next =
+      due ? turn(limit, rate, {row.queue, row.kind, row.priority}, at) : Turn::kAsks;
+  if (waits(next)) rules::hold(row.rule);
+  if (next == Turn::kWaitsForWindow) {
     wait_for_window(row.id, row.run_at);
     return;
   }
-  if (const auto state = in_line(row.rule.state); limit && state) {
+  if (next == Turn::kReserved) {
+    reserve(row.id, row.run_at);
+  } else if (const auto state = in_line(row.rule.state); limit && state) {
     set_state(row.id, state, row.run_at);
   }
-  if (rate && waits == WaitsFor::kNothing) {
+  if (rate && !waits(next)) {
     rates_.set(row.id, standing(row.rule.state), row.run_at);
   }
 }
@@ -353,119 +391,6 @@ void Limits::finished(JobId id) {
   if (!limit) return;
   touched_.insert(limit->key);
   set_state(id, std::nullopt, Time{});
-}
-
-void Limits::windows_opened(Time at, std::size_t most) {
-  for (std::string& key : rates_.due(at, most)) {
-    touched_rates_.insert(key);
-    due_rates_.insert(std::move(key));
-    any_ = true;  // starts are kept when there is no job any more
-  }
-}
-
-std::vector<Limits::Lane> Limits::lanes_with_pending(const std::string& key) {
-  std::vector<Lane> lanes;
-  key_ = key;
-  queue_.clear();
-  while (next_queue_.run()) {
-    do {
-      do {
-        lanes.push_back({queue_, kind_, priority_});
-      } while (next_priority_.run());
-    } while (next_kind_.run());
-  }
-  return lanes;
-}
-
-bool Limits::let_go(JobId id, std::vector<StoredRow>& freed) {
-  auto rows = loader_.load({&id, 1});
-  const auto found = rows.find(id);
-  if (found == rows.end() || !rules::free(found->second.rule)) return false;
-  StoredRow& row = found->second;
-  saver_.save(row);
-  set_state(id, State::kAvailable, row.run_at);
-  if (any_rate_) rates_.set(id, Standing::kAvailable, row.run_at);
-  freed.push_back(std::move(row));
-  return true;
-}
-
-namespace {
-
-constexpr int kAtOnce = 256;  // looked at in a lane for the sake of one
-
-}  // namespace
-
-void Limits::free_lane(const std::string& key, const Lane& lane, long long running,
-                       std::vector<StoredRow>& freed, Time at) {
-  const std::string line = rate_lane(lane);
-  std::set<std::string> shut;  // rates whose window is full
-  for (bool more = true; more;) {
-    std::vector<std::pair<JobId, long long>> waiting;
-    long long ahead = running + available(key, lane);
-    most_ = kAtOnce;
-    int seen = 0;
-    pending_.rows([&] {
-      ++seen;
-      if (ahead < limit_) waiting.emplace_back(to_id(id_), limit_);
-    });
-    int moved = 0;
-    for (const auto& [id, limit] : waiting) {
-      if (ahead >= limit) continue;
-      const auto rate = any_rate_ ? rates_.find(id) : std::nullopt;
-      if (!rate || (!shut.contains(rate->key) && !rates_.crowded(*rate, line, at))) {
-        if (!let_go(id, freed)) continue;
-        ++ahead;
-        ++moved;
-        continue;
-      }
-      // It waits for that now, and whoever is behind it may run in its stead.
-      shut.insert(rate->key);
-      for (const auto& [job, row] : loader_.load({&id, 1})) {
-        wait_for_window(job, row.run_at);
-        ++moved;
-      }
-      waking_rates_.insert(rate->key);
-    }
-    more = moved == kAtOnce && seen == kAtOnce;
-  }
-}
-
-void Limits::free_rated(const std::string& key, std::vector<StoredRow>& freed, Time at) {
-  for (const std::string& lane : rates_.lanes(key)) {
-    for (const auto& [id, rate] : rates_.waiting(key, lane, kAtOnce)) {
-      if (rates_.crowded(rate, lane, at)) break;
-      const auto limit = find(id);
-      auto rows = loader_.load({&id, 1});
-      for (const auto& [job, row] : rows) {
-        if (limit && full(*limit, {row.queue, row.kind, row.priority})) {
-          wait_for_limit(job, row.run_at);
-        } else {
-          let_go(job, freed);
-        }
-      }
-      if (rows.empty()) rates_.drop(id);
-    }
-  }
-}
-
-std::vector<StoredRow> Limits::settle(Time at) {
-  std::vector<StoredRow> freed;
-  for (const std::string& key : touched_rates_) {
-    free_rated(key, freed, at);
-    waking_rates_.insert(key);
-  }
-  for (const std::string& key : touched_) {
-    const long long now = running(key);
-    for (const Lane& lane : lanes_with_pending(key)) {
-      free_lane(key, lane, now, freed, at);
-    }
-  }
-  for (const std::string& key : waking_rates_) {
-    if (!due_rates_.contains(key)) rates_.wake_in_time(key);
-  }
-  for (const std::string& key : due_rates_) rates_.looked_at(key, at);
-  rollback();
-  return freed;
 }
 
 }  // namespace carrel::sql::sqlite

@@ -5,8 +5,14 @@
 // many are available as could run, were they alone; those behind them are pending, out of
 // the claim's way however many they are. What runs is counted over the rows, in the
 // transaction that claims. Jobs without a limit have no row here and cost nothing; while
-// nobody has one, each transaction asks that once. While none that has one is available,
-// be they many that ended or wait, a claim is what it is without them.
+// nobody has one, each transaction asks that once. While none is available that has to
+// ask, be they many that ended or wait, a claim is what it is without them.
+//
+// While only one lane of a key has jobs that do not run, and all that is available of it
+// may run beside what runs, their places are reserved: each counts as one that runs from
+// then on, and its claim is that of a job without a limit, which writes nothing here.
+// Where a job of another lane comes, or one with another limit, the places are given up,
+// and all have to ask: so none waits for a job that nobody claims.
 //
 // A job with a limit and a rate waits for one of them at a time, and has no place in the
 // other's line meanwhile: so it holds up none who waits for that alone. The rate comes
@@ -42,11 +48,17 @@ class Limits {
   bool any() const noexcept { return any_; }
   bool any_available();  // now, that have a limit or a rate
 
+  // What is next for a job that is due.
+  enum class Turn : std::uint8_t {
+    kAsks,      // it is available, and its claim asks whether it may run
+    kReserved,  // it is available, and may
+    kWaitsForLimit,
+    kWaitsForWindow,
+  };
   // Before a job with a limit or a rate is inserted: pending, where it cannot run.
-  enum class WaitsFor : std::uint8_t { kNothing, kLimit, kWindow };
-  WaitsFor place(const NewJob& job, rules::Row& row, Time at);
+  Turn place(const NewJob& job, rules::Row& row, Time at);
   // After: its rows here.
-  void add(JobId id, const NewJob& job, const rules::Row& row, WaitsFor waits,
+  void add(JobId id, const NewJob& job, const rules::Row& row, Turn turn,
            long long run_at, Time at);
 
   // Which of these available jobs may be claimed, in their order. The others become
@@ -90,21 +102,31 @@ class Limits {
     std::string key;
     long long limit = 0;
   };
+  // What a job meets of its key.
+  struct Line {
+    long long running = 0;      // or with their places reserved
+    bool lanes_apart = false;   // places are reserved in another lane
+    bool limits_apart = false;  // or for another limit
+    bool some_ask = false;
+    bool others_wait = false;  // in another lane
+  };
   std::optional<Known> find(JobId id);
-  bool full(const Known& limit, const Lane& lane);
-  WaitsFor gate(const std::optional<Known>& limit, const std::optional<Rate>& rate,
-                const Lane& lane, Time at);
+  Line look(const Known& limit, const Lane& lane);
+  void unreserve(const std::string& key);
+  Turn turn(const Known& limit, const Lane& lane, bool rated);
+  Turn turn(const std::optional<Known>& limit, const std::optional<Rate>& rate,
+            const Lane& lane, Time at);
   void wait_for_window(JobId id, Time run_at);
   void wait_for_limit(JobId id, Time run_at);
-  bool let_go(JobId id, std::vector<StoredRow>& freed);
-  long long running(const std::string& key);
+  bool let_go(JobId id, Turn turn, std::vector<StoredRow>& freed);
   long long available(const std::string& key, const Lane& lane);
   std::unordered_map<std::string, long long> running_of(const Asked& limited);
   void set_state(JobId id, std::optional<State> state, Time run_at);
-  void hold(std::span<const JobId> ids, WaitsFor what);
+  void reserve(JobId id, Time run_at);
+  void hold(std::span<const JobId> ids, Turn turn);
   std::vector<Lane> lanes_with_pending(const std::string& key);
-  void free_lane(const std::string& key, const Lane& lane, long long running,
-                 std::vector<StoredRow>& freed, Time at);
+  void free_lane(const std::string& key, const Lane& lane, std::vector<StoredRow>& freed,
+                 Time at);
   void free_rated(const std::string& key, std::vector<StoredRow>& freed, Time at);
 
   RowLoader& loader_;
@@ -122,6 +144,7 @@ class Limits {
   std::string key_;
   long long limit_ = 0;
   Nullable state_;
+  int reserved_ = 0;
   std::string queue_;
   std::string kind_;
   int priority_ = 0;
@@ -130,6 +153,10 @@ class Limits {
   int some_run_ = 0;
   long long rated_ = 0;
   long long most_ = 0;
+  long long lanes_apart_ = 0;
+  long long limits_apart_ = 0;
+  int some_ask_ = 0;
+  int others_wait_ = 0;
   Statement any_statement_;
   Statement any_available_;
   Statement add_;
@@ -140,7 +167,8 @@ class Limits {
   Statement rename_;
   Statement delete_;
   Statement set_;
-  Statement running_;
+  Statement look_;
+  Statement unreserve_;
   Statement available_;
   Statement next_priority_;
   Statement next_kind_;

@@ -14,9 +14,17 @@ CREATE TABLE IF NOT EXISTS carrel_schema (
   applied_at BIGINT NOT NULL  -- seconds since 1970 UTC
 ))sql";
 
-const char* const kWriteVersion = R"sql(
-INSERT INTO carrel_schema (version, applied_at)
-VALUES (:version, CAST(strftime('%s', 'now') AS BIGINT)))sql";
+// A program of the version before can go on with each from version 7, and says so.
+std::string write_version(int version) {
+  const std::string number = std::to_string(version);
+  const std::string now = "CAST(strftime('%s', 'now') AS BIGINT)";
+  if (version < 7) {
+    return "INSERT INTO carrel_schema (version, applied_at) VALUES (" + number + ", " +
+           now + ")";
+  }
+  return "INSERT INTO carrel_schema (version, applied_at, usable_from) VALUES (" +
+         number + ", " + now + ", " + std::to_string(version - 1) + ")";
+}
 
 // Numbers are BIGINT, so that nothing reads them as 32 bits; only a rowid must be called
 // INTEGER. What is small and changes comes first in a row, bytes come last.
@@ -190,9 +198,25 @@ CREATE INDEX carrel_limits_available ON carrel_limits (state) WHERE state = 2;
 CREATE INDEX carrel_rates_available ON carrel_rates (state) WHERE state = 2;
 )sql";
 
+// Places in limits that are reserved: 1 where state is 3 for that. To a program of
+// version 6 such a job runs: it claims it as any other, and starts no more beside it than
+// it may; but what waits in another lane for such a place does so until a newer program
+// looks, or the job has run. The index holds all that is asked of a line.
+const char* const kVersion7 = R"sql(
+ALTER TABLE carrel_schema ADD COLUMN usable_from BIGINT;
+
+ALTER TABLE carrel_limits ADD COLUMN reserved BIGINT NOT NULL DEFAULT 0;
+
+DROP INDEX carrel_limits_line;
+
+CREATE INDEX carrel_limits_line
+    ON carrel_limits (key, state, queue, kind, priority, run_at, job, running, reserved)
+ WHERE state IS NOT NULL;
+)sql";
+
 // kSteps[n] leads from version n to n + 1.
 constexpr std::array<const char* const*, kSchemaVersion> kSteps{
-    &kVersion1, &kVersion2, &kVersion3, &kVersion4, &kVersion5, &kVersion6};
+    &kVersion1, &kVersion2, &kVersion3, &kVersion4, &kVersion5, &kVersion6, &kVersion7};
 
 }  // namespace
 
@@ -202,7 +226,7 @@ void migrate(Session& session) {
   while (version < kSchemaVersion) {
     session.execute(*kSteps[static_cast<std::size_t>(version)]);
     ++version;
-    Statement(session.soci(), kWriteVersion, soci::use(version, "version")).run();
+    session.execute(write_version(version).c_str());
   }
 }
 
@@ -213,8 +237,7 @@ std::string steps_from(int version) {
   script += ";\n";
   for (; version < kSchemaVersion; ++version) {
     script += *kSteps[static_cast<std::size_t>(version)];
-    script += ";\nINSERT INTO carrel_schema VALUES (" + std::to_string(version + 1) +
-              ", strftime('%s', 'now') + 0);\n";
+    script += ";\n" + write_version(version + 1) + ";\n";
   }
   return script + "COMMIT;\n";
 }

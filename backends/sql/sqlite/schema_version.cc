@@ -15,17 +15,9 @@ Error error_of(const std::string& path, const SchemaTooNew& problem) {
 
 namespace {
 
-// Who may use a schema that is newer than this library: said in a column that a later
-// version adds to carrel_schema, when it first allows the one before it. 0: nobody.
+// Who may use a schema that is newer than this library. 0: nobody.
 int usable_from(soci::session& session) {
-  int there = 0;
-  Statement(session,
-            "SELECT count(*) FROM pragma_table_info('carrel_schema')"
-            " WHERE name = 'usable_from'",
-            soci::into(there))
-      .run();
   int from = 0;
-  if (there == 0) return from;
   Statement(session,
             "SELECT coalesce(usable_from, 0) FROM carrel_schema"
             " ORDER BY version DESC LIMIT 1",

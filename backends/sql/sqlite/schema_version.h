@@ -11,7 +11,7 @@ namespace carrel::sql::sqlite {
 // The version of the schema that this library reads and writes. Raised with every change
 // of the tables; versions are only ever added, and each knows the step from the one
 // before.
-inline constexpr int kSchemaVersion = 6;
+inline constexpr int kSchemaVersion = 7;
 
 // The file was written by a newer version of the library, and does not say that this one
 // may use it.

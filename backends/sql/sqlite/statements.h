@@ -35,8 +35,8 @@ extern const char* const kMark;
 // Queues with limits.
 extern const char* const kCountRunningOfQueue;
 
-// Jobs with limits: carrel_limits. The three kNext… walk the lanes of a key that have
-// pending jobs, one index seek a lane.
+// Jobs with limits: carrel_limits; in limit_statements.cc. The three kNext… walk the
+// lanes of a key that have pending jobs, one index seek a lane.
 extern const char* const kAnyLimited;
 extern const char* const kAnyAvailableLimited;
 extern const char* const kAddLimited;
@@ -45,12 +45,14 @@ extern const char* const kFindAvailableLimited;
 extern const char* const kCountRunningOfKeys;
 extern const char* const kStartLimited;
 extern const char* const kSetLimited;
-extern const char* const kCountRunningOfKey;
+extern const char* const kLookAtLine;
+extern const char* const kUnreserve;
 extern const char* const kCountAvailableOfKey;
 extern const char* const kNextPriorityOfKey;
 extern const char* const kNextKindOfKey;
 extern const char* const kNextQueueOfKey;
 extern const char* const kPendingOfKey;
+extern const char* const kRenameLimited;
 extern const char* const kDeleteLimits;
 extern const char* const kReadLimit;
 
@@ -91,7 +93,6 @@ extern const char* const kReadUnique;
 extern const char* const kReplacePayload;
 extern const char* const kDeletePayload;
 extern const char* const kForgetCheckpoint;
-extern const char* const kRenameLimited;
 
 // Rows as the rules see them.
 extern const char* const kLoadRows;

@@ -103,7 +103,7 @@ TEST_F(Jobs, MigratePrintsTheSql) {
 TEST_F(Jobs, ANewerSchemaIsRefusedByEveryCommand) {
   configure("[jobs.a]\nisolation = \"exec\"\ncommand = [\"true\"]\n");
   ASSERT_EQ(carrel({"enqueue", "a"}).code, 0);
-  test::run_sql(folder_ / "jobs.db", "INSERT INTO carrel_schema VALUES (4711, 0)");
+  test::run_sql(folder_ / "jobs.db", "INSERT INTO carrel_schema VALUES (4711, 0, NULL)");
   const std::vector<std::vector<std::string>> commands = {
       {"enqueue", "a"},     {"list"},
       {"show", "1"},        {"status"},

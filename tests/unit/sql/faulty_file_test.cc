@@ -129,7 +129,8 @@ class FaultyFile : public testing::Test {
 
 TEST_F(FaultyFile, WhatIsDoneWhileANewerProgramHasTheFileIsKept) {
   start_all();
-  run_sql(file_, "CREATE TABLE newer (n); INSERT INTO carrel_schema VALUES (4711, 0)");
+  run_sql(file_,
+          "CREATE TABLE newer (n); INSERT INTO carrel_schema VALUES (4711, 0, NULL)");
   ended_.set_value();
   wait_said("its end could not be stored yet");
   wait_said("version 4711");
@@ -141,7 +142,8 @@ TEST_F(FaultyFile, WhatIsDoneWhileANewerProgramHasTheFileIsKept) {
 
 TEST_F(FaultyFile, WhatWasNotStoredWhenItStopsIsSaid) {
   start_all();
-  run_sql(file_, "CREATE TABLE newer (n); INSERT INTO carrel_schema VALUES (4711, 0)");
+  run_sql(file_,
+          "CREATE TABLE newer (n); INSERT INTO carrel_schema VALUES (4711, 0, NULL)");
   ended_.set_value();
   wait_said("version 4711");
   engine_->stop(100ms);

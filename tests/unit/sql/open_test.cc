@@ -145,10 +145,10 @@ TEST(SqliteOpen, ANewerSchemaNamesBothVersions) {
   const TemporaryDirectory place;
   const std::string file = place.file("jobs.db");
   ASSERT_TRUE(open_url(file).has_value());
-  run_sql(file, "INSERT INTO carrel_schema VALUES (4711, 0)");
+  run_sql(file, "INSERT INTO carrel_schema VALUES (4711, 0, NULL)");
   expect_refused(
       file, Code::kUnsupported,
-      AllOf(HasSubstr(file), HasSubstr("version 4711"), HasSubstr("versions up to 6")));
+      AllOf(HasSubstr(file), HasSubstr("version 4711"), HasSubstr("versions up to 7")));
   run_sql(file, "DELETE FROM carrel_schema WHERE version = 4711");
   EXPECT_TRUE(open_url(file).has_value()) << "nothing was changed by the refusal";
 }
@@ -159,13 +159,14 @@ TEST(SqliteOpen, ASchemaThatBecomesNewerIsNotWrittenTo) {
   const std::string file = place.file("jobs.db");
   auto store = open_url(file).value();
   insert_jobs(*store, 1);
-  run_sql(file, "CREATE TABLE other (n); INSERT INTO carrel_schema VALUES (4711, 0)");
+  run_sql(file,
+          "CREATE TABLE other (n); INSERT INTO carrel_schema VALUES (4711, 0, NULL)");
   const NewJob job = work();
   const auto refused = std::move(store->insert({&job, 1}, std::chrono::seconds(60))[0]);
   ASSERT_FALSE(refused.has_value());
   EXPECT_EQ(refused.error().code, Code::kUnsupported);
   EXPECT_THAT(refused.error().message,
-              AllOf(HasSubstr(file), HasSubstr("version 4711"), HasSubstr("up to 6")));
+              AllOf(HasSubstr(file), HasSubstr("version 4711"), HasSubstr("up to 7")));
   run_sql(file, "DELETE FROM carrel_schema WHERE version = 4711; DROP TABLE other");
   insert_jobs(*store, 1);
   EXPECT_THAT(run_sql(file, "SELECT COUNT(*) FROM carrel_jobs"),
@@ -179,9 +180,8 @@ TEST(SqliteOpen, ANewerSchemaIsUsedIfItSaysThatItCanBe) {
   auto running = open_url(file).value();
   insert_jobs(*running, 1);
   run_sql(file,
-          "ALTER TABLE carrel_schema ADD COLUMN usable_from BIGINT;"
           "CREATE TABLE carrel_newer (n);"
-          "INSERT INTO carrel_schema VALUES (7, 0, 6)");
+          "INSERT INTO carrel_schema VALUES (8, 0, 7)");
   insert_jobs(*running, 1);
   auto store = open_url(file);
   ASSERT_TRUE(store.has_value()) << store.error().message;
@@ -189,12 +189,22 @@ TEST(SqliteOpen, ANewerSchemaIsUsedIfItSaysThatItCanBe) {
   EXPECT_THAT(run_sql(file, "SELECT COUNT(*) FROM carrel_jobs"),
               testing::ElementsAre("3"));
   EXPECT_THAT(run_sql(file, "SELECT MAX(version) FROM carrel_schema"),
-              testing::ElementsAre("7"));
-  run_sql(file, "INSERT INTO carrel_schema VALUES (8, 0, 7)");
-  expect_refused(file, Code::kUnsupported, HasSubstr("version 8"));
-  run_sql(file, "INSERT INTO carrel_schema VALUES (9, 0, NULL)");
+              testing::ElementsAre("8"));
+  run_sql(file, "INSERT INTO carrel_schema VALUES (9, 0, 8)");
   expect_refused(file, Code::kUnsupported, HasSubstr("version 9"));
+  run_sql(file, "INSERT INTO carrel_schema VALUES (10, 0, NULL)");
+  expect_refused(file, Code::kUnsupported, HasSubstr("version 10"));
 }
+
+// What version 7 brought.
+constexpr const char* kBackToVersion6 =
+    "DELETE FROM carrel_schema WHERE version > 6;"
+    "ALTER TABLE carrel_schema DROP COLUMN usable_from;"
+    "DROP INDEX carrel_limits_line;"
+    "ALTER TABLE carrel_limits DROP COLUMN reserved;"
+    "CREATE INDEX carrel_limits_line"
+    "    ON carrel_limits (key, state, queue, kind, priority, run_at)"
+    " WHERE state IS NOT NULL";
 
 // As the program of version 1 left it: one that waits, one that ran, one that is done.
 TEST(SqliteOpen, TheJobsOfAnOlderFileAreThere) {
@@ -222,10 +232,11 @@ TEST(SqliteOpen, TheJobsOfAnOlderFileAreThere) {
           "DROP TABLE carrel_limits; DROP TABLE carrel_unique; DROP TABLE carrel_rates;"
           "DROP TABLE carrel_starts; DROP TABLE carrel_rate_keys;"
           "ALTER TABLE carrel_attempts DROP COLUMN ending;"
+          "ALTER TABLE carrel_schema DROP COLUMN usable_from;"
           "DELETE FROM carrel_schema WHERE version > 1");
   auto store = open_url(file).value();
   EXPECT_THAT(run_sql(file, "SELECT MAX(version) FROM carrel_schema"),
-              testing::ElementsAre("6"));
+              testing::ElementsAre("7"));
   const JobRecord done = store->monitor().job(ids[0]).value();
   EXPECT_EQ(done.state, State::kCompleted);
   EXPECT_EQ(done.result, "7");
@@ -246,6 +257,7 @@ TEST(SqliteOpen, AnOlderSchemaIsBroughtForward) {
   const char* const indexes =
       "SELECT count(*) FROM sqlite_schema WHERE name IN"
       " ('carrel_limits_available', 'carrel_rates_available')";
+  run_sql(file, kBackToVersion6);
   run_sql(file,
           "DELETE FROM carrel_schema WHERE version = 6;"
           "DROP INDEX carrel_limits_available; DROP INDEX carrel_rates_available");
@@ -258,6 +270,7 @@ TEST(SqliteOpen, AStepThatFailsHalfWayLeavesWhatWasThere) {
   const TemporaryDirectory place;
   const std::string file = place.file("jobs.db");
   ASSERT_TRUE(open_url(file).has_value());
+  run_sql(file, kBackToVersion6);
   run_sql(file,
           "DELETE FROM carrel_schema WHERE version > 4;"
           "DROP TABLE carrel_rates; DROP TABLE carrel_starts;"
@@ -276,7 +289,7 @@ TEST(SqliteOpen, AStepThatFailsHalfWayLeavesWhatWasThere) {
   rated.rate = Rate{"key", 1, std::chrono::hours(1)};
   ASSERT_TRUE((*store)->insert({&rated, 1}, std::chrono::seconds(60))[0].has_value());
   EXPECT_THAT(run_sql(file, "SELECT MAX(version) FROM carrel_schema"),
-              testing::ElementsAre("6"));
+              testing::ElementsAre("7"));
 }
 
 TEST(SqliteOpen, ManyThatBringItForwardAtOnceDoItOnce) {
@@ -284,6 +297,7 @@ TEST(SqliteOpen, ManyThatBringItForwardAtOnceDoItOnce) {
   const std::string file = place.file("jobs.db");
   ASSERT_TRUE(open_url(file).has_value());
   for (int round = 0; round < 5; ++round) {
+    run_sql(file, kBackToVersion6);
     run_sql(file,
             "DELETE FROM carrel_schema WHERE version > 4;"
             "DROP TABLE carrel_rates; DROP TABLE carrel_starts;"

@@ -149,12 +149,12 @@ TEST_F(SqlitePlan, APageOfAStateThatVeryManyAreInIsFoundNearAndFar) {
 // However many jobs a key holds back.
 TEST_F(SqlitePlan, LimitsSeekInTheLineOfTheirKey) {
   for (const char* statement :
-       {statements::kCountRunningOfKey, statements::kCountAvailableOfKey,
+       {statements::kLookAtLine, statements::kCountAvailableOfKey,
         statements::kNextPriorityOfKey, statements::kNextKindOfKey,
-        statements::kNextQueueOfKey}) {
+        statements::kNextQueueOfKey, statements::kPendingOfKey}) {
     expect_index(statement, "COVERING INDEX carrel_limits_line");
   }
-  expect_index(statements::kPendingOfKey, "INDEX carrel_limits_line");
+  expect_index(statements::kUnreserve, "INDEX carrel_limits_line (key=? AND state=?)");
   expect_index(statements::kCountRunningOfKeys, "COVERING INDEX carrel_limits_line");
   for (const char* statement :
        {statements::kFindLimited, statements::kFindAvailableLimited,
