@@ -43,7 +43,7 @@ bool Limits::let_go(JobId id, Turn turn, std::vector<StoredRow>& freed) {
 
 namespace {
 
-constexpr int kAtOnce = 256;  // looked at in a lane for the sake of one
+constexpr int kAtOnce = 256;  // looked at for the sake of one whose rate lets it run
 
 }  // namespace
 
@@ -59,13 +59,10 @@ void Limits::free_lane(const std::string& key, const Lane& lane,
       line = look({key, 0}, lane);
     }
     long long ahead = line.running + (line.some_ask ? available(key, lane) : 0);
-    most_ = kAtOnce;
-    int seen = 0;
-    pending_.rows([&] {
-      ++seen;
-      if (ahead < limit_) waiting.emplace_back(to_id(id_), limit_);
-    });
-    int moved = 0;
+    ahead_ = ahead;
+    most_ = any_rate_ ? kAtOnce : 1;
+    pending_.rows([&] { waiting.emplace_back(to_id(id_), limit_); });
+    std::size_t moved = 0;
     for (const auto& [id, limit] : waiting) {
       if (ahead >= limit) continue;
       const auto rate = any_rate_ ? rates_.find(id) : std::nullopt;
@@ -84,7 +81,7 @@ void Limits::free_lane(const std::string& key, const Lane& lane,
       }
       waking_rates_.insert(rate->key);
     }
-    more = moved == kAtOnce && seen == kAtOnce;
+    more = moved > 0 && moved == waiting.size();
   }
 }
 

@@ -51,17 +51,7 @@ SELECT count(*),
        coalesce(sum(reserved AND (queue <> :queue OR kind <> :kind
                                   OR priority <> :priority)), 0),
        coalesce(sum(reserved AND running <> :running), 0),
-       EXISTS (SELECT 1 FROM carrel_limits WHERE key = :key AND state = 2),
-       coalesce((SELECT queue <> :queue OR kind <> :kind OR priority <> :priority
-                   FROM carrel_limits
-                  WHERE key = :key AND state = 0
-                  ORDER BY queue, kind, priority
-                  LIMIT 1), 0)
-       OR coalesce((SELECT queue <> :queue OR kind <> :kind OR priority <> :priority
-                      FROM carrel_limits
-                     WHERE key = :key AND state = 0
-                     ORDER BY queue DESC, kind DESC, priority DESC
-                     LIMIT 1), 0)
+       EXISTS (SELECT 1 FROM carrel_limits WHERE key = :key AND state = 2)
   FROM carrel_limits
  WHERE key = :key AND state = 3)sql";
 
@@ -102,12 +92,16 @@ SELECT queue, kind, priority
  ORDER BY queue, kind, priority
  LIMIT 1)sql";
 
+// Of the next 256 in line, those whose own limits let them run beside :ahead others.
 const char* const kPendingOfKey = R"sql(
 SELECT job, running
-  FROM carrel_limits
- WHERE key = :key AND state = 0
-   AND queue = :queue AND kind = :kind AND priority = :priority
- ORDER BY run_at, job
+  FROM (SELECT job, running
+          FROM carrel_limits
+         WHERE key = :key AND state = 0
+           AND queue = :queue AND kind = :kind AND priority = :priority
+         ORDER BY run_at, job
+         LIMIT 256)
+ WHERE running > :ahead
  LIMIT :most)sql";
 
 const char* const kDeleteLimits = R"sql(

@@ -33,8 +33,7 @@ Limits::Limits(soci::session& session, RowLoader& loader, RowSaver& saver)
            use(reserved_, "reserved"), use(run_at_, "run_at"), use(id_, "job")),
       look_(session, statements::kLookAtLine, use(queue_, "queue"), use(kind_, "kind"),
             use(priority_, "priority"), use(limit_, "running"), use(key_, "key"),
-            into(number_), into(lanes_apart_), into(limits_apart_), into(some_ask_),
-            into(others_wait_)),
+            into(number_), into(lanes_apart_), into(limits_apart_), into(some_ask_)),
       unreserve_(session, statements::kUnreserve, use(key_, "key")),
       available_(session, statements::kCountAvailableOfKey, use(key_, "key"),
                  use(queue_, "queue"), use(kind_, "kind"), use(priority_, "priority"),
@@ -47,8 +46,8 @@ Limits::Limits(soci::session& session, RowLoader& loader, RowSaver& saver)
       next_queue_(session, statements::kNextQueueOfKey, use(key_, "key"),
                   use(queue_, "queue"), into(queue_), into(kind_), into(priority_)),
       pending_(session, statements::kPendingOfKey, use(key_, "key"), use(queue_, "queue"),
-               use(kind_, "kind"), use(priority_, "priority"), use(most_, "most"),
-               into(id_), into(limit_)) {}
+               use(kind_, "kind"), use(priority_, "priority"), use(ahead_, "ahead"),
+               use(most_, "most"), into(id_), into(limit_)) {}
 
 void Limits::begin() {
   any_statement_.run();
@@ -76,8 +75,7 @@ Limits::Line Limits::look(const Known& limit, const Lane& lane) {
   kind_ = lane.kind;
   priority_ = lane.priority;
   look_.run();
-  return {number_, lanes_apart_ != 0, limits_apart_ != 0, some_ask_ != 0,
-          others_wait_ != 0};
+  return {number_, lanes_apart_ != 0, limits_apart_ != 0, some_ask_ != 0};
 }
 
 void Limits::unreserve(const std::string& key) {
@@ -128,10 +126,9 @@ Limits::Turn Limits::turn(const Known& limit, const Lane& lane, bool rated) {
     unreserve(limit.key);
     line = look(limit, lane);
   }
-  const bool alone = !rated && !line.some_ask && !line.others_wait;
   const long long asking = line.some_ask ? available(limit.key, lane) : 0;
   if (line.running + asking >= limit.limit) return Turn::kWaitsForLimit;
-  return alone ? Turn::kReserved : Turn::kAsks;
+  return rated || line.some_ask ? Turn::kAsks : Turn::kReserved;
 }
 
 // Of a job that is in no line yet.

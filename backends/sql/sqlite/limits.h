@@ -46,7 +46,7 @@ class Limits {
   void begin();     // of a transaction
   void rollback();  // of what its operations had to say
   bool any() const noexcept { return any_; }
-  bool any_available();  // now, that have a limit or a rate
+  bool any_available();  // now, that have to ask for a limit or a rate
 
   // What is next for a job that is due.
   enum class Turn : std::uint8_t {
@@ -108,7 +108,6 @@ class Limits {
     bool lanes_apart = false;   // places are reserved in another lane
     bool limits_apart = false;  // or for another limit
     bool some_ask = false;
-    bool others_wait = false;  // in another lane
   };
   std::optional<Known> find(JobId id);
   Line look(const Known& limit, const Lane& lane);
@@ -152,11 +151,11 @@ class Limits {
   long long number_ = 0;
   int some_run_ = 0;
   long long rated_ = 0;
+  long long ahead_ = 0;
   long long most_ = 0;
   long long lanes_apart_ = 0;
   long long limits_apart_ = 0;
   int some_ask_ = 0;
-  int others_wait_ = 0;
   Statement any_statement_;
   Statement any_available_;
   Statement add_;
