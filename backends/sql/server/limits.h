@@ -30,7 +30,8 @@
 // where one is not, the operation begins the next transaction (NextTransaction). So
 // nobody who holds anything waits for a slot, and there is no dead-lock over slots.
 //
-// For the writer's thread, within its transaction. Throws soci::soci_error.
+// Threads: one at a time, the one that has the writer's transaction (GroupCommit), within
+// that. Throws soci::soci_error.
 #pragma once
 
 #include <carrel/job.h>

@@ -14,7 +14,8 @@
 // Whoever writes any of this holds the key's slot (limits.h): what is read under it does
 // not change. Rows of jobs are Limits' to write.
 //
-// For the writer's thread, within its transaction. Throws soci::soci_error.
+// Threads: one at a time, the one that has the writer's transaction (GroupCommit), within
+// that. Throws soci::soci_error.
 #pragma once
 
 #include <carrel/job.h>

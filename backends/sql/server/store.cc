@@ -146,7 +146,7 @@ class ServerStore final : public Store {
  private:
   class Source;
 
-  // A connection that writes, and the thread that owns it.
+  // A connection that writes, and who has it in turn.
   struct Half {
     Half(Driver& driver, const BackendOptions& options, Waiters& waiters, News& news,
          UsedLimits& limits_used)
