@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <filesystem>
 #include <optional>
 
@@ -52,6 +53,7 @@ Result<SchemaChange> change_schema(const Url& url, bool apply) {
     const auto version = version_of(*settings);
     if (!version) return tl::unexpected(version.error());
     change.from = *version;
+    change.to = std::max(change.from, change.to);  // a newer one that allows this
   }
   change.sql = steps_from(change.from);
   if (apply && change.from < change.to) {

@@ -190,6 +190,12 @@ TEST(SqliteOpen, ANewerSchemaIsUsedIfItSaysThatItCanBe) {
               testing::ElementsAre("3"));
   EXPECT_THAT(run_sql(file, "SELECT MAX(version) FROM carrel_schema"),
               testing::ElementsAre("8"));
+  Registry registry;
+  register_sql(registry);
+  const Url url = Url::parse("sqlite:" + file).value();
+  const SchemaChange change = (**registry.schema("sqlite"))(url, false).value();
+  EXPECT_EQ(change.from, 8);
+  EXPECT_EQ(change.to, 8) << "nothing to do, and no way back";
   run_sql(file, "INSERT INTO carrel_schema VALUES (9, 0, 8)");
   expect_refused(file, Code::kUnsupported, HasSubstr("version 9"));
   run_sql(file, "INSERT INTO carrel_schema VALUES (10, 0, NULL)");
