@@ -188,20 +188,16 @@ void Limits::add(JobId id, const NewJob& job, const rules::Row& row, Turn turn,
   any_ = any_rate_ = true;
 }
 
-void Limits::set_state(JobId id, std::optional<State> state, Time run_at) {
+void Limits::set_state(JobId id, std::optional<State> state, Time run_at, bool reserved) {
   id_ = to_column(id);
   state_.set(column(state));
-  reserved_ = 0;
+  reserved_ = reserved ? 1 : 0;
   run_at_ = run_at.time_since_epoch().count();
   set_.run();
 }
 
 void Limits::reserve(JobId id, Time run_at) {
-  id_ = to_column(id);
-  state_.set(column(State::kRunning));
-  reserved_ = 1;
-  run_at_ = run_at.time_since_epoch().count();
-  set_.run();
+  set_state(id, State::kRunning, run_at, true);
 }
 
 void Limits::wait_for_window(JobId id, Time run_at) {

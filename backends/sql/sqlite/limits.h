@@ -120,7 +120,8 @@ class Limits {
   bool let_go(JobId id, Turn turn, std::vector<StoredRow>& freed);
   long long available(const std::string& key, const Lane& lane);
   std::unordered_map<std::string, long long> running_of(const Asked& limited);
-  void set_state(JobId id, std::optional<State> state, Time run_at);
+  void set_state(JobId id, std::optional<State> state, Time run_at,
+                 bool reserved = false);
   void reserve(JobId id, Time run_at);
   void hold(std::span<const JobId> ids, Turn turn);
   std::vector<Lane> lanes_with_pending(const std::string& key);

@@ -106,6 +106,21 @@ TEST_F(SqliteReserved, PlacesAreThoseOfAllThatMayRunBesideWhatRuns) {
   EXPECT_THAT(claim_all(), ElementsAre(ids[3], next));
 }
 
+TEST_F(SqliteReserved, AnEndLetsGoWhatItsOwnLimitLetsRunBesideTheOthers) {
+  const JobId strict = insert(limited(1));
+  EXPECT_THAT(claim_all(), ElementsAre(strict));
+  std::vector<NewJob> waiting(20, limited(1));
+  waiting.insert(waiting.end(), 3, limited(3));
+  const auto ids = insert(waiting);
+  EXPECT_EQ(stands(ids[20]), kReserved) << "beside the first, which runs";
+  EXPECT_EQ(stands(ids[21]), kReserved);
+  EXPECT_EQ(stands(ids[22]), kPending);
+  EXPECT_THAT(claim_all(), ElementsAre(ids[20], ids[21]));
+  finish(strict);
+  EXPECT_EQ(stands(ids[22]), kReserved) << "behind twenty that may not";
+  EXPECT_EQ(stands(ids[0]), kPending);
+}
+
 // Each may run alone, and it is for claims to say which.
 TEST_F(SqliteReserved, LanesThatWouldBeTooManyTogetherHaveNone) {
   const auto ids = insert({limited(1, "one"), limited(1, "other")});
@@ -215,7 +230,7 @@ TEST_F(SqliteReserved, WhatExpiresOrIsCancelledLetsTheNextGo) {
   EXPECT_THAT(claim_all(), ElementsAre(ids[2]));
 }
 
-TEST_F(SqliteReserved, WhatIsLostOrRetriedStandsInLineAgain) {
+TEST_F(SqliteReserved, WhatIsLostStandsInLineAgain) {
   const auto ids = insert({limited(1), limited(1)});
   EXPECT_THAT(claim_all(), ElementsAre(ids[0]));
   run_sql(file_, "UPDATE carrel_jobs SET wake_at = 1 WHERE id = " +
