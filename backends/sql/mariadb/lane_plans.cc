@@ -14,10 +14,11 @@
 namespace carrel::sql::mariadb {
 namespace {
 
+constexpr std::string_view kJobs = "carrel_jobs";
 constexpr long long kMany = 1000;  // fewer are read in less time than a claim's commit
 
 struct Found {
-  std::string table;
+  std::string part;    // of the statement
   long long rows = 0;  // about
   bool skips = false;
 };
@@ -25,27 +26,28 @@ struct Found {
 // What EXPLAIN has in a row: id, select_type, table, type, possible_keys, key, key_len,
 // ref, rows, Extra.
 std::vector<Found> ask(server::Session& session) {
-  constexpr std::size_t kTable = 2, kRows = 8, kExtra = 9;
+  constexpr std::size_t kPart = 0, kTable = 2, kRows = 8, kExtra = 9;
   std::vector<Found> all;
   session.run_together(
       std::string("EXPLAIN ") + kStatements.all_lanes,
       [&](std::size_t, std::span<const char* const> cells) {
-        if (cells.size() <= kExtra || cells[kTable] == nullptr || cells[kRows] == nullptr)
+        if (cells.size() <= kExtra || cells[kPart] == nullptr ||
+            cells[kTable] == nullptr || cells[kTable] != kJobs || cells[kRows] == nullptr)
           return;
         const std::string_view extra = cells[kExtra] != nullptr ? cells[kExtra] : "";
-        all.push_back({cells[kTable], std::stoll(cells[kRows]),
+        all.push_back({cells[kPart], std::stoll(cells[kRows]),
                        extra.find("Using index for group-by") != std::string_view::npos});
       });
   return all;
 }
 
 // False: to be tried again.
-bool analyze(server::Session& session, const std::string& table) {
+bool analyze(server::Session& session) {
   try {
-    session.run_together(
-        "SET STATEMENT lock_wait_timeout = 1 FOR ANALYZE NO_WRITE_TO_BINLOG TABLE " +
-            table,
-        [](std::size_t, std::span<const char* const>) {});
+    session.run_together(std::string("SET STATEMENT lock_wait_timeout = 1 FOR "
+                                     "ANALYZE NO_WRITE_TO_BINLOG TABLE ")
+                             .append(kJobs),
+                         [](std::size_t, std::span<const char* const>) {});
   } catch (const soci::mysql_soci_error& e) {
     if (ends_session(static_cast<int>(e.err_num_))) throw;
     return static_cast<int>(e.err_num_) != ER_LOCK_WAIT_TIMEOUT;
@@ -57,14 +59,10 @@ bool analyze(server::Session& session, const std::string& table) {
 
 void LanePlans::mend(server::Session& session) {
   for (const Found& found : ask(session)) {
-    if (found.table != "carrel_jobs" && found.table != "carrel_limits" &&
-        found.table != "carrel_rates") {
-      continue;
-    }
-    long long& analyzed = analyzed_[found.table];
+    long long& analyzed = analyzed_[found.part];
     analyzed = found.skips ? 0 : std::min(analyzed, found.rows);
     if (found.skips || found.rows < std::max(kMany, 2 * analyzed)) continue;
-    if (!analyze(session, found.table)) return;
+    if (!analyze(session)) return;
     analyzed = found.rows;
   }
 }

@@ -17,18 +17,20 @@ namespace carrel::sql::mariadb {
 // Used by one thread at a time. What it has done, it knows of any session.
 class LanePlans {
  public:
-  // Asks how lanes would be found, one statement; has those tables analyzed whose waiting
-  // jobs would all be read and are many. That takes some 40 ms, holds up no claim, and
-  // commits: not within a transaction. Where it does not help, since there are about as
-  // many lanes as jobs, it is done again only when there are about twice as many.
+  // Asks how lanes would be found, one statement; has the table analyzed where available
+  // jobs would all be read, those that ask for limits or the others, and are many. That
+  // takes some 40 ms, holds up no claim, and commits: not within a transaction. Where it
+  // does not help, since there are about as many lanes as jobs, it is done again only
+  // when there are about twice as many.
   //
-  // A table that cannot be analyzed is left as it is; where that is since somebody has
+  // Where it cannot be analyzed, it is left as it is; where that is since somebody has
   // all tables locked, as a backup does, that is waited for for a second, and again in
   // the next call. Throws where the session is lost.
   void mend(server::Session& session);
 
  private:
-  std::map<std::string, long long> analyzed_;  // with how many jobs that waited
+  // With how many available jobs, by part of the statement.
+  std::map<std::string, long long> analyzed_;
 };
 
 }  // namespace carrel::sql::mariadb

@@ -5,10 +5,8 @@
 namespace carrel::sql::mariadb {
 
 inline constexpr const char* kAnyLimits = R"sql(
-SELECT EXISTS (SELECT 1 FROM carrel_limits FORCE INDEX (carrel_limits_available)
-                WHERE state = 2),
-       EXISTS (SELECT 1 FROM carrel_rates FORCE INDEX (carrel_rates_available)
-                WHERE state = 2))sql";
+SELECT EXISTS (SELECT 1 FROM carrel_jobs FORCE INDEX (carrel_jobs_available)
+                WHERE state = 18))sql";
 
 inline constexpr const char* kLimitKeys = R"sql(
 SELECT STRAIGHT_JOIN l.job, l.limit_key, 0
@@ -31,38 +29,57 @@ SELECT STRAIGHT_JOIN s.slot
   JOIN carrel_limit_slots AS s FORCE INDEX (PRIMARY) ON s.slot = r.id
    FOR UPDATE SKIP LOCKED)sql";
 
+// Rows of a key are sought by the states that they may have: a range that hangs on
+// another table's row is not, and all that waits would be read.
 inline constexpr const char* kLimitsNow = R"sql(
 SELECT STRAIGHT_JOIN l.job, l.limit_key, l.running, l.state,
-       (SELECT STRAIGHT_JOIN COUNT(*)
-          FROM carrel_limits AS o FORCE INDEX (carrel_limits_line)
-          JOIN carrel_jobs AS t FORCE INDEX (PRIMARY) ON t.id = o.job AND t.state = 3
-         WHERE o.limit_key = l.limit_key AND o.state = 3), 0, 0
+       COUNT(IF(t.state = 3, 1, NULL)),
+       COUNT(IF(t.state = 2, 1, NULL)),
+       COALESCE(MIN(IF(t.state = 2, o.running, NULL)), 0)
   FROM JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS r
-  JOIN carrel_limits AS l ON l.job = r.id AND l.state IN (2, 18)
-  JOIN carrel_jobs AS j ON j.id = r.id AND j.state = 18)sql";
+  JOIN carrel_limits AS l FORCE INDEX (PRIMARY) ON l.job = r.id AND l.state IN (2, 18)
+  JOIN carrel_jobs AS j FORCE INDEX (PRIMARY) ON j.id = r.id AND j.state = 18
+  JOIN JSON_TABLE('[2, 3, 18]', '$[*]' COLUMNS (state SMALLINT PATH '$')) AS s
+  JOIN carrel_limits AS o FORCE INDEX (carrel_limits_line)
+    ON o.limit_key = l.limit_key AND o.state = s.state
+  JOIN carrel_jobs AS t FORCE INDEX (PRIMARY) ON t.id = o.job
+ GROUP BY l.job
+ ORDER BY NULL)sql";
 
 inline constexpr const char* kCountLine = R"sql(
-SELECT line.n,
-       (SELECT STRAIGHT_JOIN COUNT(*)
-          FROM carrel_limits AS o FORCE INDEX (carrel_limits_line)
-          JOIN carrel_jobs AS t FORCE INDEX (PRIMARY) ON t.id = o.job AND t.state = 3
-         WHERE o.limit_key = CAST(line.limit_key AS BINARY) AND o.state = 3),
-       (SELECT STRAIGHT_JOIN COUNT(*)
-          FROM carrel_limits AS o FORCE INDEX (carrel_limits_line)
-          JOIN carrel_jobs AS t FORCE INDEX (PRIMARY) ON t.id = o.job AND t.state = 18
-         WHERE o.limit_key = CAST(line.limit_key AS BINARY) AND o.state = 2
-           AND o.lane = CAST(line.lane AS BINARY)) +
-       (SELECT STRAIGHT_JOIN COUNT(*)
-          FROM carrel_limits AS o FORCE INDEX (carrel_limits_line)
-          JOIN carrel_jobs AS t FORCE INDEX (PRIMARY) ON t.id = o.job AND t.state = 18
-         WHERE o.limit_key = CAST(line.limit_key AS BINARY) AND o.state = 18
-           AND o.lane = CAST(line.lane AS BINARY)), 0, 0, 0
+SELECT STRAIGHT_JOIN line.n,
+       COUNT(IF(t.state = 3, 1, NULL)),
+       COUNT(IF(t.state IN (2, 18) AND o.lane = CAST(line.lane AS BINARY), 1, NULL)),
+       COUNT(IF(t.state = 2, 1, NULL)),
+       COALESCE(MIN(IF(t.state = 2, o.running, NULL)), 0),
+       COUNT(IF(t.state = 18, 1, NULL))
   FROM JSON_TABLE(:rows, '$[*]' COLUMNS (
          n INT PATH '$.n',
          limit_key VARCHAR(512) CHARACTER SET utf8mb4 PATH '$.limit_key',
-         lane VARCHAR(512) CHARACTER SET utf8mb4 PATH '$.lane')) AS line)sql";
+         lane VARCHAR(512) CHARACTER SET utf8mb4 PATH '$.lane')) AS line
+  JOIN JSON_TABLE('[2, 3, 18]', '$[*]' COLUMNS (state SMALLINT PATH '$')) AS s
+  LEFT JOIN (carrel_limits AS o FORCE INDEX (carrel_limits_line)
+             JOIN carrel_jobs AS t FORCE INDEX (PRIMARY) ON t.id = o.job)
+    ON o.limit_key = CAST(line.limit_key AS BINARY) AND o.state = s.state
+ GROUP BY line.n
+ ORDER BY NULL)sql";
 
-// A range that hangs on another table's row is not sought: all that waits would be read.
+// What is being claimed is passed over.
+inline constexpr const char* kPickReserved = R"sql(
+SELECT STRAIGHT_JOIN j.id
+  FROM JSON_TABLE(:rows, '$[*]' COLUMNS (
+         limit_key VARCHAR(512) CHARACTER SET utf8mb4 PATH '$.limit_key')) AS r
+  JOIN carrel_limits AS l FORCE INDEX (carrel_limits_line)
+    ON l.limit_key = CAST(r.limit_key AS BINARY) AND l.state = 2
+  JOIN carrel_jobs AS j FORCE INDEX (PRIMARY) ON j.id = l.job
+ WHERE j.state = 2
+   FOR UPDATE SKIP LOCKED)sql";
+
+inline constexpr const char* kUnreserve = R"sql(
+UPDATE JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS r
+  STRAIGHT_JOIN carrel_jobs AS j FORCE INDEX (PRIMARY) ON j.id = r.id
+   SET j.state = 18)sql";
+
 inline constexpr const char* kEndLines = R"sql(
 SELECT line.n,
        COALESCE((SELECT o.lane
@@ -120,6 +137,7 @@ inline constexpr const char* kFreeJobs = R"sql(
 UPDATE JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS r
   STRAIGHT_JOIN carrel_jobs AS j FORCE INDEX (PRIMARY) ON j.id = r.id
    SET j.state = :state,
+       j.limited = IF(:state = 2, 1, j.limited),
        j.wake_at = j.expires_at
  WHERE j.state = 0)sql";
 
@@ -131,16 +149,24 @@ UPDATE JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS r
  WHERE j.state = 18)sql";
 
 inline constexpr const char* kLimitedLanes = R"sql(
-SELECT lane
-  FROM (SELECT lane FROM carrel_limits WHERE state = 2 GROUP BY state, lane) AS found
- WHERE SUBSTRING_INDEX(lane, CHAR(31), 1) NOT IN (SELECT queue FROM carrel_paused))sql";
+SELECT CONCAT_WS(CHAR(31), queue, kind, priority)
+  FROM (SELECT queue, kind, priority
+          FROM carrel_jobs
+         WHERE state = 18
+         GROUP BY state, queue, kind, priority) AS lane
+ WHERE queue NOT IN (SELECT queue FROM carrel_paused))sql";
 
 inline constexpr const char* kBestOfLimited = R"sql(
-SELECT l.job, l.run_at, l.limit_key, ''
-  FROM carrel_limits AS l
- WHERE l.state = 2 AND l.lane = :lane
-   AND COALESCE((SELECT j.expires_at > :now FROM carrel_jobs AS j WHERE j.id = l.job), TRUE)
- ORDER BY l.run_at, l.job
+SELECT STRAIGHT_JOIN j.id, j.run_at, COALESCE(l.limit_key, ''), COALESCE(r.rate_key, '')
+  FROM carrel_jobs AS j FORCE INDEX (carrel_jobs_available)
+  LEFT JOIN carrel_limits AS l FORCE INDEX (PRIMARY) ON l.job = j.id
+  LEFT JOIN carrel_rates AS r FORCE INDEX (PRIMARY) ON r.job = j.id
+ WHERE j.state = 18
+   AND j.queue = SUBSTRING_INDEX(:lane, CHAR(31), 1)
+   AND j.kind = SUBSTRING_INDEX(SUBSTRING_INDEX(:lane, CHAR(31), -2), CHAR(31), 1)
+   AND j.priority = CAST(SUBSTRING_INDEX(:lane, CHAR(31), -1) AS SIGNED)
+   AND (j.expires_at IS NULL OR j.expires_at > :now)
+ ORDER BY j.run_at, j.id
  LIMIT :most)sql";
 
 inline constexpr const char* kReadLimits = R"sql(

@@ -131,8 +131,8 @@ UNION ALL
  ORDER BY 1 DESC
  LIMIT :most)sql";
 
-// Where so many are in the states of :states that to sort them for a page takes longer than
-// to look for them among the next rows.
+// Where so many are in the states of :states that to sort them for a page takes longer
+// than to look for them among the next rows.
 inline constexpr const char* kListMany = R"sql(
 SELECT COUNT(*) > 20000
   FROM ((SELECT 1

@@ -126,20 +126,6 @@ SELECT CASE WHEN EXISTS (SELECT 1 FROM carrel_starts AS s WHERE s.rate_key = k.r
   FROM carrel_rate_keys AS k
  WHERE k.rate_key = :rate_key)sql";
 
-inline constexpr const char* kRatedLanes = R"sql(
-SELECT lane
-  FROM (SELECT lane FROM carrel_rates WHERE state = 2 GROUP BY state, lane) AS found
- WHERE SUBSTRING_INDEX(lane, CHAR(31), 1) NOT IN (SELECT queue FROM carrel_paused))sql";
-
-inline constexpr const char* kBestOfRated = R"sql(
-SELECT STRAIGHT_JOIN r.job, r.run_at, COALESCE(l.limit_key, ''), r.rate_key
-  FROM carrel_rates AS r FORCE INDEX (carrel_rates_available)
-  JOIN carrel_jobs AS j FORCE INDEX (PRIMARY) ON j.id = r.job AND j.state = 18
-  LEFT JOIN carrel_limits AS l FORCE INDEX (PRIMARY) ON l.job = r.job
- WHERE r.state = 2 AND r.lane = :lane AND (j.expires_at IS NULL OR j.expires_at > :now)
- ORDER BY r.run_at, r.job
- LIMIT :most)sql";
-
 inline constexpr const char* kReadRates = R"sql(
 SELECT STRAIGHT_JOIN l.job, l.rate_key, l.starts, l.period_us
   FROM JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS r

@@ -231,6 +231,14 @@ CREATE TABLE IF NOT EXISTS carrel_rate_keys (
 CREATE INDEX IF NOT EXISTS carrel_rate_keys_wake ON carrel_rate_keys (wake_at);
 )sql";
 
+// Programs of this version look at it and never make it 1: those of version 5 would not
+// look at the keys of what they claim so. What has to ask is found in carrel_jobs.
+const char* const kVersion6 = R"sql(
+ALTER TABLE carrel_jobs
+  ADD COLUMN IF NOT EXISTS limited smallint NOT NULL DEFAULT 0;
+      -- 1: has a limit, and was available with its place reserved
+)sql";
+
 struct Step {
   const char* sql;
   const char* row;  // version and usable_from, as carrel_schema will have them
@@ -239,7 +247,8 @@ constexpr std::array<Step, kSchemaVersion> kSteps{{{kVersion1, "(1, 1)"},
                                                    {kVersion2, "(2, 1)"},
                                                    {kVersion3, "(3, 2)"},
                                                    {kVersion4, "(4, 3)"},
-                                                   {kVersion5, "(5, 4)"}}};
+                                                   {kVersion5, "(5, 4)"},
+                                                   {kVersion6, "(6, 5)"}}};
 
 int number(const std::string& text) { return text.empty() ? 0 : std::stoi(text); }
 

@@ -24,7 +24,8 @@ SELECT STRAIGHT_JOIN HEX(u.`key`), u.job, u.enqueued_at, COALESCE(u.state, 8),
 inline constexpr const char* kLimitKeysNow = R"sql(
 (SELECT STRAIGHT_JOIN l.job, l.limit_key, 0
    FROM JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS r
-   JOIN carrel_jobs AS j FORCE INDEX (PRIMARY) ON j.id = r.id AND j.state <> 2
+   JOIN carrel_jobs AS j FORCE INDEX (PRIMARY) ON j.id = r.id
+    AND (j.state <> 2 OR j.limited = 1)
    JOIN carrel_limits AS l FORCE INDEX (PRIMARY) ON l.job = j.id
    FOR UPDATE)
 UNION ALL

@@ -32,10 +32,10 @@ SELECT STRAIGHT_JOIN HEX(q.request_id), q.job, COALESCE(j.state, 0), COALESCE(j.
 
 const char* const kInsertJobs = R"sql(
 INSERT INTO carrel_jobs
-       (id, state, queue, kind, priority, max_attempts, wake_at, expires_at,
+       (id, state, limited, queue, kind, priority, max_attempts, wake_at, expires_at,
         enqueued_at, run_at, timeout_us, request_id, payload)
-SELECT COALESCE(r.id, NEXTVAL(carrel_job_id)), r.state, r.queue, r.kind, r.priority,
-       r.max_attempts, r.wake_at + begun.at, r.expires_at + begun.at, :now + begun.at,
+SELECT COALESCE(r.id, NEXTVAL(carrel_job_id)), r.state & 31, r.state >> 5, r.queue,
+       r.kind, r.priority, r.max_attempts, r.wake_at + begun.at, r.expires_at + begun.at, :now + begun.at,
        r.run_at + begun.at, r.timeout_us,
        UNHEX(r.request_id), UNHEX(r.payload)
   FROM (SELECT IF(:now = 0, (SELECT now_us FROM carrel_clock), 0) AS at) AS begun
@@ -56,9 +56,10 @@ RETURNING id)sql";
 
 const char* const kInsertAlike = R"sql(
 INSERT INTO carrel_jobs
-       (id, state, queue, kind, priority, max_attempts, wake_at, expires_at,
+       (id, state, limited, queue, kind, priority, max_attempts, wake_at, expires_at,
         enqueued_at, run_at, timeout_us, payload)
-SELECT NEXTVAL(carrel_job_id), :state, :queue, :kind, :priority, :max_attempts,
+SELECT NEXTVAL(carrel_job_id), :state & 31, :state >> 5, :queue, :kind, :priority,
+       :max_attempts,
        :wake_at + begun.at, :expires_at + begun.at, :now + begun.at, :run_at + begun.at,
        :timeout, UNHEX(r.payload)
   FROM (SELECT IF(:now = 0, (SELECT now_us FROM carrel_clock), 0) AS at) AS begun
@@ -79,7 +80,8 @@ SELECT NEXTVAL(carrel_job_id), ?, ?, ?, ?, ?, ? + now_us, ? + now_us, now_us,
 RETURNING id';
 PREPARE carrel_pick FROM '
 SELECT j.id, j.fence + 1, j.queue, j.kind, HEX(j.payload), j.timeout_us, j.priority, j.run_at,
-       LEAST(j.attempt + 1, 65535), j.max_attempts, j.crashes, begun.now_us
+       LEAST(j.attempt + 1, 65535), j.max_attempts, j.crashes, j.limited,
+       begun.now_us
   FROM carrel_clock AS begun
   STRAIGHT_JOIN carrel_jobs AS j FORCE INDEX (carrel_jobs_available)
  WHERE j.state = 2 AND j.queue = ? AND j.kind = ?
@@ -115,8 +117,7 @@ SELECT NEXTVAL(carrel_job_id), IF(starts, 3, 2), :queue, :kind, :priority, :max_
        IF(starts, :worker, ''), IF(starts, now_us, NULL)
   FROM (SELECT now_us,
                NOT EXISTS (SELECT 1 FROM carrel_paused AS p WHERE p.queue = :queue)
-               AND NOT EXISTS (SELECT 1 FROM carrel_limits WHERE state = 2)
-               AND NOT EXISTS (SELECT 1 FROM carrel_rates WHERE state = 2)
+               AND NOT EXISTS (SELECT 1 FROM carrel_jobs WHERE state = 18)
                AND (SELECT COUNT(*)
                       FROM (SELECT 1
                               FROM carrel_jobs
@@ -160,11 +161,12 @@ SELECT queue, kind
   FROM (SELECT queue, kind FROM carrel_jobs WHERE state = 2 GROUP BY state, queue, kind) AS lane
  WHERE queue NOT IN (SELECT queue FROM carrel_paused)
  UNION ALL
-SELECT lane, ''
-  FROM (SELECT lane FROM carrel_limits WHERE state = 2 GROUP BY state, lane
-         UNION ALL
-        SELECT lane FROM carrel_rates WHERE state = 2 GROUP BY state, lane) AS keyed
- WHERE SUBSTRING_INDEX(lane, CHAR(31), 1) NOT IN (SELECT queue FROM carrel_paused))sql";
+SELECT CONCAT_WS(CHAR(31), queue, kind, priority), ''
+  FROM (SELECT queue, kind, priority
+          FROM carrel_jobs
+         WHERE state = 18
+         GROUP BY state, queue, kind, priority) AS limited
+ WHERE queue NOT IN (SELECT queue FROM carrel_paused))sql";
 
 const char* const kBestOfLane = R"sql(
 SELECT id, priority, run_at
@@ -176,7 +178,7 @@ SELECT id, priority, run_at
 
 const char* const kPickLane = R"sql(
 SELECT j.id, j.fence + 1, j.queue, j.kind, HEX(j.payload), j.timeout_us, j.priority, j.run_at,
-       LEAST(j.attempt + 1, 65535), j.max_attempts, j.crashes, 0
+       LEAST(j.attempt + 1, 65535), j.max_attempts, j.crashes, j.limited
   FROM carrel_jobs AS j FORCE INDEX (carrel_jobs_available)
  WHERE j.state = 2 AND j.queue = :queue AND j.kind = :kind
    AND (j.expires_at IS NULL OR j.expires_at > :now)
@@ -202,7 +204,7 @@ EXECUTE carrel_pick USING :queue, :kind, :queue, :most)sql";
 
 const char* const kPickLone = R"sql(
 SELECT j.id, j.fence + 1, j.queue, j.kind, HEX(j.payload), j.timeout_us, j.priority, j.run_at,
-       LEAST(j.attempt + 1, 65535), j.max_attempts, j.crashes
+       LEAST(j.attempt + 1, 65535), j.max_attempts, j.crashes, j.limited
   FROM carrel_jobs AS j FORCE INDEX (carrel_jobs_available)
  WHERE @carrel_lanes = 1
    AND j.state = 2 AND j.queue = @carrel_queue AND j.kind = @carrel_kind
@@ -237,7 +239,7 @@ COMMIT)sql";
 
 const char* const kPickIds = R"sql(
 SELECT STRAIGHT_JOIN j.id, j.fence + 1, j.queue, j.kind, HEX(j.payload), j.timeout_us, j.priority, j.run_at,
-       LEAST(j.attempt + 1, 65535), j.max_attempts, j.crashes, 0
+       LEAST(j.attempt + 1, 65535), j.max_attempts, j.crashes, j.limited
   FROM JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS r
   JOIN carrel_jobs AS j FORCE INDEX (PRIMARY) ON j.id = r.id
  WHERE j.state = :state
@@ -313,7 +315,8 @@ const server::Statements kStatements = {
     .add_limits = kAddLimits,
     .drop_limit = "DELETE FROM carrel_limits WHERE job = :id",
     .set_limits = kSetLimits,
-    .unreserve = nullptr,
+    .unreserve = kPickReserved,
+    .unreserve_picked = kUnreserve,
     .free_jobs = kFreeJobs,
     .hold_jobs = kHoldJobs,
     .candidates = nullptr,
@@ -340,8 +343,6 @@ const server::Statements kStatements = {
     .set_rate_wake =
         "UPDATE carrel_rate_keys SET wake_at = :wake_at WHERE rate_key = :rate_key",
     .drop_rate_key = "DELETE FROM carrel_rate_keys WHERE rate_key = :rate_key",
-    .rated_lanes = kRatedLanes,
-    .best_of_rated = kBestOfRated,
     .read_rates = kReadRates,
     .lock_jobs = kLockJobs,
     .try_jobs = kTryJobs.c_str(),

@@ -8,8 +8,7 @@ namespace carrel::sql::postgresql {
 
 // In an order, so that no statistics make it read all that waits.
 inline constexpr const char* kAnyLimits = R"sql(
-SELECT count((SELECT id FROM carrel_jobs WHERE state = 18 ORDER BY queue LIMIT 1))::int,
-       0)sql";
+SELECT count((SELECT id FROM carrel_jobs WHERE state = 18 ORDER BY queue LIMIT 1))::int)sql";
 
 inline constexpr const char* kLimitKeys = R"sql(
 WITH asked AS MATERIALIZED (

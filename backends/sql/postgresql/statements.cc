@@ -400,6 +400,7 @@ const server::Statements kStatements = {
     .drop_limit = "DELETE FROM carrel_limits WHERE job = :id",
     .set_limits = kSetLimits,
     .unreserve = kUnreserve,
+    .unreserve_picked = nullptr,
     .free_jobs = kFreeJobs,
     .hold_jobs = kHoldJobs,
     .candidates = kCandidates.c_str(),
@@ -426,8 +427,6 @@ const server::Statements kStatements = {
     .set_rate_wake =
         "UPDATE carrel_rate_keys SET wake_at = :wake_at WHERE rate_key = :rate_key",
     .drop_rate_key = "DELETE FROM carrel_rate_keys WHERE rate_key = :rate_key",
-    .rated_lanes = nullptr,
-    .best_of_rated = nullptr,
     .read_rates = kReadRates,
     .lock_jobs = kLockJobs,
     .try_jobs = kTryJobs.c_str(),

@@ -110,34 +110,26 @@ std::vector<Writer::Candidate> Writer::candidates(const Demand& demand, std::siz
     });
     return all;
   }
-  std::set<std::string> texts;  // a lane may have jobs with limits and such with rates
+  std::vector<LimitedLane> keyed;
   t.all_lanes.rows([&] {
     if (!t.kind.empty()) {
       if (names(demand, t.queue, t.kind)) lanes.push_back({t.queue, t.kind});
       return;
     }
-    texts.insert(t.queue);
-  });
-  std::vector<LimitedLane> keyed;
-  for (const std::string& text : texts) {
-    LimitedLane lane = LimitedLane::of(text);
+    LimitedLane lane = LimitedLane::of(t.queue);
     if (names(demand, lane.queue, lane.kind)) keyed.push_back(std::move(lane));
-  }
+  });
   if (!lanes.empty()) {
     for (const auto& c : t.lanes.candidates(lanes, demand, most, now_)) {
       all.push_back(
           {c.rank, static_cast<int>(c.priority), c.run_at, c.id, c.lane, false, "", ""});
     }
   }
-  const auto add = [&](LimitedLanes& of) {
-    for (auto& c : of.candidates(keyed, most, now_)) {
-      const std::size_t at = in(c.lane.queue, c.lane.kind);
-      all.push_back({rank_of(demand, c.lane.queue), c.lane.priority, c.run_at, c.id, at,
-                     true, std::move(c.limit_key), std::move(c.rate_key)});
-    }
-  };
-  add(t.limited_lanes);
-  if (t.limits.rates()) add(t.rated_lanes);
+  for (auto& c : t.limited_lanes.candidates(keyed, most, now_)) {
+    const std::size_t at = in(c.lane.queue, c.lane.kind);
+    all.push_back({rank_of(demand, c.lane.queue), c.lane.priority, c.run_at, c.id, at,
+                   true, std::move(c.limit_key), std::move(c.rate_key)});
+  }
   return all;
 }
 

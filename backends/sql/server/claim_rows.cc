@@ -169,7 +169,7 @@ std::vector<Claimed> Writer::pick_named(const Claiming& claiming, const Demand& 
     connection_.session().run_together(
         pick, [&](std::size_t, std::span<const char* const> cells) {
           if (std::exchange(first, false)) {
-            start(Time(Duration(to_number(cells[11]))));
+            start(Time(Duration(to_number(cells[12]))));
             begin_claim(claiming);
           }
           read_picked(cells);
@@ -193,6 +193,7 @@ void Writer::read_picked(std::span<const char* const> cells) {
   t.attempt = static_cast<int>(to_number(cells[8]));
   t.max_attempts = static_cast<int>(to_number(cells[9]));
   t.crashes = static_cast<int>(to_number(cells[10]));
+  t.limited = static_cast<int>(to_number(cells[11]));
 }
 
 std::vector<Claimed> Writer::claim_ids(const Claiming& claiming, std::vector<JobId> ids,

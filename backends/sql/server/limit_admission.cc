@@ -42,7 +42,13 @@ void Limits::unreserve(const std::set<std::string>& keys) {
   JsonRows rows;
   for (const std::string& key : keys) rows.row().add_text("limit_key", key);
   rows_ = rows.take();
-  unreserve_.rows([&] { made_ = true; });
+  std::vector<JobId> picked;
+  unreserve_.rows([&] { picked.push_back(to_id(id_)); });
+  if (picked.empty()) return;
+  made_ = true;
+  if (!unreserve_picked_) return;
+  ids_ = json_array(picked);
+  unreserve_picked_.run();
 }
 
 Limits::Admission Limits::admit(std::span<const JobId> ids, Keys keys, bool choosing) {

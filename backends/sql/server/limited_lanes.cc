@@ -45,7 +45,6 @@ LimitedLanes::LimitedLanes(Session& session, const char* find, const char* best)
 
 std::vector<LimitedLane> LimitedLanes::find(const Demand* demand) {
   std::vector<LimitedLane> lanes;
-  if (!find_) return lanes;
   find_.rows([&] {
     LimitedLane lane = LimitedLane::of(lane_);
     if (demand == nullptr || names(*demand, lane.queue, lane.kind)) {

@@ -14,7 +14,7 @@ Limits::Limits(Session& session, const Statements& sql)
       reserves_(sql.reserves && counts_),
       rates_(session, sql),
       lines_(session, sql.end_lines, sql.next_line),
-      any_(session, sql.any_limits, into(is_limit_), into(is_rate_)),
+      any_(session, sql.any_limits, into(some_ask_)),
       find_keys_(session, sql.limit_keys, use(ids_, "ids"), into(id_), into(key_),
                  into(is_rate_)),
       find_keys_now_(session, sql.limit_keys_now, use(ids_, "ids"), into(id_), into(key_),
@@ -32,6 +32,7 @@ Limits::Limits(Session& session, const Statements& sql)
       set_(session, sql.set_limits, use(rows_, "rows")),
       drop_(session, sql.drop_limit, use(id_, "id")),
       unreserve_(session, sql.unreserve, use(rows_, "rows"), into(id_)),
+      unreserve_picked_(session, sql.unreserve_picked, use(ids_, "ids")),
       free_(session, sql.free_jobs, use(ids_, "ids"), use(state_, "state")),
       hold_(session, sql.hold_jobs, use(ids_, "ids")) {}
 
@@ -73,10 +74,9 @@ bool Limits::look() {
   use_->next_look = looked_at_ + use_->poll;
   const std::uint64_t made = use_->used.made;
   any_.run();
-  if (is_rate_ != 0) use_->used.rates = true;
-  if (is_limit_ != 0 || is_rate_ != 0 || made != use_->made) saw_some();
+  if (some_ask_ != 0 || made != use_->made) saw_some();
   use_->made = made;
-  return said_any_ = is_limit_ != 0 || is_rate_ != 0;
+  return said_any_ = some_ask_ != 0;
 }
 
 void Limits::saw_some() {
@@ -121,7 +121,6 @@ void Limits::add(JobId id, const NewJob& job, State state, Time run_at, bool res
   if (job.rate) {
     rates_.add(id, *job.rate, lane_of(job), waits, run_at);
     if (waits) touched_rates_.insert(job.rate->key);
-    use_->used.rates = true;
   }
   if (!job.limit) return;
   if (state == State::kAvailable && !reserved) made_ = true;
@@ -172,7 +171,6 @@ void Limits::change(const StoredRow& row, const NewJob& job) {
   if (job.rate) {
     rates_.add(row.id, *job.rate, lane, false, row.run_at);
     rates_of_.emplace(row.id, job.rate->key);
-    use_->used.rates = true;
   }
   if (const auto known = keys_.find(row.id); known != keys_.end()) {
     touched_.insert(known->second);

@@ -88,7 +88,6 @@ class Limits {
   void committed();
   // The next operation is to begin with slots that it waits for.
   bool wants_slots() const { return !wanted_.empty(); }
-  bool rates() const { return use_->used.rates; }  // after any()
   // Claimed without asking for limits; of these, `reserved` have one all the same.
   void claimed_plain(std::span<const Claimed> jobs,
                      const std::unordered_set<JobId>& reserved) {
@@ -267,7 +266,7 @@ class Limits {
   std::string ids_;
   std::string rows_;
   long long id_ = 0;
-  int is_limit_ = 0;
+  int some_ask_ = 0;
   int is_rate_ = 0;
   int state_ = 0;
   long long starts_ = 0;
@@ -296,6 +295,7 @@ class Limits {
   Statement set_;
   Statement drop_;
   Statement unreserve_;
+  Statement unreserve_picked_;
   Statement free_;
   Statement hold_;
 };

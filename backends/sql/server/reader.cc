@@ -17,7 +17,6 @@ struct Reader::Tables {
   Tables(Session& s, const Statements& sql)
       : lanes(s, sql),
         limited_lanes(s, sql.limited_lanes, sql.best_of_limited),
-        rated_lanes(s, sql.rated_lanes, sql.best_of_rated),
         queues(s, sql),
         all_lanes(s, sql.all_lanes, into(queue), into(kind)),
         not_final(s, sql.not_final, use(ids, "ids"), into(id)),
@@ -32,7 +31,6 @@ struct Reader::Tables {
   Nullable wake_at;
   Lanes lanes;
   LimitedLanes limited_lanes;
-  LimitedLanes rated_lanes;
   QueueLimits queues;
   Statement all_lanes;
   Statement not_final;
@@ -57,8 +55,7 @@ Result<std::vector<Ticket>> Reader::peek(const Demand& demand) {
     QueueRooms rooms(demand);
     t.queues.begin(queue_limits_);
     if (t.queues.any()) t.queues.narrow(rooms, t.queues.among(demand));
-    const auto rated = t.rated_lanes.find(&demand);
-    if (limited.empty() && rated.empty()) {
+    if (limited.empty()) {
       return t.lanes.best(lanes, demand, demand.max, std::move(rooms), now).tickets;
     }
     struct Candidate {
@@ -78,16 +75,12 @@ Result<std::vector<Ticket>> Reader::peek(const Demand& demand) {
                         static_cast<std::int16_t>(c.priority)}});
       }
     }
-    const auto add = [&](const std::vector<LimitedLanes::Candidate>& candidates) {
-      for (const auto& c : candidates) {
-        all.push_back({rank_of(demand, c.lane.queue),
-                       c.lane.priority,
-                       c.run_at,
-                       {to_id(c.id), c.lane.queue, c.lane.kind, c.lane.priority}});
-      }
-    };
-    add(t.limited_lanes.candidates(limited, demand.max, now));
-    add(t.rated_lanes.candidates(rated, demand.max, now));
+    for (const auto& c : t.limited_lanes.candidates(limited, demand.max, now)) {
+      all.push_back({rank_of(demand, c.lane.queue),
+                     c.lane.priority,
+                     c.run_at,
+                     {to_id(c.id), c.lane.queue, c.lane.kind, c.lane.priority}});
+    }
     std::sort(all.begin(), all.end(), [](const Candidate& a, const Candidate& b) {
       return std::tie(a.rank, a.priority, a.run_at, a.ticket.id) <
              std::tie(b.rank, b.priority, b.run_at, b.ticket.id);

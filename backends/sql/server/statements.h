@@ -134,8 +134,7 @@ struct Statements {
   const char* running_by_queue;  // queue, how many
 
   // Limits; what they mean is in limits.h.
-  // 1 if any job is available that has to ask for a limit; for a rate. Where rated_lanes
-  // is null, the first says it of both.
+  // 1 if any job is available that has to ask for a limit or a rate.
   const char* any_limits;
   const char* limit_keys;                // of :ids: job, key, 1 if it is a rate's, else 0
   const char* limit_keys_now = nullptr;  // likewise, where old_snapshots; locks
@@ -154,12 +153,13 @@ struct Statements {
   const char* next_line;  // of :key, after :lane and before :last; null: not needed
   // :limit_key, :lane, :most: job, limit, and its rate: key (empty: none), starts, period
   const char* pending_of_line;
-  const char* add_limits;  // :rows
-  const char* drop_limit;  // :id
-  const char* set_limits;  // :rows (job, state, run_at)
-  const char* unreserve;   // those of :rows (limit_key) that nobody else holds: job
-  const char* free_jobs;   // :ids: from pending to :state, which is 18, or 2 and limited
-  const char* hold_jobs;   // :ids: from available to pending
+  const char* add_limits;        // :rows
+  const char* drop_limit;        // :id
+  const char* set_limits;        // :rows (job, state, run_at)
+  const char* unreserve;         // those of :rows (limit_key) that nobody else holds: job
+  const char* unreserve_picked;  // then, of these: :ids. Null: that has done it
+  const char* free_jobs;  // :ids: from pending to :state, which is 18, or 2 and limited
+  const char* hold_jobs;  // :ids: from available to pending
   // At :now, what a demand of :kinds and :queues (as claim_lone has them) may choose
   // from: of each lane that has any :most, with or without limits and rates. queue and
   // kind, or the lane and no kind; priority, run_at, id, key of the limit, key of the
@@ -191,8 +191,6 @@ struct Statements {
   const char* rate_in_use;      // :rate_key: 2: a start is kept; 1: a job is; else 0
   const char* set_rate_wake;    // :rate_key, :wake_at
   const char* drop_rate_key;    // :rate_key
-  const char* rated_lanes;      // likewise. Null: limited_lanes has those, too
-  const char* best_of_rated;    // :lane, :now, :most: job, run_at, key of its limit, key
   const char* read_rates;       // of :ids: job, key, starts, period
 
   // Rows as the rules see them, locked.

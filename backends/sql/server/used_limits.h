@@ -19,7 +19,6 @@ struct UsedLimits {
   // Commits that made one available that has to ask. Whoever claims compares: one that
   // comes while it looks is not lost.
   std::atomic<std::uint64_t> made{0};
-  std::atomic<bool> rates{false};  // somebody has one, or had
 
   // Jobs that have none, and were claimed here.
   class Plain {

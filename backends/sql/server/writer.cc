@@ -261,12 +261,10 @@ std::vector<Ticket> Writer::best_of_queue(std::string_view queue, std::size_t mo
   std::vector<Lane> lanes = t.lanes.find(nullptr);
   std::erase_if(lanes, [&](const Lane& lane) { return lane.queue != queue; });
   std::vector<Ticket> tickets = t.lanes.best(lanes, {}, most, {}, now_).tickets;
-  for (LimitedLanes* each : {&t.limited_lanes, &t.rated_lanes}) {
-    auto limited = each->find(nullptr);
-    std::erase_if(limited, [&](const LimitedLane& lane) { return lane.queue != queue; });
-    for (const auto& c : each->candidates(limited, most, now_)) {
-      tickets.push_back({to_id(c.id), c.lane.queue, c.lane.kind, c.lane.priority});
-    }
+  auto limited = t.limited_lanes.find(nullptr);
+  std::erase_if(limited, [&](const LimitedLane& lane) { return lane.queue != queue; });
+  for (const auto& c : t.limited_lanes.candidates(limited, most, now_)) {
+    tickets.push_back({to_id(c.id), c.lane.queue, c.lane.kind, c.lane.priority});
   }
   return tickets;
 }

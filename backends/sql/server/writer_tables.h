@@ -179,7 +179,6 @@ struct Writer::Tables {
         notes(s, sql),
         lanes(s, sql),
         limited_lanes(s, sql.limited_lanes, sql.best_of_limited),
-        rated_lanes(s, sql.rated_lanes, sql.best_of_rated),
         limits(s, sql),
         queues(s, sql) {
     if (sql.prepare != nullptr && s.commits_alone()) {
@@ -277,7 +276,6 @@ struct Writer::Tables {
   NotesTable notes;
   Lanes lanes;
   LimitedLanes limited_lanes;
-  LimitedLanes rated_lanes;
   Limits limits;
   QueueLimits queues;
 };

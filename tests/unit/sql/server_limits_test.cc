@@ -66,14 +66,11 @@ TEST(Postgres, AClaimWritesNothingOfALimit) {
   EXPECT_EQ(row(), before);
 }
 
-// In carrel_limits, too, as MariaDB's claims and older ones of PostgreSQL do, or in
-// carrel_jobs alone.
+// In carrel_limits, too, as older programs do, or in carrel_jobs alone.
 TEST_P(ServerLimits, WhatRunsIsCountedHoweverItsClaimWroteIt) {
   NewJob second = limited();
   second.priority = 1;  // a lane of its own: it looks as if it could run
-  std::vector<bool> ways = {true};
-  if (is_postgresql(kind())) ways.push_back(false);
-  for (const bool noted : ways) {
+  for (const bool noted : {true, false}) {
     const Inserted first = insert(*producer_, limited()).value();
     const Inserted other = insert(*producer_, second).value();
     const std::string id = std::to_string(value(first.id));

@@ -228,14 +228,6 @@ TEST(Postgres, LimitsSeekInTheLineOfTheirKey) {
   }
 }
 
-// Jobs that have ended are kept, and look like many; others wait. None is available.
-constexpr const char* kNoneAvailable =
-    "INSERT INTO carrel_limits (job, run_at, running, state, limit_key, lane) "
-    "SELECT i, i, 1, CASE WHEN i % 2 = 0 THEN NULL ELSE 0 END, 'k', 'a' FROM ";
-constexpr const char* kNoneAvailableOfRates =
-    "INSERT INTO carrel_rates (job, run_at, period_us, starts, state, rate_key, lane) "
-    "SELECT i, i, 1, 1, CASE WHEN i % 2 = 0 THEN NULL ELSE 0 END, 'k', 'a' FROM ";
-
 TEST(Postgres, WhetherAnyIsAvailableThatHasALimitIsOneSeek) {
   postgres_kind().clean();
   ASSERT_TRUE(open_store(postgres().url()));
@@ -255,21 +247,22 @@ TEST(Postgres, WhetherAnyIsAvailableThatHasALimitIsOneSeek) {
   EXPECT_EQ(postgres().run(any).at(0), "1");
 }
 
-TEST(Mariadb, WhetherAnyIsAvailableThatHasALimitIsOneSeekEach) {
+TEST(Mariadb, WhetherAnyIsAvailableThatHasALimitIsOneSeek) {
   mariadb_kind().clean();
   ASSERT_TRUE(open_store(mariadb().url()));
   const std::string any = sql::mariadb::kStatements.any_limits;
   EXPECT_EQ(mariadb().run(any).at(0), "0");
-  for (const std::string rows : {kNoneAvailable, kNoneAvailableOfRates}) {
-    mariadb().run(rows + "(SELECT seq AS i FROM seq_1_to_20000) AS r");
-  }
+  mariadb().run(
+      "INSERT INTO carrel_jobs (id, state, queue, kind, priority, enqueued_at, run_at,"
+      " timeout_us, max_attempts) SELECT seq, seq % 3, 'q', 'k', 0, seq, seq, 0, 1"
+      " FROM seq_1_to_20000");
   EXPECT_EQ(mariadb().run(any).at(0), "0");
   const auto read = mariadb().run("FLUSH STATUS; " + any +
                                   "; SELECT SUM(variable_value)"
                                   "  FROM information_schema.session_status"
                                   " WHERE variable_name LIKE 'Handler_read%'");
   EXPECT_LT(std::stoi(read.at(0)), 10);
-  mariadb().run("UPDATE carrel_limits SET state = 2 WHERE job = 1");
+  mariadb().run("UPDATE carrel_jobs SET state = 18 WHERE id = 1");
   EXPECT_EQ(mariadb().run(any).at(0), "1");
 }
 
@@ -306,21 +299,17 @@ TEST(Mariadb, APollSkipsFromLaneToLane) {
   ASSERT_TRUE(open_store(mariadb().url()));
   mariadb().run(
       "INSERT INTO carrel_jobs (id, state, queue, kind, priority, enqueued_at, run_at, "
-      "timeout_us, max_attempts) SELECT seq, 2, 'default', 'work', 0, seq, seq, 0, 1 "
-      "FROM seq_1_to_20000; "
-      "INSERT INTO carrel_limits (job, run_at, running, state, limit_key, lane) "
-      "SELECT id, run_at, 1, 2, 'k', 'a' FROM carrel_jobs; "
-      "INSERT INTO carrel_rates (job, run_at, period_us, starts, state, rate_key, lane) "
-      "SELECT id, run_at, 1, 1, 2, 'k', 'a' FROM carrel_jobs; "
-      "ANALYZE TABLE carrel_jobs, carrel_limits, carrel_rates");
+      "timeout_us, max_attempts) SELECT seq, IF(seq % 2 = 0, 2, 18), 'default', 'work', "
+      "0, "
+      "seq, seq, 0, 1 FROM seq_1_to_40000; "
+      "ANALYZE TABLE carrel_jobs");
   const auto& sql = sql::mariadb::kStatements;
   std::string find = sql::server::with_values(
       sql.find_lone,
       {{"kinds", "'work', 'mail'"}, {"queues", "NULL"}, {"queues_named", "0"}});
   find.erase(0, find.find(';') + 1);  // START TRANSACTION
-  for (const std::string& statement :
-       {std::string(sql.lanes), std::string(sql.all_lanes),
-        std::string(sql.limited_lanes), std::string(sql.rated_lanes), find}) {
+  for (const std::string& statement : {std::string(sql.lanes), std::string(sql.all_lanes),
+                                       std::string(sql.limited_lanes), find}) {
     std::string plan;
     for (const auto& line : mariadb().run("EXPLAIN FORMAT=JSON " + statement)) {
       plan += line + "\n";
@@ -382,8 +371,7 @@ TEST(Mariadb, RatesSeekInTheLineOfTheirKey) {
   for (const char* statement :
        {sql.rates_now, sql.end_rate_lines, sql.next_rate_line, sql.waiting_of_rate,
         sql.count_starts, sql.count_rate_line, sql.newest_start, sql.due_rates,
-        sql.period_of_rate, sql.forget_starts, sql.take_start_back, sql.rated_lanes,
-        sql.best_of_rated}) {
+        sql.period_of_rate, sql.forget_starts, sql.take_start_back}) {
     std::string plan;
     for (const auto& line :
          mariadb().run("EXPLAIN FORMAT=JSON " + with_values(statement))) {
@@ -430,7 +418,7 @@ TEST(Mariadb, LimitsSeekInTheLineOfTheirKey) {
       plan += line + "\n";
     }
     EXPECT_THAT(plan, testing::AnyOf(HasSubstr("carrel_limits_line"),
-                                     HasSubstr("carrel_limits_available")));
+                                     HasSubstr("carrel_jobs_available")));
     EXPECT_THAT(plan, Not(HasSubstr("filesort"))) << statement << plan;
     EXPECT_THAT(plan, Not(testing::ContainsRegex(
                           "\"access_type\": \"index\",[^}]*\"key\": \"carrel_limits")))

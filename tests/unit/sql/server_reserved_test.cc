@@ -33,7 +33,7 @@ class ServerReserved : public Server {
   }
   std::string stands(JobId id) const {
     const auto cells =
-        kind().run("SELECT state || ' ' || limited FROM carrel_jobs WHERE id = " +
+        kind().run("SELECT CONCAT(state, ' ', limited) FROM carrel_jobs WHERE id = " +
                    std::to_string(value(id)));
     return cells.empty() ? "" : cells[0];
   }
@@ -100,9 +100,8 @@ TEST_P(ServerReserved, WhoClaimsOneNeedsNotItsKey) {
   const JobId one = insert(*store_, limited(1)).value().id;
   const auto host = kind().session();
   *host << "BEGIN";
-  long long slots = 0;
-  *host << "SELECT COUNT(*) FROM (SELECT * FROM carrel_limit_slots FOR UPDATE) AS held",
-      soci::into(slots);
+  long long slot = 0;
+  *host << "SELECT slot FROM carrel_limit_slots FOR UPDATE", soci::into(slot);
   EXPECT_THAT(claim_all(), ElementsAre(one));
   *host << "ROLLBACK";
 }
@@ -213,7 +212,7 @@ TEST_P(ServerReserved, OneThatWasClaimedBeforeItHadALimitLetsTheNextGo) {
   kind().run(
       "INSERT INTO carrel_limits (job, limit_key, lane, run_at, running, state)"
       " VALUES (" +
-      id + ", 'key', 'default' || chr(31) || 'work' || chr(31) || 0, 0, 1, 2)");
+      id + ", 'key', CONCAT('default', CHR(31), 'work', CHR(31), 0), 0, 1, 2)");
   const JobId next = insert(*store_, limited(1)).value().id;
   EXPECT_EQ(stands(next), kPending);
   NewJob asks = limited(1);
