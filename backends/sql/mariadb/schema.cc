@@ -239,6 +239,14 @@ ALTER TABLE carrel_jobs
       -- 1: has a limit, and was available with its place reserved
 )sql";
 
+// Those of this version do; and claims leave carrel_limits as it is, which a program of
+// version 5 would not count.
+const char* const kVersion7 = R"sql(
+DROP INDEX IF EXISTS carrel_limits_available ON carrel_limits;
+
+DROP INDEX IF EXISTS carrel_rates_available ON carrel_rates;
+)sql";
+
 struct Step {
   const char* sql;
   const char* row;  // version and usable_from, as carrel_schema will have them
@@ -248,7 +256,8 @@ constexpr std::array<Step, kSchemaVersion> kSteps{{{kVersion1, "(1, 1)"},
                                                    {kVersion3, "(3, 2)"},
                                                    {kVersion4, "(4, 3)"},
                                                    {kVersion5, "(5, 4)"},
-                                                   {kVersion6, "(6, 5)"}}};
+                                                   {kVersion6, "(6, 5)"},
+                                                   {kVersion7, "(7, 6)"}}};
 
 int number(const std::string& text) { return text.empty() ? 0 : std::stoi(text); }
 

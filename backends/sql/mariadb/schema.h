@@ -11,7 +11,7 @@ namespace carrel::sql::mariadb {
 class MariadbSession;
 
 // As in postgresql/schema.h.
-inline constexpr int kSchemaVersion = 6;
+inline constexpr int kSchemaVersion = 7;
 
 // Throws soci::soci_error.
 server::SchemaVersion version_of(MariadbSession& session);

@@ -231,12 +231,6 @@ const char* const kMarkOneAndCommit = R"sql(
 EXECUTE carrel_mark USING :lease_end, :claim_number, :worker, :now, :id;
 COMMIT)sql";
 
-const std::string kMarkLimitedAndCommit = kMarkListed + R"sql(;
-UPDATE carrel_limits FORCE INDEX (PRIMARY)
-   SET state = 3
- WHERE job IN (:ids);
-COMMIT)sql";
-
 const char* const kPickIds = R"sql(
 SELECT STRAIGHT_JOIN j.id, j.fence + 1, j.queue, j.kind, HEX(j.payload), j.timeout_us, j.priority, j.run_at,
        LEAST(j.attempt + 1, 65535), j.max_attempts, j.crashes, j.limited
@@ -295,7 +289,6 @@ const server::Statements kStatements = {
     .pick_named = kPickNamed,
     .mark_and_commit = kMarkAndCommit.c_str(),
     .mark_one_and_commit = kMarkOneAndCommit,
-    .mark_limited_and_commit = kMarkLimitedAndCommit.c_str(),
     .pick_lane = kPickLane,
     .pick_ids = kPickIds,
     .mark = kMark,

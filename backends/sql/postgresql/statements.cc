@@ -347,8 +347,6 @@ WITH asked AS MATERIALIZED (
 const server::Statements kStatements = {
     .inserted = server::RowShape::kColumns,
     .wide = server::RowShape::kObjects,
-    .notes_claims = false,
-    .reserves = true,
     .prepare = nullptr,
     .claim_requests = kClaimRequests,
     .find_requests = kFindRequests,
@@ -381,7 +379,6 @@ const server::Statements kStatements = {
     .pick_named = nullptr,
     .mark_and_commit = nullptr,
     .mark_one_and_commit = nullptr,
-    .mark_limited_and_commit = nullptr,
     .pick_lane = nullptr,
     .pick_ids = nullptr,
     .mark = nullptr,

@@ -15,8 +15,7 @@ std::vector<Claimed> Writer::claim_limited(const Claiming& claiming,
                                            const std::vector<JobId>& ids, bool whole) {
   auto& t = *tables_;
   auto claimed = claim_ids(claiming, ids, kAvailableLimited, whole);
-  const bool noted = !driver_.statements().notes_claims || !with_commit_.empty();
-  for (const Claimed& c : claimed) t.limits.started(c.lease, noted);
+  for (const Claimed& c : claimed) t.limits.started(c.lease);
   t.limits.write_notes();
   return claimed;
 }
@@ -43,7 +42,7 @@ std::vector<Claimed> Writer::claim_within(const Claiming& claiming,
     got.insert(claimed.back().lease.id);
   });
   complete_claim(claimed);
-  for (const Claimed& c : claimed) t.limits.started(c.lease, true);
+  for (const Claimed& c : claimed) t.limits.started(c.lease);
   std::erase_if(jobs, [&](const auto& job) { return got.contains(job.id); });
   return claimed;
 }

@@ -211,14 +211,14 @@ std::vector<Claimed> Writer::claim_ids(const Claiming& claiming, std::vector<Job
     t.claim_ids.rows(add);
   } else {
     t.pick_ids.rows(add);
-    mark(claimed, whole && last_ && claimed.size() == ids.size(), state);
+    mark(claimed, whole && last_ && claimed.size() == ids.size());
   }
   complete_claim(claimed);
   return claimed;
 }
 
 // Makes rows that were picked what they were said to be.
-void Writer::mark(const std::vector<Claimed>& picked, bool with_commit, int state) {
+void Writer::mark(const std::vector<Claimed>& picked, bool with_commit) {
   if (picked.empty()) return;
   auto& t = *tables_;
   std::vector<JobId> ids;
@@ -227,9 +227,8 @@ void Writer::mark(const std::vector<Claimed>& picked, bool with_commit, int stat
   std::sort(ids.begin(), ids.end());
   if (with_commit && connection_.session().commits_alone()) {
     const server::Statements& sql = driver_.statements();
-    const char* const text = state == kAvailableLimited ? sql.mark_limited_and_commit
-                             : ids.size() == 1          ? sql.mark_one_and_commit
-                                                        : sql.mark_and_commit;
+    const char* const text =
+        ids.size() == 1 ? sql.mark_one_and_commit : sql.mark_and_commit;
     with_commit_ = with_values(text, {{"lease_end", literal(t.lease_end)},
                                       {"claim_number", literal(t.claim_number)},
                                       {"worker", literal(t.worker)},

@@ -59,7 +59,7 @@ void Limits::Coming::add(long long limit) {
 
 // All that comes, or nothing of it: so what is available of a key is tried in its order.
 bool Limits::can_reserve(const std::string& key, const Coming& coming) const {
-  if (!reserves_ || coming.rated) return false;
+  if (coming.rated) return false;
   const auto found = places_.find(key);
   if (found == places_.end()) return false;  // it was not counted
   const Places& now = found->second;

@@ -11,7 +11,6 @@ using soci::use;
 
 Limits::Limits(Session& session, const Statements& sql)
     : counts_(!sql.old_snapshots),
-      reserves_(sql.reserves && counts_),
       rates_(session, sql),
       lines_(session, sql.end_lines, sql.next_line),
       any_(session, sql.any_limits, into(some_ask_)),
@@ -209,9 +208,8 @@ void Limits::moved(const StoredRow& row) {
   touched_rates_.insert(rate->second);
 }
 
-void Limits::started(const Lease& lease, bool noted) {
+void Limits::started(const Lease& lease) {
   use_->used.plain.remove(lease.id);  // it may have come by its limit since
-  if (!noted) note(lease.id, State::kRunning, std::nullopt);
   const auto rate = admitted_.find(lease.id);
   if (rate == admitted_.end()) return;
   rates_.note(lease.id, std::nullopt);

@@ -11,7 +11,7 @@
 // they are not seen.
 //
 // Where all that is available of a key may run beside what runs, in whatever lanes it is,
-// its places are reserved (if the dialect can): what runs and what has its place is never
+// its places are reserved: what runs and what has its place is never
 // more than the limit of any of the latter. Such jobs are claimed as those without a
 // limit are, by whoever comes, without its slot. The others have to ask; they take no
 // place that is reserved, but may have a key's reservations given up, all of them at
@@ -153,8 +153,7 @@ class Limits {
   Admission admit(std::span<const Asked> jobs, bool choosing);
   // As know_free(), of those that have no rate.
   std::vector<Asked> know_free(std::span<const Asked> jobs);
-  // `noted`: its limit's row says so already.
-  void started(const Lease& lease, bool noted);
+  void started(const Lease& lease);
   // A lock did not come. True: it was a claim's, which waits for it no more.
   bool waited_in_vain();
   // The operation has no use of this transaction: it found nothing but what was busy.
@@ -231,7 +230,6 @@ class Limits {
   bool expects_some() const;
 
   const bool counts_;  // else what it would count is of an old snapshot
-  const bool reserves_;
   LimitsUse* use_ = nullptr;
   const Clock* clock_ = nullptr;
   bool said_any_ = false;

@@ -6,10 +6,11 @@
 // microseconds since 1970 UTC on the server's clock. A job that is not final stands in
 // carrel_jobs, one that is in carrel_history, never in both. An available job that has to
 // ask for a limit or a rate is 18 in carrel_jobs: what claims without asking does not see
-// it. One whose place in its limit is reserved is 2 there, and `limited`, which it stays.
+// it. One whose place in its limit is reserved is 2 there, and `limited`, which it stays;
+// it is inserted as 2 + 32.
 // Available, a job with a rate is 2 in carrel_rates, and 18 in carrel_limits if it has a
-// limit, too; one with a limit alone is 2 there. While it runs it is 3 in carrel_limits,
-// or is left as it was (notes_claims).
+// limit, too; one with a limit alone is 2 there. Claims leave that as it is; older ones
+// made it 3.
 //
 // Parameters: :ids is a JSON array of numbers, :rows JSON of objects (json_rows.h), but
 // that of insert_jobs, insert_alike, claim_within, save_jobs, to_history, to_jobs and
@@ -41,10 +42,6 @@ struct Statements {
   // What does not lock may read a snapshot that is older than what is locked: in a host's
   // transaction.
   bool old_snapshots = false;
-  // A claim makes what it takes 3 in carrel_limits.
-  bool notes_claims = true;
-  // Places in limits can be reserved: what has one is inserted as 2 + 32.
-  bool reserves = false;
 
   // Names for the session what insert_job, pick_named and mark_one_and_commit run, before
   // they do. Null: they need nothing.
@@ -125,10 +122,8 @@ struct Statements {
   const char* pick_named;
   const char* mark_and_commit;      // as mark, of literals, and a COMMIT after it
   const char* mark_one_and_commit;  // the same, of :id
-  // The same of :ids that have limits, which are 3 in carrel_limits then.
-  const char* mark_limited_and_commit;
-  const char* pick_lane;  // :queue, :kind, :now, :most; locks
-  const char* pick_ids;   // locks
+  const char* pick_lane;            // :queue, :kind, :now, :most; locks
+  const char* pick_ids;             // locks
   const char* mark;
 
   const char* running_by_queue;  // queue, how many

@@ -231,8 +231,7 @@ class Writer final : public Transactor {
                 const std::set<JobId>& passed_over);
   void begin_claim(const Claiming& claiming);
   Claimed claimed_row();
-  void mark(const std::vector<Claimed>& picked, bool with_commit,
-            int state = static_cast<int>(State::kAvailable));
+  void mark(const std::vector<Claimed>& picked, bool with_commit);
   static void put_in_order(std::vector<Claimed>& jobs, const Demand& demand);
   void complete_claim(std::vector<Claimed>& claimed);
   // `take`: called with each id that has some, and its bytes.

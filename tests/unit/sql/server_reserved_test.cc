@@ -1,4 +1,4 @@
-// Places in limits that are reserved (server/limits.h): PostgreSQL's.
+// Places in limits that are reserved (server/limits.h).
 #include <algorithm>
 #include <string>
 #include <vector>
@@ -76,7 +76,8 @@ class ServerReserved : public Server {
   }
   std::vector<Claimed> runs_;
 };
-INSTANTIATE_TEST_SUITE_P(Of, ServerReserved, testing::Values(postgres_kind()),
+INSTANTIATE_TEST_SUITE_P(Of, ServerReserved,
+                         testing::Values(postgres_kind(), mariadb_kind()),
                          [](const auto& of) { return of.param.name; });
 
 TEST_P(ServerReserved, PlacesAreThoseOfAllThatMayRunBesideWhatRuns) {
