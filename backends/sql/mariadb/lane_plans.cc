@@ -58,11 +58,13 @@ bool analyze(server::Session& session) {
 }  // namespace
 
 void LanePlans::mend(server::Session& session) {
+  bool analyzes = false;
   for (const Found& found : ask(session)) {
     long long& analyzed = analyzed_[found.part];
     analyzed = found.skips ? 0 : std::min(analyzed, found.rows);
     if (found.skips || found.rows < std::max(kMany, 2 * analyzed)) continue;
-    if (!analyze(session)) return;
+    if (!analyzes && !analyze(session)) return;
+    analyzes = true;
     analyzed = found.rows;
   }
 }

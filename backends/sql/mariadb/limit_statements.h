@@ -30,38 +30,42 @@ SELECT STRAIGHT_JOIN s.slot
    FOR UPDATE SKIP LOCKED)sql";
 
 // Rows of a key are sought by the states that they may have: a range that hangs on
-// another table's row is not, and all that waits would be read.
+// another table's row is not, and all that waits would be read. Each key is counted once,
+// however many of its jobs are asked for.
 inline constexpr const char* kLimitsNow = R"sql(
-SELECT STRAIGHT_JOIN l.job, l.limit_key, l.running, l.state,
-       COUNT(IF(t.state = 3, 1, NULL)),
-       COUNT(IF(t.state = 2, 1, NULL)),
-       COALESCE(MIN(IF(t.state = 2, o.running, NULL)), 0)
+SELECT STRAIGHT_JOIN l.job, l.limit_key, l.running, l.state, k.running, k.reserved, k.least
   FROM JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS r
   JOIN carrel_limits AS l FORCE INDEX (PRIMARY) ON l.job = r.id AND l.state IN (2, 18)
   JOIN carrel_jobs AS j FORCE INDEX (PRIMARY) ON j.id = r.id AND j.state = 18
-  JOIN JSON_TABLE('[2, 3, 18]', '$[*]' COLUMNS (state SMALLINT PATH '$')) AS s
-  JOIN carrel_limits AS o FORCE INDEX (carrel_limits_line)
-    ON o.limit_key = l.limit_key AND o.state = s.state
-  JOIN carrel_jobs AS t FORCE INDEX (PRIMARY) ON t.id = o.job
- GROUP BY l.job
- ORDER BY NULL)sql";
+  JOIN (SELECT STRAIGHT_JOIN asked.limit_key,
+               COUNT(IF(t.state = 3, 1, NULL)) AS running,
+               COUNT(IF(t.state = 2, 1, NULL)) AS reserved,
+               COALESCE(MIN(IF(t.state = 2, o.running, NULL)), 0) AS least
+          FROM (SELECT DISTINCT STRAIGHT_JOIN own.limit_key
+                  FROM JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS r
+                  JOIN carrel_limits AS own FORCE INDEX (PRIMARY) ON own.job = r.id)
+                 AS asked
+          JOIN JSON_TABLE('[2, 3, 18]', '$[*]' COLUMNS (state SMALLINT PATH '$')) AS s
+          JOIN carrel_limits AS o FORCE INDEX (carrel_limits_line)
+            ON o.limit_key = asked.limit_key AND o.state = s.state
+          JOIN carrel_jobs AS t FORCE INDEX (PRIMARY) ON t.id = o.job
+         GROUP BY asked.limit_key
+         ORDER BY NULL) AS k ON k.limit_key = l.limit_key)sql";
 
-inline constexpr const char* kCountLine = R"sql(
-SELECT STRAIGHT_JOIN line.n,
+inline constexpr const char* kCountLanes = R"sql(
+SELECT STRAIGHT_JOIN r.n, o.lane,
        COUNT(IF(t.state = 3, 1, NULL)),
-       COUNT(IF(t.state IN (2, 18) AND o.lane = CAST(line.lane AS BINARY), 1, NULL)),
        COUNT(IF(t.state = 2, 1, NULL)),
        COALESCE(MIN(IF(t.state = 2, o.running, NULL)), 0),
        COUNT(IF(t.state = 18, 1, NULL))
   FROM JSON_TABLE(:rows, '$[*]' COLUMNS (
          n INT PATH '$.n',
-         limit_key VARCHAR(512) CHARACTER SET utf8mb4 PATH '$.limit_key',
-         lane VARCHAR(512) CHARACTER SET utf8mb4 PATH '$.lane')) AS line
+         `key` VARCHAR(512) CHARACTER SET utf8mb4 PATH '$.key')) AS r
   JOIN JSON_TABLE('[2, 3, 18]', '$[*]' COLUMNS (state SMALLINT PATH '$')) AS s
-  LEFT JOIN (carrel_limits AS o FORCE INDEX (carrel_limits_line)
-             JOIN carrel_jobs AS t FORCE INDEX (PRIMARY) ON t.id = o.job)
-    ON o.limit_key = CAST(line.limit_key AS BINARY) AND o.state = s.state
- GROUP BY line.n
+  JOIN carrel_limits AS o FORCE INDEX (carrel_limits_line)
+    ON o.limit_key = CAST(r.`key` AS BINARY) AND o.state = s.state
+  JOIN carrel_jobs AS t FORCE INDEX (PRIMARY) ON t.id = o.job
+ GROUP BY r.n, o.lane
  ORDER BY NULL)sql";
 
 // What is being claimed is passed over.

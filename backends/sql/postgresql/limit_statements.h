@@ -63,21 +63,19 @@ SELECT asked.job, asked.limit_key, asked.running, asked.state, counted.running,
   FROM asked
   JOIN counted ON counted.limit_key = asked.limit_key)sql";
 
-inline constexpr const char* kCountLine = R"sql(
-SELECT line.n, k.running, k.available, k.reserved, coalesce(k.least, 0), k.asking
-  FROM json_to_recordset(:rows::json) AS line(n int, limit_key text, lane text),
-       LATERAL (SELECT count(*) FILTER (WHERE o.stands = 3) AS running,
-                       count(*) FILTER (WHERE o.stands IN (2, 18) AND o.lane = line.lane)
-                         AS available,
-                       count(*) FILTER (WHERE o.stands = 2) AS reserved,
-                       min(o.running) FILTER (WHERE o.stands = 2) AS least,
-                       count(*) FILTER (WHERE o.stands = 18) AS asking
-                  FROM (SELECT beside.lane, beside.running,
-                               (SELECT r.state FROM carrel_jobs r WHERE r.id = beside.job)
-                                 AS stands
-                          FROM carrel_limits beside
-                         WHERE beside.limit_key = line.limit_key AND beside.state >= 2
-                        OFFSET 0) AS o) AS k)sql";
+inline constexpr const char* kCountLanes = R"sql(
+SELECT r.n, o.lane,
+       count(*) FILTER (WHERE o.stands = 3),
+       count(*) FILTER (WHERE o.stands = 2),
+       coalesce(min(o.running) FILTER (WHERE o.stands = 2), 0),
+       count(*) FILTER (WHERE o.stands = 18)
+  FROM json_to_recordset(:rows::json) AS r(n int, key text),
+       LATERAL (SELECT beside.lane, beside.running,
+                       (SELECT j.state FROM carrel_jobs j WHERE j.id = beside.job) AS stands
+                  FROM carrel_limits beside
+                 WHERE beside.limit_key = r.key AND beside.state >= 2
+                OFFSET 0) AS o
+ GROUP BY r.n, o.lane)sql";
 
 // By the cast the rows are not sought in the index of all that is available.
 inline constexpr const char* kUnreserve = R"sql(

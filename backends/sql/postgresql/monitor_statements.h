@@ -139,8 +139,9 @@ UNION ALL
  ORDER BY 1 DESC
  LIMIT :most)sql";
 
-// Where so many are in the states of :states that to sort them for a page takes longer than
-// to look for them among the next rows. In order: else a bitmap is made of all of them.
+// Where so many are in the states of :states that to sort them for a page takes longer
+// than to look for them among the next rows. In order: else a bitmap is made of all of
+// them.
 inline constexpr const char* kListMany = R"sql(
 SELECT (count(*) > 20000)::int
   FROM ((SELECT 1

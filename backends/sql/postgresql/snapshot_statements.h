@@ -1,6 +1,6 @@
-// For a host's transaction that is REPEATABLE READ or SERIALIZABLE: it sees what there was
-// when it first read, and no statement shows it more. But one that would lock a row which
-// somebody has changed since fails (40001), and so tells that there is more to see.
+// For a host's transaction that is REPEATABLE READ or SERIALIZABLE: it sees what there
+// was when it first read, and no statement shows it more. But one that would lock a row
+// which somebody has changed since fails (40001), and so tells that there is more to see.
 // Only for statements.cc, whose head says what to mind.
 #pragma once
 

@@ -8,34 +8,45 @@
 
 namespace carrel::sql::server {
 
-std::vector<Limits::Count> Limits::count(std::span<const Line> lines) {
-  std::vector<Count> counts(lines.size());
+std::map<Line, Limits::Count> Limits::count(std::span<const Line> lines) {
+  std::map<Line, Count> counts;
+  std::set<std::string> distinct;
+  for (const Line& line : lines) {
+    counts[line] = {};
+    distinct.insert(line.key);
+  }
   // Not counted: the claim finds what is too many.
   if (lines.empty() || !counts_) return counts;
+  const std::vector<std::string> keys(distinct.begin(), distinct.end());
   JsonRows rows;
-  for (std::size_t i = 0; i < lines.size(); ++i) {
-    rows.row()
-        .add("n", static_cast<long long>(i))
-        .add_text("limit_key", lines[i].key)
-        .add_text("lane", lines[i].lane);
+  for (std::size_t n = 0; n < keys.size(); ++n) {
+    rows.row().add("n", static_cast<long long>(n)).add_text("key", keys[n]);
+    places_[keys[n]] = {};
   }
   rows_ = rows.take();
   count_.rows([&] {
-    const auto n = static_cast<std::size_t>(n_);
-    counts.at(n) = {running_, available_};
-    places_.insert_or_assign(lines[n].key, Places{running_, reserved_, least_, asking_});
+    const std::string& key = keys.at(static_cast<std::size_t>(n_));
+    places_[key].add({running_, reserved_, least_, asking_});
+    const auto line = counts.find({key, lane_});
+    if (line != counts.end()) line->second.available = reserved_ + asking_;
   });
+  for (auto& [line, now] : counts) now.running = places_[line.key].running;
   return counts;
 }
 
+void Limits::Places::add(const Places& lane) {
+  if (lane.reserved > 0) least = reserved > 0 ? std::min(least, lane.least) : lane.least;
+  running += lane.running;
+  reserved += lane.reserved;
+  asking += lane.asking;
+}
+
 void Limits::place(std::span<Placing> jobs) {
-  std::map<Line, Count> counts;
-  for (const Placing& each : jobs) counts[{each.job->limit->key, lane_of(*each.job)}];
   std::vector<Line> lines;
-  lines.reserve(counts.size());
-  for (const auto& [line, none] : counts) lines.push_back(line);
-  const std::vector<Count> found = count(lines);
-  for (std::size_t i = 0; i < lines.size(); ++i) counts[lines[i]] = found[i];
+  for (const Placing& each : jobs) {
+    lines.push_back({each.job->limit->key, lane_of(*each.job)});
+  }
+  std::map<Line, Count> counts = count(lines);
   std::map<std::string_view, Coming> coming;
   for (const auto& [job, row, reserved] : jobs) {
     Count& now = counts[{job->limit->key, lane_of(*job)}];
@@ -146,23 +157,20 @@ void Limits::free(const Line& line, Count count, std::vector<Ticket>& freed) {
 void Limits::free_rated(const Line& line, std::vector<Ticket>& freed) {
   constexpr std::size_t kAtOnce = 64;
   const auto waiting = rates_.waiting(line, kAtOnce);
-  std::set<std::string> limit_keys;
+  std::vector<Line> lines;
   for (const auto& one : waiting) {
     const bool limited = !one.limit_key.empty();
-    if (limited && try_slot(slot_of(one.limit_key))) limit_keys.insert(one.limit_key);
+    if (limited && try_slot(slot_of(one.limit_key))) {
+      lines.push_back({one.limit_key, line.lane});
+    }
   }
-  std::vector<Line> lines;
-  lines.reserve(limit_keys.size());
-  for (const std::string& key : limit_keys) lines.push_back({key, line.lane});
-  std::map<std::string, Count> counts;
-  const std::vector<Count> found = count(lines);
-  for (std::size_t i = 0; i < lines.size(); ++i) counts[lines[i].key] = found[i];
+  std::map<Line, Count> counts = count(lines);
   std::vector<JobId> ids;
   for (const auto& [id, rate, limit_key, limit] : waiting) {
     if (rates_.ahead(rate, line.lane) >= rate.starts) break;
     if (!limit_key.empty()) {
       rates_of_.emplace(id, rate.key);
-      if (const auto known = counts.find(limit_key); known != counts.end()) {
+      if (const auto known = counts.find({limit_key, line.lane}); known != counts.end()) {
         Count& now = known->second;
         if (now.running + now.available >= limit) {
           note_limit(id, State::kPending, std::nullopt);
@@ -201,8 +209,8 @@ std::vector<Ticket> Limits::settle() {
   if (!touched_.empty()) {
     if (!lines_) throw UnseenWaiting{};
     const std::vector<Line> lines = lines_.of(std::exchange(touched_, {}));
-    const std::vector<Count> counts = count(lines);
-    for (std::size_t i = 0; i < lines.size(); ++i) free(lines[i], counts[i], freed);
+    const std::map<Line, Count> counts = count(lines);
+    for (const Line& line : lines) free(line, counts.at(line), freed);
     std::vector<JobId> reserved;
     std::vector<JobId> others;
     for (const auto& [key, going] : std::exchange(freed_, {})) {

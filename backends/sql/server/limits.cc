@@ -22,14 +22,15 @@ Limits::Limits(Session& session, const Statements& sql)
       try_(session, sql.try_slots, use(ids_, "ids"), into(slot_)),
       now_(session, sql.limits_now, use(ids_, "ids"), into(id_), into(key_), into(limit_),
            into(state_), into(running_), into(reserved_), into(least_)),
-      count_(session, sql.count_line, use(rows_, "rows"), into(n_), into(running_),
-             into(available_), into(reserved_), into(least_), into(asking_)),
+      count_(session, sql.count_lanes, use(rows_, "rows"), into(n_), into(lane_),
+             into(running_), into(reserved_), into(least_), into(asking_)),
       pending_(session, sql.pending_of_line, use(key_, "limit_key"), use(lane_, "lane"),
                use(most_, "most"), into(id_), into(limit_), into(rate_key_),
                into(starts_), into(period_)),
       add_(session, sql.add_limits, use(rows_, "rows")),
       set_(session, sql.set_limits, use(rows_, "rows")),
       drop_(session, sql.drop_limit, use(id_, "id")),
+      forget_place_(session, sql.forget_place, use(id_, "id")),
       unreserve_(session, sql.unreserve, use(rows_, "rows"), into(id_)),
       unreserve_picked_(session, sql.unreserve_picked, use(ids_, "ids")),
       free_(session, sql.free_jobs, use(ids_, "ids"), use(state_, "state")),
@@ -145,7 +146,7 @@ void Limits::note_limit(JobId id, std::optional<State> state,
                         std::optional<Time> run_at) {
   notes_.row().add("job", to_column(id));
   if (state == State::kAvailable && is_rated(id)) {
-    notes_.add("state", kAvailableLimited);  // found by its rate
+    notes_.add("state", kAvailableLimited);
   } else if (state) {
     notes_.add("state", static_cast<int>(*state));
   }
@@ -175,6 +176,7 @@ void Limits::change(const StoredRow& row, const NewJob& job) {
     touched_.insert(known->second);
     id_ = to_column(row.id);
     drop_.run();
+    if (!job.limit) forget_place_.run();
     keys_.erase(known);
   }
   if (!job.limit) return;

@@ -11,11 +11,11 @@
 // they are not seen.
 //
 // Where all that is available of a key may run beside what runs, in whatever lanes it is,
-// its places are reserved: what runs and what has its place is never
-// more than the limit of any of the latter. Such jobs are claimed as those without a
-// limit are, by whoever comes, without its slot. The others have to ask; they take no
-// place that is reserved, but may have a key's reservations given up, all of them at
-// once, to ask beside them. What is being claimed meanwhile keeps its place.
+// its places are reserved: what runs and what has its place is never more than the limit
+// of any of the latter. Such jobs are claimed as those without a limit are, by whoever
+// comes, without its slot. The others have to ask; they take no place that is reserved,
+// but may have a key's reservations given up, all of them at once, to ask beside them.
+// What is being claimed meanwhile keeps its place.
 //
 // A job with a limit and a rate waits for one of them at a time, and has no place in the
 // other's line meanwhile: so it holds up none who waits for that alone. The rate comes
@@ -188,6 +188,7 @@ class Limits {
     long long reserved = 0;
     long long least = 0;   // limit of those
     long long asking = 0;  // that have no place
+    void add(const Places& lane);
   };
   // What is about to become available of a key.
   struct Coming {
@@ -218,7 +219,7 @@ class Limits {
   void merge(Keys keys);
   Admission admit(std::span<const JobId> ids, Keys keys, bool choosing);
   void note(JobId id, std::optional<State> state, std::optional<Time> run_at);
-  std::vector<Count> count(std::span<const Line> lines);
+  std::map<Line, Count> count(std::span<const Line> lines);
   void free(const Line& line, Count count, std::vector<Ticket>& freed);
   void free_rated(const Line& line, std::vector<Ticket>& freed);
   void let_go(const std::vector<JobId>& ids, const LimitedLane& lane,
@@ -276,7 +277,6 @@ class Limits {
   std::string lane_;
   long long limit_ = 0;
   long long running_ = 0;
-  long long available_ = 0;
   long long reserved_ = 0;
   long long least_ = 0;
   long long asking_ = 0;
@@ -292,6 +292,7 @@ class Limits {
   Statement add_;
   Statement set_;
   Statement drop_;
+  Statement forget_place_;
   Statement unreserve_;
   Statement unreserve_picked_;
   Statement free_;

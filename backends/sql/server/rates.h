@@ -8,8 +8,8 @@
 //
 // As with limits a key's jobs stand in lanes, and in each only as many are available as
 // could begin, were they alone. Time lets the next ones go: a key has one time to wake,
-// however many of its jobs wait. An available job that has a rate is found here alone,
-// and is hidden from claims that know of none as one with a limit is.
+// however many of its jobs wait. An available job that has a rate is hidden from claims
+// that know of none as one with a limit is.
 //
 // Whoever writes any of this holds the key's slot (limits.h): what is read under it does
 // not change. Rows of jobs are Limits' to write.

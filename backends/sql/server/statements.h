@@ -138,9 +138,9 @@ struct Statements {
   // Of :ids, if 18: job, key, limit, 2 or 18, how many run of the key, how many have
   // their place reserved, the least limit of those.
   const char* limits_now;
-  // Of :rows (n, limit_key, lane): n, running, available in that lane; of the key, how
-  // many have their place reserved, the least limit of those, how many are 18.
-  const char* count_line;
+  // Of :rows (n, key), by lane: n, the lane, how many run, how many have their place
+  // reserved, the least limit of those, how many are 18.
+  const char* count_lanes;
   // Of :rows (n, key): n, a lane in which jobs wait, and it again; or the first and the
   // last of them (empty: none), and next_line finds those between. Null: what waits
   // cannot be seen.
@@ -150,6 +150,7 @@ struct Statements {
   const char* pending_of_line;
   const char* add_limits;        // :rows
   const char* drop_limit;        // :id
+  const char* forget_place;      // of :id, which has no limit any more
   const char* set_limits;        // :rows (job, state, run_at)
   const char* unreserve;         // those of :rows (limit_key) that nobody else holds: job
   const char* unreserve_picked;  // then, of these: :ids. Null: that has done it

@@ -85,8 +85,8 @@ Result<const Kind*> kind_of(soci::session& session, Backend backend) {
                     "charset=utf8mb4",
                 kOrigin);
   }
-  // Its default is REPEATABLE READ.
-  const bool fresh = level == "READ-COMMITTED" || level == "READ-UNCOMMITTED";
+  // Its default is REPEATABLE READ. What is counted is to be committed.
+  const bool fresh = level == "READ-COMMITTED";
   return fresh ? &kMariadb : &kMariadbSnapshot;
 }
 

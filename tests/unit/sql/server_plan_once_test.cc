@@ -107,7 +107,7 @@ TEST_F(PostgresPlans, CountWhatRunsOfAKeyWithoutAllElseThatRuns) {
       "ANALYZE carrel_limits");
   const auto& sql = sql::postgresql::kStatements;
   for (const char* statement :
-       {sql.claim_within, sql.limits_now, sql.count_line, sql.unreserve}) {
+       {sql.claim_within, sql.limits_now, sql.count_lanes, sql.unreserve}) {
     const std::string plan = plan_of(statement);
     EXPECT_THAT(plan, HasSubstr("carrel_limits_line")) << statement;
     EXPECT_THAT(plan, Not(HasSubstr("carrel_jobs_worker"))) << statement << plan;

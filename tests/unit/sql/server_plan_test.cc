@@ -215,11 +215,12 @@ TEST(Postgres, LimitsSeekInTheLineOfTheirKey) {
   ASSERT_TRUE(open_store(postgres().url()));
   const auto& sql = sql::postgresql::kStatements;
   for (const char* statement :
-       {sql.limits_now, sql.count_line, sql.end_lines, sql.pending_of_line}) {
+       {sql.limits_now, sql.count_lanes, sql.end_lines, sql.pending_of_line}) {
     std::string plan;
-    for (const auto& line : postgres().run(
-             "SET enable_seqscan = off; SET enable_bitmapscan = off; EXPLAIN " +
-             with_values(statement))) {
+    for (const auto& line :
+         postgres().run("SET enable_seqscan = off; SET enable_bitmapscan = off; "
+                        "SET enable_sort = off; EXPLAIN " +
+                        with_values(statement))) {
       plan += line + "\n";
     }
     EXPECT_THAT(plan, HasSubstr("carrel_limits_line"));
@@ -410,8 +411,8 @@ TEST(Mariadb, LimitsSeekInTheLineOfTheirKey) {
   for (const auto& answer : (*store)->insert(jobs, 60s)) ASSERT_TRUE(answer.has_value());
   const auto& sql = sql::mariadb::kStatements;
   for (const char* statement :
-       {sql.limits_now, sql.count_line, sql.end_lines, sql.next_line, sql.pending_of_line,
-        sql.limited_lanes, sql.best_of_limited}) {
+       {sql.limits_now, sql.count_lanes, sql.end_lines, sql.next_line,
+        sql.pending_of_line, sql.limited_lanes, sql.best_of_limited}) {
     std::string plan;
     for (const auto& line :
          mariadb().run("EXPLAIN FORMAT=JSON " + with_values(statement))) {

@@ -275,5 +275,20 @@ TEST_P(ServerReserved, WhatFitsBesideThemTakesNoneAway) {
   EXPECT_EQ(stands(first), "3 1");
 }
 
+// A key that nobody has is looked for in vain, and by a host's locking read at length.
+TEST_P(ServerReserved, WhoHasNoLimitAnyMoreHasNone) {
+  NewJob keyed = limited(1);
+  keyed.unique = Unique{"unique", Duration{0}, {State::kAvailable}, OnConflict::kReplace};
+  const JobId one = insert(*store_, keyed).value().id;
+  EXPECT_EQ(stands(one), kReserved);
+  keyed.limit = Limit{"another", 1};
+  EXPECT_EQ(insert(*store_, keyed).value().id, one);
+  EXPECT_EQ(stands(one), kReserved);
+  keyed.limit.reset();
+  EXPECT_EQ(insert(*store_, keyed).value().id, one);
+  EXPECT_EQ(stands(one), "2 0");
+  EXPECT_THAT(claim_all(), ElementsAre(one));
+}
+
 }  // namespace
 }  // namespace carrel::test
