@@ -21,6 +21,7 @@
 #include "children.h"
 #include "fork_child.h"
 #include "frame.h"
+#include "inherited_text.h"
 #include "process_server.h"
 #include "server.h"
 #include "wire.h"
@@ -145,7 +146,10 @@ struct Shared {
   }
   if (!shared->ready) _exit(1);
   prctl(PR_SET_PDEATHSIG, 0);
-  if (!handlers.all().empty()) rehearse();
+  if (!handlers.all().empty()) {
+    rehearse();
+    let_children_inherit_text();
+  }
   leave_at_exit();
   Server(UniqueFd(kControl), UniqueFd(kHost), handlers).run();
 }
