@@ -43,7 +43,8 @@ SELECT STRAIGHT_JOIN l.job, l.limit_key, l.running, l.state, k.running, k.reserv
                COALESCE(MIN(IF(t.state = 2, o.running, NULL)), 0) AS least
           FROM (SELECT DISTINCT STRAIGHT_JOIN own.limit_key
                   FROM JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS r
-                  JOIN carrel_limits AS own FORCE INDEX (PRIMARY) ON own.job = r.id)
+                  JOIN carrel_limits AS own FORCE INDEX (PRIMARY)
+                    ON own.job = r.id AND own.state IN (2, 18))
                  AS asked
           JOIN JSON_TABLE('[2, 3, 18]', '$[*]' COLUMNS (state SMALLINT PATH '$')) AS s
           JOIN carrel_limits AS o FORCE INDEX (carrel_limits_line)

@@ -1,7 +1,8 @@
-// For a host's transaction that is REPEATABLE READ: its plain reads show what there was
-// when it first read, its locking reads what there is. They also lock gaps, in which
-// nobody else can insert then: so nothing is looked for in this way that may be missing
-// where others insert. Only for statements.cc, whose head says what to mind.
+// For a host's transaction that is not READ COMMITTED: its plain reads show what there
+// was when it first read, or what nobody has committed, its locking reads what there is.
+// They also lock gaps, in which nobody else can insert then: so nothing is looked for in
+// this way that may be missing where others insert. Only for statements.cc, whose head
+// says what to mind.
 #pragma once
 
 namespace carrel::sql::mariadb {

@@ -230,7 +230,7 @@ class Limits {
 
   bool expects_some() const;
 
-  const bool counts_;  // else what it would count is of an old snapshot
+  const bool counts_;  // else what it would count is not what is committed now
   LimitsUse* use_ = nullptr;
   const Clock* clock_ = nullptr;
   bool said_any_ = false;

@@ -39,8 +39,8 @@ struct Steps {
 struct Statements {
   RowShape inserted;  // of those that bring jobs, and claim_within
   RowShape wide;      // of the others where rows are wide
-  // What does not lock may read a snapshot that is older than what is locked: in a host's
-  // transaction.
+  // What does not lock may read what is older than what is locked, or not committed: in a
+  // host's transaction.
   bool old_snapshots = false;
 
   // Names for the session what insert_job, pick_named and mark_one_and_commit run, before

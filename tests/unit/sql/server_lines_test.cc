@@ -145,12 +145,12 @@ TEST(Mariadb, AKeyIsCountedOnceHoweverManyAsk) {
     now.replace(at, 4, all);
   }
   const auto rows = mariadb().run(now);
-  EXPECT_THAT(rows, SizeIs(200 * 7));
+  EXPECT_THAT(rows, SizeIs(200));
   const auto read = mariadb().run("FLUSH STATUS; " + now +
                                   "; SELECT SUM(variable_value)"
                                   "  FROM information_schema.session_status"
                                   " WHERE variable_name LIKE 'Handler_read%'");
-  EXPECT_LT(std::stoi(read.back()), 6000) << "200 x 400 else";
+  EXPECT_LT(std::stoi(read.at(0)), 6000) << "200 x 400 else";
 }
 
 TEST(Mariadb, AJobOfALimitReadsNoMoreHoweverManyWait) {

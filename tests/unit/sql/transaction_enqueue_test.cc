@@ -270,6 +270,27 @@ TEST_P(Transaction, WhatOthersCommitMeanwhileIsSeen) {
   EXPECT_EQ(engine.job(holder)->payload, R"({"n":2})");
 }
 
+// What may never be committed is not counted.
+TEST_P(Transaction, WhatIsReadUncommittedIsCountedByTheClaim) {
+  Engine engine = ignited(config());
+  Db db(kind());
+  if (!db.is("mysql")) GTEST_SKIP() << "the others show nobody what is not committed";
+  for (const std::string level : {"READ COMMITTED", "READ UNCOMMITTED"}) {
+    *db << "SET SESSION TRANSACTION ISOLATION LEVEL " + level;
+    db.begin();
+    for (int i = 0; i < 2; ++i) {
+      const auto job = sql::enqueue(engine, *db, "work", {}, {.limit = Limit{level, 1}});
+      ASSERT_TRUE(job) << job.error().message;
+    }
+    db.commit();
+  }
+  EXPECT_EQ(jobs(engine, State::kPending), 1U) << "of the first two";
+  EXPECT_EQ(jobs(engine, State::kAvailable), 3U);
+  Engine worker = open(config());
+  worker.handle("work", [](Context&) {});
+  EXPECT_EQ(worker.drain().value().completed, 4U);
+}
+
 // A key that a job has just left, or is about to leave, keeps nobody from enqueueing.
 TEST_P(Transaction, AUniqueJobHoldsUpNoOtherEnqueue) {
   Engine engine = ignited(config());

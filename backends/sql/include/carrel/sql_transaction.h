@@ -52,7 +52,8 @@ namespace carrel::sql {
 // MariaDB: the session's character set is one of UTF-8. With REPEATABLE READ, its
 // default, what others have committed since the transaction first looked is seen all the
 // same; but a job that holds the unique key that is asked for is locked until the commit,
-// and what has a limit is counted by the claim. READ COMMITTED locks the least.
+// and what has a limit is counted by the claim. So are READ UNCOMMITTED and SERIALIZABLE
+// dealt with. READ COMMITTED locks the least.
 //
 // PostgreSQL: REPEATABLE READ and SERIALIZABLE see only their snapshot. kUnavailable:
 // others have changed since what this needs; the host tries its whole transaction again,
