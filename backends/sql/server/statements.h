@@ -6,8 +6,8 @@
 // microseconds since 1970 UTC on the server's clock. A job that is not final stands in
 // carrel_jobs, one that is in carrel_history, never in both. An available job that has to
 // ask for a limit or a rate is 18 in carrel_jobs: what claims without asking does not see
-// it. One whose place in its limit is reserved is 2 there, and `limited`, which it stays;
-// it is inserted as 2 + 32.
+// it. One whose place in its limit is reserved is 2 there, and `limited`, which it stays
+// while it has a limit; it is inserted as 2 + 32.
 // Available, a job with a rate is 2 in carrel_rates, and 18 in carrel_limits if it has a
 // limit, too; one with a limit alone is 2 there. Claims leave that as it is; older ones
 // made it 3.
