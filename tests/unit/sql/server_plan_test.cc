@@ -301,8 +301,7 @@ TEST(Mariadb, APollSkipsFromLaneToLane) {
   mariadb().run(
       "INSERT INTO carrel_jobs (id, state, queue, kind, priority, enqueued_at, run_at, "
       "timeout_us, max_attempts) SELECT seq, IF(seq % 2 = 0, 2, 18), 'default', 'work', "
-      "0, "
-      "seq, seq, 0, 1 FROM seq_1_to_40000; "
+      "0, seq, seq, 0, 1 FROM seq_1_to_40000; "
       "ANALYZE TABLE carrel_jobs");
   const auto& sql = sql::mariadb::kStatements;
   std::string find = sql::server::with_values(
