@@ -73,6 +73,17 @@ TEST_P(LanePlans, AreMendedOfThoseThatAskForLimitsToo) {
   EXPECT_THAT(plan, testing::HasSubstr("using_index_for_group_by")) << plan;
 }
 
+// Nothing else is available: it is for their sake.
+TEST_P(LanePlans, AreLookedAtForThemAlone) {
+  add(3'000, 3'000, 1, 18);
+  learn();
+  const auto analyzed = count("COM_ANALYZE");
+  const std::vector<std::string> kinds = {"work"};
+  ASSERT_TRUE(store_->peek({{}, kinds, 1}));
+  sweep();
+  EXPECT_EQ(count("COM_ANALYZE"), analyzed + 1);
+}
+
 // As a worker does whose queue is another's.
 TEST_P(LanePlans, AreMendedForWhoPeeksOnly) {
   add(3'000, 3'000);

@@ -235,6 +235,32 @@ TEST_P(Transaction, AUniqueJobIsReplacedWithTheHostsCommit) {
   EXPECT_EQ(worker.drain().value().completed, 1U);
 }
 
+// One that came since the transaction first looked, and whose place in its limit is
+// reserved: it stands as one without a limit does.
+TEST_P(Transaction, AReplacedJobLeavesItsLimit) {
+  Engine engine = ignited(config());
+  Db db(kind());
+  if (db.is("sqlite3")) GTEST_SKIP() << "there nobody else writes meanwhile";
+  EnqueueOptions keyed;
+  keyed.unique = UniqueConfig{{"kind"}, Duration{0}, {}, OnConflict::kReplace};
+  for (const std::string kind : {"to another", "to none"}) {
+    keyed.limit = Limit{"key " + kind, 1};
+    db.begin();
+    db.number("SELECT COUNT(*) FROM carrel_jobs");
+    const auto first = engine.insert(kind, {}, keyed).value();
+    keyed.limit.reset();
+    if (kind == "to another") keyed.limit = Limit{"other", 1};
+    const auto again = sql::enqueue(engine, *db, kind, {}, keyed);
+    ASSERT_TRUE(again) << again.error().message;
+    EXPECT_TRUE(again->replaced);
+    EXPECT_EQ(again->id, first.id);
+    db.commit();
+    const auto now = engine.job(first.id).value().limit;
+    ASSERT_EQ(now.has_value(), keyed.limit.has_value()) << kind;
+    if (now) EXPECT_EQ(now->key, "other");
+  }
+}
+
 // MariaDB's default isolation, REPEATABLE READ, shows the host what there was when it
 // first looked.
 TEST_P(Transaction, WhatOthersCommitMeanwhileIsSeen) {
