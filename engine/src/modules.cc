@@ -24,9 +24,11 @@ struct Module {
   std::string_view scheme;
   std::string_view file;
 };
-constexpr std::array<Module, 5> kModules{{
+constexpr std::array<Module, 7> kModules{{
     {"sqlite", "libcarrel_sql.so"},
     {"postgresql", "libcarrel_sql.so"},
+    {"postgres", "libcarrel_sql.so"},
+    {"mariadb", "libcarrel_sql.so"},
     {"mysql", "libcarrel_sql.so"},
     {"zmq+tcp", "libcarrel_zmq.so"},
     {"zmq+ipc", "libcarrel_zmq.so"},

@@ -116,11 +116,10 @@ Result<Settings> settings_of(const Url& url) {
   if (listen == "on") {
     settings.listen = settings.connect;
   } else if (listen != "off") {
-    if (!listen.starts_with("postgresql://")) {
+    const auto other = Url::parse(listen);
+    if (!other || (other->scheme != "postgresql" && other->scheme != "postgres")) {
       return bad(url, "listen: expected on, off or a postgresql:// URL of its own");
     }
-    auto other = Url::parse(listen);
-    if (!other) return tl::unexpected(std::move(other.error()));
     auto string = connect_string(*other, listen, settings.call_timeout);
     if (!string) return tl::unexpected(std::move(string.error()));
     settings.listen = std::move(*string);

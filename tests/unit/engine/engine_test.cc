@@ -76,8 +76,9 @@ TEST(Engine, AUrlThatCannotBeNamesItsPlace) {
     return ready ? std::string("no error") : ready.error().message;
   };
   EXPECT_EQ(error_of("store = \"memroy:\""),
-            "c.toml:1:1: store: no backend knows \"memroy\"; known: memory, mysql, "
-            "postgresql, sqlite, zmq+ipc, zmq+tcp; did you mean \"memory\"?");
+            "c.toml:1:1: store: no backend knows \"memroy\"; known: mariadb, memory, "
+            "mysql, postgres, postgresql, sqlite, zmq+ipc, zmq+tcp; did you mean "
+            "\"memory\"?");
   EXPECT_EQ(error_of("queue = \"memroy:\"\nstore = \"memory:\"").substr(0, 19),
             "c.toml:1:1: queue: ");
 }

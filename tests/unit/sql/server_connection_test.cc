@@ -26,6 +26,24 @@ using testing::IsEmpty;
 using testing::Not;
 using testing::SizeIs;
 
+// What other programs call it: the scheme, a ':' and the rest stay the same otherwise.
+TEST_P(Server, TheServerGoesByItsOtherSchemeToo) {
+  const std::string known = url();
+  const std::string rest = known.substr(known.find(':'));
+  const auto job = insert(*open(known));
+  ASSERT_TRUE(job);
+  auto store = open((is_postgresql(kind()) ? "postgres" : "mariadb") + rest);
+  ASSERT_TRUE(store);
+  EXPECT_THAT(store->monitor().list({}, {}, 10).value(), SizeIs(1));
+  if (!is_postgresql(kind())) return;
+  for (const char* scheme : {"postgres%3A", "postgresql%3A"}) {
+    EXPECT_TRUE(open(known + "?listen=" + scheme + rest.substr(1))) << scheme;
+  }
+  const auto stranger = open_store(known + "?listen=mysql%3A" + rest.substr(1));
+  ASSERT_FALSE(stranger);
+  EXPECT_THAT(stranger.error().message, HasSubstr("expected on, off or a postgresql://"));
+}
+
 TEST_P(Server, ACallInABlackHoleIsFreedAndTheStoreComesBack) {
   ASSERT_TRUE(open(url()));  // makes the tables, which may take longer than a second
   Proxy proxy(kind().port());

@@ -19,9 +19,10 @@ namespace carrel {
 // all four are needed while any process has the store open. The file must be on a local
 // disk.
 //
-// Adds "postgresql": postgresql://[user[:password]@]host[:port]/database[?options], and
-// "mysql", for MariaDB: mysql://[user[:password]@]host[:port]/database[?options]. Opening
-// makes the tables where there are none. The server's clock is the store's:
+// Adds "postgresql", also called "postgres":
+// postgresql://[user[:password]@]host[:port]/database[?options], and "mysql", also called
+// "mariadb", for MariaDB: mysql://[user[:password]@]host[:port]/database[?options].
+// Opening makes the tables where there are none. The server's clock is the store's:
 // BackendOptions::clock is not used.
 //
 // A store made here may be used by any number of threads, and one file by any number of
