@@ -1,5 +1,5 @@
-// What this machine can do for sandboxes, asked of the kernel itself: where it can, a case
-// that needs it must not be skipped.
+// What this machine can do for sandboxes, asked of the kernel itself: where it can, a
+// case that needs it must not be skipped.
 #pragma once
 
 #include <linux/landlock.h>
@@ -11,11 +11,14 @@
 
 namespace carrel::test {
 
-// What the tier `restricted` needs.
-inline bool has_landlock() {
-  return syscall(SYS_landlock_create_ruleset, nullptr, 0,
-                 LANDLOCK_CREATE_RULESET_VERSION) > 0;
+// 0 or less: there is none.
+inline int landlock_version() {
+  return static_cast<int>(
+      syscall(SYS_landlock_create_ruleset, nullptr, 0, LANDLOCK_CREATE_RULESET_VERSION));
 }
+
+// What the tier `restricted` needs.
+inline bool has_landlock() { return landlock_version() > 0; }
 
 // What the tier `standard` needs beyond that.
 inline bool has_namespaces() {

@@ -15,6 +15,11 @@ class ForkSignalTest : public ProcessTest {
     job.sink->wait_until([](const Recorder& r) { return r.logged("ready"); });
     return job;
   }
+  // Which that handler says in the first line of its log.
+  static pid_t pid_that_logs(const Started& job) {
+    job.sink->wait_until([](const Recorder& r) { return !r.log.empty(); });
+    return static_cast<pid_t>(std::stol(job.sink->log.at(0)));
+  }
 };
 
 TEST_F(ForkSignalTest, AStopRequestReachesTheLoopAndTheToken) {
@@ -86,8 +91,13 @@ TEST_F(ForkSignalTest, Case15_StartedFromAThreadWithTermBlocked_TermWorks) {
 }
 
 TEST_F(ForkSignalTest, Case16_StopsItself_Killed) {
-  const auto job = ready("stop_self");
+  const auto job = fork_host().start("stop_self");
+  const pid_t pid = pid_that_logs(job);
+  ASSERT_TRUE(eventually([pid] { return state_of(pid) == 'T'; }));
   job.run->request_stop(StopReason::kTimeout);
+  job.run->terminate();
+  EXPECT_EQ(state_of(pid), 'T') << "it hears nothing of that";
+  EXPECT_FALSE(job.sink->ended());
   job.run->kill();
   const Outcome out = job.sink->wait();
   EXPECT_EQ(out.klass, OutcomeClass::kWallTimeout);
@@ -95,7 +105,10 @@ TEST_F(ForkSignalTest, Case16_StopsItself_Killed) {
 }
 
 TEST_F(ForkSignalTest, Case17_LeaderGoneOtherThreadSpins_Killed) {
-  const auto job = ready("leader_gone");
+  const auto job = fork_host().start("leader_gone");
+  const pid_t pid = pid_that_logs(job);
+  ASSERT_TRUE(eventually([pid] { return state_of(pid) == 'Z'; }));
+  EXPECT_EQ(threads_of(pid), 2U) << "a dead leader, and who spins";
   job.run->request_stop(StopReason::kCancel);
   job.run->kill();
   const Outcome out = job.sink->wait();

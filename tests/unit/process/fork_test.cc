@@ -133,13 +133,13 @@ TEST_F(ForkTest, Case13_LeakedMemory_HostAndServerStayFlat) {
   const auto before = resident_bytes_of(getpid());
   const pid_t server = server_pid();
   const auto server_before = resident_bytes_of(server);
-  for (int i = 0; i < 10; ++i) {
-    const Outcome out = fork_host().run("leak", "100000000");
+  for (int i = 0; i < 20; ++i) {
+    const Outcome out = fork_host().run("leak", "500000000");
     ASSERT_EQ(out.klass, OutcomeClass::kOk) << out.error.message;
-    EXPECT_GE(out.usage.max_rss_bytes, 95'000'000U);
+    EXPECT_GE(out.usage.max_rss_bytes, 495'000'000U);
   }
-  EXPECT_LT(resident_bytes_of(getpid()), before + (64U << 20));
-  EXPECT_LT(resident_bytes_of(server), server_before + (64U << 20));
+  EXPECT_LT(resident_bytes_of(getpid()), before + (32U << 20));
+  EXPECT_LT(resident_bytes_of(server), server_before + (32U << 20));
 }
 
 TEST_F(ForkTest, Case18_GrandchildHoldsTheSocket_BackAtOnceAndItIsDead) {

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <string>
 
 namespace carrel::test {
@@ -59,15 +60,17 @@ void ProcessTest::TearDown() {
   EXPECT_EQ(of_both(server, "cgroup"), groups_);
 }
 
-DescriptorLimit::DescriptorLimit(pid_t pid, rlim_t soft) : pid_(pid) {
-  prlimit(pid_, RLIMIT_NOFILE, nullptr, &before_);
-  const rlimit wanted{soft, before_.rlim_max};
-  if (prlimit(pid_, RLIMIT_NOFILE, &wanted, nullptr) == 0) return;
-  missing_ = "RLIMIT_NOFILE: " + std::to_string(soft) + " descriptors are needed, and " +
+ProcessLimit::ProcessLimit(pid_t pid, __rlimit_resource resource, const char* name,
+                           rlim_t soft)
+    : pid_(pid), resource_(resource) {
+  prlimit(pid_, resource_, nullptr, &before_);
+  const rlimit wanted{soft, std::max(soft, before_.rlim_max)};
+  if (prlimit(pid_, resource_, &wanted, nullptr) == 0) return;
+  missing_ = std::string(name) + ": " + std::to_string(soft) + " is needed, and " +
              std::to_string(before_.rlim_max) + " is the hard limit";
 }
 
-DescriptorLimit::~DescriptorLimit() { prlimit(pid_, RLIMIT_NOFILE, &before_, nullptr); }
+ProcessLimit::~ProcessLimit() { prlimit(pid_, resource_, &before_, nullptr); }
 
 Host& ProcessTest::fork_host(std::size_t warm) {
   if (!fork_) fork_ = std::make_unique<Host>("fork", std::vector<KindSpec>{}, warm);

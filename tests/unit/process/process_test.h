@@ -32,22 +32,40 @@ class ProcessTest : public testing::Test {
   std::string groups_;  // that they are in
 };
 
-// How many descriptors that process may have open (0: this one), as long as it lives.
-class DescriptorLimit {
+// A limit of that process (0: this one), as long as this lives.
+class ProcessLimit {
  public:
-  DescriptorLimit(pid_t pid, rlim_t soft);
-  ~DescriptorLimit();
-  DescriptorLimit(const DescriptorLimit&) = delete;
-  DescriptorLimit& operator=(const DescriptorLimit&) = delete;
+  // `name`: of the resource, for missing().
+  ProcessLimit(pid_t pid, __rlimit_resource resource, const char* name, rlim_t soft);
+  ~ProcessLimit();
+  ProcessLimit(const ProcessLimit&) = delete;
+  ProcessLimit& operator=(const ProcessLimit&) = delete;
 
-  // "", or the limit that leaves less.
+  // "", or the hard limit, where that does not leave so much and cannot be raised.
   const std::string& missing() const { return missing_; }
 
  private:
-  pid_t pid_;
+  const pid_t pid_;
+  const __rlimit_resource resource_;
   rlimit before_{};
   std::string missing_;
 };
+
+// How many descriptors it may have open.
+class DescriptorLimit : public ProcessLimit {
+ public:
+  DescriptorLimit(pid_t pid, rlim_t soft)
+      : ProcessLimit(pid, RLIMIT_NOFILE, "RLIMIT_NOFILE", soft) {}
+};
+
+// Skips a case with an input of kLargeInput where the machine has no room for it.
+#define REQUIRE_ROOM_FOR_LARGE_INPUT()                                   \
+  if (available_bytes() < kLargeInput + (std::size_t{1} << 30)) {        \
+    GTEST_SKIP() << "memory: " << ((kLargeInput >> 20) + 1024)           \
+                 << " MiB are needed, and " << (available_bytes() >> 20) \
+                 << " are available";                                    \
+  }                                                                      \
+  static_cast<void>(0)
 
 std::string hostile(std::string_view name);  // the path of that program
 pid_t server_pid();                          // asks a job for its parent

@@ -213,7 +213,7 @@ TEST_F(ServerTest, Case30_ServerAndKeeperKilled_MadeAgainByTheHook) {
 }
 
 TEST_F(ServerTest, Case30_KilledOftenByItsJobs_ForkedAgainAllTheSame) {
-  EXPECT_EQ(words_of("dies_often").size(), 12U);
+  EXPECT_EQ(words_of("dies_often").size(), 12U) << "servers, each another process";
 }
 
 TEST_F(ServerTest, Case31_AddressSpaceBelowTheInheritedSize_ConfigError) {

@@ -46,14 +46,15 @@ void Recorder::on_end(Outcome outcome) noexcept {
   if (then) then();
 }
 
-Outcome Recorder::wait() {
-  wait_until([](const Recorder& r) { return r.ends > 0; });
+Outcome Recorder::wait(std::chrono::seconds patience) {
+  wait_until([](const Recorder& r) { return r.ends > 0; }, patience);
   return outcome_;
 }
 
-void Recorder::wait_until(const std::function<bool(const Recorder&)>& seen) {
+void Recorder::wait_until(const std::function<bool(const Recorder&)>& seen,
+                          std::chrono::seconds patience) {
   std::unique_lock lock(mutex_);
-  if (!changed_.wait_for(lock, kPatience, [&] { return seen(*this); })) {
+  if (!changed_.wait_for(lock, patience, [&] { return seen(*this); })) {
     throw std::runtime_error("nothing more was heard of the run");
   }
 }
@@ -190,11 +191,13 @@ pid_t parent_of(pid_t pid) {
   return parent;
 }
 
-bool sleeps(pid_t pid) {
+char state_of(pid_t pid) {
   const std::string text = text_of_file("/proc/" + std::to_string(pid) + "/stat");
   const auto name_end = text.rfind(") ");
-  return name_end != std::string::npos && text.substr(name_end + 2, 1) == "S";
+  return name_end == std::string::npos ? '\0' : text.at(name_end + 2);
 }
+
+bool sleeps(pid_t pid) { return state_of(pid) == 'S'; }
 
 bool exists(pid_t pid) {
   std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
@@ -220,6 +223,33 @@ std::uint64_t memory_in_use() {
   return resident_bytes_of(getpid());
 #endif
 }
+
+namespace {
+
+// A line of a file of /proc that is in KiB.
+std::uint64_t bytes_in(const char* name, const std::string& line) {
+  std::ifstream file(name);
+  std::uint64_t kib = 0;
+  for (std::string word; file >> word;) {
+    if (word == line && file >> kib) break;
+  }
+  return kib << 10;
+}
+
+}  // namespace
+
+// 5: the peak is what is resident now (proc(5)).
+Growth::Growth() : before_(0) {
+  std::ofstream("/proc/self/clear_refs") << "5";
+  before_ = bytes_in("/proc/self/status", "VmHWM:");
+}
+
+// The kernel sums up what each thread has only now and then.
+std::uint64_t Growth::most() const {
+  return std::max(bytes_in("/proc/self/status", "VmHWM:"), before_) - before_;
+}
+
+std::uint64_t available_bytes() { return bytes_in("/proc/meminfo", "MemAvailable:"); }
 
 std::string text_of_file(const std::string& name) {
   const std::ifstream file(name);

@@ -29,6 +29,13 @@ inline constexpr std::size_t kMany = 250;
 inline constexpr std::size_t kMany = 1000;
 #endif
 
+// Bytes of an input that no host can have a second time. Likewise.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+inline constexpr std::size_t kLargeInput = std::size_t{128} << 20;
+#else
+inline constexpr std::size_t kLargeInput = std::size_t{3} << 30;
+#endif
+
 class Recorder final : public RunSink {
  public:
   void on_progress(float fraction, std::string_view message) noexcept override;
@@ -36,9 +43,11 @@ class Recorder final : public RunSink {
   void on_log(std::string_view line) noexcept override;
   void on_end(Outcome outcome) noexcept override;
 
-  Outcome wait();  // for the end; throws after kPatience
+  // For the end; throws after `patience`.
+  Outcome wait(std::chrono::seconds patience = kPatience);
   // For the news until `seen` holds; throws likewise.
-  void wait_until(const std::function<bool(const Recorder&)>& seen);
+  void wait_until(const std::function<bool(const Recorder&)>& seen,
+                  std::chrono::seconds patience = kPatience);
   bool logged(std::string_view line) const;  // only within wait_until, or after wait
   bool ended() const;
 
@@ -104,11 +113,23 @@ std::size_t threads_of(pid_t pid);
 std::vector<pid_t> children_of(pid_t pid);
 pid_t parent_of(pid_t pid);  // 0: not known
 bool exists(pid_t pid);      // one that ended but was not reaped does not count
-bool sleeps(pid_t pid);      // in a system call
+// Of its first thread, as /proc/PID/stat has it ('T': stopped, 'Z': ended); '\0': none.
+char state_of(pid_t pid);
+bool sleeps(pid_t pid);  // in a system call
 std::uint64_t resident_bytes_of(pid_t pid);
 // What this process has in use. With a sanitizer, what is allocated: it keeps what was
 // freed for a while, to see who still uses it.
 std::uint64_t memory_in_use();
+// How much more of this process was resident at once since this was made than then.
+class Growth {
+ public:
+  Growth();
+  std::uint64_t most() const;  // bytes
+
+ private:
+  std::uint64_t before_;
+};
+std::uint64_t available_bytes();                    // of the machine's memory
 std::string text_of_file(const std::string& name);  // empty: it cannot be read
 
 // The kernel counts a user's processes together, and a sandbox bounds that count:

@@ -60,6 +60,19 @@ TEST_F(SandboxGroup, CpuTimeIsThatOfAllItsProcessesAndNoGroupIsLeft) {
   expect_control_job();
 }
 
+TEST_F(SandboxGroup, Case38_TwentyTimesFortyMB_MemoryLimit) {
+  profile.allow_missing = {"pids_cgroup", "cpu_cgroup"};
+  profile.memory = 200U << 20;
+  if (const auto lack = lacking(profile)) {
+    const std::string controllers = text_of_file(parent_ / "cgroup.controllers");
+    if (controllers.find("memory") != std::string::npos) FAIL() << *lack;
+    GTEST_SKIP() << *lack;
+  }
+  const Outcome out = hostile_run("memory_crowd");
+  EXPECT_EQ(out.klass, OutcomeClass::kMemoryLimit) << out.error.message;
+  expect_control_job();
+}
+
 TEST_F(SandboxGroup, RoomKilled_ItsGroupsAreRemoved) {
   REQUIRE_SANDBOX(profile);
   const pid_t server = server_pid();

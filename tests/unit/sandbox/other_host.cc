@@ -42,17 +42,19 @@ int play_bomb(const std::string& programs = {}) {
   KindSpec kind =
       program("program", {(restricted ? programs : std::string("/hostile")) + "/bomb"});
   kind.sandbox.emplace();
+  kind.sandbox->user = kSandboxed;
+  kind.sandbox->nproc = 200;
   kind.sandbox->mounts = {{HOSTILE_DIR, "/hostile", true}};
   if (restricted) {
     kind.sandbox->tier = SandboxTier::kRestricted;
-    kind.sandbox->user = kSandboxed;
-    kind.sandbox->nproc = 200;
     kind.sandbox->mounts = {{programs, "", true}};
+    kind.pass_env = {"TMPDIR"};
   }
+  const pid_t server = server_pid();
   Host host("exec", {kind});
   const auto job = host.start("program");
-  job.sink->wait_until([](const Recorder& r) { return r.logged("lit"); });
-  std::printf("lit\n%d\n", server_pid());
+  if (!eventually([server] { return programs_below(server).size() >= kCrowd; })) return 1;
+  std::printf("lit\n%d\n", server);
   std::fflush(stdout);
   for (;;) pause();
 }

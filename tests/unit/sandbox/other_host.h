@@ -10,6 +10,9 @@
 
 namespace carrel::test {
 
+// So many processes of a bomb are there when somebody ends it.
+inline constexpr std::size_t kCrowd = 100;
+
 class OtherHost {
  public:
   // "bomb": runs one, prints "lit" and the process server's number. "no-namespaces",

@@ -56,7 +56,10 @@ TEST_F(SandboxRestricted, HostKilled_ItsFoldersAreRemoved) {
 
 TEST_F(SandboxRestricted, Case52_ShadowWritesToUsrChmodOfHostFiles_Refused) {
   REQUIRE_SANDBOX(profile);
+  // Nothing of this could an ordinary user do without a sandbox either, but "node" and
+  // what follows below.
   const Outcome out = hostile_run("touch_host");
+  EXPECT_EQ(answers(text_of(out)).size(), 10U) << text_of(out);
   EXPECT_EQ(text_of(out).find("done"), std::string::npos) << text_of(out);
   EXPECT_EQ(run({"sh", "-c", "ls / || ls /etc || ls /home"}).klass,
             OutcomeClass::kExitNonzero);
@@ -68,20 +71,6 @@ TEST_F(SandboxRestricted, Case49_TcpUdp_ENETUNREACH) {
   REQUIRE_SANDBOX(profile);
   EXPECT_EQ(text_of(hostile_run("network")),
             "ENETUNREACH ENETUNREACH ENETUNREACH ENETUNREACH");
-}
-
-TEST_F(SandboxRestricted, Case56_SetuidBinary_Inert) {
-  REQUIRE_SANDBOX(profile);
-  ASSERT_EQ(chmod(program_path("identity").c_str(), 06755), 0);  // root's, as its host
-  const auto user = std::to_string(geteuid() == 0 ? kSandboxed : geteuid());
-  // It has no /proc to read its capabilities in.
-  EXPECT_EQ(text_of(hostile_run("identity")), user + " " + user + " " + user + " ");
-}
-
-TEST_F(SandboxRestricted, Case57_UnshareUser_EPERM) {
-  REQUIRE_SANDBOX(profile);
-  const std::string text = text_of(hostile_run("new_namespaces"));
-  EXPECT_EQ(text.find("done"), std::string::npos) << text;
 }
 
 TEST_F(SandboxRestricted, Case51_TheHostsUnixSockets_Refused) {
@@ -122,14 +111,18 @@ TEST_F(SandboxRestricted, SharedMemoryAndQueuesOfTheHost_OutOfReach) {
   for (const auto& [what, answer] : all) EXPECT_EQ(answer, "EPERM") << what;
 }
 
-// Landlock knows no right to change these, and a filter sees no path.
+// Landlock knows no right to change these, and a filter sees no path: by default the
+// program can where it is the host's own user, as isolation/README.md says.
 TEST_F(SandboxRestricted, Strict_ModesTimesAndAttributesOfFilesThatAreNotOpen_Refused) {
   REQUIRE_SANDBOX(profile);
   const std::string path = shared_folder() / "file";
   std::ofstream(path) << "text";
   chmod(path.c_str(), 0600);
-  profile.seccomp = SandboxSyscalls::kStrict;
   auto all = answers(text_of(hostile_run("change_file", {path})));
+  EXPECT_EQ(all.at("chmod"), geteuid() == 0 ? "EPERM" : "done");
+  chmod(path.c_str(), 0600);
+  profile.seccomp = SandboxSyscalls::kStrict;
+  all = answers(text_of(hostile_run("change_file", {path})));
   EXPECT_EQ(all.size(), 13U);
   EXPECT_EQ(all.extract("own_mode").mapped(), "done");
   EXPECT_EQ(all.extract("own_times").mapped(), "done");

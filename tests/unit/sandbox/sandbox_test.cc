@@ -62,6 +62,10 @@ Outcome SandboxTest::run(std::vector<std::string> command, std::string payload) 
   return start(std::move(command), std::move(payload)).sink->wait();
 }
 
+void SandboxTest::settle() {
+  for (int i = 0; i < 2; ++i) hosts_.back()->settle();
+}
+
 std::vector<Outcome> SandboxTest::run_twice(std::vector<std::string> command) {
   std::vector<Outcome> outcomes = {run(std::move(command))};
   outcomes.push_back(hosts_.back()->run("program"));
@@ -132,8 +136,7 @@ std::optional<std::string> lacking(const SandboxProfile& profile) {
 bool machine_has(const SandboxProfile& profile) {
   if (profile.tier == SandboxTier::kFull) return false;
   if (sandbox::is_root_alone(profile.user)) return false;
-  return has_landlock() &&
-         (profile.tier == SandboxTier::kRestricted || has_namespaces());
+  return has_landlock() && (profile.tier == SandboxTier::kRestricted || has_namespaces());
 }
 
 }  // namespace carrel::test

@@ -27,6 +27,8 @@ class SandboxTest : public ProcessTest {
   // Each makes a host of its own for that command in `profile`.
   Outcome run(std::vector<std::string> command, std::string payload = {});
   Started start(std::vector<std::string> command, std::string payload = {});
+  // Until what was told to the host of the last job so far is heard of.
+  void settle();
   // One after the other, in the same room.
   std::vector<Outcome> run_twice(std::vector<std::string> command);
   // From now on in the tier `restricted`, with the hostile programs among the host's
