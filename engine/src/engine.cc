@@ -11,8 +11,16 @@ namespace carrel {
 
 Engine::Engine(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Engine::Engine(Engine&&) noexcept = default;
-Engine& Engine::operator=(Engine&&) noexcept = default;
-Engine::~Engine() = default;
+Engine& Engine::operator=(Engine&& other) noexcept {
+  const Engine old(std::move(*this));
+  impl_ = std::move(other.impl_);
+  return *this;
+}
+// In a child of fork() there are no threads to end, and what they held stays locked: what
+// is a copy of memory there is left to the child's end.
+Engine::~Engine() {
+  if (impl_ && !impl_->in_its_process()) std::ignore = impl_.release();
+}
 
 Result<Engine> Engine::open(const std::filesystem::path& file) {
   auto config = Config::load_with_environment(file);

@@ -20,6 +20,7 @@
 #include <utility>
 #include <vector>
 
+#include "birthplace.h"
 #include "door.h"
 #include "holds.h"
 #include "inside.h"
@@ -38,12 +39,14 @@ class Engine::Impl {
   Result<void> add_handler(std::string_view kind, Handler handler);
   Result<void> add_fork_hook(const std::function<void(Handlers&)>& add);
   Result<void> ignite();
+  bool in_its_process() const noexcept { return birthplace_.here(); }
 
   // Calls `call`, and while it is under way in a handler, which may be abandoned, the
   // engine does not end: kCancelled, it does already. Other callers are their host's to
   // wait for.
   template <class F>
   auto guarded(F&& call) -> decltype(call()) {
+    if (!birthplace_.here()) return tl::unexpected<Error>(forked());
     if (Inside::of(*door_) == nullptr) return call();
     const Visit visit(door_);
     if (visit.inside()) return call();
@@ -88,7 +91,8 @@ class Engine::Impl {
   std::vector<ProgressHook> on_progress;
 
  private:
-  static Error ends();  // what a call is told when the engine does
+  static Error ends();    // what a call is told when the engine does
+  static Error forked();  // what a call is told in another process
   // Ignition, step by step.
   Result<void> ignite_locked();
   std::vector<KindSpec> specs() const;
@@ -100,7 +104,7 @@ class Engine::Impl {
   Result<std::unique_ptr<Queue>> open_queue();
   tl::unexpected<Error> refused(std::string_view key, Error error) const;
   // What its parts throw when they are made.
-  tl::unexpected<Error> no_threads(const std::system_error& e) const;
+  tl::unexpected<Error> no_threads(const std::exception& e) const;
   Result<void> need_queue();  // a fresh one, where the last was interrupted
   Result<void> make_isolations(std::vector<KindSpec> specs);
   Handler marked(Handler handler) const;
@@ -139,6 +143,7 @@ class Engine::Impl {
   std::size_t concurrency() const noexcept;
 
   const std::shared_ptr<Door> door_ = std::make_shared<Door>();
+  const Birthplace birthplace_;
 
   Handlers handlers_;
   // Kinds with a handler that have no table, and run the command of the defaults instead.

@@ -4,6 +4,7 @@
 #include <carrel/hold.h>
 
 #include <algorithm>
+#include <boost/system/system_error.hpp>
 #include <filesystem>
 #include <system_error>
 
@@ -50,11 +51,12 @@ KindSpec spec_of(const std::string& name, const Config& all) {
 
 }  // namespace
 
-tl::unexpected<Error> Engine::Impl::no_threads(const std::system_error& e) const {
-  return fail(Code::kUnavailable,
-              "the engine cannot have its threads (worker.concurrency is " +
-                  std::to_string(concurrency()) + "): " + e.what(),
-              "engine");
+tl::unexpected<Error> Engine::Impl::no_threads(const std::exception& e) const {
+  return fail(
+      Code::kUnavailable,
+      "the engine cannot have its threads and descriptors (worker.concurrency is " +
+          std::to_string(concurrency()) + "): " + e.what(),
+      "engine");
 }
 
 Result<void> Engine::Impl::add_handler(std::string_view kind, Handler handler) {
@@ -105,6 +107,7 @@ Result<void> Engine::Impl::add_fork_hook(const std::function<void(Handlers&)>& a
 }
 
 Result<void> Engine::Impl::ignite() {
+  if (!birthplace_.here()) return unexpected(forked());
   if (ignited_.load()) return {};
   std::lock_guard lock(ignition_mutex_);
   if (ignited_.load()) return {};
@@ -112,6 +115,8 @@ Result<void> Engine::Impl::ignite() {
     try {
       return ignite_locked();
     } catch (const std::system_error& e) {
+      return no_threads(e);
+    } catch (const boost::system::system_error& e) {  // of the reactor, which is no other
       return no_threads(e);
     }
   }();

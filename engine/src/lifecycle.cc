@@ -1,5 +1,6 @@
 // Starting, running, draining and stopping.
 #include <algorithm>
+#include <boost/system/system_error.hpp>
 #include <cstdio>
 #include <cstdlib>
 #include <optional>
@@ -39,6 +40,15 @@ Engine::Impl::~Impl() {
 
 Error Engine::Impl::ends() { return {Code::kCancelled, "the engine ends", "engine"}; }
 
+Error Engine::Impl::forked() {
+  return {
+      Code::kUnsupported,
+      "the engine is another process's: this one was forked from that, as a handler of "
+      "a \"fork\" kind is, and has none of its threads and connections; let the job's "
+      "result say what is to be asked of it, or open an engine here",
+      "engine"};
+}
+
 std::size_t Engine::Impl::concurrency() const noexcept {
   if (config.worker.concurrency > 0) return config.worker.concurrency;
   return std::max(1U, std::thread::hardware_concurrency());
@@ -66,7 +76,10 @@ std::vector<std::function<F>> Engine::Impl::marked(
 Result<std::unique_ptr<Worker>> Engine::Impl::make_worker() {
   if (auto ok = ignite(); !ok) return tl::unexpected<Error>(std::move(ok.error()));
   // Of a handler that came after ignition: its jobs would wait for ever, unexplained.
-  if (handler_error_) return tl::unexpected<Error>(*handler_error_);
+  // Once: whoever starts it all the same may.
+  if (handler_error_) {
+    return tl::unexpected<Error>(*std::exchange(handler_error_, std::nullopt));
+  }
   if (config.role == Role::kProducer) {
     return fail(Code::kInvalid, "an engine with role = \"producer\" runs no jobs",
                 "engine");
@@ -77,6 +90,8 @@ Result<std::unique_ptr<Worker>> Engine::Impl::make_worker() {
         *store, queue(), kinds_, *reactor_, config, concurrency(), marked(on_finished),
         marked(on_failed), marked(on_progress), totals_, log});
   } catch (const std::system_error& e) {
+    return no_threads(e);
+  } catch (const boost::system::system_error& e) {  // of its timers
     return no_threads(e);
   }
 }
@@ -119,6 +134,7 @@ void Engine::Impl::set_worker(std::shared_ptr<Worker> worker) {
 
 // Of a thread that may begin to run jobs: those that run them may not.
 Result<void> Engine::Impl::may_begin() const {
+  if (!birthplace_.here()) return tl::unexpected<Error>(forked());
   if (Inside::of(*door_) == nullptr) return {};
   return fail(Code::kInvalid,
               "the engine is running already: this is a handler or hook of its own",

@@ -117,6 +117,10 @@ void to_json(Json& j, const Health& h);
 // call when the engine is destroyed is waited for; it is told kCancelled by wait(), and
 // must call no more.
 //
+// An engine is of the process that opened it. A process that was forked from that one, as
+// a handler of a `fork` kind is, has a copy that answers kUnsupported to every call; it
+// may open one of its own.
+//
 // An engine that was moved from is empty: it may be assigned to or destroyed, no more.
 class Engine {
  public:
@@ -129,12 +133,14 @@ class Engine {
 
   Engine(Engine&&) noexcept;
   Engine& operator=(Engine&&) noexcept;
-  ~Engine();  // stop(0s), if started. Every call but those of handlers has returned
+  // stop(0s), if started. Every call but those of handlers has returned. Nothing, in a
+  // forked process.
+  ~Engine();
 
-  // Registers what runs a kind of job. An error (registered twice, engine already
-  // ignited) also comes out of the next ignition, start, run or drain, so it may be
-  // ignored here. Where the configuration gives the kind a command, that runs instead and
-  // the handler is dropped.
+  // Registers what runs a kind of job. An error also comes out of the ignition
+  // (registered twice, no name of a kind) or of the next start, run or drain (engine
+  // already ignited), so it may be ignored here. Where the configuration gives the kind a
+  // command, that runs instead and the handler is dropped.
   template <class F>
   Result<void> handle(std::string_view kind, F f) {
     return add_handler(kind, make_handler(std::move(f)));

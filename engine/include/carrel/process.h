@@ -10,8 +10,9 @@
 //     }); …
 //
 // or prefork(), which forks at once. Handlers of fork kinds run in the server's image, so
-// they must be known to it: registered on the engine before it starts, or in `setup`
-// here.
+// they must be known to it: registered on the engine before its server starts, or in
+// `setup` here. There it is the handler of `setup` that runs, and the engine takes jobs
+// of those kinds that have a handler there too: register each on both.
 #pragma once
 
 #include <carrel/context.h>

@@ -4,6 +4,8 @@
 //   engine_host worker STORE         … and runs them, and goes on until its input ends
 //   engine_host signals ISOLATION    prints what became of its signals, as JSON
 //   engine_host hooks fork           prints how forked jobs ended, whose store was away
+//   engine_host copies fork          prints what copies of the engine answer, in a forked
+//                                    job and in a child of the host's own
 #include <carrel/engine.h>
 #include <carrel/process.h>
 #include <sys/syscall.h>
@@ -245,6 +247,70 @@ int hooks(const std::string& isolation) {
   return 0;
 }
 
+Engine* engine_of_host = nullptr;
+
+// What every call of it is told.
+Json answers_of(Engine& engine) {
+  Json codes = Json::array();
+  const auto add = [&](const auto& answer) {
+    codes.push_back(answer ? "done" : carrel::to_string(answer.error().code));
+  };
+  add(engine.enqueue("asks", 1));
+  add(engine.wait(carrel::JobId{1}, 10s));
+  add(engine.job(carrel::JobId{1}));
+  add(engine.list({}));
+  add(engine.cancel(carrel::JobId{1}));
+  add(engine.pause("default"));
+  add(engine.health());
+  add(engine.hold(
+      "key", 1, [] {}, 0s));
+  add(engine.ignite());
+  add(engine.start());
+  add(engine.run());
+  add(engine.drain());
+  engine.stop(10s);
+  return codes;
+}
+
+int copies(const std::string& isolation) {
+  const auto answer = [](Context&) {
+    carrel::Config config;  // one of the job's own
+    config.store = "memory:";
+    config.role = carrel::Role::kProducer;
+    Engine own = must(Engine::open(config));
+    Json codes = answers_of(*engine_of_host);
+    codes.push_back(own.enqueue("other", 1) ? "own" : "none");
+    return codes;
+  };
+  carrel::Config config;
+  config.store = "memory:";
+  config.log.level = carrel::LogLevel::kOff;
+  config.jobs["asks"].isolation = isolation;
+  Engine engine = must(Engine::open(config));
+  engine_of_host = &engine;
+  must(engine.handle("asks", answer));
+  must(engine.start());
+  Json words;
+  words.push_back(must(engine.wait(must(engine.enqueue("asks", 1)), 60s)));
+  int ends[2];
+  if (pipe(ends) != 0) return 1;
+  if (fork() == 0) {
+    const std::string text = answers_of(engine).dump();
+    { const Engine gone = std::move(engine); }
+    if (write(ends[1], text.data(), text.size()) < 0) _exit(1);
+    _exit(0);
+  }
+  close(ends[1]);
+  std::string text(4096, '\0');
+  const ssize_t size = read(ends[0], text.data(), text.size());
+  text.resize(size > 0 ? static_cast<std::size_t>(size) : 0);
+  wait(nullptr);
+  words.push_back(Json::parse(text, nullptr, false));
+  words.push_back(must(engine.health()).busy);
+  std::cout << words.dump() << std::endl;
+  return 0;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -253,7 +319,9 @@ int main(int argc, char** argv) {
   if (mode == "worker") return serve(argv[2], carrel::Role::kWorker);
   if (mode == "signals") return signals(argv[2]);
   if (mode == "hooks") return hooks(argv[2]);
-  std::fprintf(stderr,
-               "usage: engine_host producer|worker STORE | signals|hooks ISOLATION\n");
+  if (mode == "copies") return copies(argv[2]);
+  std::fprintf(
+      stderr,
+      "usage: engine_host producer|worker STORE | signals|hooks|copies ISOLATION\n");
   return 2;
 }

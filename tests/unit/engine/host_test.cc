@@ -124,6 +124,15 @@ INSTANTIATE_TEST_SUITE_P(Of, HostSignals,
                            return std::string(isolation.param);
                          });
 
+// They have a copy of its memory, and none of its threads: not one call may wait there.
+TEST(Host, AnEngineAnswersUnsupportedInProcessesThatWereForkedFromItsOwn) {
+  std::string refused = R"("unsupported")";
+  for (int i = 1; i < 12; ++i) refused += R"(,"unsupported")";
+  Child host({ENGINE_HOST, "copies", "fork"});
+  EXPECT_EQ(host.wait_line(), "[[" + refused + R"(,"own"],[)" + refused + "],0]");
+  EXPECT_EQ(host.wait_end(std::chrono::seconds(60)), 0);
+}
+
 TEST(Host, HooksOfForkedJobsHoldWhereTheFirstStartFailed) {
   Child host({ENGINE_HOST, "hooks", "fork"});
   EXPECT_EQ(host.wait_line(), R"(["it is away",[true,true],[true,true]])");

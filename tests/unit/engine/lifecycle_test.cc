@@ -18,6 +18,7 @@ TEST(Lifecycle, AHandlerAfterTheFirstEnqueueIsRefusedWithTheWayOut) {
   const auto started = engine.start();  // for hosts that look at no answer of handle()
   ASSERT_FALSE(started);
   EXPECT_EQ(started.error().message, late.error().message);
+  EXPECT_TRUE(engine.start()) << "it was told, and no more";
 }
 
 TEST(Lifecycle, ABadHandlerComesOutOfTheNextCall) {
