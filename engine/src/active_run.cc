@@ -100,14 +100,18 @@ void ActiveRun::give_up() noexcept {
   }
   std::unique_lock told(telling_, std::defer_lock);
   if (on_progress_ && !told.try_lock()) return;
-  const std::uint8_t before = marks_.fetch_or(kEnded);
+  const std::uint8_t before = marks_.fetch_or(kEnded | kAbandoned);
   if (told.owns_lock()) told.unlock();
   if ((before & kEnded) == 0) end_as(before, out_of_time(), true);
 }
 
 void ActiveRun::end_once(Outcome&& end, bool abandoned) noexcept {
-  const std::uint8_t before = marks_.fetch_or(kEnded);
-  if ((before & kEnded) != 0) return;
+  // Once it has ended nothing is added.
+  std::uint8_t before = marks_.load();
+  do {
+    if ((before & kEnded) != 0) return;
+  } while (!marks_.compare_exchange_weak(before,
+                                         before | kEnded | (abandoned ? kAbandoned : 0)));
   if (on_progress_) {
     std::lock_guard told(telling_);
   }
@@ -142,8 +146,9 @@ Outcome& ActiveRun::whole_outcome() {
 void ActiveRun::attach(std::shared_ptr<Run> run) noexcept {
   run_ = std::move(run);
   const std::uint8_t before = marks_.fetch_or(kAttached);
-  if ((before & kEnded) != 0) {
-    run_.reset();  // it ended before, and nobody else looks at it
+  if ((before & kEnded) != 0) {  // it ended before, and nobody else looks at it
+    if ((before & kAbandoned) != 0) run_->abandon();
+    run_.reset();
     return;
   }
   if ((before & kSeen) == 0) return;

@@ -72,6 +72,7 @@ class ActiveRun final : public RunSink {
   // since when it lasts, on boot_time(). 0: it lasts as all others do. The PulseLoop's,
   // which alone writes it.
   std::atomic<Duration> passed_over{Duration{0}};
+  std::atomic<bool> fenced{false};  // it was ended because its lease is, or will be
 
   QueueSlots::Slot* slot = nullptr;  // that it has, until it ends; null: none
 
@@ -143,9 +144,10 @@ class ActiveRun final : public RunSink {
   // What has happened to the handle. Nearly every run is attached and ends, and nobody
   // looks at it in between: then these marks are all that it takes, and no lock.
   enum Mark : std::uint8_t {
-    kAttached = 1,  // run_ is set, and changes no more but for its release at the end
-    kEnded = 2,     // whoever set this releases run_, if it is attached
-    kSeen = 4,      // somebody has taken the mutex for run_ or climbed_: so does the end
+    kAttached = 1,   // run_ is set, and changes no more but for its release at the end
+    kEnded = 2,      // whoever set this releases run_, if it is attached
+    kSeen = 4,       // somebody has taken the mutex for run_ or climbed_: so does the end
+    kAbandoned = 8,  // with kEnded: what runs is to be told, also where it comes later
   };
 
   Runner& runner_;

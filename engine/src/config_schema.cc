@@ -64,7 +64,9 @@ const EngineKey kEngineKeys[] = {
     {"worker.poll", &at<Config, &Config::worker, &WorkerConfig::poll>,
      "Look for what other processes enqueued at least this often.", kInterval},
     {"worker.grace", &at<Config, &Config::worker, &WorkerConfig::grace>,
-     "How long a stop waits for running jobs before it ends them.", kSpan},
+     "How long a stop waits for running jobs before it ends them. They are asked to "
+     "stop at once: a handler by its token, a program by SIGTERM.",
+     kSpan},
 
     {"retention.completed", &at<Config, &Config::retention, &Retention::completed>,
      "How long a completed job is kept; `0s`: not at all.", kSpan},

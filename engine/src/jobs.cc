@@ -55,6 +55,9 @@ Result<Json> Engine::Impl::wait(JobId id, Duration timeout) {
       if (job->state == State::kAvailable && config.role == Role::kWorker &&
           kinds_.find(job->kind) == nullptr) {
         message += "; nothing here runs jobs of kind " + quote(job->kind);
+      } else if (job->state == State::kAvailable && config.role == Role::kWorker &&
+                 !is_running() && config.mode == Mode::kNormal) {
+        message += "; this engine has not been started, or was stopped";
       }
       return fail(Code::kTimeout, std::move(message));
     }

@@ -120,12 +120,13 @@ void PulseLoop::end_fenced() {
   }
 }
 
-// False: it had been asked to stop already, and is on its way.
+// Also one that was asked to stop, and takes its time. False: it was ended so already.
 bool PulseLoop::end_run(const Runner::RunPtr& run, const char* why) {
-  if (!run->stop(StopReason::kShutdown)) return false;
+  if (run->fenced.exchange(true)) return false;
+  const bool first = run->stop(StopReason::kShutdown);
   log_(LogLevel::kWarn, "job " + std::to_string(value(run->job.lease.id)) +
                             ": its lease " + why + "; the run is ended");
-  runner_.drop(run);
+  runner_.drop(run, !first);
   return true;
 }
 

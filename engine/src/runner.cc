@@ -83,12 +83,15 @@ void Runner::launch(std::vector<Claimed> jobs) {
   if (stop) {
     for (const auto& run : runs) run->stop(*stop);
   }
-  std::erase_if(runs, [&](RunPtr& run) { return !enter_lane(run); });
+  std::vector<RunPtr> stopped;
+  std::erase_if(runs, [&](RunPtr& run) { return !enter_lane(run, stopped); });
+  for (const RunPtr& run : stopped) end_waiting(*run);
   start(runs);
 }
 
-// False: the run waits in its lane. What queues by itself needs no lane.
-bool Runner::enter_lane(RunPtr& run) {
+// False: the run waits in its lane, or was asked to stop before it came there. Who asks
+// looks for it in its lane afterwards. What queues by itself needs no lane.
+bool Runner::enter_lane(RunPtr& run, std::vector<RunPtr>& stopped) {
   if (run->kind.traits.queues) return true;
   std::lock_guard lock(lanes_mutex_);
   Lane& lane = lanes_[run->kind.isolation];
@@ -97,7 +100,11 @@ bool Runner::enter_lane(RunPtr& run) {
     return true;
   }
   run->has_place = false;
-  lane.waiting.push_back(std::move(run));
+  if (run->stop_reason()) {
+    stopped.push_back(std::move(run));
+  } else {
+    lane.waiting.push_back(std::move(run));
+  }
   return false;
 }
 
@@ -271,10 +278,10 @@ bool Runner::cancel(JobId id) {
   return found;
 }
 
-void Runner::drop(const RunPtr& run) {
+void Runner::drop(const RunPtr& run, bool asked) {
   if (leave_lane(run)) {
     end_waiting(*run);
-  } else if (!run->kill()) {
+  } else if (!run->kill() && !asked) {
     ladder_.escalate(run);
   }
 }

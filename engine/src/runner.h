@@ -66,8 +66,9 @@ class Runner {
 
   // Asks every run of `id` here to stop; false: none is here.
   bool cancel(JobId id);
-  // Ends a run that was told to stop, as soon as it can be: its lease is lost.
-  void drop(const RunPtr& run);
+  // Ends a run that was told to stop, as soon as it can be: its lease is lost. `asked`:
+  // it had been told before, and the ladder is climbed.
+  void drop(const RunPtr& run, bool asked);
   // Also those that are launched later; what waits here for its turn by now ends at once.
   void stop_all(StopReason reason);
   void terminate_all();
@@ -111,7 +112,7 @@ class Runner {
 
  private:
   void start(std::span<const RunPtr> runs);
-  bool enter_lane(RunPtr& run);
+  bool enter_lane(RunPtr& run, std::vector<RunPtr>& stopped);
   bool leave_lane(const RunPtr& run);
   static void end_waiting(ActiveRun& run);
   void refuse(ActiveRun& run, Error error);

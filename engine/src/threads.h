@@ -1,5 +1,6 @@
-// How the engine makes its own threads: named, and with every signal blocked, so that a
-// signal for the host is never handled on one of them.
+// How the engine makes its own threads: named, and with every signal blocked but those of
+// a thread's own faults, so that a signal for the host is never handled on one of them,
+// and a host that handles faults handles those of its handlers too.
 #pragma once
 
 #include <pthread.h>
@@ -18,6 +19,9 @@ std::thread named_thread(const char* name, F f) {
     Blocked() {
       sigset_t all;
       sigfillset(&all);
+      for (const int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS}) {
+        sigdelset(&all, fault);
+      }
       pthread_sigmask(SIG_SETMASK, &all, &before);
     }
     ~Blocked() { pthread_sigmask(SIG_SETMASK, &before, nullptr); }

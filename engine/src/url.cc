@@ -39,9 +39,13 @@ bool is_secret(std::string_view key) {
 // '@' is taken for it, as a line too many hidden is better than one too few.
 std::pair<std::size_t, std::size_t> password_in(std::string_view text) {
   constexpr std::pair<std::size_t, std::size_t> kNone{0, 0};
-  const std::size_t colon = text.find(':');
-  if (colon == std::string_view::npos || text.substr(colon + 1, 2) != "//") return kNone;
-  const std::size_t start = colon + 3;
+  const std::size_t slashes = text.find("//");
+  if (slashes == std::string_view::npos) return kNone;
+  // Also where its ':' was forgotten: what is no URL may hold a password all the same.
+  std::string_view scheme = text.substr(0, slashes);
+  if (scheme.ends_with(':')) scheme.remove_suffix(1);
+  if (!valid_scheme(scheme)) return kNone;
+  const std::size_t start = slashes + 2;
   const std::size_t authority_end =
       std::min(text.find_first_of("/?#", start), text.size());
   const std::size_t first = text.find(':', start);

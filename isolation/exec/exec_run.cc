@@ -162,6 +162,17 @@ void ExecRun::say(std::string_view line) {
 // for the whole group.
 void ExecRun::ask_to_stop() { signal(SIGTERM, false); }
 
+// The server knows nothing more of a program that has ended: what holds its pipes is not
+// waited for any longer.
+void ExecRun::signal(int number, bool group) noexcept {
+  ChildRun::signal(number, group);
+  later([self = shared_from_this(), this] {
+    if (!reply_ || over()) return;
+    read_all();
+    conclude();
+  });
+}
+
 void ExecRun::release() {
   drain_timer_.reset();
   progress_timer_.reset();
@@ -175,15 +186,20 @@ void ExecRun::release() {
 void ExecRun::ended(const Reply& reply) {
   if (reply.what != Reply::What::kEnded) return not_spawned(reply);
   reply_ = reply;
+  asked_in_time_ = asked_class();
   input_.close();
   drain();
 }
 
-void ExecRun::drain() {
+void ExecRun::read_all() {
   constexpr int kRounds = 64;  // more than a pipe holds
   read_port(output_, &ExecRun::take_output, kRounds);
   read_port(error_, &ExecRun::take_error, kRounds);
   read_port(notes_, &ExecRun::take_notes, kRounds);
+}
+
+void ExecRun::drain() {
+  read_all();
   if (all_read() || verdict()) return conclude();
   // Something that the program left behind holds a pipe open. The server ends it when
   // its time is up; the timer is for what escapes that.
@@ -237,7 +253,7 @@ void ExecRun::conclude() {
   if (verdict()) {
     outcome.klass = verdict()->klass;
     outcome.error = std::move(verdict()->error);
-  } else if (const auto asked = asked_class()) {
+  } else if (const auto asked = asked_in_time_) {
     // Also where it ended with 0: a program that heeds SIGTERM has not done its work.
     outcome.klass = *asked;
     outcome.error.code =

@@ -43,11 +43,13 @@ class ExecRun final : public ChildRun {
  private:
   void ask_to_stop() override;
   void release() override;
+  void signal(int number, bool group) noexcept override;
 
   void watch_input();
   void watch_port(Port& port, void (ExecRun::*take)(std::string_view));
   // Reads what is there, at most `rounds` times, and closes the port at its end.
   void read_port(Port& port, void (ExecRun::*take)(std::string_view), int rounds);
+  void read_all();  // that is there
   void take_output(std::string_view bytes);
   void take_error(std::string_view bytes);
   bool count_error(std::size_t bytes);
@@ -87,7 +89,8 @@ class ExecRun final : public ChildRun {
   Tail tail_{4096};
   LineCutter error_lines_{8 * 1024};
   LineCutter note_lines_{2 * 1024};
-  std::optional<Reply> reply_;  // it has ended
+  std::optional<Reply> reply_;                 // it has ended
+  std::optional<OutcomeClass> asked_in_time_;  // before its end was known
   std::optional<boost::asio::steady_timer> drain_timer_;
 };
 

@@ -12,8 +12,6 @@
 namespace carrel::process {
 namespace {
 
-constexpr const char* kDefaultSearch = "/usr/local/bin:/usr/bin:/bin";
-
 tl::unexpected<Error> invalid(const KindSpec& kind, const std::string& what) {
   return fail(Code::kInvalid, "kind \"" + kind.kind + "\", isolation \"exec\": " + what,
               "exec");

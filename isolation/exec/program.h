@@ -37,6 +37,9 @@ class Program {
   Output output_ = Output::kAuto;
 };
 
+// For a program that is told no PATH.
+inline constexpr const char* kDefaultSearch = "/usr/local/bin:/usr/bin:/bin";
+
 // Where execvp would find `name` in `search` ("/bin:/usr/bin"); with `root`, in a sandbox
 // of that profile, which has a root of its own. A file that is there but cannot be
 // executed is the answer only if no other is found. Empty: none.

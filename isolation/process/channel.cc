@@ -11,7 +11,6 @@
 namespace carrel::process {
 namespace {
 
-constexpr std::size_t kScratch = 64 * 1024;
 constexpr unsigned kMessages = 16;
 constexpr std::size_t kMessageSize = 64 * sizeof(Reply);
 using WaitType = boost::asio::posix::descriptor_base::wait_type;
@@ -31,8 +30,7 @@ Channel::Channel(boost::asio::io_context& context, UniqueFd socket)
       longest_(std::min(kMaxMessage, longest_message(socket_.native_handle()))),
       retry_(context),
       young_timer_(context),
-      ears_(context),
-      scratch_(kScratch) {}
+      ears_(context) {}
 
 bool Channel::dead() const {
   std::lock_guard lock(mutex_);

@@ -85,9 +85,6 @@ class Channel : public std::enable_shared_from_this<Channel> {
 
   bool dead() const;
   boost::asio::io_context& context() noexcept { return context_; }
-  std::span<char> scratch() noexcept {
-    return scratch_;
-  }  // on the reactor, until it returns
 
  private:
   struct Packet {
@@ -122,7 +119,6 @@ class Channel : public std::enable_shared_from_this<Channel> {
   boost::asio::steady_timer retry_;
   boost::asio::steady_timer young_timer_;
   Ears ears_;
-  std::vector<char> scratch_;  // on the reactor
 
   mutable std::mutex mutex_;
   bool dead_ = false;

@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 
 #include <cstring>
+#include <vector>
 
 #include "channel.h"
 #include "outcome.h"
@@ -61,9 +62,10 @@ void ChildRun::signal(int number, bool group) noexcept {
   if (const auto channel = channel_.lock()) channel->signal(*this, number, group);
 }
 
-std::span<char> ChildRun::scratch() const {
-  const auto channel = channel_.lock();
-  return channel->scratch();
+std::span<char> ChildRun::scratch() {
+  constexpr std::size_t kScratch = 64 * 1024;
+  thread_local std::vector<char> buffer(kScratch);
+  return buffer;
 }
 
 void ChildRun::lost() {

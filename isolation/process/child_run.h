@@ -96,8 +96,8 @@ class ChildRun : public Run, public std::enable_shared_from_this<ChildRun> {
   virtual void release() = 0;      // closes descriptors and timers
 
   virtual void signal(int number, bool group) noexcept;
-  // Later, on the reactor. Nothing once the channel has gone: the reactor may have, too. Not
-  // beside the end of the engine.
+  // Later, on the reactor. Nothing once the channel has gone: the reactor may have, too.
+  // Not beside the end of the engine.
   template <class Then>
   void later(Then then) {
     if (const auto channel = channel_.lock()) {
@@ -121,8 +121,9 @@ class ChildRun : public Run, public std::enable_shared_from_this<ChildRun> {
 
   const std::shared_ptr<const Claimed> job_;
   const Limits limits_;
-  // On the reactor; the channel is what calls there, so it is alive.
-  std::span<char> scratch() const;
+  // Of the calling thread, which is the reactor's. Not the channel's: what reads a
+  // descriptor of its own may outlive that.
+  static std::span<char> scratch();
   boost::asio::io_context& context_;
   const std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
   std::atomic<std::uint64_t> number_;

@@ -1,5 +1,6 @@
 #include "frame.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "wire.h"
@@ -85,7 +86,8 @@ std::string encode_error(const Error& error) {
   Writer out(body);
   out.put(static_cast<std::uint8_t>(error.code));
   out.put(static_cast<std::int32_t>(error.native));
-  out.put(static_cast<std::int64_t>(error.retry_in.count()));
+  // Less than none is none, as to whoever decides of it.
+  out.put(std::max(static_cast<std::int64_t>(error.retry_in.count()), std::int64_t{0}));
   out.put_text(cut_text(error.message, kMaxErrorText));
   out.put_text(cut_text(error.origin, kMaxErrorText));
   return body;

@@ -153,7 +153,9 @@ int send_message(int socket, std::string_view bytes, std::span<const int> fds) n
     std::memcpy(CMSG_DATA(header), fds.data(), sizeof(int) * fds.size());
   }
   for (;;) {
-    if (sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0) return 0;
+    const ssize_t n = sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    // A stream may have room for some of it only, and no other part may follow.
+    if (n >= 0) return static_cast<std::size_t>(n) == bytes.size() ? 0 : EMSGSIZE;
     if (errno != EINTR) return errno;
   }
 }

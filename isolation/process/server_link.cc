@@ -1,5 +1,6 @@
 #include "server_link.h"
 
+#include <boost/system/system_error.hpp>
 #include <mutex>
 #include <system_error>
 #include <thread>
@@ -72,11 +73,16 @@ struct Link::State {
   Result<std::shared_ptr<Channel>> redial() {
     auto socket = dial(closing.get_token());
     if (!socket) return tl::unexpected<Error>(std::move(socket.error()));
-    auto made = Channel::open(context, std::move(*socket));
-    std::lock_guard lock(mutex);
-    if (channel) channel->close();
-    channel = made;
-    return made;
+    try {
+      auto made = Channel::open(context, std::move(*socket));
+      std::lock_guard lock(mutex);
+      if (channel) channel->close();
+      channel = made;
+      return made;
+    } catch (const boost::system::system_error& e) {
+      return os_error(Code::kUnavailable, "no channel to the process server",
+                      e.code().value());
+    }
   }
 
   // The dialer's thread. What ends there may be followed by other tasks at once, which

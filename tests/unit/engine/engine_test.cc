@@ -67,7 +67,8 @@ TEST(Engine, AWaitForAKindThatNothingHereRunsSaysSo) {
   const auto known = engine.enqueue("thumbnail").value();
   EXPECT_EQ(engine.wait(unknown, 0s).error().message,
             "job 1 is still available; nothing here runs jobs of kind \"thumbnial\"");
-  EXPECT_EQ(engine.wait(known, 0s).error().message, "job 2 is still available");
+  EXPECT_EQ(engine.wait(known, 0s).error().message,
+            "job 2 is still available; this engine has not been started, or was stopped");
 }
 
 TEST(Engine, AUrlThatCannotBeNamesItsPlace) {

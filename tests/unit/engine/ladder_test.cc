@@ -1,4 +1,7 @@
 // The ladder where runs can be killed, and who climbs it.
+#include <carrel/conformance/store_wrapper.h>
+#include <carrel/memory.h>
+
 #include <algorithm>
 #include <atomic>
 #include <thread>
@@ -80,10 +83,31 @@ class Stubborn final : public Isolation {
   Gate*& holds_;
 };
 
+// One whose leases are lost from some time on.
+class Losing final : public conformance::StoreWrapper {
+ public:
+  Losing(std::unique_ptr<Store> real, const std::atomic<bool>& lost)
+      : StoreWrapper(std::move(real)), lost_(lost) {}
+  Result<std::vector<Pulse>> beat(std::string_view worker, std::uint64_t settled,
+                                  std::span<const Beat> beats, bool renew,
+                                  Duration lease) override {
+    if (!lost_) return real().beat(worker, settled, beats, renew, lease);
+    return std::vector<Pulse>(beats.size(), Pulse::kStale);
+  }
+
+ private:
+  const std::atomic<bool>& lost_;
+};
+
 class LadderTest : public testing::Test {
  protected:
   Engine make(Config config) {
     Registry registry = Registry::with_builtins();
+    registry.add_store(
+        "losing",
+        [this](const Url&, const BackendOptions& o) -> Result<std::unique_ptr<Store>> {
+          return std::make_unique<Losing>(make_memory_store(o), lost);
+        });
     registry.add_isolation(
         "stubborn", {[this](const IsolationSetup&) -> Result<std::unique_ptr<Isolation>> {
           return std::make_unique<Stubborn>(notes, refuses, holds);
@@ -110,6 +134,7 @@ class LadderTest : public testing::Test {
   }
   Stubborn::Notes notes;
   std::atomic<bool> refuses{false};
+  std::atomic<bool> lost{false};
   Gate* holds = nullptr;  // the starts that begin from now on
   const std::vector<std::string> all{"start", "stop", "terminate", "kill"};
 };
@@ -187,6 +212,23 @@ TEST_F(LadderTest, ACancelThatEveryBeatRepeatsClimbsOnce) {
   ASSERT_EQ(engine.store().cancel({&id, 1})->front(), Cancelled::kRequested);
   EXPECT_EQ(engine.wait(id, kLong).error().code, Code::kCancelled);
   EXPECT_EQ(steps(), all);
+}
+
+// Another may have the job by now: it has no grace left.
+TEST_F(LadderTest, ARunThatIsToStopAndLosesItsLeaseIsKilledAtOnce) {
+  Config config = memory_config();
+  config.store = "losing:";
+  config.worker.beat = 1ms;
+  config.defaults.stop_grace = 1h;
+  Engine engine = make(config);
+  const auto id = engine.enqueue("deaf").value();
+  ASSERT_TRUE(engine.start());
+  wait_for("start");
+  ASSERT_TRUE(engine.cancel(id));
+  wait_for("stop");
+  lost = true;
+  wait_for("kill");
+  EXPECT_EQ(steps(), (std::vector<std::string>{"start", "stop", "kill"}));
 }
 
 // The isolation takes its time: by then each step has been taken, and found no handle.

@@ -165,6 +165,47 @@ TEST_F(ExecTest, OutputOfAGrandchildIsWaitedForWithinTheDrainGrace) {
   EXPECT_EQ(out.result, "[1,2]");
 }
 
+// What it left holds its pipes. Its end was told to the host, but not yet to anybody
+// else.
+Started drained(Host& host) {
+  const auto job = host.start("program");
+  job.sink->wait_until([](const Recorder& r) { return !r.log.empty(); });
+  const auto pid = static_cast<pid_t>(std::stol(job.sink->log.at(0)));
+  EXPECT_TRUE(eventually([pid] { return !exists(pid); }));
+  server_pid();  // it has told that before
+  for (int i = 0; i < 2; ++i) host.settle();
+  EXPECT_FALSE(job.sink->ended());
+  return job;
+}
+constexpr const char* kLeaves = "(sleep 1000 &); echo log $$ >&3; echo 7; exit 0";
+
+TEST_F(ExecTest, AProgramThatHasEndedIsWaitedForNoLongerThanAnybodyWants) {
+  Host& host = shell(kLeaves);
+  host.limits.drain_grace = 10 * kPatience;
+  const auto killed = drained(host);
+  killed.run->kill();
+  const auto stopped = drained(host);
+  stopped.run->request_stop(StopReason::kTimeout);
+  for (const auto& job : {killed, stopped}) {
+    const Outcome out = job.sink->wait();
+    EXPECT_EQ(out.klass, OutcomeClass::kOk) << "it was through before that";
+    EXPECT_EQ(out.result, "7");
+  }
+  ::kill(server_pid(), SIGKILL);  // which would let the rest live on for as long
+}
+
+TEST_F(ExecTest, TheServerDiesWhileOutputOfAGrandchildIsWaitedFor) {
+  Host& host = shell(kLeaves);
+  host.limits.drain_grace = 10 * kPatience;
+  const auto job = drained(host);
+  ::kill(server_pid(), SIGKILL);
+  host.start("program");  // has another channel: nobody keeps the last
+  const Outcome out = job.sink->wait();
+  EXPECT_EQ(out.klass, OutcomeClass::kOk) << out.error.message;
+  EXPECT_EQ(out.result, "7");
+  ::kill(server_pid(), SIGKILL);
+}
+
 TEST_F(ExecTest, ManyAtOnceWithFewDescriptorsEachAndNoMoreThreads) {
   // While they start, the host has what they are given, too.
   const DescriptorLimit limit(0, 8 * kMany + 100);

@@ -101,7 +101,16 @@ TEST(Frame, ErrorsThatCannotBeAreRefused) {
   EXPECT_FALSE(decode_error(body + "x"));
   body[0] = 99;
   EXPECT_FALSE(decode_error(body));
-  EXPECT_FALSE(decode_error(encode_error({Code::kFailed, "x", "", 0, Duration{-1}})));
+  body = encode_error({Code::kFailed, "x"});
+  body.replace(5, 8, 8, '\xff');  // a delay of less than none
+  EXPECT_FALSE(decode_error(body));
+}
+
+// As handlers say it of a time that has passed: what is due at once is no broken frame.
+TEST(Frame, ADelayOfLessThanNoneIsNone) {
+  const auto back = decode_error(encode_error({Code::kFailed, "x", "", 0, Duration{-1}}));
+  ASSERT_TRUE(back);
+  EXPECT_EQ(back->retry_in, Duration{0});
 }
 
 TEST(Frame, ProgressIsAFractionAndAText) {
