@@ -38,6 +38,8 @@ SELECT STRAIGHT_JOIN j.id, j.state, j.queue, j.kind, j.priority, j.cancel_reques
    FOR UPDATE)sql";
 
 inline const std::string kTryHistory = std::string(kLockHistory) + " SKIP LOCKED";
+inline const std::string kLockRunsNow = std::string(kLockRuns) + " NOWAIT";
+inline const std::string kLockHistoryNow = std::string(kLockHistory) + " NOWAIT";
 
 inline constexpr const char* kSaveJobs = R"sql(
 UPDATE JSON_TABLE(:rows, '$[*]' COLUMNS (

@@ -1,5 +1,6 @@
 #include "mariadb/session.h"
 
+#include <algorithm>
 #include <memory>
 
 #include "mariadb/driver.h"
@@ -7,12 +8,11 @@
 namespace carrel::sql::mariadb {
 namespace {
 
-// In whole seconds, and less than a call, which takes twice `lock`. 0: what is held is
-// not waited for.
+// In whole seconds, and less than a call, which takes twice `lock`. Never 0: SKIP LOCKED
+// that meets a locked row would roll the transaction back then, as of MariaDB 10.11.
 std::string patience(std::chrono::milliseconds lock) {
-  const auto seconds = lock < std::chrono::milliseconds(600)
-                           ? std::chrono::seconds(0)
-                           : std::chrono::ceil<std::chrono::seconds>(lock);
+  const auto seconds =
+      std::max(std::chrono::ceil<std::chrono::seconds>(lock), std::chrono::seconds(1));
   return "SET SESSION innodb_lock_wait_timeout = " + std::to_string(seconds.count());
 }
 
@@ -29,8 +29,7 @@ Time to_instant(const std::string& microseconds) {
 MariadbSession::MariadbSession(const std::string& connect, server::Watchdog& dog,
                                std::chrono::milliseconds lock_wait,
                                std::chrono::seconds idle_transaction)
-    : Session(std::make_unique<soci::session>(soci::mysql, connect), true),
-      patience_(patience(lock_wait)) {
+    : Session(std::make_unique<soci::session>(soci::mysql, connect), true) {
   watch(dog, static_cast<int>(mysql_get_socket(native())));
   {
     const Call call(*this);
@@ -43,7 +42,9 @@ MariadbSession::MariadbSession(const std::string& connect, server::Watchdog& dog
       "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION',"
       " time_zone = '+00:00', tx_isolation = 'READ-COMMITTED',"
       " autocommit = 1, idle_transaction_timeout = " +
-      idle + ", idle_write_transaction_timeout = " + idle + "; " + patience_);
+      idle + ", idle_write_transaction_timeout = " + idle +
+      // Long values are read in pieces, by a recursion that would be cut off in silence.
+      ", max_recursive_iterations = 4096; " + patience(lock_wait));
 }
 
 MYSQL* MariadbSession::native() {
@@ -86,18 +87,8 @@ std::string MariadbSession::execute(const std::string& sql) {
   return answer;
 }
 
-// It counts in seconds; and has it for the session, so that the next transaction is to
-// find it as it was.
-void MariadbSession::lose_patience() {
-  patient_ = false;
-  execute("SET SESSION innodb_lock_wait_timeout = 0");
-}
-
 Time MariadbSession::begin() {
-  if (!patient_) {
-    execute(patience_);
-    patient_ = true;
-  }
+  patient_ = true;
   return to_instant(execute("START TRANSACTION; SELECT now_us FROM carrel_clock"));
 }
 

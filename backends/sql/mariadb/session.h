@@ -20,7 +20,8 @@ class MariadbSession final : public server::Session {
   Time begin() override;
   void commit() override;
   void rollback() override;
-  void lose_patience() override;
+  void lose_patience() override { patient_ = false; }
+  bool is_patient() const noexcept override { return patient_; }
   void begin_reading() override;
   Time now() override;
   void run_together(const std::string& statements, const EachRow& each) override;
@@ -32,7 +33,6 @@ class MariadbSession final : public server::Session {
  private:
   MYSQL* native();
 
-  const std::string patience_;  // a statement
   bool patient_ = true;
 };
 

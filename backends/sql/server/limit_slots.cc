@@ -151,6 +151,18 @@ std::vector<JobId> Limits::know_free(std::span<const JobId> ids) {
   return free;
 }
 
+std::vector<JobId> Limits::know_free_locked(std::span<const JobId> ids) {
+  forget(ids);
+  return know_free(ids);
+}
+
+void Limits::forget(std::span<const JobId> ids) {
+  for (const JobId id : ids) {
+    keys_.erase(id);
+    rates_of_.erase(id);
+  }
+}
+
 void Limits::know_locked(std::span<const JobId> ids) {
   Keys keys = keys_of(ids);
   std::set<int> slots = keys.slots();
@@ -160,10 +172,7 @@ void Limits::know_locked(std::span<const JobId> ids) {
     claim_wants_ = false;
     throw NextTransaction{};
   }
-  for (const JobId id : ids) {
-    keys_.erase(id);
-    rates_of_.erase(id);
-  }
+  forget(ids);
   merge(std::move(keys));
 }
 

@@ -107,6 +107,9 @@ class Limits {
   // Likewise, but waits for nobody: those of which nobody else holds a key. What all
   // others hang on asks so: a host's transaction holds a key for as long as it likes.
   std::vector<JobId> know_free(std::span<const JobId> ids);
+  // Likewise, once more, of rows that are locked by now: one of them may have come by
+  // another key since. Of those left out nothing may be written.
+  std::vector<JobId> know_free_locked(std::span<const JobId> ids);
   bool knows(JobId id) const { return keys_.contains(id) || rates_of_.contains(id); }
   // Likewise, of jobs of others, where something is written already. False: another holds
   // one of the keys.
@@ -217,6 +220,7 @@ class Limits {
   Keys keys_of(std::span<const JobId> ids) { return keys_of(ids, find_keys_); }
   Keys keys_of(std::span<const JobId> ids, Statement& find);
   void merge(Keys keys);
+  void forget(std::span<const JobId> ids);  // their keys
   Admission admit(std::span<const JobId> ids, Keys keys, bool choosing);
   void note(JobId id, std::optional<State> state, std::optional<Time> run_at);
   std::map<Line, Count> count(std::span<const Line> lines);

@@ -129,9 +129,12 @@ std::vector<StoredRow> Writer::due_and_free(std::size_t most) {
   if (most == 0) return free;
   look_for_due(t.due_jobs, kRowsAStatement, [&](const std::vector<JobId>& due) {
     auto rows = t.rows_of.try_lock(t.limits.know_free(due));
+    std::vector<JobId> locked;
     for (const JobId id : due) {
-      const auto found = rows.find(id);
-      if (found != rows.end()) free.push_back(std::move(found->second));
+      if (rows.contains(id)) locked.push_back(id);
+    }
+    for (const JobId id : t.limits.know_free_locked(locked)) {
+      free.push_back(std::move(rows.at(id)));
     }
     return free.size() >= most;
   });

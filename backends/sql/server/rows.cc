@@ -28,7 +28,10 @@ RowLocker::RowLocker(Session& session, const Statements& statements)
       lock_runs_(of_rows(session, statements.lock_runs, rows_, "rows")),
       try_runs_(of_rows(session, statements.try_runs, rows_, "rows")),
       lock_history_(of_rows(session, statements.lock_history, ids_, "ids")),
-      try_history_(of_rows(session, statements.try_history, ids_, "ids")) {}
+      try_history_(of_rows(session, statements.try_history, ids_, "ids")),
+      session_(session),
+      lock_runs_now_(of_rows(session, statements.lock_runs_now, rows_, "rows")),
+      lock_history_now_(of_rows(session, statements.lock_history_now, ids_, "ids")) {}
 
 Statement RowLocker::of_rows(Session& session, const char* text, std::string& parameter,
                              const char* name) {
@@ -77,7 +80,10 @@ void RowLocker::name_runs(std::span<const Lease> runs) {
 
 std::unordered_map<JobId, StoredRow> RowLocker::lock_runs(std::span<const Lease> runs) {
   name_runs(runs);
-  return lock_in({&lock_runs_, &lock_history_, &lock_runs_}, ids_of(runs));
+  if (session_.is_patient()) {
+    return lock_in({&lock_runs_, &lock_history_, &lock_runs_}, ids_of(runs));
+  }
+  return lock_in({&lock_runs_now_, &lock_history_now_, &lock_runs_now_}, ids_of(runs));
 }
 
 std::unordered_map<JobId, StoredRow> RowLocker::try_lock_runs(

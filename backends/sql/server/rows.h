@@ -77,6 +77,9 @@ class RowLocker {
   Statement try_runs_;
   Statement lock_history_;
   Statement try_history_;
+  Session& session_;
+  Statement lock_runs_now_;
+  Statement lock_history_now_;
 };
 
 // Runs Steps with one parameter.

@@ -45,6 +45,8 @@ class Session {
   virtual void rollback() = 0;
   // To the end of the transaction that is open, locks are waited for for a moment only.
   virtual void lose_patience() {}
+  // False: so statements are to ask, where they wait (Statements::lock_runs_now).
+  virtual bool is_patient() const noexcept { return true; }
   // Begins one that sees one snapshot and writes nothing.
   virtual void begin_reading() = 0;
   virtual Time now() = 0;

@@ -78,7 +78,7 @@ Result<const Kind*> kind_of(soci::session& session, Backend backend) {
   session << "SELECT @@tx_isolation, @@character_set_client, @@character_set_connection",
       soci::into(level), soci::into(client), soci::into(connection);
   for (const std::string& set : {client, connection}) {
-    if (set.starts_with("utf8")) continue;
+    if (set == "utf8mb4") continue;  // utf8 has no character of four bytes
     return fail(Code::kInvalid,
                 "the character set of this session is " + set +
                     ", and names are UTF-8: SET NAMES utf8mb4, or connect with "

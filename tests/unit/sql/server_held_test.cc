@@ -332,5 +332,23 @@ TEST_P(Server, AStatementThatTookTooLongIsAskedAgain) {
   EXPECT_EQ(again[0]->kind, Finished::Kind::kApplied);
 }
 
+// MariaDB counts the wait for a lock in whole seconds, and passes over nothing where that
+// is none.
+TEST_P(Server, ABeatPassesOverWhatIsLockedHoweverShortACallMayTake) {
+  ASSERT_TRUE(open(url()));  // makes the tables, which may take longer
+  auto store = open(url("?call_timeout=1s"));
+  for (int i = 0; i < 2; ++i) ASSERT_TRUE(insert(*store));
+  const auto runs = claim(*store, 2);
+  ASSERT_THAT(runs, testing::SizeIs(2));
+  auto host = kind().session();
+  host->begin();
+  *host << "UPDATE carrel_jobs SET priority = 1 WHERE id = " << value(runs[0].lease.id);
+  const Beat beats[] = {{.lease = runs[0].lease}, {.lease = runs[1].lease}};
+  const auto pulses = store->beat("w", claims_, beats, true, 30s);
+  ASSERT_TRUE(pulses) << pulses.error().message;
+  EXPECT_THAT(*pulses, testing::ElementsAre(Pulse::kHeld, Pulse::kAlive));
+  host->rollback();
+}
+
 }  // namespace
 }  // namespace carrel::test

@@ -21,9 +21,15 @@ namespace {
 
 class ServerPurge : public Server {
  protected:
-  // The beginning of what locks final jobs that are to be purged, as it is sent.
+  // The beginning of what locks rows, as it is sent: of jobs that are due; of final ones
+  // that are to be purged.
+  std::string text_of_try_jobs() const {
+    return sent(driver_of(url())->statements().try_jobs);
+  }
   std::string text_of_try_history() const {
-    const std::string text = driver_of(url())->statements().try_history;
+    return sent(driver_of(url())->statements().try_history);
+  }
+  static std::string sent(const std::string& text) {
     return text.substr(0, text.find(":ids"));
   }
   std::unique_ptr<Store> open_through(const Proxy& proxy, const BackendOptions& options) {
@@ -208,6 +214,49 @@ TEST_P(ServerPurge, WhatHasEndedAnewIsNoLongerOneOfTheOldest) {
   EXPECT_TRUE(changed);
   for (std::size_t i = 0; i < ids.size(); ++i) {
     EXPECT_EQ(other->monitor().job(ids[i]).has_value(), i == 0 || i >= 3) << i;
+  }
+}
+
+// A sweep on MariaDB locks nothing as it looks: what is due may have come to another
+// limit, or to one, or to none, before it is locked.
+TEST_P(ServerPurge, WhatIsReplacedWhileASweepLooksIsCountedByItsNewLimit) {
+  if (is_postgresql(kind())) GTEST_SKIP() << "it locks what it looks at";
+  const auto jobs = [](const std::string& key) {
+    std::vector<NewJob> made;
+    for (int i = 0; i < 3; ++i) {
+      NewJob& one = made.emplace_back(job());
+      one.delay = 1h;
+      if (!key.empty()) one.limit = Limit{key, 1};
+      one.unique = Unique{"u" + std::to_string(i),
+                          Duration{0},
+                          {State::kScheduled, State::kAvailable, State::kPending},
+                          OnConflict::kReplaceKeepTime};
+    }
+    return made;
+  };
+  for (const auto& [before, after] : {std::pair("", "K"), {"K", ""}, {"K", "L"}}) {
+    kind().clean();
+    const auto fresh = open(url());
+    ASSERT_EQ(insert_all(*fresh, jobs(before)).size(), 3U);
+    kind().run("UPDATE carrel_jobs SET wake_at = 1, run_at = 1");
+    bool changed = false;
+    Proxy proxy(kind().port());
+    const auto store = open_through(proxy, {});
+    proxy.before(text_of_try_jobs(), [&, now = std::string(after)] {
+      changed = true;
+      for (auto& answer : fresh->insert(jobs(now), 60s)) EXPECT_TRUE(answer->replaced);
+    });
+    ASSERT_TRUE(store->sweep(100));
+    EXPECT_TRUE(changed);
+    const std::size_t at_once = *after == '\0' ? 3 : 1;
+    std::size_t done = 0;
+    for (int i = 0; i < 3; ++i) {
+      const auto runs = claim(*fresh, 10);
+      EXPECT_LE(runs.size(), at_once) << before << " to " << after;
+      done += runs.size();
+      for (auto& end : fresh->finish(finishes(runs))) EXPECT_TRUE(end);
+    }
+    EXPECT_EQ(done, 3U) << before << " to " << after;
   }
 }
 
