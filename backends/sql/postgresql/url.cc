@@ -3,8 +3,14 @@
 #include <carrel/config.h>
 #include <libpq-fe.h>
 
+#include <algorithm>
+#include <array>
 #include <map>
 #include <memory>
+#include <string>
+#include <string_view>
+
+#include "wording.h"
 
 namespace carrel::sql::postgresql {
 namespace {
@@ -36,6 +42,27 @@ std::string quoted(const std::string& text) {
     out += c;
   }
   return out + "'";
+}
+
+// libpq takes one that is not encoded for an end of the password, and would tell what
+// follows as a host or a port.
+bool has_bare_password(const Url& url) {
+  const std::string_view text(url.text);
+  const std::string shown = url.redacted();
+  if (shown.substr(0, shown.find('?')) == text.substr(0, text.find('?'))) return false;
+  const std::string_view after(std::string_view(url.rest).substr(2));
+  const std::string_view authority = after.substr(0, after.find_first_of("/#"));
+  return std::count(authority.begin(), authority.end(), '@') != 1;
+}
+
+bool is_option_of_libpq(const std::string& name) {
+  const std::unique_ptr<PQconninfoOption, decltype(&PQconninfoFree)> all(PQconndefaults(),
+                                                                         &PQconninfoFree);
+  if (!all) return true;  // out of memory: it says so itself
+  for (const PQconninfoOption* o = all.get(); o->keyword != nullptr; ++o) {
+    if (name == o->keyword) return true;
+  }
+  return name == "ssl";  // of JDBC, which libpq knows in a URI
 }
 
 // "key='value' …" of a URI, with what carrel asks of every connection.
@@ -76,6 +103,11 @@ Result<std::string> connect_string(const Url& url, const std::string& uri,
 Result<Settings> settings_of(const Url& url) {
   Settings settings;
   settings.place = url.redacted().substr(0, url.redacted().find('?'));
+  if (has_bare_password(url)) {
+    return bad(url,
+               "in a password '@' is written \"%40\", '/' \"%2F\", '?' \"%3F\" and '#' "
+               "\"%23\"");
+  }
   std::string uri = "postgresql:" + url.rest;
   std::string listen;
   char joint = '?';
@@ -103,6 +135,10 @@ Result<Settings> settings_of(const Url& url) {
         return bad(url, "call_timeout: expected 100ms to 1h, got \"" + value + "\"");
       }
       settings.call_timeout = *duration;
+    } else if (!is_option_of_libpq(key)) {
+      static const std::array<std::string, 4> kOwn = {"call_timeout", "migrate",
+                                                      "prepare", "listen"};
+      return bad(url, "there is no option \"" + key + "\"" + did_you_mean(key, kOwn));
     } else {
       uri += joint + percent_encoded(key) + "=" + percent_encoded(value);
       joint = '&';

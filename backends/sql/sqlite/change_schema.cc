@@ -19,8 +19,8 @@ Result<int> version_of(const Settings& settings) {
   std::optional<Gate> gate;
   std::optional<GateHold> hold;
   // Also who only reads may recover the log of one that was killed.
-  if (std::error_code none; fs::exists(settings.path + "-gate", none)) {
-    auto opened = Gate::open(settings.path + "-gate");
+  if (std::error_code none; fs::exists(settings.gate(), none)) {
+    auto opened = Gate::open(settings.gate());
     if (!opened) return tl::unexpected(std::move(opened.error()));
     gate.emplace(std::move(*opened));
     if (auto turn = gate->lock(settings.busy_timeout); !turn) {

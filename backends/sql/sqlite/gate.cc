@@ -81,9 +81,10 @@ struct Gate::Line {
 Result<Gate> Gate::open(std::string path) {
   auto line = std::make_shared<Line>(std::move(path));
   const char* const name = line->path.c_str();
-  if (!line->file.open(name, O_RDWR | O_CREAT, 0644) &&
-      (errno != EACCES || !line->file.open(name, O_RDONLY, 0))) {
-    const int error = errno;
+  int error = line->file.open(name, O_RDWR | O_CREAT, 0644) ? 0 : errno;
+  // Where it may only be read; where it is not there, it could not be made.
+  if (error == EACCES && line->file.open(name, O_RDONLY, 0)) error = 0;
+  if (error != 0) {
     // What a person has named is the file that it is beside.
     return fail(code_of_errno(error),
                 line->path.substr(0, line->path.rfind('-')) +

@@ -54,7 +54,7 @@ Result<Reindexed> reindex(const Url& url) {
     return fail(Code::kNotFound, settings->path + ": there is no such file", kOrigin);
   }
   if (auto ok = check_tables(*settings); !ok) return tl::unexpected(ok.error());
-  auto gate = Gate::open(settings->path + "-gate");
+  auto gate = Gate::open(settings->gate());
   if (!gate) return tl::unexpected(std::move(gate.error()));
   if (auto turn = gate->lock(settings->busy_timeout); !turn) {
     return tl::unexpected(std::move(turn.error()));

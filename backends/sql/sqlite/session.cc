@@ -129,6 +129,7 @@ void Session::set_up(const Settings& settings, Role role) {
       ("PRAGMA synchronous = " + std::string(to_string(settings.synchronous))).c_str());
   execute("PRAGMA journal_size_limit = 67108864");
   execute("PRAGMA cache_size = -16384");
+  file_.emplace(path_);
 }
 
 }  // namespace carrel::sql::sqlite

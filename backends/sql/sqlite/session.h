@@ -6,8 +6,10 @@
 #include <soci/sqlite3/soci-sqlite3.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 
+#include "file_identity.h"
 #include "log_index.h"
 #include "url.h"
 
@@ -36,6 +38,9 @@ class Place {
   virtual Error current_error() noexcept = 0;  // of the exception being handled
   // False: nothing was committed to its file since the call before, by whoever.
   virtual bool may_have_changed() noexcept { return true; }
+
+  // Of its file: see FileIdentity. Any thread may ask.
+  virtual Result<void> check_file() const { return {}; }
 
   // How all that is done to rows begins and ends.
   struct Frame {
@@ -67,6 +72,9 @@ class Session final : public Place {
   long long last_row() override;
   Error current_error() noexcept override;
   bool may_have_changed() noexcept override { return log_index_.changed(native()); }
+  Result<void> check_file() const override {
+    return file_ ? file_->check() : Result<void>();
+  }
   const Frame& frame() const noexcept override;
 
   // Runs one or more statements without parameters or rows. Throws soci::soci_error.
@@ -82,6 +90,7 @@ class Session final : public Place {
   const std::string path_;
   soci::session session_;
   LogIndex log_index_;
+  std::optional<FileIdentity> file_;  // of a writer
 };
 
 }  // namespace carrel::sql::sqlite

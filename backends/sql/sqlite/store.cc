@@ -157,6 +157,8 @@ std::vector<Result<Ticket>> SqliteStore::retry(std::span<const JobId> ids) {
 }
 
 Result<Swept> SqliteStore::sweep(std::size_t max) {
+  // Whoever waits for jobs writes nothing, and would wait for ever.
+  if (auto ok = session_->check_file(); !ok) return tl::unexpected(std::move(ok.error()));
   if (!writer_->has_too_many()) {
     auto next = reader_->next_due();
     if (!next) return tl::unexpected(std::move(next.error()));
@@ -260,7 +262,7 @@ Result<std::unique_ptr<Store>> open_store(const Url& url, const BackendOptions& 
   auto settings = settings_of(url);
   if (!settings) return tl::unexpected(std::move(settings.error()));
   if (auto ok = check_place(settings->path); !ok) return tl::unexpected(ok.error());
-  auto gate = Gate::open(settings->path + "-gate");
+  auto gate = Gate::open(settings->gate());
   if (!gate) return tl::unexpected(std::move(gate.error()));
   auto parts = open_sessions(*settings, *gate);
   if (!parts) return tl::unexpected(std::move(parts.error()));

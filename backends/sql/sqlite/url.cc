@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <array>
+#include <filesystem>
+#include <system_error>
 
 namespace carrel::sql::sqlite {
 namespace {
@@ -30,6 +32,12 @@ const char* to_string(Synchronous s) noexcept {
     default:
       return "FULL";
   }
+}
+
+std::string Settings::gate() const {
+  std::error_code unknown;
+  const auto file = std::filesystem::weakly_canonical(path, unknown);
+  return (unknown ? path : file.string()) + "-gate";
 }
 
 Result<Settings> settings_of(const Url& url) {

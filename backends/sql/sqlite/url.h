@@ -12,6 +12,9 @@ const char* to_string(Synchronous s) noexcept;  // "FULL", "NORMAL", "OFF"
 
 struct Settings {
   std::string path;
+  // Of the lock by which processes take turns: beside the file itself, whatever links
+  // lead to it, as SQLite has its own.
+  std::string gate() const;
   Synchronous synchronous = Synchronous::kFull;
   // How long a write waits for its turn while other processes have theirs.
   Duration busy_timeout = std::chrono::seconds(5);

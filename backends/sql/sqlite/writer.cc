@@ -32,6 +32,10 @@ Result<void> Writer::begin() noexcept {
     if (auto turn = gate_->lock(settings_.busy_timeout); !turn) return turn;
     gate_held_ = true;
   }
+  if (auto ok = place_.check_file(); !ok) {
+    end();
+    return ok;
+  }
   try {
     statements_->begin.run();
     check_schema();

@@ -61,6 +61,13 @@ TEST(Url, HidesPasswordsThatShouldHaveBeenEncoded) {
   }
 }
 
+TEST(Url, HidesThePasswordOfWhatIsNone) {
+  const auto url = Url::parse("postgresql//u:secret@h/db");
+  ASSERT_FALSE(url);
+  EXPECT_THAT(url.error().message,
+              AllOf(Not(HasSubstr("secret")), HasSubstr("postgresql//u:***@h/db")));
+}
+
 TEST(Url, RefusesWhatIsNone) {
   for (const char* text : {"", "jobs.db", "/srv/jobs.db", ":memory:", "1a:x", "a b:c",
                            "sqlite:a\nb", "sqlite:a?x", "sqlite:a?=y", "sqlite:a?x=%g0",

@@ -70,6 +70,29 @@ TEST(SqliteUrl, AFileNameMayHoldBlanksAndEqualsSigns) {
   EXPECT_TRUE(std::filesystem::exists(file));
 }
 
+TEST(SqliteOpen, AFileThatIsRemovedOrReplacedWhileItIsOpenTakesNothing) {
+  const TemporaryDirectory place;
+  const std::string file = place.file("jobs.db");
+  auto store = open_url(file);
+  ASSERT_TRUE(store.has_value()) << store.error().message;
+  ASSERT_EQ(insert_jobs(**store, 1).size(), 1U);
+  NewJob job;
+  job.kind = "work";
+  const auto refused = [&] {
+    const auto answer = std::move((*store)->insert({&job, 1}, Duration::max()).front());
+    EXPECT_FALSE((*store)->sweep(10)) << "who only waits is told too";
+    if (answer) return std::string("it was stored");
+    EXPECT_EQ(answer.error().code, Code::kUnavailable);
+    return answer.error().message;
+  };
+  std::filesystem::rename(file, file + ".old");
+  EXPECT_THAT(refused(), AllOf(HasSubstr(file), HasSubstr("removed or replaced")));
+  std::ofstream(file) << "another";
+  EXPECT_THAT(refused(), HasSubstr("removed or replaced"));
+  std::filesystem::rename(file + ".old", file);
+  EXPECT_EQ(insert_jobs(**store, 1).size(), 1U) << "it is back";
+}
+
 TEST(SqliteOpen, AMissingDirectoryIsNamed) {
   const TemporaryDirectory place;
   const std::string file = place.file("none/jobs.db");
