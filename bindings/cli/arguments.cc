@@ -140,7 +140,8 @@ void add_enqueue(CLI::App& app, Arguments& out, EnqueueArgs& a) {
       ->type_name("QUEUE")
       ->check(empty_text);
   duration(c, "--delay", a.options.delay, "Not before this long from now");
-  duration(c, "--timeout", a.options.timeout, "Of one attempt");
+  duration(c, "--timeout", a.options.timeout,
+           "Of one attempt; 0s, or none: that of the kind");
   duration(c, "--start-within", a.options.start_within,
            "Discard it if it has not started this long after it fell due");
   c->add_option("--priority", a.options.priority, "Lower runs first")

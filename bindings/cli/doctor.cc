@@ -12,6 +12,7 @@
 #include "json_text.h"
 #include "modules.h"
 #include "probe.h"
+#include "program_check.h"
 #include "sandboxed.h"
 #include "scratch.h"
 #include "session.h"
@@ -24,7 +25,7 @@ namespace {
 
 // One line of the report.
 struct Finding {
-  // "store", "queue", "isolation", "sandbox", "limit", "configuration"
+  // "store", "queue", "isolation", "program", "sandbox", "limit", "configuration"
   std::string about;
   std::string name;
   bool works = true;
@@ -44,6 +45,7 @@ class Doctor {
     stores();
     configured_queue();
     isolations(prepared);
+    programs();
     sandboxes(prepared);
     limits();
     print();
@@ -215,6 +217,12 @@ class Doctor {
         finding.text = probe.error().message;
       }
       add(std::move(finding), kUsage);
+    }
+  }
+
+  void programs() {
+    for (ProgramCheck& check : check_programs(config_)) {
+      add({"program", check.kind, check.works, true, std::move(check.text)}, kUsage);
     }
   }
 

@@ -161,7 +161,7 @@ int wait(const EnqueueArgs& args, bool json, Engine& engine, const Bulk& bulk,
 int enqueue(const Global& global, const EnqueueArgs& args) {
   auto json = args.lines ? Json() : arguments(args);
   if (!json) return failed(json.error());
-  auto engine = connect(global);
+  auto engine = connect(global, true);
   if (!engine) return failed(engine.error());
   std::optional<Bulk> bulk;
   if (args.lines || args.wait) bulk.emplace();

@@ -27,7 +27,7 @@ void note_unknown(const Global& global, Engine& engine, const std::string& queue
 
 int set_paused(const Global& global, const std::vector<std::string>& queues,
                bool paused) {
-  auto engine = connect(global);
+  auto engine = connect(global, true);
   if (!engine) return failed(engine.error());
   for (const std::string& queue : queues) {
     const auto ok = paused ? engine->pause(queue) : engine->resume(queue);

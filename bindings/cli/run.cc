@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "commands.h"
+#include "config_check.h"
 #include "interrupt.h"
 #include "progress.h"
 #include "session.h"
@@ -93,6 +94,12 @@ void take_only(Config& config, const std::vector<std::string>& queues) {
 Result<Engine> open(const Global& global, const RunArgs& args) {
   auto config = load_config(global);
   if (!config) return tl::unexpected<Error>(config.error());
+  // What is misspelt in a kind is the better answer than that it is no program.
+  auto registry = registry_of(*config);
+  if (!registry) return tl::unexpected<Error>(registry.error());
+  if (auto ok = check_against(*config, *registry); !ok) {
+    return tl::unexpected<Error>(ok.error());
+  }
   bool programs = false;
   for (const auto& [name, kind] : config->jobs) programs |= !kind.command.empty();
   if (!programs) {

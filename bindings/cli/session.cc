@@ -19,6 +19,21 @@ Result<Config> defaults() {
   return config;
 }
 
+// Of SQLite, whose stores make theirs.
+Result<void> require_file(const Config& config) {
+  const auto url = Url::parse(config.store);
+  if (!url || url->scheme != "sqlite" || url->rest.empty()) return {};
+  std::error_code unknown;
+  const auto file = config.directory / url->rest;
+  if (std::filesystem::exists(file, unknown) ||
+      !std::filesystem::is_directory(file.parent_path(), unknown)) {
+    return {};  // where there is no folder either, its store says so
+  }
+  return fail(Code::kUnavailable, config.where("store") + "\"" + config.store +
+                                      "\": there is no such file; "
+                                      "\"carrel enqueue\" or \"carrel run\" makes it");
+}
+
 }  // namespace
 
 std::string config_file(const Global& global) {
@@ -84,9 +99,12 @@ Result<void> ignite(Engine& engine) {
   return ok;
 }
 
-Result<Engine> connect(const Global& global) {
+Result<Engine> connect(const Global& global, bool makes) {
   auto config = load_config(global);
   if (!config) return tl::unexpected<Error>(config.error());
+  if (!makes) {
+    if (auto ok = require_file(*config); !ok) return tl::unexpected<Error>(ok.error());
+  }
   config->role = Role::kProducer;
   config->mode = Mode::kNormal;
   config->worker = WorkerConfig{};

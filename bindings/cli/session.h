@@ -22,8 +22,10 @@ Result<Config> load_or_defaults(const Global& global);
 Result<Registry> registry_of(const Config& config);
 
 // An engine that only looks, asks and enqueues; ignited. Refuses a store that lives in
-// one process: this one would end before anybody saw what it did.
-Result<Engine> connect(const Global& global);
+// one process: this one would end before anybody saw what it did. `makes`: a file that is
+// not there yet is made; else that is refused (kUnavailable), since who looks for jobs
+// has mistyped its name.
+Result<Engine> connect(const Global& global, bool makes = false);
 
 // engine.ignite(). Where the store's place is not there, it is the store that is away,
 // and no job that is not found.

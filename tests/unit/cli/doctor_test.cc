@@ -40,6 +40,26 @@ TEST_F(Doctor, TriesEveryBackendAndIsolation) {
               HasSubstr("All that the configuration asks for works"));
 }
 
+TEST_F(Doctor, LooksForThePrograms) {
+  configure(
+      "[jobs.here]\nisolation = \"exec\"\ncommand = [\"sh\"]\n"
+      "[jobs.nowhere]\nisolation = \"exec\"\ncommand = [\"no-such-program\"]\n"
+      "[jobs.folder]\nisolation = \"exec\"\ncommand = [\"sh\"]\ncwd = \"missing\"\n"
+      "[jobs.text]\nisolation = \"exec\"\ncommand = [\"./carrel.toml\"]\ncwd = \".\"\n");
+  const Said said = carrel({"doctor", "--json"});
+  EXPECT_EQ(said.code, 2);
+  auto all = findings(said);
+  EXPECT_EQ(all["program/here"]["works"], true) << said.out;
+  const auto says = [&](const char* kind, const char* text) {
+    const Json finding = all[std::string("program/") + kind];
+    EXPECT_EQ(finding["works"], false) << kind;
+    EXPECT_THAT(finding["text"].get<std::string>(), HasSubstr(text));
+  };
+  says("nowhere", "no program \"no-such-program\" in ");
+  says("folder", "missing");
+  says("text", "carrel.toml may not be executed");
+}
+
 #ifdef WITH_ZMQ
 TEST_F(Doctor, TriesTheConfiguredQueue) {
   configure("queue = \"zmq+tcp://127.0.0.1:1\"\n");
@@ -66,7 +86,8 @@ TEST_F(Doctor, TriesEverySandboxWithAJob) {
     }
   }
   EXPECT_EQ(all["sandbox/restricted"]["works"], test::has_landlock());
-  EXPECT_EQ(all["sandbox/standard"]["works"], test::has_landlock() && test::has_namespaces());
+  EXPECT_EQ(all["sandbox/standard"]["works"],
+            test::has_landlock() && test::has_namespaces());
   EXPECT_THAT(all["sandbox/broken"]["text"].get<std::string>(),
               HasSubstr("sandbox_unavailable"));
   configure(

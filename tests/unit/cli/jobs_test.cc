@@ -177,6 +177,7 @@ TEST_F(Jobs, ExportPrintsEveryJobOnce) {
 }
 
 TEST_F(Jobs, AJobThatIsNotThereIsCodeThree) {
+  ASSERT_EQ(carrel({"enqueue", "k"}).code, 0);
   for (const std::string command : {"show", "cancel", "retry"}) {
     const Said said = carrel({command, "99"});
     EXPECT_EQ(said.code, 3) << command;

@@ -107,6 +107,12 @@ TEST_F(Usage, AStoreThatCannotBeOpenedIsNotTheUsersMistake) {
   const Said said = carrel({"--store", "sqlite:text.db", "list"});
   EXPECT_EQ(said.code, 4) << said.err;
   EXPECT_THAT(said.err, HasSubstr("text.db"));
+  for (const char* command : {"list", "status", "export"}) {
+    const Said mistyped = carrel({"--store", "sqlite:typo.db", command});
+    EXPECT_EQ(mistyped.code, 4) << mistyped.err;
+    EXPECT_THAT(mistyped.err, AllOf(HasSubstr("typo.db"), HasSubstr("no such file")));
+  }
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "typo.db")) << "looking made a database";
   const Said nowhere = carrel({"--store", "sqlite:no/such/place.db", "list"});
   EXPECT_EQ(nowhere.code, 4) << nowhere.err;
   EXPECT_THAT(nowhere.err, HasSubstr("there is no directory"));
