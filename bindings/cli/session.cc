@@ -103,6 +103,8 @@ Result<Engine> connect(const Global& global, bool makes) {
   auto config = load_config(global);
   if (!config) return tl::unexpected<Error>(config.error());
   if (!makes) {
+    auto registry = registry_of(*config);  // what is wrong with that comes first
+    if (!registry) return tl::unexpected<Error>(registry.error());
     if (auto ok = require_file(*config); !ok) return tl::unexpected<Error>(ok.error());
   }
   config->role = Role::kProducer;

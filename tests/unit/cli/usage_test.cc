@@ -91,7 +91,7 @@ TEST_F(Usage, AFileThatHoldsOnlyWithItsVariablesIsTaken) {
   EXPECT_THAT(refused({"list"}),
               HasSubstr("carrel.toml:3:1: worker.beat: must be at most half of "
                         "worker.lease: a lease of 30s"));
-  const Said said = shell("CARREL_WORKER_LEASE=2m carrel list");
+  const Said said = shell("CARREL_WORKER_LEASE=2m carrel enqueue k");
   EXPECT_EQ(said.code, 0) << said.err;
 }
 

@@ -10,26 +10,26 @@
 namespace carrel::test {
 namespace {
 
-std::filesystem::path made;
+std::filesystem::path program_folder;
 
 }  // namespace
 
 SetuidProgram::SetuidProgram(unsigned owner) {
-  made = std::filesystem::temp_directory_path() /
-         ("carrel-setuid-" + std::to_string(getpid()));
-  std::filesystem::create_directory(made);
-  const auto program = made / "identity";
+  program_folder = std::filesystem::temp_directory_path() /
+                   ("carrel-setuid-" + std::to_string(getpid()));
+  std::filesystem::create_directory(program_folder);
+  const auto program = program_folder / "identity";
   std::filesystem::copy_file(hostile("identity"), program);
   chmod(program.c_str(), 06755);
-  chmod(made.c_str(), 0755);
-  if (chown(made.c_str(), owner, owner) != 0) std::filesystem::remove(program);
+  chmod(program_folder.c_str(), 0755);
+  if (chown(program_folder.c_str(), owner, owner) != 0) std::filesystem::remove(program);
 }
 
 SetuidProgram::~SetuidProgram() {
   std::error_code gone;
-  std::filesystem::remove_all(made, gone);
+  std::filesystem::remove_all(program_folder, gone);
 }
 
-const std::filesystem::path& SetuidProgram::folder() { return made; }
+const std::filesystem::path& SetuidProgram::folder() { return program_folder; }
 
 }  // namespace carrel::test

@@ -70,6 +70,21 @@ TEST(SqliteUrl, AFileNameMayHoldBlanksAndEqualsSigns) {
   EXPECT_TRUE(std::filesystem::exists(file));
 }
 
+// As SQLite's own files, of which there is one set whatever the name.
+TEST(SqliteOpen, AFileAndALinkToItHaveOneGate) {
+  const TemporaryDirectory place;
+  const std::string file = place.file("jobs.db");
+  const std::string link = place.file("link.db");
+  auto store = open_url(file);
+  ASSERT_TRUE(store.has_value()) << store.error().message;
+  std::filesystem::create_symlink("jobs.db", link);
+  auto linked = open_url(link);
+  ASSERT_TRUE(linked.has_value()) << linked.error().message;
+  EXPECT_EQ(insert_jobs(**linked, 1).size(), 1U);
+  EXPECT_TRUE(std::filesystem::exists(file + "-gate"));
+  EXPECT_FALSE(std::filesystem::exists(link + "-gate"));
+}
+
 TEST(SqliteOpen, AFileThatIsRemovedOrReplacedWhileItIsOpenTakesNothing) {
   const TemporaryDirectory place;
   const std::string file = place.file("jobs.db");

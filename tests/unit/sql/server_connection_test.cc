@@ -44,6 +44,33 @@ TEST_P(Server, TheServerGoesByItsOtherSchemeToo) {
   EXPECT_THAT(stranger.error().message, HasSubstr("expected on, off or a postgresql://"));
 }
 
+TEST_P(Server, AnOptionThatNobodyKnowsIsNamed) {
+  const auto mistyped = open_store(url("?call_timuot=1s"));
+  ASSERT_FALSE(mistyped);
+  EXPECT_EQ(mistyped.error().code, Code::kInvalid);
+  EXPECT_THAT(
+      mistyped.error().message,
+      testing::AllOf(HasSubstr("no option \"call_timuot\""), HasSubstr("call_timeout")));
+}
+
+// libpq would tell what follows as a host or a port.
+TEST(PostgresUrl, APasswordThatIsNotEncodedIsRefusedAndNotTold) {
+  for (const char* text :
+       {"postgresql://u:se@cret@127.0.0.1:1/db", "postgresql://u:se/cret@127.0.0.1:1/db",
+        "postgresql://u:se?x=cret@127.0.0.1:1/db"}) {
+    const auto store = open_store(text);
+    ASSERT_FALSE(store) << text;
+    EXPECT_EQ(store.error().code, Code::kInvalid) << text;
+    EXPECT_THAT(
+        store.error().message,
+        testing::AllOf(HasSubstr("%40"), Not(HasSubstr("cret")), Not(HasSubstr("\"se"))))
+        << text;
+  }
+  const auto encoded = open_store("postgresql://u:se%40cret@127.0.0.1:1/db");
+  ASSERT_FALSE(encoded);
+  EXPECT_EQ(encoded.error().code, Code::kUnavailable) << encoded.error().message;
+}
+
 TEST_P(Server, ACallInABlackHoleIsFreedAndTheStoreComesBack) {
   ASSERT_TRUE(open(url()));  // makes the tables, which may take longer than a second
   Proxy proxy(kind().port());
