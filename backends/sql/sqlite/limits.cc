@@ -50,6 +50,7 @@ Limits::Limits(soci::session& session, RowLoader& loader, RowSaver& saver)
                use(most_, "most"), into(id_), into(limit_)) {}
 
 void Limits::begin() {
+  seen_.reset();
   any_statement_.run();
   any_rate_ = rated_ != 0;
   any_ = number_ != 0 || any_rate_;
@@ -62,6 +63,7 @@ bool Limits::any_available() {
 }
 
 void Limits::rollback() {
+  seen_.reset();
   touched_.clear();
   touched_rates_.clear();
   waking_rates_.clear();
@@ -79,6 +81,7 @@ Limits::Line Limits::look(const Known& limit, const Lane& lane) {
 }
 
 void Limits::unreserve(const std::string& key) {
+  seen_.reset();
   key_ = key;
   unreserve_.run();
 }
@@ -126,6 +129,11 @@ Limits::Turn Limits::turn(const Known& limit, const Lane& lane, bool rated) {
     unreserve(limit.key);
     line = look(limit, lane);
   }
+  if (line.some_ask || rated) {
+    seen_.reset();
+  } else {
+    seen_ = {limit, lane, line.running};
+  }
   const long long asking = line.some_ask ? available(limit.key, lane) : 0;
   if (line.running + asking >= limit.limit) return Turn::kWaitsForLimit;
   return rated || line.some_ask ? Turn::kAsks : Turn::kReserved;
@@ -155,7 +163,13 @@ Limits::Turn Limits::place(const NewJob& job, rules::Row& row, Time at) {
   if (row.state != State::kAvailable) return Turn::kAsks;  // when it is due
   std::optional<Known> limit;
   if (job.limit) limit = {job.limit->key, job.limit->running};
-  const Turn next = turn(limit, job.rate, {job.queue, job.kind, job.priority}, at);
+  const Lane lane{job.queue, job.kind, job.priority};
+  Turn next;
+  if (limit && !job.rate && seen_ && seen_->limit == *limit && seen_->lane == lane) {
+    next = seen_->running < limit->limit ? Turn::kReserved : Turn::kWaitsForLimit;
+  } else {
+    next = turn(limit, job.rate, lane, at);
+  }
   if (waits(next)) rules::hold(row);
   return next;
 }
@@ -179,6 +193,11 @@ void Limits::add(JobId id, const NewJob& job, const rules::Row& row, Turn turn,
     run_at_ = run_at;
     add_.run();
     any_ = true;
+    if (seen_ && turn == Turn::kReserved) {
+      ++seen_->running;
+    } else if (turn != Turn::kWaitsForLimit) {
+      seen_.reset();
+    }
   }
   if (!job.rate) return;
   const bool window = turn == Turn::kWaitsForWindow;
@@ -189,6 +208,7 @@ void Limits::add(JobId id, const NewJob& job, const rules::Row& row, Turn turn,
 }
 
 void Limits::set_state(JobId id, std::optional<State> state, Time run_at, bool reserved) {
+  seen_.reset();
   id_ = to_column(id);
   state_.set(column(state));
   reserved_ = reserved ? 1 : 0;
@@ -289,6 +309,7 @@ void Limits::hold(std::span<const JobId> ids, Turn turn) {
 
 void Limits::started(std::span<const Claimed> jobs, Time at) {
   if (jobs.empty()) return;
+  seen_.reset();
   std::vector<JobId> ids;
   ids.reserve(jobs.size());
   for (const Claimed& job : jobs) ids.push_back(job.lease.id);
@@ -307,6 +328,7 @@ void Limits::started(std::span<const Claimed> jobs, Time at) {
 }
 
 void Limits::change(const StoredRow& row, const NewJob& job, Time at) {
+  seen_.reset();
   const std::string lane = Rates::lane(row.queue, row.kind, row.priority);
   if (const auto had = rates_.find(row.id)) {
     touched_rates_.insert(had->key);

@@ -97,10 +97,12 @@ class Limits {
     std::string queue;
     std::string kind;
     int priority = 0;
+    bool operator==(const Lane&) const = default;
   };
   struct Known {
     std::string key;
     long long limit = 0;
+    bool operator==(const Known&) const = default;
   };
   // What a job meets of its key.
   struct Line {
@@ -108,6 +110,13 @@ class Limits {
     bool lanes_apart = false;   // places are reserved in another lane
     bool limits_apart = false;  // or for another limit
     bool some_ask = false;
+  };
+  // What the last turn() saw of a line in which nobody asks: another look, which counts
+  // up to the limit, would see no more. Until a row of any line changes.
+  struct Seen {
+    Known limit;
+    Lane lane;
+    long long running = 0;
   };
   std::optional<Known> find(JobId id);
   Line look(const Known& limit, const Lane& lane);
@@ -133,6 +142,7 @@ class Limits {
   RowSaver& saver_;
   bool any_ = false;
   bool any_rate_ = false;
+  std::optional<Seen> seen_;
   Rates rates_;
   std::set<std::string> touched_;  // keys in which an operation may have made room
   std::set<std::string> touched_rates_;
