@@ -128,6 +128,9 @@ Result<std::vector<std::pair<std::string, std::string>>> files_of_arguments(
     const auto coded = value.is_object() ? value.value("base64", Json()) : Json();
     auto bytes = coded.is_string() ? from_base64(coded.get_ref<const std::string&>())
                                    : std::nullopt;
+    if (!bytes && coded.is_string()) {
+      return wrong("has what is no base64 for \"" + name + "\"");
+    }
     if (!bytes) return wrong("has neither text nor {\"base64\": …} for \"" + name + "\"");
     out.emplace_back(name, std::move(*bytes));
   }

@@ -83,14 +83,24 @@ void Channel::set_nursery(std::weak_ptr<Nursery> nursery) {
     std::lock_guard lock(mutex_);
     nursery_ = std::move(nursery);
   }
-  if (!ears_.open()) return;  // then each child is told to be one too many
+  hear_children();
+}
+
+// Without a descriptor for it each child is told to be one too many, until there is one.
+bool Channel::hear_children() {
+  {
+    std::lock_guard lock(mutex_);
+    if (dead_ || !ears_.open()) return false;
+  }
+  hears_ = true;
   boost::asio::post(context_, [self = shared_from_this(), this] {
     ears_.listen(self, [this](auto children) { hear(children); });
   });
+  return true;
 }
 
-bool Channel::listen_to(std::uint64_t child, int socket) noexcept {
-  return ears_.add(child, socket);
+bool Channel::listen_to(std::uint64_t child, int socket) {
+  return (hears_ || hear_children()) && ears_.add(child, socket);
 }
 
 void Channel::fork(std::span<Birth> births) {

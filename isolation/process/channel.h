@@ -64,7 +64,8 @@ class Channel : public std::enable_shared_from_this<Channel> {
   void fork(std::span<Birth> births);
   // What is said on `socket`, this end of the child's, is told to the run that is
   // attached to it. False: there is no room for it.
-  bool listen_to(std::uint64_t child, int socket) noexcept;
+  // Not by two threads at once.
+  bool listen_to(std::uint64_t child, int socket);
   // The child with the run's number runs it now: what is heard of it goes to the run.
   // False: the server has died, and nothing will be.
   bool attach(const std::shared_ptr<ChildRun>& run);
@@ -100,6 +101,7 @@ class Channel : public std::enable_shared_from_this<Channel> {
   void die();
   void hang_up() noexcept;
   void settle(const Reply& reply);
+  bool hear_children();  // from now on; false: it cannot yet
   void hear(std::span<const std::uint64_t> children);
   std::shared_ptr<ChildRun> find_run(std::uint64_t child) const;
   void cork();
@@ -119,6 +121,7 @@ class Channel : public std::enable_shared_from_this<Channel> {
   boost::asio::steady_timer retry_;
   boost::asio::steady_timer young_timer_;
   Ears ears_;
+  bool hears_ = false;  // of set_nursery() and listen_to()
 
   mutable std::mutex mutex_;
   bool dead_ = false;

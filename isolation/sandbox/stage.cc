@@ -24,7 +24,8 @@ std::string_view hint(Stage stage, int error) {
     case Stage::kIdentity:
       return "the profile's `user` must be a user that this namespace has, and not 0";
     case Stage::kRoot:
-      return "a folder that is to be mounted is not there or cannot be mounted";
+      return "a folder that is to be mounted is not there or cannot be mounted; a `dst` "
+             "below /usr or below another mount must be there already";
     case Stage::kProc:
       return "/proc is masked here, as in a container: show it whole, or say "
              "allow_missing = [\"proc\"]";

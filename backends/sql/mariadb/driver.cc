@@ -17,9 +17,11 @@ const server::Statements& MariadbDriver::statements() const noexcept {
 }
 
 std::unique_ptr<MariadbSession> MariadbDriver::connect_plainly() {
-  return std::make_unique<MariadbSession>(
+  auto session = std::make_unique<MariadbSession>(
       settings_.connect, dog_, server::lock_wait(settings_.call_timeout),
       server::idle_transaction(settings_.call_timeout));
+  learn_limits(*session);
+  return session;
 }
 
 void MariadbDriver::learn_limits(MariadbSession& session) {

@@ -25,10 +25,11 @@ class MariadbDriver final : public server::Driver {
   void mend_plans(server::Session& session) override { plans_.mend(session); }
 
   std::unique_ptr<MariadbSession> connect_plainly();
-  // Asks the server how long a statement may be.
-  void learn_limits(MariadbSession& session);
 
  private:
+  // Asks the server how long a statement may be: each time, as it may be another's by now.
+  void learn_limits(MariadbSession& session);
+
   const Settings settings_;
   server::Watchdog dog_;
   std::atomic<std::uint64_t> max_payload_{1U << 20};

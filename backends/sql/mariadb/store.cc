@@ -18,7 +18,6 @@ Result<std::unique_ptr<Store>> open_store(const Url& url, const BackendOptions& 
   std::unique_ptr<MariadbSession> session;
   try {
     session = driver->connect_plainly();
-    driver->learn_limits(*session);
     prepare_schema(*session, migrate);
     session.reset();
     return server::make_store(

@@ -74,6 +74,8 @@ TEST_F(SandboxFolder, NamesThatCannotAllBe_Refused) {
   const auto longer = refusal({{"a/" + std::string(256, 'n'), "x"}});
   EXPECT_TRUE(says(longer, "a file name that is too long: \"a/nnn")) << longer;
   EXPECT_EQ(refusal({{"a/" + std::string(255, 'n'), "x"}, {"a.b", "y"}}), "none");
+  const auto coded = refusal({{"a", {{"base64", "!!"}}}});
+  EXPECT_TRUE(says(coded, "no base64 for \"a\"")) << coded;
 }
 
 TEST_F(SandboxFolder, Case60_MissingNotExecutableGarbageEmptyBadInterpreterDirectory) {
