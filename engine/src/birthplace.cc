@@ -1,22 +1,38 @@
 #include "birthplace.h"
 
-#include <pthread.h>
+#include <sys/mman.h>
+
+#include <new>
 
 namespace carrel {
 namespace {
 
-// Changes only where a process has one thread: its own fork() is not over.
-constinit std::uint32_t forks = 0;
+using Mark = std::atomic<std::uint32_t>;
 
-// As the program is loaded: before anything is made.
-[[gnu::constructor]] void begin() noexcept {
-  pthread_atfork(nullptr, nullptr, [] { ++forks; });
+// The number of this process, on a page that a child of it finds wiped: 0, until it makes
+// something itself. Null: there is no such page. Never given back.
+Mark* mark() noexcept {
+  static Mark* const made = []() noexcept -> Mark* {
+    constexpr std::size_t kSize = sizeof(Mark);  // of a page
+    void* const page =
+        mmap(nullptr, kSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (page == MAP_FAILED) return nullptr;
+    if (madvise(page, kSize, MADV_WIPEONFORK) != 0) return nullptr;
+    return new (page) Mark(0);
+  }();
+  return made;
 }
+
+constinit Mark last{0};  // number that was given, also by parents
 
 }  // namespace
 
-Birthplace::Birthplace() noexcept : forks_(forks) {}
-
-bool Birthplace::here() const noexcept { return forks_ == forks; }
+Birthplace::Birthplace() noexcept : mark_(mark()) {
+  Mark* const here = mark();
+  if (here == nullptr) return;
+  std::uint32_t none = 0;
+  here->compare_exchange_strong(none, ++last);
+  number_ = here->load();
+}
 
 }  // namespace carrel
