@@ -100,18 +100,24 @@ void ActiveRun::give_up() noexcept {
   }
   std::unique_lock told(telling_, std::defer_lock);
   if (on_progress_ && !told.try_lock()) return;
-  const std::uint8_t before = marks_.fetch_or(kEnded | kAbandoned);
+  const std::uint8_t before = mark_ended(true);
   if (told.owns_lock()) told.unlock();
   if ((before & kEnded) == 0) end_as(before, out_of_time(), true);
 }
 
-void ActiveRun::end_once(Outcome&& end, bool abandoned) noexcept {
-  // Once it has ended nothing is added.
+// The marks until then. Once it has ended nothing is added.
+std::uint8_t ActiveRun::mark_ended(bool abandoned) noexcept {
+  const std::uint8_t ended = abandoned ? kEnded | kAbandoned : kEnded;
   std::uint8_t before = marks_.load();
-  do {
-    if ((before & kEnded) != 0) return;
-  } while (!marks_.compare_exchange_weak(before,
-                                         before | kEnded | (abandoned ? kAbandoned : 0)));
+  while ((before & kEnded) == 0 &&
+         !marks_.compare_exchange_weak(before, before | ended)) {
+  }
+  return before;
+}
+
+void ActiveRun::end_once(Outcome&& end, bool abandoned) noexcept {
+  const std::uint8_t before = mark_ended(abandoned);
+  if ((before & kEnded) != 0) return;
   if (on_progress_) {
     std::lock_guard told(telling_);
   }

@@ -138,6 +138,7 @@ class ActiveRun final : public RunSink {
   void add_line(std::string_view line);
   void take_news(Beat& news);
   bool climb(Rung step) noexcept;  // kTerm or kKill
+  std::uint8_t mark_ended(bool abandoned) noexcept;
   void end_once(Outcome&& end, bool abandoned) noexcept;
   void end_as(std::uint8_t before, Outcome&& end, bool abandoned) noexcept;
 

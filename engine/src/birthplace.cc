@@ -27,12 +27,18 @@ constinit Mark last{0};  // number that was given, also by parents
 
 }  // namespace
 
-Birthplace::Birthplace() noexcept : mark_(mark()) {
+void Birthplace::settle() noexcept {
   Mark* const here = mark();
-  if (here == nullptr) return;
+  if (here == nullptr || number_.load() != 0) return;
   std::uint32_t none = 0;
   here->compare_exchange_strong(none, ++last);
-  number_ = here->load();
+  none = 0;
+  number_.compare_exchange_strong(none, here->load());
+}
+
+bool Birthplace::here() const noexcept {
+  const std::uint32_t number = number_.load();
+  return number == 0 || number == mark()->load();
 }
 
 }  // namespace carrel

@@ -12,6 +12,7 @@ namespace carrel {
 Engine::Engine(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Engine::Engine(Engine&&) noexcept = default;
 Engine& Engine::operator=(Engine&& other) noexcept {
+  if (this == &other) return *this;
   const Engine old(std::move(*this));
   impl_ = std::move(other.impl_);
   return *this;

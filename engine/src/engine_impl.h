@@ -143,7 +143,7 @@ class Engine::Impl {
   std::size_t concurrency() const noexcept;
 
   const std::shared_ptr<Door> door_ = std::make_shared<Door>();
-  const Birthplace birthplace_;
+  Birthplace birthplace_;  // from ignition on
 
   Handlers handlers_;
   // Kinds with a handler that have no table, and run the command of the defaults instead.

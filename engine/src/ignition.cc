@@ -109,6 +109,7 @@ Result<void> Engine::Impl::add_fork_hook(const std::function<void(Handlers&)>& a
 Result<void> Engine::Impl::ignite() {
   if (!birthplace_.here()) return unexpected(forked());
   if (ignited_.load()) return {};
+  birthplace_.settle();  // before there is a lock that a copy would find taken
   std::lock_guard lock(ignition_mutex_);
   if (ignited_.load()) return {};
   auto ok = [&]() -> Result<void> {

@@ -1,6 +1,6 @@
 // How the engine makes its own threads: named, and with every signal blocked but those of
-// a thread's own faults, so that a signal for the host is never handled on one of them,
-// and a host that handles faults handles those of its handlers too.
+// faults, as far as whoever makes them has them open: what is sent to the host is handled
+// on its own threads, and a host that handles faults handles those of its handlers too.
 #pragma once
 
 #include <pthread.h>
@@ -19,10 +19,11 @@ std::thread named_thread(const char* name, F f) {
     Blocked() {
       sigset_t all;
       sigfillset(&all);
+      pthread_sigmask(SIG_SETMASK, nullptr, &before);
       for (const int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS}) {
-        sigdelset(&all, fault);
+        if (sigismember(&before, fault) == 0) sigdelset(&all, fault);
       }
-      pthread_sigmask(SIG_SETMASK, &all, &before);
+      pthread_sigmask(SIG_SETMASK, &all, nullptr);
     }
     ~Blocked() { pthread_sigmask(SIG_SETMASK, &before, nullptr); }
   };

@@ -117,9 +117,10 @@ void to_json(Json& j, const Health& h);
 // call when the engine is destroyed is waited for; it is told kCancelled by wait(), and
 // must call no more.
 //
-// An engine is of the process that opened it. A process that was forked from that one, as
-// a handler of a `fork` kind is, has a copy that answers kUnsupported to every call; it
-// may open one of its own.
+// From its ignition on an engine is its process's. A process that was forked from that
+// one, as a handler of a `fork` kind is, has a copy: what answers with a Result is
+// kUnsupported there, stop() and destroying it do nothing, store() aborts. It may open
+// one of its own.
 //
 // An engine that was moved from is empty: it may be assigned to or destroyed, no more.
 class Engine {

@@ -1,8 +1,11 @@
 #include "process_test.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <string>
 
 namespace carrel::test {
@@ -71,6 +74,13 @@ ProcessLimit::ProcessLimit(pid_t pid, __rlimit_resource resource, const char* na
 }
 
 ProcessLimit::~ProcessLimit() { prlimit(pid_, resource_, &before_, nullptr); }
+
+// A folder that they all have.
+LargeInputTurn::LargeInputTurn()
+    : lock_(::open(HOSTILE_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
+  while (flock(lock_.get(), LOCK_EX) != 0 && errno == EINTR) {
+  }
+}
 
 Host& ProcessTest::fork_host(std::size_t warm) {
   if (!fork_) fork_ = std::make_unique<Host>("fork", std::vector<KindSpec>{}, warm);

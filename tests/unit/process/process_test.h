@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 
+#include "os.h"
 #include "support.h"
 
 namespace carrel::test {
@@ -58,8 +59,18 @@ class DescriptorLimit : public ProcessLimit {
       : ProcessLimit(pid, RLIMIT_NOFILE, "RLIMIT_NOFILE", soft) {}
 };
 
-// Skips a case with an input of kLargeInput where the machine has no room for it.
+// Who has one has an input of kLargeInput by itself, of all programs of tests.
+class LargeInputTurn {
+ public:
+  LargeInputTurn();
+
+ private:
+  process::UniqueFd lock_;
+};
+
+// Skips a case with such an input where the machine has no room for it.
 #define REQUIRE_ROOM_FOR_LARGE_INPUT()                                   \
+  const LargeInputTurn turn;                                             \
   if (available_bytes() < kLargeInput + (std::size_t{1} << 30)) {        \
     GTEST_SKIP() << "memory: " << ((kLargeInput >> 20) + 1024)           \
                  << " MiB are needed, and " << (available_bytes() >> 20) \
