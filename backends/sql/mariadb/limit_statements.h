@@ -2,6 +2,8 @@
 // Only for statements.cc, whose head says what to mind.
 #pragma once
 
+#include <string>
+
 namespace carrel::sql::mariadb {
 
 inline constexpr const char* kAnyLimits = R"sql(
@@ -22,6 +24,8 @@ SELECT STRAIGHT_JOIN s.slot
   FROM JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS r
   JOIN carrel_limit_slots AS s FORCE INDEX (PRIMARY) ON s.slot = r.id
    FOR UPDATE)sql";
+
+inline const std::string kLockSlotsNow = std::string(kLockSlots) + " NOWAIT";
 
 inline constexpr const char* kTrySlots = R"sql(
 SELECT STRAIGHT_JOIN s.slot

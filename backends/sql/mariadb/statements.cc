@@ -343,6 +343,7 @@ const server::Statements kStatements = {
     .lock_runs = kLockRuns,
     .try_runs = kTryRuns.c_str(),
     .lock_history = kLockHistory,
+    .lock_slots_now = kLockSlotsNow.c_str(),
     .lock_runs_now = kLockRunsNow.c_str(),
     .lock_history_now = kLockHistoryNow.c_str(),
     .try_history = kTryHistory.c_str(),

@@ -431,6 +431,7 @@ const server::Statements kStatements = {
     .lock_runs = kLockRuns,
     .try_runs = kTryRuns.c_str(),
     .lock_history = kLockHistory,
+    .lock_slots_now = nullptr,
     .lock_runs_now = nullptr,
     .lock_history_now = nullptr,
     .try_history = kTryHistory.c_str(),

@@ -44,15 +44,22 @@ std::string quoted(const std::string& text) {
   return out + "'";
 }
 
-// libpq takes one that is not encoded for an end of the password, and would tell what
-// follows as a host or a port.
+// A password with a '@', '/' or '?' that is not encoded: to libpq it ends there, and it
+// would tell what follows as a host or a port.
 bool has_bare_password(const Url& url) {
   const std::string_view text(url.text);
   const std::string shown = url.redacted();
   if (shown.substr(0, shown.find('?')) == text.substr(0, text.find('?'))) return false;
   const std::string_view after(std::string_view(url.rest).substr(2));
-  const std::string_view authority = after.substr(0, after.find_first_of("/#"));
-  return std::count(authority.begin(), authority.end(), '@') != 1;
+  const std::size_t slash = after.find('/');
+  if (after.find('@') != std::string_view::npos) {
+    const std::string_view authority = after.substr(0, slash);
+    return std::count(authority.begin(), authority.end(), '@') != 1;
+  }
+  // Before the '?' there are hosts and ports, or the beginning of a password.
+  if (slash != std::string_view::npos) return false;
+  const std::size_t at = text.find('@');
+  return at != std::string_view::npos && text.find('/', at) != std::string_view::npos;
 }
 
 bool is_option_of_libpq(const std::string& name) {
@@ -103,11 +110,9 @@ Result<std::string> connect_string(const Url& url, const std::string& uri,
 Result<Settings> settings_of(const Url& url) {
   Settings settings;
   settings.place = url.redacted().substr(0, url.redacted().find('?'));
-  if (has_bare_password(url)) {
-    return bad(url,
-               "in a password '@' is written \"%40\", '/' \"%2F\", '?' \"%3F\" and '#' "
-               "\"%23\"");
-  }
+  constexpr const char* kEncode =
+      "in a password '@' is written \"%40\", '/' \"%2F\" and '?' \"%3F\"";
+  if (has_bare_password(url)) return bad(url, kEncode);
   std::string uri = "postgresql:" + url.rest;
   std::string listen;
   char joint = '?';
@@ -155,6 +160,9 @@ Result<Settings> settings_of(const Url& url) {
     const auto other = Url::parse(listen);
     if (!other || (other->scheme != "postgresql" && other->scheme != "postgres")) {
       return bad(url, "listen: expected on, off or a postgresql:// URL of its own");
+    }
+    if (has_bare_password(*other)) {  // it is encoded once more, as all of an option is
+      return bad(url, std::string("listen: ") + kEncode + ", and '%' \"%25\"");
     }
     auto string = connect_string(*other, listen, settings.call_timeout);
     if (!string) return tl::unexpected(std::move(string.error()));

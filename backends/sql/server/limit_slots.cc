@@ -70,7 +70,8 @@ void Limits::lock(std::set<int> slots, bool claims) {
     ids_ = json_array_of(slots);
     if (claims) waiting_ = slots;
     const auto asked = std::chrono::steady_clock::now();
-    lock_.rows([&] {
+    Statement& lock = session_.is_patient() ? lock_ : lock_now_;
+    lock.rows([&] {
       held_.insert(slot_);
       use_->shunned.erase(slot_);
     });

@@ -288,7 +288,9 @@ class Limits {
   Statement any_;
   Statement find_keys_;
   Statement find_keys_now_;
+  Session& session_;
   Statement lock_;
+  Statement lock_now_;
   Statement try_;
   Statement now_;
   Statement count_;

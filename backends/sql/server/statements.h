@@ -197,6 +197,7 @@ struct Statements {
   const char* try_runs;  // likewise; passes over what is locked
   const char* lock_history;
   // Of a session that says that it is not patient: without any wait. Null: none does.
+  const char* lock_slots_now;
   const char* lock_runs_now;
   const char* lock_history_now;
   const char* try_history;  // likewise

@@ -35,9 +35,16 @@ const char* to_string(Synchronous s) noexcept {
 }
 
 std::string Settings::gate() const {
-  std::error_code unknown;
-  const auto file = std::filesystem::weakly_canonical(path, unknown);
-  return (unknown ? path : file.string()) + "-gate";
+  namespace fs = std::filesystem;
+  constexpr int kMostLinks = 40;  // as many as the kernel follows
+  std::error_code none;
+  fs::path file = path;
+  // Also where a link leads to what is not there yet: SQLite makes that.
+  for (int i = 0; i < kMostLinks && fs::is_symlink(file, none); ++i) {
+    file = file.parent_path() / fs::read_symlink(file, none);
+  }
+  const fs::path found = fs::weakly_canonical(file, none);
+  return (found.empty() ? file : found).string() + "-gate";
 }
 
 Result<Settings> settings_of(const Url& url) {

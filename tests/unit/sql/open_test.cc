@@ -83,6 +83,12 @@ TEST(SqliteOpen, AFileAndALinkToItHaveOneGate) {
   EXPECT_EQ(insert_jobs(**linked, 1).size(), 1U);
   EXPECT_TRUE(std::filesystem::exists(file + "-gate"));
   EXPECT_FALSE(std::filesystem::exists(link + "-gate"));
+  // Also where the file is made through the link.
+  const std::string later = place.file("later.db");
+  std::filesystem::create_symlink("later.db", place.file("to_later.db"));
+  ASSERT_TRUE(open_url(place.file("to_later.db")));
+  EXPECT_TRUE(std::filesystem::exists(later + "-gate"));
+  EXPECT_FALSE(std::filesystem::exists(place.file("to_later.db-gate")));
 }
 
 TEST(SqliteOpen, AFileThatIsRemovedOrReplacedWhileItIsOpenTakesNothing) {

@@ -66,9 +66,19 @@ TEST(PostgresUrl, APasswordThatIsNotEncodedIsRefusedAndNotTold) {
         testing::AllOf(HasSubstr("%40"), Not(HasSubstr("cret")), Not(HasSubstr("\"se"))))
         << text;
   }
-  const auto encoded = open_store("postgresql://u:se%40cret@127.0.0.1:1/db");
-  ASSERT_FALSE(encoded);
-  EXPECT_EQ(encoded.error().code, Code::kUnavailable) << encoded.error().message;
+  for (const char* text : {"postgresql://u:se%40cret@127.0.0.1:1/db",
+                           "postgresql://u:se#cret@127.0.0.1:1/db",
+                           "postgresql://127.0.0.1:1,127.0.0.1:1/db?application_name=a@b",
+                           "postgresql://[::1]:1/db?application_name=a@b"}) {
+    const auto away = open_store(text);
+    ASSERT_FALSE(away) << text;
+    EXPECT_EQ(away.error().code, Code::kUnavailable) << away.error().message;
+  }
+  const auto listens = open_store(
+      "postgresql://h/db?listen=postgresql%3A%2F%2Fu%3Ase%40cret%40127.0.0.1%2Fdb");
+  ASSERT_FALSE(listens);
+  EXPECT_EQ(listens.error().code, Code::kInvalid);
+  EXPECT_THAT(listens.error().message, HasSubstr("listen: in a password"));
 }
 
 TEST_P(Server, ACallInABlackHoleIsFreedAndTheStoreComesBack) {
