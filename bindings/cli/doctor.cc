@@ -221,8 +221,9 @@ class Doctor {
   }
 
   void programs() {
+    const bool runs_some = config_.role != Role::kProducer;
     for (ProgramCheck& check : check_programs(config_)) {
-      add({"program", check.kind, check.works, true, std::move(check.text)}, kUsage);
+      add({"program", check.kind, check.works, runs_some, std::move(check.text)}, kUsage);
     }
   }
 
