@@ -295,6 +295,47 @@ TEST(ThreadCases, Case05_ChangesTheSignalMask_Restored) {
   }
 }
 
+// Or the kernel would end the host for one, and never ask its handler.
+TEST(ThreadCases, SignalsOfFaultsAreAsTheHostHasThem) {
+  for (const bool host_blocks : {false, true}) {
+    sigset_t trap;
+    sigemptyset(&trap);
+    sigaddset(&trap, SIGTRAP);
+    pthread_sigmask(host_blocks ? SIG_BLOCK : SIG_UNBLOCK, &trap, nullptr);
+    Engine engine = open(memory_config(1));
+    engine.handle("look", [](Context&) {
+      sigset_t mask;
+      pthread_sigmask(SIG_SETMASK, nullptr, &mask);
+      Json blocked;
+      for (const int signal : {SIGTERM, SIGSEGV, SIGTRAP}) {
+        blocked.push_back(sigismember(&mask, signal) == 1);
+      }
+      return blocked;
+    });
+    ASSERT_TRUE(engine.start());
+    EXPECT_EQ(engine.wait(engine.enqueue("look").value(), kLong).value(),
+              (Json{true, false, host_blocks}));
+    pthread_sigmask(SIG_UNBLOCK, &trap, nullptr);
+  }
+}
+
+// What Asio throws for it is no std::system_error.
+TEST(ThreadCases, AStartWithoutDescriptorsIsAnErrorAndTheNextOneWorks) {
+  Engine engine = open(memory_config(1));
+  engine.handle("work", [](Context&) {});
+  rlimit before{};
+  getrlimit(RLIMIT_NOFILE, &before);
+  const int next = dup(STDIN_FILENO);
+  close(next);
+  const rlimit none{static_cast<rlim_t>(next), before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+  const auto refused = engine.start();
+  setrlimit(RLIMIT_NOFILE, &before);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::kUnavailable) << refused.error().message;
+  EXPECT_TRUE(engine.start());
+}
+
 // As on a machine that has no more threads to give.
 class NoRoomForStacks {
  public:
