@@ -25,6 +25,7 @@ class MemoryStore::Access {
   }
 
   Time now() const { return now_; }
+  void read_clock() { now_ = store_.clock_.now(); }
 
   // Tells waiters of the jobs that are available in `bucket`.
   void call(const Bucket& bucket) {
@@ -39,7 +40,7 @@ class MemoryStore::Access {
   bool wait_until(std::condition_variable& signal,
                   std::chrono::steady_clock::time_point deadline, Done done) {
     const bool is_done = signal.wait_until(lock_, deadline, done);
-    now_ = store_.clock_.now();
+    read_clock();
     return is_done;
   }
 

@@ -1,4 +1,5 @@
 // What waits inside the store: the fused claim, and those who want to see a job's end.
+#include <carrel/clock.h>
 #include <carrel/telling_source.h>
 
 #include <algorithm>
@@ -25,13 +26,16 @@ class MemoryStore::Source final : public ClaimSource, public TellingSource {
                                      std::uint64_t claim_number, Duration lease,
                                      Duration wait) override {
     std::vector<Claimed> taken;
+    Duration granted = boot_time();  // before the store's clock is read
     Access access(store_);
     disarm();
     if (stopped() || demand.max == 0) return taken;
     taken = store_.take(demand, worker, claim_number, lease, access.now());
     if (taken.empty() && wait > Duration::zero()) {
-      taken = wait_for(demand, worker, claim_number, lease, deadline_after(wait), access);
+      taken = wait_for(demand, worker, claim_number, lease, deadline_after(wait), access,
+                       granted);
     }
+    for (Claimed& job : taken) job.granted = granted;
     if (taken.size() < demand.max && told_.call && !stopped()) {
       remember(demand, demand.max - taken.size());
       store_.waiters_.add(told_);
@@ -71,7 +75,7 @@ class MemoryStore::Source final : public ClaimSource, public TellingSource {
   std::vector<Claimed> wait_for(const Demand& demand, std::string_view worker,
                                 std::uint64_t claim_number, Duration lease,
                                 std::chrono::steady_clock::time_point deadline,
-                                Access& access) {
+                                Access& access, Duration& granted) {
     std::vector<Claimed> taken;
     Waiters::Waiter waiter{demand, store_.signals_.take()};
     signal_ = waiter.signal;
@@ -85,6 +89,8 @@ class MemoryStore::Source final : public ClaimSource, public TellingSource {
         break;
       }
       waiter.called = false;
+      granted = boot_time();
+      access.read_clock();
       taken = store_.take(demand, worker, claim_number, lease, access.now());
       if (!called) break;
     }

@@ -31,6 +31,7 @@ struct Call {
   Type type = Type::kError;
   std::size_t bytes = 0;         // of its frame
   std::size_t answer_limit = 0;  // of the answer's
+  Duration arrived{};            // boot_time() then; TAKE only
   Clock::time_point until{};     // TAKE, AWAIT, RECEIVE: to be answered by then
   Request request;
   std::uint64_t seen_changes = 0;  // of the loop, when it was handed to the store

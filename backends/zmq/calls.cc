@@ -1,5 +1,7 @@
 #include "calls.h"
 
+#include <carrel/clock.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -82,6 +84,7 @@ void Calls::on_request(const SessionPtr& session, const Head& head,
   call->type = head.type;
   call->bytes = frame.size();
   call->answer_limit = session->answer_limit;
+  if (call->type == Type::kTake) call->arrived = boot_time();
   call->until = Clock::now() + std::clamp(wait_of(*request), Duration{0}, kLongestWait);
   call->request = std::move(*request);
   if (waits(call->type)) {

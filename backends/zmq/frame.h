@@ -11,7 +11,7 @@
 
 namespace carrel::zmq {
 
-inline constexpr std::uint8_t kVersion = 3;
+inline constexpr std::uint8_t kVersion = 4;
 inline constexpr std::size_t kHeadBytes = 24;
 
 // Requests are below 128; the answer to one has the same number with the high bit set.

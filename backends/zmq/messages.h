@@ -165,8 +165,19 @@ void fields(A& a, T& m) {
   a(m.queues, m.kinds, m.max, m.in_order, m.bounds);
 }
 
+struct TakeAnswer : AnswerMessage<Type::kTake> {
+  std::vector<Claimed> value;
+  // How long the TAKE had been at the broker when their leases were asked for: these last
+  // from then on at the least.
+  Duration waited{};
+};
+template <class A, Of<TakeAnswer> T>
+void fields(A& a, T& m) {
+  a(m.value, m.waited);
+}
+
 struct Take : Message<Type::kTake>, Demanded {
-  using Answer = Value<Type::kTake, std::vector<Claimed>>;
+  using Answer = TakeAnswer;
   std::string worker;
   std::uint64_t claim_number = 0;
   Duration lease{};

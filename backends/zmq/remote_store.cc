@@ -107,10 +107,16 @@ class RemoteStore::Source final : public ClaimSource {
     take.claim_number = claim_number;
     take.lease = lease;
     if (take.max == 0 || take.kinds.empty()) return std::vector<Claimed>{};
-    return in_slices(wait, interrupter_, [&](Duration slice) {
-      take.wait = slice;
-      return value_of(store_.client_->ask(take, Repeat::kNo, slice, &interrupter_));
-    });
+    return in_slices(
+        wait, interrupter_, [&](Duration slice) -> Result<std::vector<Claimed>> {
+          take.wait = slice;
+          // It came there after it was asked for, and was granted so much later.
+          const Duration asked = boot_time();
+          auto answer = store_.client_->ask(take, Repeat::kNo, slice, &interrupter_);
+          if (!answer) return tl::unexpected<Error>(std::move(answer.error()));
+          for (Claimed& job : answer->value) job.granted = asked + answer->waited;
+          return std::move(answer->value);
+        });
   }
 
   void interrupt() noexcept override { store_.client_->interrupt(interrupter_); }

@@ -200,7 +200,10 @@ Done Service::take(const CallPtr& call) {
   cut(*jobs, it);
   // As many as were asked for: there may be more for the next.
   if (jobs->size() == demand.max) it.news.maybe_available = true;
-  it.frame = frame_of<Take::Answer>(std::move(jobs));
+  Take::Answer answer;
+  if (!jobs->empty()) answer.waited = jobs->front().granted - call->arrived;
+  answer.value = std::move(*jobs);
+  it.frame = encode(answer);
   return it;
 }
 

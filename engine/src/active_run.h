@@ -46,6 +46,7 @@ class ActiveRun final : public RunSink {
             std::uint64_t max_checkpoint = 0)
       : job(std::move(claimed)),
         kind(its_kind),
+        renewed(job.granted),
         runner_(runner),
         timed_(job.timeout.count() > 0 || its_kind.spec.limits.wall.count() > 0),
         on_progress_(std::move(on_progress)),
@@ -68,11 +69,11 @@ class ActiveRun final : public RunSink {
   // stored, whatever the answer.
   bool bare = false;
   bool failed_alone = false;  // it could not, and that was said
-  // Others held its row when all leases were renewed, and nobody has renewed it since:
-  // since when it lasts, on boot_time(). 0: it lasts as all others do. The PulseLoop's,
-  // which alone writes it.
-  std::atomic<Duration> passed_over{Duration{0}};
-  std::atomic<bool> fenced{false};  // it was ended because its lease is, or will be
+  // Since when its lease lasts, on boot_time(): its claim, or the last renewal. Only the
+  // PulseLoop writes it.
+  std::atomic<Duration> renewed;
+  std::atomic<bool> passed_over{false};  // others held its row at the last. Likewise
+  std::atomic<bool> fenced{false};       // it was ended because its lease is, or will be
 
   QueueSlots::Slot* slot = nullptr;  // that it has, until it ends; null: none
 

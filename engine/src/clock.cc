@@ -1,8 +1,17 @@
 #include <carrel/clock.h>
 
-#include "boot_time.h"
+#include <chrono>
+#include <ctime>
 
 namespace carrel {
+
+Duration boot_time() noexcept {
+  timespec now{};
+  clock_gettime(CLOCK_BOOTTIME, &now);
+  return std::chrono::duration_cast<Duration>(std::chrono::seconds(now.tv_sec) +
+                                              std::chrono::nanoseconds(now.tv_nsec));
+}
+
 namespace {
 class SystemClock final : public Clock {
  public:

@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "boot_time.h"
 #include "finish.h"
+#include "lease_time.h"
 #include "threads.h"
 #include "worker.h"
 
@@ -200,11 +200,14 @@ bool Holds::claim_now(const Ticket& ticket) {
     const std::lock_guard lock(mutex_);
     number = begin_claim();
   }
-  const Duration began = boot_time();
-  const auto answers = store_.claim({&ticket, 1}, worker_, number, setup_.lease);
+  const Duration asked = boot_time();
+  auto answers = store_.claim({&ticket, 1}, worker_, number, setup_.lease);
   const std::lock_guard lock(mutex_);
   const bool answered = answers.has_value();
-  if (answered && answers->front()) grant(*answers->front(), began);
+  if (answered && answers->front()) {
+    answers->front()->granted = asked;
+    grant(*answers->front());
+  }
   end_claim(number, answered);
   if (answered) {
     away_.reset();

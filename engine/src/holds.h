@@ -95,7 +95,7 @@ class Holds {
   // All with the lock held; those that take it give it up meanwhile.
   std::uint64_t begin_claim();
   void end_claim(std::uint64_t number, bool answered);
-  void grant(const Claimed& claimed, Duration renewed);
+  void grant(const Claimed& claimed);
   void wake_thread();
   Result<void> start_threads();
   bool idle() const;

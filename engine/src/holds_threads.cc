@@ -3,9 +3,9 @@
 #include <system_error>
 #include <utility>
 
-#include "boot_time.h"
 #include "finish.h"
 #include "holds.h"
+#include "lease_time.h"
 #include "threads.h"
 
 namespace carrel {
@@ -31,7 +31,7 @@ void Holds::end_claim(std::uint64_t number, bool answered) {
   wake_thread();
 }
 
-void Holds::grant(const Claimed& claimed, Duration renewed) {
+void Holds::grant(const Claimed& claimed) {
   const Json payload = Json::parse(claimed.payload, nullptr, false);
   const std::uint64_t number =
       payload.is_object() ? payload.value("hold", std::uint64_t{0}) : 0;
@@ -40,7 +40,7 @@ void Holds::grant(const Claimed& claimed, Duration renewed) {
     const auto place = std::make_shared<Place>();
     place->number = ++places_;
     place->lease = claimed.lease;
-    place->renewed = renewed;
+    place->renewed = claimed.granted;
     place->ended = true;
     held_.emplace(place->number, place);
     rests_.push_back({finish_of(claimed.lease, Verdict::kCancelled), place});
@@ -50,7 +50,7 @@ void Holds::grant(const Claimed& claimed, Duration renewed) {
   waiting_.erase(it);
   if (std::exchange(place->queued, false)) --queued_;
   place->lease = claimed.lease;
-  place->renewed = renewed;
+  place->renewed = claimed.granted;
   place->granted = true;
   held_.emplace(number, place);
   place->changed.notify_all();
@@ -107,10 +107,13 @@ Result<std::vector<Claimed>> Holds::claim(const Demand& demand, std::uint64_t nu
   if (!tickets) return tl::unexpected<Error>(tickets.error());
   std::vector<Claimed> claimed;
   if (tickets->empty()) return claimed;
+  const Duration asked = boot_time();
   auto answers = store_.claim(*tickets, worker_, number, setup_.lease);
   if (!answers) return tl::unexpected<Error>(std::move(answers.error()));
   for (auto& answer : *answers) {
-    if (answer) claimed.push_back(std::move(*answer));
+    if (!answer) continue;
+    answer->granted = asked;
+    claimed.push_back(std::move(*answer));
   }
   return claimed;
 }
@@ -119,13 +122,12 @@ void Holds::claim_for_all(Lock& lock, Steady::time_point until) {
   const std::uint64_t number = begin_claim();
   const Demand demand{queues_, kinds_, queued_};
   lock.unlock();
-  const Duration began = boot_time();
   const auto wait = duration_cast<Duration>(until - Steady::now());
   const auto claimed = claim(demand, number, std::max(wait, Duration{0}));
   lock.lock();
   if (claimed) {
     away_.reset();
-    for (const Claimed& one : *claimed) grant(one, began);
+    for (const Claimed& one : *claimed) grant(one);
   } else {
     away_ = claimed.error();
     for (const auto& [waiting, place] : waiting_) place->changed.notify_all();

@@ -3,7 +3,7 @@
 #include <boost/asio/post.hpp>
 #include <utility>
 
-#include "boot_time.h"
+#include "lease_time.h"
 #include "reactor.h"
 #include "reactor_timer.h"
 
@@ -12,7 +12,6 @@ namespace carrel {
 LeaseGuard::LeaseGuard(Reactor& reactor, Duration lease, std::function<void()> look)
     : lease_(lease),
       look_(std::move(look)),
-      renewed_(boot_time()),
       timer_(std::make_shared<ReactorTimer>(reactor.context())) {
   boost::asio::post(timer_->timer.get_executor(), [this, timer = timer_] {
     if (!timer->closed) wait();

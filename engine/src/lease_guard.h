@@ -1,11 +1,10 @@
-// The guard of a worker's leases: when they were renewed, and a look at them again and
-// again, since what they cover must end before the store may give it to others. It looks
-// by itself, on the reactor: whoever renews the leases may be waiting for the store then.
+// The guard of a worker's leases: a look at them again and again, since what they cover
+// must end before the store may give it to others. It looks by itself, on the reactor:
+// whoever renews the leases may be waiting for the store then.
 #pragma once
 
 #include <carrel/result.h>
 
-#include <atomic>
 #include <functional>
 #include <memory>
 
@@ -24,16 +23,11 @@ class LeaseGuard {
   LeaseGuard(const LeaseGuard&) = delete;
   LeaseGuard& operator=(const LeaseGuard&) = delete;
 
-  // They last from boot_time() `at` on, or there are none. From any thread.
-  void renewed(Duration at) noexcept { renewed_ = at; }
-  Duration renewed() const noexcept { return renewed_; }
-
  private:
   void wait();  // on the reactor
 
   const Duration lease_;
   const std::function<void()> look_;
-  std::atomic<Duration> renewed_;
   std::shared_ptr<ReactorTimer> timer_;
 };
 

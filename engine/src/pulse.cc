@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "boot_time.h"
+#include "lease_time.h"
 #include "threads.h"
 
 namespace carrel {
@@ -44,7 +44,6 @@ Duration PulseLoop::tick() {
   // since.
   const std::uint64_t settled = feed_.settled();
   const auto runs = runner_.leases();
-  if (runs.empty()) guard_.renewed(now);
   Isolation* tended = nullptr;
   for (const auto& run : runs) {
     if (run->kind.isolation == tended) continue;
@@ -56,8 +55,12 @@ Duration PulseLoop::tick() {
     return period_;
   }
   std::vector<Beat> beats(runs.size());
+  Duration oldest = now;
+  for (const auto& run : runs) {
+    oldest = std::min(oldest, run->passed_over ? renewal_ : run->renewed.load());
+  }
   const bool renew = std::exchange(renews_late_, false) || status_.doubted() ||
-                     now - guard_.renewed() >= setup_.lease / 3 - setup_.beat;
+                     now - oldest >= setup_.lease / 3 - setup_.beat;
   bool writes = renew;
   for (std::size_t i = 0; i < runs.size(); ++i) {
     Beat& beat = beats[i];
@@ -81,16 +84,15 @@ Duration PulseLoop::tick() {
 Duration PulseLoop::take(const std::vector<Runner::RunPtr>& runs,
                          std::vector<Beat>& beats, const std::vector<Pulse>& answers,
                          bool renew, Duration now) {
-  const Duration before = guard_.renewed();
-  if (renew) guard_.renewed(now);
+  if (renew) renewal_ = now;
   Duration next = period_;
   for (std::size_t i = 0; i < runs.size(); ++i) {
     ActiveRun& run = *runs[i];
     const bool held = answers[i] == Pulse::kHeld;
     const bool stale = answers[i] == Pulse::kStale;
-    const bool passed_over = run.passed_over.load() != Duration{0};
-    if (renew && held && !passed_over) run.passed_over = before;
-    if (renew && !held && passed_over) run.passed_over = Duration{0};
+    const bool passed_over = run.passed_over;
+    if (renew && !held && !stale) run.renewed = now;
+    if (renew) run.passed_over = held;
     if (!renew && !held && passed_over) renews_late_ = true;
     // Of a run that its host has completed, the finish that is to come takes it along.
     if (run.news_sent(held || stale ? &beats[i] : nullptr)) runner_.end_on(run);
@@ -108,15 +110,10 @@ Duration PulseLoop::take(const std::vector<Runner::RunPtr>& runs,
 }
 
 void PulseLoop::end_fenced() {
-  const bool all = fenced(guard_.renewed(), setup_.lease);
   for (const auto& run : runner_.leases()) {
-    if (run->ended()) continue;
-    const Duration passed_over = run->passed_over;
-    if (all) {
-      end_run(run, "could not be renewed");
-    } else if (passed_over != Duration{0} && fenced(passed_over, setup_.lease)) {
-      end_run(run, "could not be renewed, as others hold its row");
-    }
+    if (run->ended() || !fenced(run->renewed, setup_.lease)) continue;
+    end_run(run, run->passed_over ? "could not be renewed, as others hold its row"
+                                  : "could not be renewed");
   }
 }
 

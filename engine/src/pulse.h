@@ -1,10 +1,10 @@
 // The pulse: one thread that tells the store, every beat, what this worker's runs have to
 // say, hears which are cancelled, and keeps their leases.
 //
-// A worker that could not renew for 80 % of a lease fences itself: it ends its runs and
-// drops what they did, since the store may give the jobs to others. It does so also while
-// a beat waits for the store; and to a single run, where others hold its row so long that
-// no beat could renew its lease.
+// A run whose lease could not be renewed for 80 % of it is ended, and what it did dropped,
+// since the store may give the job to others: all of them where the store is away, also
+// while a beat waits for it; a single one where others hold its row so long that no beat
+// could renew it.
 #pragma once
 
 #include <carrel/store.h>
@@ -54,6 +54,7 @@ class PulseLoop {
   Totals& totals_;
   LogFn log_;
   const Duration period_;     // from the start of one beat to that of the next
+  Duration renewal_{0};       // when it was last asked for, on boot_time()
   bool renews_late_ = false;  // a row is free that the last renewal has passed over
   // A claim's answer was lost: until its leases are over. A beat may pass over what it
   // gave, where others hold something of that, and does not say so.

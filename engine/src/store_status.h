@@ -12,7 +12,7 @@
 #include <optional>
 #include <string>
 
-#include "boot_time.h"
+#include "lease_time.h"
 
 namespace carrel {
 

@@ -1,5 +1,6 @@
 #include "ticket_source.h"
 
+#include <carrel/clock.h>
 #include <carrel/demand.h>
 
 #include <algorithm>
@@ -151,6 +152,7 @@ Result<std::vector<Claimed>> TicketSource::claim(const Demand& demand,
       if (!woken()) on_nothing();
       continue;
     }
+    const Duration asked = boot_time();
     auto answers = store_.claim(tickets, worker, claim_number, lease);
     queue_.settle(receipts_);
     if (!answers) {
@@ -163,6 +165,7 @@ Result<std::vector<Claimed>> TicketSource::claim(const Demand& demand,
       // not told of the claim is free again after the next beat.
       const auto& kinds = demand.kinds;
       if (std::find(kinds.begin(), kinds.end(), answer->kind) == kinds.end()) continue;
+      answer->granted = asked;
       claimed.push_back(std::move(*answer));
     }
   } while (claimed.empty() && !woken() && Clock::now() < until);

@@ -123,6 +123,7 @@ Inserted Writer::start_alone(const NewJob& job, const rules::Row& row) {
   claimed.priority = job.priority;
   claimed.attempt = 1;
   claimed.max_attempts = row.max_attempts;
+  claimed.granted = asked_;
   started_.reserve(1);  // once it is committed, nothing is to fail
   if (!(idle_ && t.start_job_if_idle && t.start_job_if_idle.run())) {
     if (!t.start_job.run()) throw std::runtime_error("a row without an id");

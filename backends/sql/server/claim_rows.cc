@@ -42,6 +42,7 @@ Claimed Writer::claimed_row() {
   c.attempt = static_cast<std::uint16_t>(t.attempt);
   c.max_attempts = static_cast<std::uint16_t>(t.max_attempts);
   c.crashes = static_cast<std::uint16_t>(t.crashes);
+  c.granted = asked_;
   if (t.limited != 0) t.reserved.insert(c.lease.id);
   if (t.limits.said_any()) t.run_ats[c.lease.id] = t.run_at;
   return c;

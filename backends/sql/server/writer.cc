@@ -1,6 +1,8 @@
 // The writer's transactions, and what every move of a row brings with it.
 #include "server/writer.h"
 
+#include <carrel/clock.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -26,6 +28,7 @@ Writer::~Writer() = default;
 
 Result<void> Writer::begin() noexcept {
   begun_ = last_ = alone_ = committing_ = leaves_to_clear_ = false;
+  asked_ = boot_time();
   if (may_have_died()) return open();
   tables_ = &connection_.tables();
   return {};
@@ -56,6 +59,7 @@ Result<void> Writer::open() noexcept {
     fresh = !connection_.is_open();
     try {
       tables_ = &connection_.tables();
+      asked_ = boot_time();
       start(connection_.session().begin());
       begun_ = true;
       committing_ = false;

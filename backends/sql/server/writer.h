@@ -279,6 +279,7 @@ class Writer final : public Transactor {
   Connection<Tables> connection_;
   Tables* tables_ = nullptr;  // of the open transaction
   Time now_{};                // when it began, at the server, or had waited for slots
+  Duration asked_{0};         // boot_time() before that, or before what it waited for
   bool begun_ = false;        // at the server
   bool last_ = false;         // the operation that comes now is the last
   bool alone_ = false;        // and may be the whole transaction

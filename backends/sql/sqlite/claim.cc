@@ -1,17 +1,22 @@
+#include <carrel/clock.h>
+
 #include <algorithm>
 #include <iterator>
 
 #include "writer_statements.h"
 
 namespace carrel::sql::sqlite {
-void Writer::begin_claim(std::string_view worker, std::uint64_t claim_number,
-                         Duration lease, Time at) {
+Time Writer::begin_claim(std::string_view worker, std::uint64_t claim_number,
+                         Duration lease) {
   auto& s = *statements_;
+  granted_at_ = boot_time();  // before the store's clock is read
+  const Time at = now();
   s.worker = worker;
   s.claim_number = static_cast<long long>(claim_number);
   s.now = at.time_since_epoch().count();
   s.lease_end = end_of_lease(lease, at).time_since_epoch().count();
   grant_.reset();
+  return at;
 }
 
 Claimed Writer::picked_row() {
@@ -27,6 +32,7 @@ Claimed Writer::picked_row() {
   c.attempt = static_cast<std::uint16_t>(s.attempt);
   c.max_attempts = static_cast<std::uint16_t>(s.max_attempts);
   c.crashes = static_cast<std::uint16_t>(s.crashes);
+  c.granted = granted_at_;
   return c;
 }
 
@@ -126,11 +132,10 @@ void Writer::complete_claim(std::vector<Claimed>& claimed) {
 std::vector<ClaimAnswer> Writer::claim(std::span<const Ticket> tickets,
                                        std::string_view worker,
                                        std::uint64_t claim_number, Duration lease) {
-  const Time at = now();
+  const Time at = begin_claim(worker, claim_number, lease);
   std::vector<JobId> ids;
   ids.reserve(tickets.size());
   for (const Ticket& ticket : tickets) ids.push_back(ticket.id);
-  begin_claim(worker, claim_number, lease, at);
   std::unordered_map<JobId, Claimed> granted;
   const bool limited = limits_.any_available();
   std::vector<JobId> admitted = limited ? limits_.admit(ids, at) : ids;
@@ -168,10 +173,9 @@ std::vector<ClaimAnswer> Writer::claim(std::span<const Ticket> tickets,
 
 Writer::Taken Writer::take(const Demand& demand, std::string_view worker,
                            std::uint64_t claim_number, Duration lease) {
-  const Time at = now();
   Taken taken;
   if (demand.kinds.empty() || demand.max == 0) return taken;
-  begin_claim(worker, claim_number, lease, at);
+  const Time at = begin_claim(worker, claim_number, lease);
   const std::vector<Lane> lanes = lanes_.find(&demand);
   if (lanes.empty()) return taken;
   QueueRooms rooms(demand);

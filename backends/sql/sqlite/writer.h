@@ -86,8 +86,8 @@ class Writer final : public Transactor {
   std::optional<Inserted> meet(const NewJob& job, Time at);
   // False: the job that it met does not wait.
   bool replace(StoredRow& row, const NewJob& job, Time at);
-  void begin_claim(std::string_view worker, std::uint64_t claim_number, Duration lease,
-                   Time at);
+  // Answers when it is made.
+  Time begin_claim(std::string_view worker, std::uint64_t claim_number, Duration lease);
   Claimed picked_row();
   void mark(std::vector<Claimed>& picked);
   std::vector<Claimed> claim_ids(std::span<const JobId> ids);
@@ -157,7 +157,9 @@ class Writer final : public Transactor {
   };
   std::unordered_map<JobId, Granted> granted_;
   std::vector<std::pair<JobId, Granted>> granting_;  // of the open transaction
-  std::shared_ptr<const Grant> grant_;               // of the claim under way
+  // Of the claim under way.
+  std::shared_ptr<const Grant> grant_;
+  Duration granted_at_{0};  // as in Claimed
 
   struct Statements;
   std::unique_ptr<Statements> statements_;

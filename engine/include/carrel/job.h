@@ -106,6 +106,10 @@ struct Claimed {
   std::uint16_t attempt = 1;  // counts this one
   std::uint16_t max_attempts = 25;
   std::uint16_t crashes = 0;  // attempts of this job that crashed their own child
+  // boot_time() of who claims, before the store was asked to grant the lease, which lasts
+  // from then on at the least, however late the answer came. A ClaimSource says it; of
+  // Store::claim, who calls it knows.
+  Duration granted{0};
 };
 
 // Why a ticket was not claimed. None is an error, and in none is the job lost.

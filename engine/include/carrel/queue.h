@@ -42,6 +42,7 @@ class ClaimSource {
   virtual ~ClaimSource() = default;
   // Up to demand.max jobs, best first (priority, then age); each has moved
   // available→running, with fence and attempt raised and a lease of `lease` from now.
+  // The wait is not part of it: Claimed::granted says since when it lasts.
   // Waits at most `wait` for the first; an empty answer is success. `claim_number` rises
   // with every call of one worker. After an error (kUnavailable: try again) the claim may
   // or may not have happened: a beat whose settled_claim reaches claim_number frees what

@@ -1,4 +1,5 @@
 // A store that is its own queue: its claim_source must agree with claim and peek.
+#include <carrel/clock.h>
 #include <gmock/gmock.h>
 
 #include <future>
@@ -100,6 +101,32 @@ void add_order_cases(StoreCases& cases) {
     const JobId good = t.insert(t.job());
     EXPECT_THAT(jobs_of(must(source.claim({{}, kWork, 9}, kWorker, 1, kLease, 0us))),
                 ElementsAre(good));
+  });
+}
+
+void add_lease_start_cases(StoreCases& cases) {
+  add(cases, "Source_SaysSinceWhenALeaseLasts", [](StoreCase& t, ClaimSource& source) {
+    t.insert(t.job());
+    const Duration before = boot_time();
+    const auto runs = must(source.claim({{}, kWork, 1}, kWorker, 1, kLease, 0us));
+    ASSERT_THAT(runs, SizeIs(1));
+    EXPECT_GE(runs[0].granted, before);
+    EXPECT_LE(runs[0].granted, boot_time());
+  });
+
+  // A claim that has waited for this long has waited for most of it before its lease.
+  add(cases, "Source_ItsWaitIsNoPartOfALease", [](StoreCase& t, ClaimSource& source) {
+    constexpr Duration kWait = 1s;
+    const Duration before = boot_time();
+    auto waiting = std::async(std::launch::async, [&] {
+      return source.claim({{}, kWork, 1}, kWorker, 1, kLease, kForever);
+    });
+    waiting.wait_for(kWait);
+    t.insert(t.job());
+    const auto runs = must(waiting.get());
+    ASSERT_THAT(runs, SizeIs(1));
+    EXPECT_GE(runs[0].granted - before, kWait / 2);
+    EXPECT_LE(runs[0].granted, boot_time());
   });
 }
 
@@ -291,6 +318,7 @@ void add_lost_answer_cases(StoreCases& cases) {
 
 void add_source_cases(StoreCases& cases) {
   add_order_cases(cases);
+  add_lease_start_cases(cases);
   add_wake_cases(cases);
   add_waiting_cases(cases);
   add_lost_answer_cases(cases);

@@ -108,7 +108,8 @@ TEST_F(ForkSignalTest, Case17_LeaderGoneOtherThreadSpins_Killed) {
   const auto job = fork_host().start("leader_gone");
   const pid_t pid = pid_that_logs(job);
   ASSERT_TRUE(eventually([pid] { return state_of(pid) == 'Z'; }));
-  EXPECT_EQ(threads_of(pid), 2U) << "a dead leader, and who spins";
+  // More where a sanitizer has threads of its own.
+  EXPECT_GE(threads_of(pid), 2U) << "a dead leader, and who spins";
   job.run->request_stop(StopReason::kCancel);
   job.run->kill();
   const Outcome out = job.sink->wait();

@@ -67,7 +67,7 @@ class Client:
         welcome = self.ask(HELLO, pack("ttqQ", uuid.uuid4().hex, "client.py", 10 * SECOND, 1 << 20))
         self.broker = welcome.row("tB?", "name role hosts_store")
 
-    def ask(self, kind, body, version=3):
+    def ask(self, kind, body, version=4):
         self.id += 1
         self.socket.send(b"CRL" + struct.pack("<BB3xQQ", version, kind, self.id, self.received) + body)
         frame = self.socket.recv()
@@ -86,7 +86,9 @@ class Client:
     def take(self, kinds, most, worker, number, wait=0):
         demand = pack("I", 0) + listing([pack("t", kind) for kind in kinds])  # of every queue
         r = self.ask(TAKE, demand + pack("I?ItQqq", most, False, 0, worker, number, 30 * SECOND, wait))
-        return r.list(r.claimed)
+        jobs = r.list(r.claimed)
+        r.field("q")  # waited
+        return jobs
 
     def beat(self, worker, settled, jobs):
         rows = [pack("QQ?ft?t", job["id"], job["fence"], True, 0.5, "half", False, "line\n") for job in jobs]

@@ -211,7 +211,7 @@ TEST(Codec, TheHeadOfTheProtocolPage) {
   abandon.request = 0x0102030405060708;
   std::string frame = encode(abandon);
   stamp(frame, 0x1122334455667788, 5);
-  EXPECT_EQ(frame, std::string("CRL\x03\x04\0\0\0"
+  EXPECT_EQ(frame, std::string("CRL\x04\x04\0\0\0"
                                "\x88\x77\x66\x55\x44\x33\x22\x11"
                                "\x05\0\0\0\0\0\0\0"
                                "\x08\x07\x06\x05\x04\x03\x02\x01",

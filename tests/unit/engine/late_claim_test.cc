@@ -1,0 +1,140 @@
+// A claim whose answer comes late: its lease has been running since the store granted it.
+#include <carrel/clock.h>
+#include <carrel/conformance/store_wrapper.h>
+#include <carrel/memory.h>
+
+#include <atomic>
+#include <chrono>
+#include <future>
+#include <memory>
+#include <span>
+#include <stop_token>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "fixture.h"
+
+namespace carrel {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr Duration kLease = 4s;
+constexpr Duration kLate = kLease * 7 / 10;  // before the lease is fenced
+
+struct Way {
+  std::atomic<Duration> granted{};  // about: a moment after that
+  std::atomic<bool> away{false};    // beats do not come through
+  std::promise<bool> first_beat;    // of the run: it renews
+  std::atomic<bool> beaten{false};
+
+  // The answer is on its way for so long.
+  void delay() {
+    granted = boot_time();
+    std::this_thread::sleep_for(kLate);
+  }
+};
+
+class LateSource final : public ClaimSource {
+ public:
+  LateSource(std::unique_ptr<ClaimSource> real, std::shared_ptr<Way> way)
+      : real_(std::move(real)), way_(std::move(way)) {}
+  Result<std::vector<Claimed>> claim(const Demand& demand, std::string_view worker,
+                                     std::uint64_t claim_number, Duration lease,
+                                     Duration wait) override {
+    auto jobs = real_->claim(demand, worker, claim_number, lease, wait);
+    if (jobs && !jobs->empty()) way_->delay();
+    return jobs;
+  }
+  void interrupt() noexcept override { real_->interrupt(); }
+
+ private:
+  std::unique_ptr<ClaimSource> real_;
+  std::shared_ptr<Way> way_;
+};
+
+class LateStore final : public conformance::StoreWrapper {
+ public:
+  LateStore(std::unique_ptr<Store> real, std::shared_ptr<Way> way)
+      : StoreWrapper(std::move(real)), way_(std::move(way)) {}
+  std::unique_ptr<ClaimSource> claim_source() override {
+    return std::make_unique<LateSource>(real().claim_source(), way_);
+  }
+  Result<std::vector<ClaimAnswer>> claim(std::span<const Ticket> tickets,
+                                         std::string_view worker,
+                                         std::uint64_t claim_number,
+                                         Duration lease) override {
+    auto answers = real().claim(tickets, worker, claim_number, lease);
+    if (answers && answers->front()) way_->delay();
+    return answers;
+  }
+  Result<std::vector<Pulse>> beat(std::string_view worker, std::uint64_t settled,
+                                  std::span<const Beat> beats, bool renew,
+                                  Duration lease) override {
+    if (!beats.empty() && !way_->beaten.exchange(true)) way_->first_beat.set_value(renew);
+    if (way_->away) return tl::unexpected<Error>({Code::kUnavailable, "away", "late"});
+    return real().beat(worker, settled, beats, renew, lease);
+  }
+
+ private:
+  std::shared_ptr<Way> way_;
+};
+
+// By Config::queue: the store's own, or tickets.
+class LateClaim : public testing::TestWithParam<const char*> {
+ protected:
+  Engine open() {
+    Registry registry = Registry::with_builtins();
+    registry.add_store(
+        "late",
+        [way = way_](const Url&,
+                     const BackendOptions& options) -> Result<std::unique_ptr<Store>> {
+          return std::make_unique<LateStore>(make_memory_store(options), way);
+        });
+    Config config = memory_config();
+    config.worker.lease = kLease;
+    config.store = "late:";
+    config.queue = GetParam();
+    return Engine::open(config, registry).value();
+  }
+
+  const std::shared_ptr<Way> way_ = std::make_shared<Way>();
+};
+
+INSTANTIATE_TEST_SUITE_P(, LateClaim, testing::Values("", "memory:"), [](const auto& of) {
+  return std::string(*of.param == 0 ? "StoresOwn" : "Tickets");
+});
+
+TEST_P(LateClaim, ItsRunEndsBeforeOthersMayHaveTheJob) {
+  way_->away = true;
+  std::promise<Duration> told;
+  Engine engine = open();
+  engine.handle("work", [&](Context& job) {
+    Gate gate;
+    const std::stop_callback wake(job.stop(), [&] { gate.open(); });
+    gate.pass();
+    told.set_value(boot_time());
+  });
+  ASSERT_TRUE(engine.enqueue("work"));
+  ASSERT_TRUE(engine.start());
+  const Duration at = told.get_future().get();
+  EXPECT_LT(at - way_->granted.load(), kLease);
+  engine.stop(1s);
+}
+
+TEST_P(LateClaim, ItsLeaseIsRenewedByTheFirstBeat) {
+  Gate gate;
+  Engine engine = open();
+  engine.handle("work", [&](Context&) { gate.pass(); });
+  const auto id = engine.enqueue("work").value();
+  ASSERT_TRUE(engine.start());
+  EXPECT_TRUE(way_->first_beat.get_future().get());
+  gate.open();
+  ASSERT_TRUE(engine.wait(id, kLong));
+}
+
+}  // namespace
+}  // namespace carrel
