@@ -411,7 +411,12 @@ std::variant<Arguments, int> parse(int argc, char** argv) {
                " (carrel --help tells more)");
       return kUsage;
     }
-    complain(cut(printable(e.what()), 1'000) + " (carrel --help tells more)");
+    std::string why = e.what();
+    if (dynamic_cast<const CLI::ExtrasError*>(&e) != nullptr) {  // which reverses them
+      why = "nothing here takes";
+      for (const std::string& extra : app.remaining(true)) why += " " + shown(extra);
+    }
+    complain(cut(printable(why), 1'000) + " (carrel --help tells more)");
     return kUsage;
   }
   return out;

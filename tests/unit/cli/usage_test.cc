@@ -45,6 +45,7 @@ TEST_F(Usage, ArgumentsThatMakeNoSense) {
   EXPECT_THAT(refused({"fly"}), HasSubstr("no command \"fly\""));
   EXPECT_THAT(refused({"lsit"}), HasSubstr("did you mean \"list\"?"));
   EXPECT_THAT(refused({"list", "--colour"}), HasSubstr("--colour"));
+  EXPECT_THAT(refused({"list", "b", "a"}), HasSubstr("takes \"b\" \"a\""));
   EXPECT_THAT(refused({"enqueue"}), HasSubstr("kind"));
   for (const char* command : {"show", "cancel", "retry"}) {
     for (const std::string id : {"abc", "0", "7x", "18446744073709551615"}) {
