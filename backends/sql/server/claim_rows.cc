@@ -1,8 +1,10 @@
 // How rows are claimed: in one statement, or picked and then marked.
 #include <algorithm>
 #include <cstdlib>
+#include <set>
 #include <span>
 #include <stdexcept>
+#include <string>
 #include <tuple>
 #include <unordered_map>
 #include <utility>
@@ -12,6 +14,14 @@
 
 namespace carrel::sql::server {
 namespace {
+
+// A server may have become one that sends less than it once took.
+std::runtime_error unreadable(JobId job) {
+  return std::runtime_error(
+      "job " + std::to_string(value(job)) +
+      ": its payload or checkpoint cannot be read. It may be longer "
+      "than the server's max_allowed_packet lets it send");
+}
 
 long long to_number(const char* cell) { return cell != nullptr ? std::atoll(cell) : 0; }
 
@@ -251,9 +261,12 @@ void Writer::complete_claim(std::vector<Claimed>& claimed) {
     by_id.emplace(c.lease.id, &c);
     if (value(c.lease.fence) > 1) again.push_back(c.lease.id);
   }
+  std::set<JobId> unread(t.beside.begin(), t.beside.end());
   read_long(t.read_payloads, std::move(t.beside), [&](JobId id, std::string bytes) {
     by_id.at(id)->payload = std::move(bytes);
+    unread.erase(id);
   });
+  if (!unread.empty()) throw unreadable(*unread.begin());
   read_long(t.read_checkpoints, std::move(again), [&](JobId id, std::string bytes) {
     by_id.at(id)->checkpoint = std::move(bytes);
   });
@@ -273,6 +286,7 @@ void Writer::read_long(Statement& read, std::vector<JobId> ids, Take take) {
     JobId last{};
     read.rows([&] {
       last = to_id(t.id);
+      if (t.has_bytes != soci::i_ok) throw unreadable(last);
       std::string content = from_hex(t.bytes);
       bytes += content.size();
       take(last, std::move(content));

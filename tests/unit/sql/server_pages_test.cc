@@ -181,5 +181,18 @@ TEST_F(MariadbLong, APageReadsFewMoreThanItHolds) {
   EXPECT_LT(read, 4 * kFit);
 }
 
+TEST_P(ServerPages, AJobThatTheServerDoesNotSendAnyMoreIsNamed) {
+  if (is_postgresql(kind())) GTEST_SKIP() << "it has no limit of what it sends";
+  const std::string was = kind().run("SELECT @@GLOBAL.max_allowed_packet").at(0);
+  const AtEnd back(kind(), "SET GLOBAL max_allowed_packet = " + was);
+  const auto id = insert(*open(url()), job(std::string(1U << 20, 'x')))->id;
+  kind().run("SET GLOBAL max_allowed_packet = 1048576");
+  const auto store = open(url());
+  const auto runs = store->claim_source()->claim({{}, kWork, 1}, "w", 1, 30s, 0us);
+  ASSERT_FALSE(runs.has_value());
+  EXPECT_THAT(runs.error().message,
+              testing::HasSubstr("job " + std::to_string(value(id)) + ":"));
+}
+
 }  // namespace
 }  // namespace carrel::test
