@@ -26,13 +26,14 @@ constexpr Duration kLease = 4s;
 constexpr Duration kLate = kLease * 7 / 10;  // before the lease is fenced
 
 struct Way {
-  std::atomic<Duration> granted{};  // about: a moment after that
-  std::atomic<bool> away{false};    // beats do not come through
-  std::promise<bool> first_beat;    // of the run: it renews
+  std::atomic<Duration> granted{Duration{0}};  // the first: a moment after that
+  std::atomic<bool> away{false};               // beats do not come through
+  std::promise<bool> first_beat;               // of the run: it renews
   std::atomic<bool> beaten{false};
 
-  // The answer is on its way for so long.
+  // The first answer is on its way for so long.
   void delay() {
+    if (granted.load() != Duration{0}) return;
     granted = boot_time();
     std::this_thread::sleep_for(kLate);
   }
@@ -116,7 +117,7 @@ TEST_P(LateClaim, ItsRunEndsBeforeOthersMayHaveTheJob) {
     Gate gate;
     const std::stop_callback wake(job.stop(), [&] { gate.open(); });
     gate.pass();
-    told.set_value(boot_time());
+    if (job.attempt() == 1) told.set_value(boot_time());
   });
   ASSERT_TRUE(engine.enqueue("work"));
   ASSERT_TRUE(engine.start());
