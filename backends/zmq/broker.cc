@@ -176,6 +176,9 @@ Result<std::unique_ptr<Broker>> Broker::start(BrokerOptions options,
   } catch (const ::zmq::error_t& e) {
     return fail(Code::kInternal, std::string("a broker's socket: ") + e.what(), "zmq",
                 e.num());
+  } catch (const std::exception& e) {  // no descriptor, no thread
+    return fail(Code::kUnavailable, std::string("a broker cannot begin: ") + e.what(),
+                "zmq");
   }
   return std::unique_ptr<Broker>(new Broker(std::move(impl)));
 }

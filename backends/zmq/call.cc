@@ -1,11 +1,15 @@
 #include "call.h"
 
+#include <algorithm>
+#include <type_traits>
+
 namespace carrel::zmq {
 namespace {
 
 constexpr Duration kLongest = std::chrono::hours(24 * 366 * 100);
 constexpr Duration kLongestLease = std::chrono::hours(24 * 366);
 constexpr std::size_t kMaxWorker = 256;
+constexpr std::size_t kMaxName = 128;
 
 template <std::size_t i = 0>
 std::optional<Request> read(Type type, std::string_view body) {
@@ -13,7 +17,13 @@ std::optional<Request> read(Type type, std::string_view body) {
     using M = std::variant_alternative_t<i, Request>;
     if (type != M::kType) return read<i + 1>(type, body);
     M message;
-    if (decode(body, message)) return Request(std::move(message));
+    if (!decode(body, message)) return std::nullopt;
+    if constexpr (std::is_same_v<M, AwaitAsk>) {  // each once
+      std::sort(message.ids.begin(), message.ids.end());
+      message.ids.erase(std::unique(message.ids.begin(), message.ids.end()),
+                        message.ids.end());
+    }
+    return Request(std::move(message));
   }
   return std::nullopt;
 }
@@ -44,6 +54,19 @@ Result<void> check_run(const std::string& worker, Duration lease) {
 struct Check {
   std::size_t max_batch;
 
+  // It may wait for long, and whatever comes is compared with each of its names.
+  Result<void> check_demand(const Demanded& m) const {
+    for (const auto* names : {&m.queues, &m.kinds}) {
+      if (auto ok = check_rows(names->size(), max_batch); !ok) return ok;
+      for (const std::string& name : *names) {
+        if (name.empty() || name.size() > kMaxName) {
+          return bad("the name of a queue or kind has 1 to 128 bytes");
+        }
+      }
+    }
+    return check_rows(m.bounds.size(), max_batch);
+  }
+
   Result<void> operator()(const Enqueue& m) const {
     for (const NewJob& job : m.jobs) {
       for (const auto& [what, d] :
@@ -56,7 +79,7 @@ struct Check {
   }
   Result<void> operator()(const Take& m) const {
     if (auto ok = check_rows(m.max, max_batch); !ok) return ok;
-    if (auto ok = check_rows(m.bounds.size(), max_batch); !ok) return ok;
+    if (auto ok = check_demand(m); !ok) return ok;
     return check_run(m.worker, m.lease);
   }
   Result<void> operator()(const ClaimAsk& m) const {
@@ -73,12 +96,16 @@ struct Check {
   Result<void> operator()(const Publish& m) const {
     return check_rows(m.tickets.size(), max_batch);
   }
-  Result<void> operator()(const PeekAsk& m) const {
-    return check_rows(m.bounds.size(), max_batch);
-  }
+  Result<void> operator()(const PeekAsk& m) const { return check_demand(m); }
   Result<void> operator()(const ReceiveAsk& m) const {
-    if (auto ok = check_rows(m.bounds.size(), max_batch); !ok) return ok;
+    if (auto ok = check_demand(m); !ok) return ok;
     return check_rows(m.max, max_batch);
+  }
+  Result<void> operator()(const CancelAsk& m) const {
+    return check_rows(m.ids.size(), max_batch);
+  }
+  Result<void> operator()(const RetryAsk& m) const {
+    return check_rows(m.ids.size(), max_batch);
   }
   Result<void> operator()(const ListAsk& m) const {
     return check_duration("older_than", m.filter.older_than, kLongest);

@@ -1,6 +1,7 @@
 // A request on its way through the broker, and what came of it.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <deque>
@@ -24,7 +25,7 @@ struct Session;
 using SessionPtr = std::shared_ptr<Session>;
 
 // Threads: what is not const belongs to the broker's loop, but for `request`, which is
-// the lane's while the call is there.
+// the lane's while the call is there, and `over`.
 struct Call {
   SessionPtr session;  // that asked last; null: the broker's own
   std::uint64_t id = 0;
@@ -36,9 +37,11 @@ struct Call {
   Request request;
   std::uint64_t seen_changes = 0;  // of the loop, when it was handed to the store
   bool waiting = false;            // parked in the loop
+  bool with_store = false;         // handed to it, and not back
   bool answered = false;           // or nobody is there to be answered
   bool abandoned = false;          // to be answered as soon as the store has answered
   bool lost = false;               // what it gets, nobody wants: to be released
+  std::atomic<bool> over{false};   // nobody waits for it: the store need not be asked
 
   // At any time: what is with the store cannot.
   bool can_end() const noexcept { return waiting || type == Type::kAwait; }
@@ -77,8 +80,9 @@ struct Session {
   std::size_t in_flight = 0;               // requests in its window
   std::size_t reads = 0;                   // those of them that have long answers
   std::map<std::uint64_t, CallPtr> calls;  // TAKE, AWAIT, RECEIVE: what it may abandon
-  std::size_t waiting_bytes = 0;           // of their requests
-  std::uint64_t sent = 0;                  // answers
+  std::size_t waiting = 0;        // of these, and of those that the store still has
+  std::size_t waiting_bytes = 0;  // of their requests
+  std::uint64_t sent = 0;         // answers
   struct Unread {
     std::uint64_t id;  // of the request
     std::size_t bytes;

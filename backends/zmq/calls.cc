@@ -54,8 +54,9 @@ void Calls::on_abandon(const SessionPtr& session, std::string_view body) {
 
 bool Calls::has_room(const Session& session, Type type, std::size_t bytes) const {
   if (waits(type)) {
-    return session.calls.size() < kMaxWaiting &&
-           session.waiting_bytes + bytes <= options_.max_unread;
+    return session.waiting < kMaxWaiting &&
+           session.waiting_bytes + bytes <= options_.max_unread &&
+           waiting_bytes_ + bytes <= options_.max_in_flight;
   }
   if (reads(type) && session.reads >= kReadsAtOnce) return false;
   // A beat finds room where nothing else does any more.
@@ -89,7 +90,9 @@ void Calls::on_request(const SessionPtr& session, const Head& head,
   call->request = std::move(*request);
   if (waits(call->type)) {
     session->calls.emplace(call->id, call);
+    ++session->waiting;
     session->waiting_bytes += call->bytes;
+    waiting_bytes_ += call->bytes;
   } else {
     ++session->in_flight;
     session->reads += reads(call->type) ? 1 : 0;
@@ -153,6 +156,7 @@ void Calls::begin_beat(const BeatAsk& beat) {
       answer_empty(call);
     } else {
       call->lost = true;
+      call->over = true;
     }
   }
 }
@@ -180,6 +184,7 @@ void Calls::receive_tickets(const CallPtr& call) {
 
 void Calls::submit(const CallPtr& call) {
   call->seen_changes = changes_;
+  call->with_store = true;
   ++in_flight_;
   in_flight_bytes_ += call->bytes;
   if (lanes_) {
@@ -200,6 +205,8 @@ void Calls::carry_out() {
 
 void Calls::on_done(Done done) {
   const CallPtr call = done.call;
+  call->with_store = false;
+  if (call->answered && waits(call->type)) stop_counting(*call);
   --in_flight_;
   in_flight_bytes_ -= call->bytes;
   const News news = std::move(done.news);
@@ -248,6 +255,7 @@ void Calls::on_awaited(Done done) {
 // The end of a call, whatever it was. False: nobody hears of it.
 bool Calls::answer(const CallPtr& call, std::string frame) {
   if (std::exchange(call->answered, true)) return false;
+  call->over = true;
   timers_.erase({call->until, call});
   if (call->waiting) (call->type == Type::kTake ? takes_ : receives_).remove(call);
   if (call->type == Type::kAwait) awaits_.remove(call);
@@ -257,12 +265,19 @@ bool Calls::answer(const CallPtr& call, std::string frame) {
   if (done_once(call->type)) repeats_.answered(*call, frame, Clock::now());
   if (waits(call->type)) {
     session->calls.erase(call->id);
-    session->waiting_bytes -= call->bytes;
+    if (!call->with_store) stop_counting(*call);
   } else {
     --session->in_flight;
     session->reads -= reads(call->type) ? 1 : 0;
   }
   return !session->gone && sessions_.send(session, call->id, std::move(frame));
+}
+
+void Calls::stop_counting(const Call& call) {
+  if (!call.session) return;
+  --call.session->waiting;
+  call.session->waiting_bytes -= call.bytes;
+  waiting_bytes_ -= call.bytes;
 }
 
 // Jobs that were granted to somebody who will never know.

@@ -82,6 +82,7 @@ class Calls {
   void wake(const std::vector<CallPtr>& calls);
   void answer_empty(const CallPtr& call);
   bool answer(const CallPtr& call, std::string frame);
+  void stop_counting(const Call& call);  // among those that wait
   void release(std::span<const Lease> leases);
   void look_again();
 
@@ -108,6 +109,7 @@ class Calls {
   bool stopping_ = false;
   std::size_t in_flight_ = 0;
   std::size_t in_flight_bytes_ = 0;
+  std::size_t waiting_bytes_ = 0;  // of all clients' calls that wait
 
   std::unique_ptr<Service> service_;
   std::unique_ptr<Lanes> lanes_;  // null: the store does not block. Last: ends first

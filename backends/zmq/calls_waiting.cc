@@ -13,6 +13,7 @@ constexpr std::uint32_t kSweepAtOnce = 1'000;
 void Calls::leave(const SessionPtr& session) {
   const auto calls = session->calls;  // answering takes them out
   for (const auto& [id, call] : calls) {
+    call->over = true;
     if (call->can_end()) answer_empty(call);
   }
 }

@@ -79,10 +79,15 @@ Result<std::unique_ptr<Client>> Client::connect_in_time(Address address, LogFn l
 Result<std::unique_ptr<Client>> Client::connect(Address address, LogFn log,
                                                 Duration patience, bool content) {
   if (const auto ok = context(); !ok) return tl::unexpected<Error>(ok.error());
-  std::unique_ptr<Client> client(
-      new Client(std::move(address), std::move(log), patience));
-  auto greeted = client->greeted_.get_future();
-  client->thread_ = named_thread("carrel-zmq", [it = client.get()] { it->run(); });
+  std::unique_ptr<Client> client;
+  std::future<Result<void>> greeted;
+  try {
+    client.reset(new Client(std::move(address), std::move(log), patience));
+    greeted = client->greeted_.get_future();
+    client->thread_ = named_thread("carrel-zmq", [it = client.get()] { it->run(); });
+  } catch (const std::exception& e) {  // no descriptor, no thread
+    return unavailable(std::string("a client cannot be made: ") + e.what());
+  }
   auto ok = greeted.get();
   if (!ok && !(content && ok.error().code == Code::kUnavailable)) {
     return tl::unexpected<Error>(std::move(ok.error()));
@@ -289,7 +294,6 @@ bool Client::transmit(Ask& ask) {
   pace_.sent(Clock::now());
   ask.sent = true;
   if (!outside_window(ask.type)) ++in_window_;
-  if (ask.repeat == Repeat::kNo) ask.frame = {};
   return true;
 }
 

@@ -73,8 +73,8 @@ void Client::on_frame(std::string frame) {
   if (head->type == Type::kBusy) {
     const auto it = asks_.find(head->id);
     if (it == asks_.end() || !it->second.sent) return;
-    if (it->second.frame.empty()) {
-      return finish(head->id, unavailable(address_.endpoint + ": the broker is busy"));
+    if (it->second.interrupted) {
+      return finish(head->id, fail(Code::kCancelled, "interrupted", "zmq"));
     }
     it->second.sent = false;
     if (!outside_window(it->second.type)) --in_window_;
@@ -175,7 +175,8 @@ void Client::lose(const std::string& why, bool by_refusal) {
   std::vector<std::uint64_t> again;
   for (auto& [id, ask] : asks_) {
     const bool hint = ask.type == Type::kReceive || ask.type == Type::kPublish;
-    if (by_refusal || hint || (ask.sent && (ask.frame.empty() || ask.interrupted))) {
+    const bool once = ask.repeat == Repeat::kNo || ask.interrupted;
+    if (by_refusal || hint || (ask.sent && once)) {
       over.push_back(id);
     } else if (std::exchange(ask.sent, false)) {
       again.push_back(id);

@@ -6,7 +6,6 @@ namespace carrel::zmq {
 namespace {
 
 constexpr std::string_view kMagic = "CRL";
-constexpr std::size_t kVersionAt = 3;
 constexpr std::size_t kTypeAt = 4;
 constexpr std::size_t kZerosAt = 5;
 constexpr std::size_t kIdAt = 8;

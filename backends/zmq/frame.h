@@ -12,6 +12,7 @@
 namespace carrel::zmq {
 
 inline constexpr std::uint8_t kVersion = 4;
+inline constexpr std::size_t kVersionAt = 3;  // in every version
 inline constexpr std::size_t kHeadBytes = 24;
 
 // Requests are below 128; the answer to one has the same number with the high bit set.

@@ -10,12 +10,20 @@ Lanes::Lanes(Service& service, std::function<void(Done)> done)
     : service_(service), done_(std::move(done)) {
   constexpr std::array<const char*, kCount> kNames{
       "zmq-enqueue", "zmq-claim", "zmq-beat", "zmq-finish", "zmq-other", "zmq-read"};
-  for (std::size_t i = 0; i < kCount; ++i) {
-    lanes_[i].thread = named_thread(kNames[i], [this, &lane = lanes_[i]] { work(lane); });
+  try {
+    for (std::size_t i = 0; i < kCount; ++i) {
+      lanes_[i].thread =
+          named_thread(kNames[i], [this, &lane = lanes_[i]] { work(lane); });
+    }
+  } catch (...) {
+    stop();
+    throw;
   }
 }
 
-Lanes::~Lanes() {
+Lanes::~Lanes() { stop(); }
+
+void Lanes::stop() noexcept {
   for (Lane& lane : lanes_) {
     {
       const std::lock_guard lock(lane.mutex);
@@ -23,7 +31,9 @@ Lanes::~Lanes() {
     }
     lane.changed.notify_one();
   }
-  for (Lane& lane : lanes_) lane.thread.join();
+  for (Lane& lane : lanes_) {
+    if (lane.thread.joinable()) lane.thread.join();
+  }
 }
 
 Lanes::Which Lanes::lane_of(Type type) {

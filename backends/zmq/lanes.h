@@ -38,6 +38,7 @@ class Lanes {
   };
   static Which lane_of(Type type);
   void work(Lane& lane);
+  void stop() noexcept;
 
   Service& service_;
   const std::function<void(Done)> done_;

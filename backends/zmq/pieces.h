@@ -54,4 +54,14 @@ void in_pieces(std::span<const T> rows, const Room& room, Send send, TooLarge to
   flush(rows.size());
 }
 
+// The same of ids alone.
+template <class Send>
+void id_pieces(std::span<const JobId> ids, const Room& room, Send send) {
+  const std::size_t most =
+      std::max<std::size_t>(1, std::min(room.rows, room.bytes / sizeof(JobId)));
+  for (; !ids.empty(); ids = ids.subspan(std::min(most, ids.size()))) {
+    send(ids.first(std::min(most, ids.size())));
+  }
+}
+
 }  // namespace carrel::zmq

@@ -53,17 +53,24 @@ tl::unexpected<Error> miscounted() {
   return fail(Code::kInternal, "the broker answered for another number of rows", "zmq");
 }
 
+template <class T>
+void refuse(std::vector<Result<T>>& all, std::size_t rows, const Error& error) {
+  for (std::size_t i = 0; i < rows; ++i) all.emplace_back(tl::unexpect, error);
+}
+
+// A broker that is away is not waited for once more for each piece.
+bool is_away(const Error& error) { return error.code == Code::kUnavailable; }
+
+Clock::time_point until_after(Duration wait) {
+  return Clock::now() + std::clamp<Duration>(wait, Duration{0}, std::chrono::hours(8760));
+}
+
 // The answers to one piece, to the end of `all`.
 template <class T, class Value>
 void append(std::vector<Result<T>>& all, std::size_t rows, Result<Value> answer) {
   if (answer && answer->value.size() != rows) answer = miscounted();
-  for (std::size_t i = 0; i < rows; ++i) {
-    if (answer) {
-      all.push_back(std::move(answer->value[i]));
-    } else {
-      all.emplace_back(tl::unexpect, answer.error());
-    }
-  }
+  if (!answer) return refuse(all, rows, answer.error());
+  std::move(answer->value.begin(), answer->value.end(), std::back_inserter(all));
 }
 
 template <class Value>
@@ -78,8 +85,7 @@ template <class Ask>
 auto in_slices(Duration wait, const Interrupter& interrupter, Ask ask)
     -> decltype(ask(wait)) {
   using Answer = decltype(ask(wait));
-  const auto until =
-      Clock::now() + std::clamp<Duration>(wait, Duration{0}, std::chrono::hours(8760));
+  const auto until = until_after(wait);
   for (;;) {
     const auto left = std::chrono::ceil<Duration>(until - Clock::now());
     if (interrupter.on()) return Answer{};
@@ -114,7 +120,9 @@ class RemoteStore::Source final : public ClaimSource {
           const Duration asked = boot_time();
           auto answer = store_.client_->ask(take, Repeat::kNo, slice, &interrupter_);
           if (!answer) return tl::unexpected<Error>(std::move(answer.error()));
-          for (Claimed& job : answer->value) job.granted = asked + answer->waited;
+          const Duration waited =
+              std::clamp(answer->waited, Duration{0}, boot_time() - asked);
+          for (Claimed& job : answer->value) job.granted = asked + waited;
           return std::move(answer->value);
         });
   }
@@ -159,14 +167,20 @@ std::vector<Result<Inserted>> RemoteStore::insert(std::span<const NewJob> jobs,
                                  [](const NewJob& j) { return !j.request_id.empty(); });
   std::vector<Result<Inserted>> answers;
   answers.reserve(jobs.size());
+  const auto until = until_after(deadline);
+  std::optional<Error> away;
   in_pieces(
       jobs, room(),
       [&](std::span<const NewJob> piece) {
+        if (away) return refuse(answers, piece.size(), *away);
         EnqueueOf<std::span<const NewJob>> enqueue;
         enqueue.jobs = piece;
-        enqueue.deadline = deadline;
-        append(answers, piece.size(),
-               client_->ask(enqueue, named ? Repeat::kYes : Repeat::kNo));
+        enqueue.deadline =
+            std::max(std::chrono::ceil<Duration>(until - Clock::now()), Duration{0});
+        auto told = client_->ask(enqueue, named ? Repeat::kYes : Repeat::kNo, Duration{0},
+                                 nullptr, enqueue.deadline);
+        if (!told && is_away(told.error())) away = told.error();
+        append(answers, piece.size(), std::move(told));
       },
       [&](const NewJob& job) {
         answers.emplace_back(tl::unexpect, too_large(job, room()));
@@ -302,9 +316,11 @@ std::vector<Result<Finished>> RemoteStore::finish_in_pieces(
     std::span<const Finish> runs) {
   std::vector<Result<Finished>> answers;
   answers.reserve(runs.size());
+  std::optional<Error> away;
   in_pieces(
       runs, room(),
       [&](std::span<const Finish> piece) {
+        if (away) return refuse(answers, piece.size(), *away);
         FinishOf<std::span<const Finish>> finish;
         finish.runs = piece;
         auto told = client_->ask(finish, Repeat::kYes);
@@ -313,6 +329,7 @@ std::vector<Result<Finished>> RemoteStore::finish_in_pieces(
         if (!told && told.error().code == Code::kInvalid) {
           told.error().code = Code::kUnavailable;
         }
+        if (!told && is_away(told.error())) away = told.error();
         append(answers, piece.size(), std::move(told));
       },
       [&](const Finish& run) {
@@ -322,16 +339,33 @@ std::vector<Result<Finished>> RemoteStore::finish_in_pieces(
 }
 
 Result<std::vector<Cancelled>> RemoteStore::cancel(std::span<const JobId> ids) {
-  CancelAsk cancel;
-  cancel.ids.assign(ids.begin(), ids.end());
-  return value_of(client_->ask(cancel, Repeat::kYes));
+  Result<std::vector<Cancelled>> all;
+  id_pieces(ids, room(), [&](std::span<const JobId> piece) {
+    if (!all) return;
+    CancelAsk cancel;
+    cancel.ids.assign(piece.begin(), piece.end());
+    auto told = value_of(client_->ask(cancel, Repeat::kYes));
+    if (told && told->size() != piece.size()) told = miscounted();
+    if (told) {
+      all->insert(all->end(), told->begin(), told->end());
+    } else {
+      all = tl::unexpected<Error>(std::move(told.error()));
+    }
+  });
+  return all;
 }
 
 std::vector<Result<Ticket>> RemoteStore::retry(std::span<const JobId> ids) {
-  RetryAsk retry;
-  retry.ids.assign(ids.begin(), ids.end());
   std::vector<Result<Ticket>> answers;
-  append(answers, ids.size(), client_->ask(retry, Repeat::kNo));
+  std::optional<Error> away;
+  id_pieces(ids, room(), [&](std::span<const JobId> piece) {
+    if (away) return refuse(answers, piece.size(), *away);
+    RetryAsk retry;
+    retry.ids.assign(piece.begin(), piece.end());
+    auto told = client_->ask(retry, Repeat::kNo);
+    if (!told && is_away(told.error())) away = told.error();
+    append(answers, piece.size(), std::move(told));
+  });
   return answers;
 }
 

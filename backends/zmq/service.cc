@@ -189,6 +189,8 @@ Done Service::take(const CallPtr& call) {
   const Take& m = std::get<Take>(call->request);
   Done it;
   it.call = call;
+  it.empty = true;
+  if (call->over) return it;
   Demand demand = m.demand();
   demand.max = std::min(demand.max, most_);
   auto jobs = source_->claim(demand, m.worker, m.claim_number, m.lease, Duration{0});
@@ -199,7 +201,7 @@ Done Service::take(const CallPtr& call) {
   it.empty = jobs->empty();
   cut(*jobs, it);
   // As many as were asked for: there may be more for the next.
-  if (jobs->size() == demand.max) it.news.maybe_available = true;
+  if (!it.empty && jobs->size() == demand.max) it.news.maybe_available = true;
   Take::Answer answer;
   if (!jobs->empty()) answer.waited = jobs->front().granted - call->arrived;
   answer.value = std::move(*jobs);
@@ -281,7 +283,9 @@ Done Service::one(const CallPtr& call) {
     case Type::kPeek: {
       Demand demand = std::get<PeekAsk>(request).demand();
       demand.max = std::min<std::size_t>(demand.max, kMaxTickets);
-      it.frame = frame_of<PeekAsk::Answer>(store_.peek(demand));
+      auto tickets = store_.peek(demand);
+      if (tickets) tickets->resize(fitting<Ticket>(*tickets, call->answer_limit));
+      it.frame = frame_of<PeekAsk::Answer>(std::move(tickets));
       break;
     }
     case Type::kPause: {
@@ -292,6 +296,7 @@ Done Service::one(const CallPtr& call) {
       break;
     }
     case Type::kAwait: {
+      if (call->over) break;
       auto ids = store_.await_final(std::get<AwaitAsk>(request).ids, Duration{0});
       it.empty = ids && ids->empty();
       if (ids && call->session == nullptr) it.news.ended = *ids;

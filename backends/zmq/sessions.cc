@@ -14,6 +14,7 @@ constexpr auto kStranger = 10s;  // from the connection to HELLO
 constexpr int kMisses = 3;
 constexpr auto kGrace = 3s;
 constexpr const char* kKeyIsGone = "this key is no longer among the broker's keys";
+constexpr const char* kRoleIsLess = "the role of this key is another now";
 constexpr std::size_t kLeastAnswer = std::size_t{1} << 16;
 
 }  // namespace
@@ -30,8 +31,11 @@ Sessions::Sessions(const BrokerOptions& options, ::zmq::socket_t router,
       gone_(std::move(gone)) {}
 
 SessionPtr Sessions::session_of(const std::string& route, const std::string& user) {
-  const auto it = sessions_.find(route);
-  if (it != sessions_.end()) return it->second;
+  if (const auto it = sessions_.find(route); it != sessions_.end()) {
+    const SessionPtr session = it->second;
+    if (session->user == user) return session;
+    drop(session);  // of another client, which had named its connection so and is gone
+  }
   if (sessions_.size() >= options_.max_sessions) return nullptr;
   auto session = std::make_shared<Session>();
   session->route = route;
@@ -103,6 +107,12 @@ bool Sessions::may_speak(const SessionPtr& session, const Head& head) {
     const auto entry = keys_->find(session->user);
     if (!entry) {
       refuse(session, head.id, Code::kInvalid, kKeyIsGone);
+      drop(session);
+      return false;
+    }
+    // As check_keys() will find, which comes a moment after the keys.
+    if (!session->client.empty() && entry->role < session->role) {
+      refuse(session, head.id, Code::kUnavailable, kRoleIsLess);
       drop(session);
       return false;
     }
@@ -253,7 +263,7 @@ void Sessions::check_keys() {
     if (removed) {
       refuse(session, 0, Code::kInvalid, kKeyIsGone);
     } else {  // to begin again, as what it is now
-      refuse(session, 0, Code::kUnavailable, "the role of this key is another now");
+      refuse(session, 0, Code::kUnavailable, kRoleIsLess);
     }
     drop(session);
   }

@@ -91,7 +91,7 @@ Duration PulseLoop::take(const std::vector<Runner::RunPtr>& runs,
     const bool held = answers[i] == Pulse::kHeld;
     const bool stale = answers[i] == Pulse::kStale;
     const bool passed_over = run.passed_over;
-    if (renew && !held && !stale) run.renewed = now;
+    if (renew && !held) run.renewed = now;
     if (renew) run.passed_over = held;
     if (!renew && !held && passed_over) renews_late_ = true;
     // Of a run that its host has completed, the finish that is to come takes it along.

@@ -305,5 +305,77 @@ TEST_F(FloodTest, AFloodIsAnsweredWithBusyAndNotKept) {
   EXPECT_GT(busy, 0U) << "64 MiB against a bound of one, and a disk behind it";
 }
 
+TEST_F(SmallBrokerTest, ATakeOfNothingKeepsNobodyFromTheBroker) {
+  RawPeer idle = this->peer();
+  ASSERT_TRUE(idle.greet("idle"));
+  idle.ask(take(60s, 0));
+  health_until([](const BrokerHealth& h) { return h.requests == 1; });
+  RawPeer peer = this->peer();
+  ASSERT_TRUE(peer.greet());
+  EXPECT_TRUE(peer.answer_to(enqueue()));
+}
+
+TEST_F(SmallBrokerTest, NamesAreBounded) {
+  RawPeer peer = this->peer();
+  ASSERT_TRUE(peer.greet());
+  Take many = take();
+  many.kinds.assign(1'025, "k");
+  peer.ask(many);
+  const auto refused = peer.expect<Failed>();
+  ASSERT_TRUE(refused);
+  EXPECT_EQ(refused->error.code, Code::kInvalid);
+}
+
+// A store where looking for ends waits, as one whose server does not answer.
+struct EndsGate {
+  std::promise<void> open;
+  std::shared_future<void> opened = open.get_future().share();
+};
+class SlowEndsStore final : public conformance::StoreWrapper {
+ public:
+  explicit SlowEndsStore(std::shared_future<void> opened)
+      : StoreWrapper(make_memory_store({})), opened_(std::move(opened)) {}
+  StoreTraits traits() const noexcept override {
+    StoreTraits traits = StoreWrapper::traits();
+    traits.blocks = true;
+    return traits;
+  }
+  Result<std::vector<JobId>> await_final(std::span<const JobId> ids,
+                                         Duration wait) override {
+    opened_.wait();
+    return StoreWrapper::await_final(ids, wait);
+  }
+
+ private:
+  const std::shared_future<void> opened_;
+};
+class SlowEndsTest : private EndsGate, public BrokerTest {
+ protected:
+  static BrokerOptions small() {
+    BrokerOptions options;
+    options.max_unread = 64 << 10;
+    return options;
+  }
+  SlowEndsTest()
+      : BrokerTest(small(), std::make_unique<SlowEndsStore>(EndsGate::opened)) {}
+  using EndsGate::open;
+};
+
+// The store has them still, whoever they were for.
+TEST_F(SlowEndsTest, WaitsThatAreOverCountUntilTheStoreHasSeenThem) {
+  RawPeer peer = this->peer();
+  ASSERT_TRUE(peer.greet());
+  AwaitAsk await;
+  for (std::uint64_t id = 1; id <= 1'000; ++id) await.ids.push_back(JobId{id});
+  await.wait = 1ms;
+  const std::size_t fit = (64 << 10) / encode(await).size();
+  for (std::size_t i = 0; i < fit; ++i) EXPECT_TRUE(peer.answer_to(await));
+  peer.ask(await);
+  EXPECT_TRUE(peer.expect<Busy>());
+  open.set_value();
+  health_until([](const BrokerHealth& h) { return h.in_flight == 0; });
+  EXPECT_TRUE(peer.answer_to(await));
+}
+
 }  // namespace
 }  // namespace carrel::zmq

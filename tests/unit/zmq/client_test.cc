@@ -90,6 +90,33 @@ TEST_F(RestartTest, EverythingGoesOnWithTheNextBroker) {
   EXPECT_THAT(source->claim({{}, kWork, 1}, "w", 2, 1h, 10s).value(), SizeIs(1));
 }
 
+TEST_F(RestartTest, AnInsertGivesUpAtItsDeadline) {
+  start();
+  const auto store = open("?timeout=30s");
+  broker_.reset();
+  const NewJob job = test::work();
+  const auto begun = std::chrono::steady_clock::now();
+  EXPECT_EQ(store->insert({&job, 1}, 100ms).at(0).error().code, Code::kUnavailable);
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, 15s);
+}
+
+TEST_F(RestartTest, ABrokerThatIsAwayIsNotWaitedForAgainForEachPiece) {
+  start();
+  const auto store = open("?timeout=1s");
+  broker_.reset();
+  const std::vector<NewJob> jobs(20, test::work(std::string(700 << 10, 'x')));
+  std::vector<Finish> ends(20);
+  for (Finish& end : ends) end.result = jobs[0].payload;
+  const auto begun = std::chrono::steady_clock::now();
+  for (const auto& answer : store->insert(jobs, 60s)) {
+    EXPECT_EQ(answer.error().code, Code::kUnavailable);
+  }
+  for (const auto& answer : store->finish(ends)) {
+    EXPECT_EQ(answer.error().code, Code::kUnavailable);
+  }
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, 10s) << "twice, not forty times";
+}
+
 TEST_F(RestartTest, WhatMayBeAskedTwiceWaitsForTheNextBroker) {
   start();
   const auto store = open("?timeout=30s");

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "call.h"
 #include "messages.h"
 
 namespace carrel::zmq {
@@ -316,6 +317,15 @@ TEST(Codec, BytesThatChangeNeverChangeTheRules) {
     }
     static_cast<void>(understood(frame));  // aborts where it reads what it cannot write
   }
+}
+
+TEST(Codec, AnIdThatIsAwaitedTwiceIsAwaitedOnce) {
+  AwaitAsk await;
+  await.ids = {JobId{7}, JobId{3}, JobId{7}};
+  const std::string frame = encode(await);
+  const auto request = read_request(Type::kAwait, body_of(frame));
+  ASSERT_TRUE(request);
+  EXPECT_THAT(std::get<AwaitAsk>(*request).ids, ElementsAre(JobId{3}, JobId{7}));
 }
 
 }  // namespace

@@ -17,11 +17,12 @@ namespace carrel::zmq {
 class RawPeer {
  public:
   explicit RawPeer(const std::string& endpoint, const KeyPair* keys = nullptr,
-                   const std::string& server_key = {})
+                   const std::string& server_key = {}, const std::string& name = {})
       : socket_(**context(), ::zmq::socket_type::dealer) {
     socket_.set(::zmq::sockopt::linger, 0);
     socket_.set(::zmq::sockopt::sndhwm, 0);
     socket_.set(::zmq::sockopt::rcvhwm, 1);  // what is not read stays where it comes from
+    if (!name.empty()) socket_.set(::zmq::sockopt::routing_id, name);
     if (keys != nullptr) {
       socket_.set(::zmq::sockopt::curve_serverkey, from_hex(server_key));
       socket_.set(::zmq::sockopt::curve_publickey, from_hex(keys->public_key));

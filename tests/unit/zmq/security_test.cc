@@ -225,5 +225,26 @@ TEST_F(SecurityTest, OffLoopbackWithKeysItStarts) {
   EXPECT_TRUE(Broker::start(options, nullptr));
 }
 
+// ROUTER gives a name that is free again to whoever asks for it.
+TEST_F(SecurityTest, ASessionIsOfItsKeyAndNotOfItsConnectionsName) {
+  const std::string endpoint = broker_->endpoints().at(0);
+  {
+    RawPeer worker(endpoint, &worker_, broker_keys_.public_key, "name");
+    ASSERT_TRUE(worker.greet());
+  }
+  PeekAsk peek;
+  peek.kinds = kWork;
+  peek.max = 1;
+  // Until the broker has seen that the first is gone, it hears the second as nobody.
+  for (;;) {
+    RawPeer producer(endpoint, &producer_, broker_keys_.public_key, "name");
+    producer.ask(peek);
+    const std::string frame = producer.receive(200ms);
+    if (frame.empty()) continue;
+    EXPECT_EQ(head_of(frame)->type, Type::kRefused) << "it has not said HELLO";
+    break;
+  }
+}
+
 }  // namespace
 }  // namespace carrel::zmq
