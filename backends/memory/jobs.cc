@@ -49,7 +49,7 @@ bool Jobs::replace(Row& row, const NewJob& job, Time now) {
   RateLine* left_rate = nullptr;
   move(row, now, [&](Row& r) {
     replaced = rules::replace(r.rule, how, now, job.delay, job.start_within);
-    if (!replaced) return;
+    if (!replaced) return false;
     r.payload = job.payload;
     if (r.details) r.details->checkpoint.clear();
     if (how == OnConflict::kReplace) {
@@ -62,6 +62,7 @@ bool Jobs::replace(Row& row, const NewJob& job, Time now) {
       lines_.join(r, job.limit->key);
     }
     if (job.rate) rates_.join(r, *job.rate);
+    return true;
   });
   if (left_rate != nullptr) free_rated(*left_rate, now);
   if (left != nullptr) free_pending(*left, now);
@@ -91,6 +92,7 @@ void Jobs::hold_back(Row& row, Time now) {
     rules::hold(r.rule);
     const RateLine* rate = r.rate_line();
     if (rate != nullptr) r.details->rate->held = rate->full_for(r, now);
+    return true;
   });
 }
 

@@ -48,12 +48,13 @@ class Jobs {
   // A job that passed the checks of check(), and whose request_id is not known.
   Row& insert(const NewJob& job, Time now);
 
-  // rule(Row&) changes the row. After it the row may be gone: retention 0, or too many.
-  // If it makes room for others of its keys, they become available.
+  // rule(Row&) changes the row, or answers false and leaves it as it is. Else the row may
+  // be gone afterwards: retention 0, or too many. If it makes room for others of its
+  // keys, they become available.
   template <class Rule>
   void move(Row& row, Time now, Rule rule) {
     unindex(row);
-    rule(row);
+    if (!rule(row)) return index(row, now);
     if (row.line != nullptr || row.rate_line() != nullptr) {
       move_keyed(row, now);
       return;

@@ -8,7 +8,8 @@
 namespace carrel::memory {
 
 MemoryStore::MemoryStore(const BackendOptions& options)
-    : clock_(options.clock != nullptr ? *options.clock : process_clock()), jobs_(options.retention, options.queue_limits) {}
+    : clock_(options.clock != nullptr ? *options.clock : process_clock()),
+      jobs_(options.retention, options.queue_limits) {}
 
 StoreTraits MemoryStore::traits() const noexcept {
   return {.reach = Reach::kProcess,
@@ -185,6 +186,7 @@ Result<std::vector<Pulse>> MemoryStore::beat(std::string_view worker,
     if (renew) {
       jobs_.move(*row, now, [&](Row& r) {
         pulse = rules::beat(r.rule, beat.lease.fence, true, lease, now);
+        return pulse != Pulse::kStale;
       });
     } else {
       pulse = rules::beat(row->rule, beat.lease.fence, false, lease, now);
@@ -211,9 +213,11 @@ void MemoryStore::release_unnamed(std::string_view worker, std::uint64_t settled
   for (Row* row : unnamed) {
     if (row->rule.claim_number > settled_claim) continue;
     jobs_.move(*row, now, [&](Row& r) {
-      if (!rules::release_unnamed(r.rule, worker, settled_claim, jobs_.keep(), now))
-        return;
+      if (!rules::release_unnamed(r.rule, worker, settled_claim, jobs_.keep(), now)) {
+        return false;
+      }
       if (RateLine* rate = r.rate_line()) rate->not_begun(r.started);
+      return true;
     });
   }
 }
@@ -234,11 +238,12 @@ std::vector<Result<Finished>> MemoryStore::finish(std::span<const Finish> runs) 
       answer.kind = rules::finish(r.rule, run.lease.fence, run.verdict, run.retry_in,
                                   run.crashed, jobs_.keep(), now);
       answer.state = r.rule.state;
-      if (answer.kind != Finished::Kind::kApplied) return;
+      if (answer.kind != Finished::Kind::kApplied) return false;
       keep_outcome(r, run, now);
       RateLine* const rate = r.rate_line();
       if (rate != nullptr && run.verdict == Verdict::kReleased)
         rate->not_begun(r.started);
+      return true;
     });
     if (!jobs_.freed().empty()) answer.freed = std::exchange(jobs_.freed(), {});
   }
@@ -277,8 +282,10 @@ Result<std::vector<Cancelled>> MemoryStore::cancel(std::span<const JobId> ids) {
   for (const JobId id : ids) {
     Cancelled& answer = answers.emplace_back(Cancelled::kNotFound);
     if (Row* row = jobs_.find(id)) {
-      jobs_.move(*row, now,
-                 [&](Row& r) { answer = rules::cancel(r.rule, jobs_.keep(), now); });
+      jobs_.move(*row, now, [&](Row& r) {
+        answer = rules::cancel(r.rule, jobs_.keep(), now);
+        return answer != Cancelled::kAlreadyFinal;
+      });
     }
   }
   return answers;
@@ -299,10 +306,11 @@ std::vector<Result<Ticket>> MemoryStore::retry(std::span<const JobId> ids) {
     bool moved = false;
     jobs_.move(*row, now, [&](Row& r) {
       moved = rules::retry(r.rule, now);
-      if (!moved) return;
+      if (!moved) return false;
       r.run_at = now;
       r.ended = kNever;
       r.result.clear();
+      return true;
     });
     if (moved) {
       answers.emplace_back(ticket_of(*row));

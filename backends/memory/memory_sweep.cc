@@ -76,8 +76,9 @@ void MemoryStore::sweep_row(Row& row, Time now, Swept& swept) {
         ++swept.purged;
         break;
       case rules::SweepAct::kNothing:
-        break;
+        return false;
     }
+    return true;
   });
   // One that is due is there still. Its keys may hold it back, until it is freed.
   if (due && row.rule.state == State::kAvailable) swept.due.push_back(ticket_of(row));

@@ -173,8 +173,8 @@ int failed(const Error& error) {
 }
 
 void print_json(const Json& document) {
-  std::printf("%s\n",
-              document.dump(-1, ' ', false, Json::error_handler_t::replace).c_str());
+  const std::string text = document.dump(-1, ' ', false, Json::error_handler_t::replace);
+  std::printf("%s\n", escaped_controls(text).c_str());
 }
 
 }  // namespace carrel::cli

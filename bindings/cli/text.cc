@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdio>
 #include <cstdlib>
 #include <ctime>
 #include <iterator>
@@ -65,6 +66,23 @@ std::string printable(std::string_view text, bool lines) {
       out += ' ';
     } else {
       out += text.substr(at, c.bytes);
+    }
+    at += c.bytes;
+  }
+  return out;
+}
+
+std::string escaped_controls(std::string_view json) {
+  std::string out;
+  out.reserve(json.size());
+  for (std::size_t at = 0; at < json.size();) {
+    const Utf8Char c = utf8_at(json, at);
+    if (c.valid && is_in(kControls, c.code)) {
+      char escape[8];
+      std::snprintf(escape, sizeof escape, "\\u%04x", static_cast<unsigned>(c.code));
+      out += escape;
+    } else {
+      out += json.substr(at, c.bytes);
     }
     at += c.bytes;
   }

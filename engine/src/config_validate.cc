@@ -333,6 +333,17 @@ class Validator {
         refuse(prefix + "tmpfs_files", kOnDisk);
       }
     }
+    if (profile.tier == SandboxTier::kRestricted && !profile.landlock) {
+      refuse(prefix + "landlock",
+             "tier = \"restricted\" has nothing else that keeps files from a program");
+    }
+    if (profile.tier == SandboxTier::kRestricted &&
+        profile.seccomp == SandboxSyscalls::kOff &&
+        profile.network == SandboxNetwork::kNone) {
+      refuse(prefix + "seccomp",
+             "tier = \"restricted\" has nothing else that keeps the network from a "
+             "program: set network = \"host\", or leave the filter on");
+    }
     for (const auto& mount : profile.mounts) {
       if (const auto why = bad_mount(profile.tier, mount)) {
         refuse(prefix + "mounts", quote(mount.src) + " " + *why);

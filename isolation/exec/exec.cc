@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <map>
+#include <tuple>
 
 #include "blueprint.h"
 #include "box.h"
@@ -200,6 +201,13 @@ class ExecIsolation final : public Isolation {
     if (!input.first || !output.first || !error.first || !notes.first ||
         (wants_folder && !folder.first)) {
       return os_error(Code::kUnavailable, "no pipe for the job", errno);
+    }
+    // /dev/stdout and its like open a pipe anew, by its owner's rights.
+    if (profile && geteuid() == 0) {
+      for (const FdPair* pair : {&input, &output, &error, &notes}) {
+        if (pair->second)
+          std::ignore = fchown(pair->second.get(), profile->user, profile->user);
+      }
     }
     launch.fds.reserve(6);
     for (FdPair* pair : {&input, &output, &error, &notes, &folder}) {

@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -103,7 +104,21 @@ constexpr int kRefused[] = {
 // process or of its namespaces counts it.
 constexpr int kUncounted[] = {
     SCMP_SYS(shmget),       SCMP_SYS(semget),        SCMP_SYS(msgget),
-    SCMP_SYS(inotify_init), SCMP_SYS(inotify_init1),
+    SCMP_SYS(inotify_init), SCMP_SYS(inotify_init1), SCMP_SYS(io_setup),
+};
+
+// Which of its arguments is the mode of a file; and which says whether it makes one,
+// where it may not.
+struct ModeArgument {
+  int call;
+  unsigned mode;
+  int flags = -1;
+};
+constexpr ModeArgument kWithMode[] = {
+    {SCMP_SYS(chmod), 1},     {SCMP_SYS(fchmod), 1},    {SCMP_SYS(fchmodat), 2},
+    {452 /* fchmodat2 */, 2}, {SCMP_SYS(creat), 1},     {SCMP_SYS(mknod), 1},
+    {SCMP_SYS(mknodat), 2},   {SCMP_SYS(mkdir), 1},     {SCMP_SYS(mkdirat), 2},
+    {SCMP_SYS(open), 2, 1},   {SCMP_SYS(openat), 3, 2},
 };
 
 constexpr int kRefusedIfStrict[] = {
@@ -156,6 +171,25 @@ class Compiler {
       add(SCMP_SYS(unshare), EPERM, {SCMP_A0(SCMP_CMP_MASKED_EQ, flag, flag)});
     }
   }
+  // A file that runs as whoever owns it, and outlives no_new_privs: anybody else who can
+  // reach it would be the program's user. As systemd's RestrictSUIDSGID.
+  void refuse_set_ids() {
+    add(SCMP_SYS(openat2), ENOSYS, {});  // its mode is in memory
+    for (const ModeArgument& of : kWithMode) {
+      for (const mode_t bit : {S_ISUID, S_ISGID}) {
+        const scmp_arg_cmp mode = SCMP_CMP(of.mode, SCMP_CMP_MASKED_EQ, bit, bit);
+        if (of.flags < 0) {
+          add(of.call, EPERM, {mode});
+          continue;
+        }
+        const auto flags = static_cast<unsigned>(of.flags);
+        for (const scmp_datum_t creating : {O_CREAT, O_TMPFILE & ~O_DIRECTORY}) {
+          add(of.call, EPERM,
+              {SCMP_CMP(flags, SCMP_CMP_MASKED_EQ, creating, creating), mode});
+        }
+      }
+    }
+  }
   // Typing into a terminal that the host may share.
   void refuse_terminal_tricks() {
     for (const unsigned request : {unsigned{TIOCSTI}, unsigned{TIOCLINUX}}) {
@@ -184,10 +218,9 @@ class Compiler {
       add(call, EPERM, {SCMP_A1(SCMP_CMP_NE, 0)});
     }
   }
-  // Also by opening what is not opened for writing. The flags of openat2 are in memory.
+  // Also by opening what is not opened for writing.
   void refuse_truncation() {
     add(SCMP_SYS(truncate), EPERM, {});
-    add(SCMP_SYS(openat2), ENOSYS, {});
     for (const int mode : {O_RDONLY, O_ACCMODE}) {
       const scmp_datum_t flags = O_TRUNC | mode;
       add(SCMP_SYS(open), EPERM,
@@ -249,6 +282,7 @@ class Compiler {
         static_cast<unsigned>(arguments.size()), arguments.begin());
     // A call that this processor never had.
     if (error_ == -EDOM || (error_ == -EINVAL && call < 0)) error_ = 0;
+    if (error_ == -EEXIST) error_ = 0;  // a wider rule of it is there
   }
 
   Context context_;
@@ -277,6 +311,7 @@ Result<std::string> compile_filter(SandboxSyscalls syscalls, SandboxNetwork netw
   if (strict && !around.namespaces) compiler.refuse_files_by_name();
   if (!around.truncation) compiler.refuse_truncation();
   compiler.refuse_namespaces();
+  compiler.refuse_set_ids();
   compiler.refuse_terminal_tricks();
   compiler.sockets(network);
   if (!around.unix_scope || (strict && network == SandboxNetwork::kNone)) {

@@ -1,9 +1,11 @@
 #include "room.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -13,6 +15,8 @@
 #include <array>
 #include <cerrno>
 #include <chrono>
+#include <cstdio>
+#include <cstring>
 #include <deque>
 #include <unordered_map>
 
@@ -307,11 +311,45 @@ class Room {
   bool stuck_ = false;
 };
 
+// The kernel compares the descriptors that all processes of a user have on their way over
+// sockets with what the sender may open: a program that sends many would keep this room,
+// which sends its boxes theirs, from all others.
+void raise_open_files(Limits& of_programs) {
+  rlimit files{};
+  if (getrlimit(RLIMIT_NOFILE, &files) != 0) return;
+  if (of_programs.open_files == 0) of_programs.open_files = files.rlim_cur;
+  files.rlim_cur = files.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &files);
+}
+
+// A program sees the command line of its sandbox's first process, which is this one's,
+// and may be the host's.
+void hide_arguments(std::string_view name) {
+  const UniqueFd file(open("/proc/self/stat", O_RDONLY | O_CLOEXEC));
+  char buffer[1024];
+  const ssize_t n = file ? read(file.get(), buffer, sizeof buffer - 1) : -1;
+  if (n <= 0) return;
+  buffer[n] = '\0';
+  const char* at = std::strrchr(buffer, ')');  // the name may hold anything
+  // proc(5): the state is the third, arg_start and arg_end the 48th and 49th.
+  for (int field = 2; at != nullptr && field < 48; ++field) at = std::strchr(at + 1, ' ');
+  unsigned long begin = 0;
+  unsigned long end = 0;
+  if (at == nullptr || std::sscanf(at, " %lu %lu", &begin, &end) != 2 || begin >= end) {
+    return;
+  }
+  char* const arguments = reinterpret_cast<char*>(begin);
+  std::memset(arguments, 0, end - begin);
+  name.copy(arguments, std::min<std::size_t>(name.size(), end - begin - 1));
+}
+
 std::vector<std::string> enforced(const Blueprint& blueprint, bool grouped) {
   const Plan& plan = blueprint.plan;
   std::vector<std::string> all;
   if (plan.namespaces) all.insert(all.end(), {"namespaces", "root"});
-  if (plan.own_network) all.emplace_back("no_network");
+  if (plan.own_network && (plan.namespaces || !blueprint.filter.empty())) {
+    all.emplace_back("no_network");
+  }
   if (plan.landlock != Want::kOff && landlock_version() > 0) all.emplace_back("landlock");
   if (!blueprint.filter.empty()) all.emplace_back("seccomp");
   all.insert(all.end(), {"no_new_privs", "limits"});
@@ -350,6 +388,8 @@ void keep_room(UniqueFd channel, std::string_view encoded) {
   if (getppid() != server) _exit(1);
   // What a box without namespaces leaves when it is killed comes here.
   if (!plan.namespaces) prctl(PR_SET_CHILD_SUBREAPER, 1);
+  raise_open_files(plan.limits);
+  hide_arguments("carrel-room");
   const int talk = channel.get();
   const bool grouped = groups.on();
   Room room(std::move(channel), std::move(*blueprint), std::move(groups));

@@ -49,7 +49,7 @@ CARREL_BARE_STACK bool set_limits(const Limits& limits) {
   // Where the kernel pipes cores to a program, a limit of 0 does not stop it, but 1 does.
   return limit(RLIMIT_CORE, 1) && limit(RLIMIT_RTPRIO, 0, 0) &&
          limit(RLIMIT_NICE, 0, 0) && limit(RLIMIT_MEMLOCK, 1 << 16) &&
-         limit(RLIMIT_MSGQUEUE, 1 << 16) &&
+         limit(RLIMIT_MSGQUEUE, 1 << 16) && limit(RLIMIT_SIGPENDING, 1 << 10) &&
          (limits.cpu_seconds == 0 ||
           limit(RLIMIT_CPU, limits.cpu_seconds, limits.cpu_seconds + 1)) &&
          limit(RLIMIT_STACK, limits.stack) && limit(RLIMIT_NOFILE, limits.open_files) &&

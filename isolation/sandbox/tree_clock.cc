@@ -119,9 +119,9 @@ std::uint64_t TreeClock::used(pid_t program) const {
 
 // It counts by samples, which are off by a fifth.
 bool TreeClock::ended_by_limit(int signal, const rusage& used) const noexcept {
-  if (limit_us_ == 0) return false;
-  if (signal == SIGXCPU) return true;
-  return signal == SIGKILL && cpu_microseconds(used) >= (limit_us_ - kGraceUs) / 5 * 4;
+  // A program may send either to itself.
+  return limit_us_ != 0 && (signal == SIGXCPU || signal == SIGKILL) &&
+         cpu_microseconds(used) >= (limit_us_ - kGraceUs) / 5 * 4;
 }
 
 }  // namespace carrel::sandbox

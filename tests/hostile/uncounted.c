@@ -20,5 +20,7 @@ int main(void) {
   say("msgget", msgget(IPC_PRIVATE, 0600));
   say("inotify_init", syscall(SYS_inotify_init));
   say("inotify_init1", inotify_init1(0));
+  unsigned long context = 0;
+  say("io_setup", syscall(SYS_io_setup, 65536, &context));
   return 0;
 }

@@ -1,5 +1,6 @@
 // What is claimed: of tickets, and of a demand.
 #include <algorithm>
+#include <set>
 #include <unordered_map>
 #include <utility>
 
@@ -13,6 +14,31 @@ void Writer::put_in_order(std::vector<Claimed>& jobs, const Demand& demand) {
   std::stable_sort(jobs.begin(), jobs.end(), [&](const Claimed& a, const Claimed& b) {
     return rank_of(demand, a.queue) < rank_of(demand, b.queue);
   });
+}
+
+std::vector<std::string> Writer::paused() {
+  std::vector<std::string> queues;
+  tables_->paused.rows([&] { queues.push_back(tables_->queue); });
+  return queues;
+}
+
+// Of these, each once: what cannot begin takes no place of its key or queue.
+std::vector<JobId> Writer::startable(std::span<const JobId> ids,
+                                     const std::unordered_map<JobId, StoredRow>& rows) {
+  const auto held = paused();
+  std::set<JobId> seen;
+  std::vector<JobId> found;
+  for (const JobId id : ids) {
+    const auto row = rows.find(id);
+    if (row == rows.end() || !seen.insert(id).second) continue;
+    rules::Row tried = row->second.rule;
+    const bool refused = rules::claim(tried, {}, 0, Duration{1}, now_).has_value();
+    if (refused || std::find(held.begin(), held.end(), row->second.queue) != held.end()) {
+      continue;
+    }
+    found.push_back(id);
+  }
+  return found;
 }
 
 std::vector<ClaimAnswer> Writer::claim(std::span<const Ticket> tickets,
@@ -29,14 +55,16 @@ std::vector<ClaimAnswer> Writer::claim(std::span<const Ticket> tickets,
   auto& limits = tables_->limits;
   auto& queues = tables_->queues;
   std::vector<JobId> asked = ids;
-  std::vector<JobId> busy;  // others hold their keys
   if (queues.any()) limits.lock_queues(queues.all());
   const bool limited = limits.any();
   if (limited) limits.know_to_claim(ids);
-  if (queues.any()) asked = queues.admit(ids, tables_->rows_of.try_lock(ids));
+  if (limited || queues.any()) {
+    const auto rows = tables_->rows_of.try_lock(ids);
+    asked = startable(ids, rows);
+    if (queues.any()) asked = queues.admit(asked, rows);
+  }
   if (limited) {
     auto admission = limits.admit(asked);
-    busy = std::move(admission.busy);
     grant(claim_limited(claiming, admission.admitted));
     settle();
   }
@@ -52,6 +80,7 @@ std::vector<ClaimAnswer> Writer::claim(std::span<const Ticket> tickets,
   if (!limited && !refused.empty() && limits.look()) throw Conflict{};
   // What others hold is not there for this claim.
   auto rows = tables_->rows_of.try_lock(refused);
+  const auto held = rows.empty() ? std::vector<std::string>{} : paused();
   std::vector<ClaimAnswer> answers;
   answers.reserve(ids.size());
   for (const JobId id : ids) {
@@ -63,12 +92,11 @@ std::vector<ClaimAnswer> Writer::claim(std::span<const Ticket> tickets,
     Refusal why = Refusal::kGone;
     if (auto row = rows.find(id); row != rows.end()) {
       rules::Row tried = row->second.rule;
-      // What could be claimed was not asked for, where its queue is full or its key held.
-      const bool full =
-          (queues.any() && std::find(asked.begin(), asked.end(), id) == asked.end()) ||
-          std::find(busy.begin(), busy.end(), id) != busy.end();
+      // Else its queue is full, or others hold its key.
+      const bool is_paused =
+          std::find(held.begin(), held.end(), row->second.queue) != held.end();
       why = rules::claim(tried, rules::WorkerId(worker), claim_number, lease, now_)
-                .value_or(full ? Refusal::kLimited : Refusal::kPaused);
+                .value_or(is_paused ? Refusal::kPaused : Refusal::kLimited);
     }
     answers.emplace_back(tl::unexpected(why));
   }

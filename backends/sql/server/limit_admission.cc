@@ -59,10 +59,7 @@ Limits::Admission Limits::admit(std::span<const JobId> ids, Keys keys, bool choo
   std::vector<JobId> asked_rates;
   for (const JobId id : ids) {
     if (!keys.contains(id)) continue;
-    if (keys.touches(id, busy)) {
-      answer.busy.push_back(id);
-      continue;
-    }
+    if (keys.touches(id, busy)) continue;
     asked.push_back(id);
     if (keys.rates.contains(id)) asked_rates.push_back(id);
   }
@@ -134,10 +131,7 @@ Limits::Admission Limits::admit(std::span<const JobId> ids, Keys keys, bool choo
   for (const JobId id : asked) {
     const auto limit = limited.find(id);
     const auto rate = rated.find(id);
-    if (went_elsewhere(id)) {
-      answer.busy.push_back(id);
-      continue;
-    }
+    if (went_elsewhere(id)) continue;
     const bool has_limit = keys_.contains(id);
     if ((has_limit && limit == limited.end()) || (is_rated(id) && rate == rated.end())) {
       continue;  // it is not available any more
@@ -159,10 +153,7 @@ Limits::Admission Limits::admit(std::span<const JobId> ids, Keys keys, bool choo
       full = taken - at.reserved >= limit->second.limit;
       // What others are claiming at this moment may not be theirs after all.
       const bool claimed_away = at.reserved > 0 && taken >= at.least;
-      if (!full && (taken >= limit->second.limit || claimed_away)) {
-        answer.busy.push_back(id);
-        continue;
-      }
+      if (!full && (taken >= limit->second.limit || claimed_away)) continue;
     }
     if (full) {
       refused.push_back(id);

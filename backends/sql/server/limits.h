@@ -142,7 +142,6 @@ class Limits {
   // chooses again.
   struct Admission {
     std::vector<JobId> admitted;
-    std::vector<JobId> busy;
     std::vector<JobId> to_choose_again;
   };
   Admission admit(std::span<const JobId> ids);

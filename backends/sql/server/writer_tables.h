@@ -175,6 +175,7 @@ struct Writer::Tables {
         delete_tally(s, sql.delete_tally, soci::use(ids, "ids")),
         pause(s, sql.pause, soci::use(queue, "queue")),
         resume(s, sql.resume, soci::use(queue, "queue")),
+        paused(s, sql.paused, soci::into(queue)),
         rows_of(s, sql),
         saver(s, sql),
         attempts(s, sql),
@@ -271,6 +272,7 @@ struct Writer::Tables {
   Statement delete_tally;
   Statement pause;
   Statement resume;
+  Statement paused;
 
   RowLocker rows_of;
   RowSaver saver;

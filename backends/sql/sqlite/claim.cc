@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <unordered_set>
 
 #include "writer_statements.h"
 
@@ -129,6 +130,25 @@ void Writer::complete_claim(std::vector<Claimed>& claimed) {
   }
 }
 
+// Of these, each once: what cannot begin takes no place of its key or queue.
+std::vector<JobId> Writer::startable(std::span<const JobId> ids, Time at) {
+  const auto rows = loader_.load(ids);
+  const auto paused = lanes_.paused();
+  std::unordered_set<JobId> seen;
+  std::vector<JobId> found;
+  for (const JobId id : ids) {
+    const auto row = rows.find(id);
+    if (row == rows.end() || !seen.insert(id).second) continue;
+    rules::Row tried = row->second.rule;
+    const bool refused = rules::claim(tried, {}, 0, Duration{1}, at).has_value();
+    if (refused || std::binary_search(paused.begin(), paused.end(), row->second.queue)) {
+      continue;
+    }
+    found.push_back(id);
+  }
+  return found;
+}
+
 std::vector<ClaimAnswer> Writer::claim(std::span<const Ticket> tickets,
                                        std::string_view worker,
                                        std::uint64_t claim_number, Duration lease) {
@@ -138,17 +158,27 @@ std::vector<ClaimAnswer> Writer::claim(std::span<const Ticket> tickets,
   for (const Ticket& ticket : tickets) ids.push_back(ticket.id);
   std::unordered_map<JobId, Claimed> granted;
   const bool limited = limits_.any_available();
-  std::vector<JobId> admitted = limited ? limits_.admit(ids, at) : ids;
-  if (queues_.any()) admitted = queues_.admit(admitted, loader_.load(admitted));
-  auto claimed = claim_ids(admitted);
-  if (limited) limits_.started(claimed, at);
-  for (Claimed& c : claimed) granted.emplace(c.lease.id, std::move(c));
+  std::vector<JobId> asked = limited || queues_.any() ? startable(ids, at) : ids;
+  // What a limit refuses leaves its place in its queue to another.
+  for (bool again = true; again && !asked.empty();) {
+    const std::vector<JobId> in_queue =
+        queues_.any() ? queues_.admit(asked, loader_.load(asked)) : asked;
+    const std::vector<JobId> admitted = limited ? limits_.admit(in_queue, at) : in_queue;
+    auto claimed = claim_ids(admitted);
+    if (limited) limits_.started(claimed, at);
+    for (Claimed& c : claimed) granted.emplace(c.lease.id, std::move(c));
+    again = queues_.any() && admitted.size() < in_queue.size();
+    if (!again) break;
+    const std::unordered_set<JobId> tried(in_queue.begin(), in_queue.end());
+    std::erase_if(asked, [&](JobId id) { return tried.contains(id); });
+  }
   freed(at);
   std::vector<JobId> refused;
   for (const JobId id : ids) {
     if (!granted.contains(id)) refused.push_back(id);
   }
   auto rows = loader_.load(refused);
+  const auto paused = rows.empty() ? std::vector<std::string>{} : lanes_.paused();
   std::vector<ClaimAnswer> answers;
   answers.reserve(ids.size());
   for (const JobId id : ids) {
@@ -160,11 +190,10 @@ std::vector<ClaimAnswer> Writer::claim(std::span<const Ticket> tickets,
     Refusal why = Refusal::kGone;
     if (auto row = rows.find(id); row != rows.end()) {
       rules::Row tried = row->second.rule;
-      // What could be claimed was not asked for, where its queue is full.
-      const bool full = queues_.any() &&
-                        std::find(admitted.begin(), admitted.end(), id) == admitted.end();
+      const bool is_paused =
+          std::binary_search(paused.begin(), paused.end(), row->second.queue);
       why = rules::claim(tried, rules::WorkerId(worker), claim_number, lease, at)
-                .value_or(full ? Refusal::kLimited : Refusal::kPaused);
+                .value_or(is_paused ? Refusal::kPaused : Refusal::kLimited);
     }
     answers.emplace_back(tl::unexpected(why));
   }

@@ -33,6 +33,82 @@ std::vector<JobId> claim_best(ClaimSource& source, std::size_t max,
 
 using Add = std::function<void(const char*, StoreCases::Body)>;
 
+NewJob in_queue(std::string queue, NewJob job) {
+  job.queue = std::move(queue);
+  return job;
+}
+
+// What cannot run takes no place of its key or queue from what can.
+void add_place_cases(const Add& add) {
+  add("Limit_AnExpiredTicketTakesNoPlaceOfItsKey", [](StoreCase& t) {
+    NewJob late = in_queue("a", keyed("k"));
+    late.start_within = 500ms;
+    const JobId expired = t.insert(late);
+    const JobId other = t.insert(in_queue("b", keyed("k")));
+    t.advance(1s);
+    const auto answers = must(t.try_claim({expired, other}));
+    ASSERT_FALSE(answers[0]);
+    EXPECT_EQ(answers[0].error(), Refusal::kGone);
+    EXPECT_TRUE(answers[1]);
+  });
+
+  add("Limit_ATicketOfAPausedQueueTakesNoPlaceOfItsKey", [](StoreCase& t) {
+    const JobId held = t.insert(in_queue("a", keyed("k")));
+    const JobId other = t.insert(in_queue("b", keyed("k")));
+    t.pause("a");
+    const auto answers = must(t.try_claim({held, other}));
+    ASSERT_FALSE(answers[0]);
+    EXPECT_EQ(answers[0].error(), Refusal::kPaused);
+    EXPECT_TRUE(answers[1]);
+  });
+
+  add("Limit_ATicketThatComesTwiceTakesOnePlace", [](StoreCase& t) {
+    const auto ids = t.insert_many(2, keyed("k", 2));
+    const auto answers = must(t.try_claim({ids[0], ids[0], ids[1]}));
+    EXPECT_TRUE(answers[0]);
+    ASSERT_FALSE(answers[1]);
+    EXPECT_EQ(answers[1].error(), Refusal::kGone);
+    EXPECT_TRUE(answers[2]);
+  });
+
+  add("Limit_AnExpiredTicketTakesNoPlaceInItsQueue", [](StoreCase& t) {
+    if (!t.traits().queue_limits) GTEST_SKIP() << "the store holds no queue limits";
+    t.options().queue_limits["a"] = 1;
+    t.create_again();
+    NewJob late = in_queue("a", t.job());
+    late.start_within = 500ms;
+    const JobId expired = t.insert(late);
+    const JobId other = t.insert(in_queue("a", t.job()));
+    t.advance(1s);
+    const auto answers = must(t.try_claim({expired, other}));
+    EXPECT_FALSE(answers[0]);
+    EXPECT_TRUE(answers[1]);
+  });
+
+  add("Limit_ATicketThatItsQueueRefusesTakesNoPlaceOfItsKey", [](StoreCase& t) {
+    if (!t.traits().queue_limits) GTEST_SKIP() << "the store holds no queue limits";
+    t.options().queue_limits["a"] = 1;
+    t.create_again();
+    t.insert_and_claim(in_queue("a", t.job()));
+    const JobId full = t.insert(in_queue("a", keyed("k")));
+    const JobId other = t.insert(in_queue("b", keyed("k")));
+    const auto answers = must(t.try_claim({full, other}));
+    ASSERT_FALSE(answers[0]);
+    EXPECT_EQ(answers[0].error(), Refusal::kLimited);
+    EXPECT_TRUE(answers[1]);
+  });
+
+  add("Limit_WhatWasRefusedChangesNothing", [](StoreCase& t) {
+    const Claimed run = t.insert_and_claim(in_queue("a", keyed("k")));
+    const JobId other = t.insert(in_queue("b", keyed("k")));
+    const State before = t.state(other);
+    Lease stale = run.lease;
+    stale.id = other;
+    EXPECT_EQ(t.finish(t.finish_of(stale)).kind, Finished::Kind::kStale);
+    EXPECT_EQ(t.state(other), before);
+  });
+}
+
 void add_ticket_cases(const Add& add) {
   add("Limit_NoMoreRunThanItSays", [](StoreCase& t) {
     const auto ids = t.insert_many(4, keyed("community:7", 2));
@@ -316,6 +392,7 @@ void add_limit_cases(StoreCases& cases) {
       body(t);
     });
   };
+  add_place_cases(add);
   add_ticket_cases(add);
   add_claim_source_cases(add);
   add_crash_cases(add);

@@ -37,6 +37,24 @@ void add_unique_period_cases(UniqueCases& cases) {
     expect_new(t, job, "it is purged");
   });
 
+  cases.add("Unique_AFinalJobThatIsToBePurgedIsMetAndNotReplaced", [](StoreCase& t) {
+    t.options().retention.completed = 10min;
+    t.create_again();
+    for (const OnConflict how :
+         {OnConflict::kReplace, OnConflict::kReplaceKeepTime, OnConflict::kSkip}) {
+      NewJob job = within(1h);
+      job.unique->key = to_string(how);
+      job.unique->on_conflict = how;
+      const Claimed run = t.insert_and_claim(job);
+      t.finish(run);
+      t.advance(11min);  // and nobody has swept
+      const Inserted met = must(std::move(t.store().insert({&job, 1}, kPatience)[0]));
+      EXPECT_EQ(met.id, run.lease.id);
+      EXPECT_TRUE(met.existed);
+      EXPECT_FALSE(met.replaced);
+    }
+  });
+
   cases.add("Unique_APeriodHoldsWhenTheJobIsPurgedBefore", [](StoreCase& t) {
     t.options().retention.completed = 10min;
     t.create_again();

@@ -64,6 +64,10 @@ TEST(Sandbox, RefusesWhatCannotBe) {
     EXPECT_THAT(error_of("[sandbox.s]\ntier = \"restricted\"\n" + key),
                 HasSubstr("needs tier = \"standard\"; a restricted program's folder"));
   }
+  EXPECT_THAT(error_of("[sandbox.s]\ntier = \"restricted\"\nlandlock = false"),
+              HasSubstr("sandbox.s.landlock: tier = \"restricted\" has nothing else"));
+  EXPECT_THAT(error_of("[sandbox.s]\ntier = \"restricted\"\nseccomp = \"off\""),
+              HasSubstr("sandbox.s.seccomp: tier = \"restricted\" has nothing else"));
   EXPECT_THAT(error_of("[sandbox.s]\ntire = \"full\""),
               HasSubstr("did you mean \"sandbox.s.tier\"?"));
   EXPECT_THAT(error_of("[sandbox.s]\ntier = \"fool\""), HasSubstr("\"full\""));

@@ -89,7 +89,7 @@ TEST_F(SandboxReach, Case54_TheLimitsOfItsSupervisor_OutOfReach) {
 TEST_F(SandboxReach, Case39_MemoryAndTablesThatNoLimitCounts_Refused) {
   REQUIRE_SANDBOX(profile);
   const auto all = answers(text_of(hostile_run("uncounted")));
-  EXPECT_EQ(all.size(), 5U);
+  EXPECT_EQ(all.size(), 6U);
   for (const auto& [what, answer] : all) EXPECT_EQ(answer, "EPERM") << what;
 }
 
@@ -226,6 +226,42 @@ TEST_P(SandboxTiers, Case56_SetuidBinary_Inert) {
   if (!restricted()) {
     EXPECT_EQ(all.at("nosuid"), "1");
   }
+}
+
+// Whoever else reaches its folder would be its user by them.
+TEST_P(SandboxTiers, FilesThatRunAsTheirOwner_Refused) {
+  REQUIRE_SANDBOX(profile);
+  auto all = answers(text_of(hostile_run("set_ids")));
+  EXPECT_EQ(std::exchange(all["open"], ""), "done");
+  EXPECT_EQ(std::exchange(all["chmod_plain"], ""), "done");
+  EXPECT_EQ(std::exchange(all["stat"], ""), "done");
+  EXPECT_EQ(std::exchange(all["mode"], ""), "755");
+  EXPECT_EQ(all.size(), 15U);
+  for (const auto& [what, answer] : all) {
+    if (!answer.empty()) EXPECT_EQ(answer, "EPERM") << what;
+  }
+}
+
+TEST_P(SandboxTiers, TheNamesOfItsOwnPipes_Open) {
+  REQUIRE_SANDBOX(profile);
+  const Outcome out =
+      run({"/bin/sh", "-c", "echo out > /dev/stdout && echo err > /dev/stderr"});
+  EXPECT_EQ(out.klass, OutcomeClass::kOk) << out.error.message;
+  EXPECT_EQ(text_of(out), "out");
+  EXPECT_EQ(out.stderr_tail, "err\n");
+}
+
+TEST_F(SandboxReach, TheCommandLineOfItsHost_IsNotThere) {
+  REQUIRE_SANDBOX(profile);
+  const Outcome out = run({"/bin/sh", "-c", "tr '\\0' ' ' < /proc/$PPID/cmdline"});
+  EXPECT_EQ(out.klass, OutcomeClass::kOk) << out.error.message;
+  EXPECT_TRUE(text_of(out).starts_with("carrel-room")) << text_of(out);
+}
+
+TEST_P(SandboxTiers, ASignalOfItsOwn_IsNoCpuTimeout) {
+  REQUIRE_SANDBOX(profile);
+  const Outcome out = run({"/bin/sh", "-c", "kill -XCPU $$"});
+  EXPECT_EQ(out.klass, OutcomeClass::kSignaled) << out.error.message;
 }
 
 TEST_P(SandboxTiers, Case57_UnshareUser_EPERM) {
