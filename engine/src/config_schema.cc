@@ -267,7 +267,8 @@ const SandboxKey kSandboxKeys[] = {
     {"seccomp", &at<SandboxProfile, &SandboxProfile::seccomp>,
      "Which system calls are refused; see isolation/README.md."},
     {"landlock", &at<SandboxProfile, &SandboxProfile::landlock>,
-     "Bounds files, TCP and signals a second time."},
+     "Bounds files, TCP and signals a second time; in `restricted` it is what bounds "
+     "files at all, and cannot be switched off."},
     {"cgroup_parent", &at<SandboxProfile, &SandboxProfile::cgroup_parent>,
      "Tier `full`: a folder of cgroup v2 that is delegated to this user; empty: the "
      "host's own group."},
