@@ -1,10 +1,27 @@
 #include "stored_row.h"
 
+#include <algorithm>
 #include <charconv>
+#include <unordered_set>
 
 #include "check.h"
 
 namespace carrel::sql {
+
+std::vector<JobId> startable(std::span<const JobId> ids, const StoredRows& rows,
+                             std::span<const std::string> paused, Time at) {
+  std::unordered_set<JobId> seen;
+  std::vector<JobId> found;
+  for (const JobId id : ids) {
+    const auto row = rows.find(id);
+    if (row == rows.end() || !seen.insert(id).second) continue;
+    rules::Row tried = row->second.rule;
+    const bool refused = rules::claim(tried, {}, 0, Duration{1}, at).has_value();
+    if (refused || std::ranges::count(paused, row->second.queue) > 0) continue;
+    found.push_back(id);
+  }
+  return found;
+}
 
 Time end_of_lease(Duration lease, Time at) {
   rules::Row row;

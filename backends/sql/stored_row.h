@@ -7,6 +7,8 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <unordered_map>
+#include <vector>
 
 namespace carrel::sql {
 
@@ -23,6 +25,13 @@ struct StoredRow {
 
   Ticket ticket() const { return {id, queue, kind, priority}; }
 };
+
+using StoredRows = std::unordered_map<JobId, StoredRow>;
+
+// Of these jobs, each once, those that could begin `at`, were there room: what cannot
+// takes no place of its key or queue from another. `paused`: queues.
+std::vector<JobId> startable(std::span<const JobId> ids, const StoredRows& rows,
+                             std::span<const std::string> paused, Time at);
 
 // Instants are microseconds since 1970 UTC; kNever is NULL in columns that may say
 // "never".

@@ -1,6 +1,5 @@
 // What is claimed: of tickets, and of a demand.
 #include <algorithm>
-#include <set>
 #include <unordered_map>
 #include <utility>
 
@@ -22,25 +21,6 @@ std::vector<std::string> Writer::paused() {
   return queues;
 }
 
-// Of these, each once: what cannot begin takes no place of its key or queue.
-std::vector<JobId> Writer::startable(std::span<const JobId> ids,
-                                     const std::unordered_map<JobId, StoredRow>& rows) {
-  const auto held = paused();
-  std::set<JobId> seen;
-  std::vector<JobId> found;
-  for (const JobId id : ids) {
-    const auto row = rows.find(id);
-    if (row == rows.end() || !seen.insert(id).second) continue;
-    rules::Row tried = row->second.rule;
-    const bool refused = rules::claim(tried, {}, 0, Duration{1}, now_).has_value();
-    if (refused || std::find(held.begin(), held.end(), row->second.queue) != held.end()) {
-      continue;
-    }
-    found.push_back(id);
-  }
-  return found;
-}
-
 std::vector<ClaimAnswer> Writer::claim(std::span<const Ticket> tickets,
                                        std::string_view worker,
                                        std::uint64_t claim_number, Duration lease) {
@@ -60,7 +40,7 @@ std::vector<ClaimAnswer> Writer::claim(std::span<const Ticket> tickets,
   if (limited) limits.know_to_claim(ids);
   if (limited || queues.any()) {
     const auto rows = tables_->rows_of.try_lock(ids);
-    asked = startable(ids, rows);
+    asked = startable(ids, rows, paused(), now_);
     if (queues.any()) asked = queues.admit(asked, rows);
   }
   if (limited) {

@@ -210,8 +210,6 @@ class Writer final : public Transactor {
   std::vector<Claimed> claim_ids(const Claiming& claiming, std::vector<JobId> ids,
                                  int state, bool whole = false);
   std::vector<std::string> paused();
-  std::vector<JobId> startable(std::span<const JobId> ids,
-                               const std::unordered_map<JobId, StoredRow>& rows);
   std::vector<Claimed> claim_limited(const Claiming& claiming,
                                      const std::vector<JobId>& ids, bool whole = false);
   // Those of `jobs` that their limits let run, where one statement tells; the others are

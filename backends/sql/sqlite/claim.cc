@@ -130,25 +130,6 @@ void Writer::complete_claim(std::vector<Claimed>& claimed) {
   }
 }
 
-// Of these, each once: what cannot begin takes no place of its key or queue.
-std::vector<JobId> Writer::startable(std::span<const JobId> ids, Time at) {
-  const auto rows = loader_.load(ids);
-  const auto paused = lanes_.paused();
-  std::unordered_set<JobId> seen;
-  std::vector<JobId> found;
-  for (const JobId id : ids) {
-    const auto row = rows.find(id);
-    if (row == rows.end() || !seen.insert(id).second) continue;
-    rules::Row tried = row->second.rule;
-    const bool refused = rules::claim(tried, {}, 0, Duration{1}, at).has_value();
-    if (refused || std::binary_search(paused.begin(), paused.end(), row->second.queue)) {
-      continue;
-    }
-    found.push_back(id);
-  }
-  return found;
-}
-
 std::vector<ClaimAnswer> Writer::claim(std::span<const Ticket> tickets,
                                        std::string_view worker,
                                        std::uint64_t claim_number, Duration lease) {
@@ -158,7 +139,9 @@ std::vector<ClaimAnswer> Writer::claim(std::span<const Ticket> tickets,
   for (const Ticket& ticket : tickets) ids.push_back(ticket.id);
   std::unordered_map<JobId, Claimed> granted;
   const bool limited = limits_.any_available();
-  std::vector<JobId> asked = limited || queues_.any() ? startable(ids, at) : ids;
+  std::vector<JobId> asked = limited || queues_.any()
+                                 ? startable(ids, loader_.load(ids), lanes_.paused(), at)
+                                 : ids;
   // What a limit refuses leaves its place in its queue to another.
   for (bool again = true; again && !asked.empty();) {
     const std::vector<JobId> in_queue =

@@ -90,7 +90,6 @@ class Writer final : public Transactor {
   Time begin_claim(std::string_view worker, std::uint64_t claim_number, Duration lease);
   Claimed picked_row();
   void mark(std::vector<Claimed>& picked);
-  std::vector<JobId> startable(std::span<const JobId> ids, Time at);
   std::vector<Claimed> claim_ids(std::span<const JobId> ids);
   void name_lane(const Lane& lane, std::size_t most);
   std::vector<Claimed> claim_lane(const Lane& lane, std::size_t most);
