@@ -82,6 +82,7 @@ class Broker::Impl {
     set_up(router, options_);
     if (auto ok = secure(router); !ok) return ok;
     if (auto ok = bind(router); !ok) return ok;
+    options_.listen = endpoints_;  // with the ports that they have got
     loop_ = std::make_unique<Loop>(options_, std::move(router), keys_, store_.get());
     thread_ = named_thread("carrel-broker", [this] { loop_->run(); });
     return {};

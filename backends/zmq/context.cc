@@ -4,8 +4,10 @@
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <cstring>
+#include <exception>
 #include <string>
 
 namespace carrel::zmq {
@@ -44,6 +46,34 @@ Result<::zmq::context_t*> context() {
               "ZeroMQ was in use before this process was forked: a child must not use "
               "it, but may execute another program that does",
               "zmq");
+}
+
+void unbind(::zmq::socket_t& socket, std::span<const std::string> endpoints) noexcept {
+  constexpr int kPatienceMs = 1'000;
+  static std::atomic<unsigned> calls{0};
+  try {
+    const auto made = context();
+    if (!made) return;
+    // A listener says that it is closed, and nothing else does.
+    const std::string events = "inproc://carrel-unbind-" + std::to_string(++calls);
+    if (zmq_socket_monitor(socket.handle(), events.c_str(), ZMQ_EVENT_CLOSED) != 0)
+      return;
+    ::zmq::socket_t monitor(**made, ::zmq::socket_type::pair);
+    monitor.set(::zmq::sockopt::linger, 0);
+    monitor.set(::zmq::sockopt::rcvtimeo, kPatienceMs);
+    monitor.connect(events);
+    std::size_t listeners = 0;
+    for (const std::string& endpoint : endpoints) {
+      socket.unbind(endpoint);
+      if (!endpoint.starts_with("inproc:")) ++listeners;
+    }
+    ::zmq::message_t event;
+    ::zmq::message_t where;
+    for (; listeners > 0 && monitor.recv(event) && monitor.recv(where); --listeners) {
+    }
+    zmq_socket_monitor(socket.handle(), nullptr, 0);
+  } catch (const std::exception&) {  // then they are free a little later
+  }
 }
 
 }  // namespace carrel::zmq

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "context.h"
+
 namespace carrel::zmq {
 namespace {
 
@@ -271,6 +273,7 @@ void Sessions::check_keys() {
 
 void Sessions::close(std::chrono::milliseconds linger) {
   router_.set(::zmq::sockopt::linger, static_cast<int>(linger.count()));
+  unbind(router_, options_.listen);
   router_.close();
 }
 

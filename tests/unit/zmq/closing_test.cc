@@ -77,5 +77,23 @@ TEST(Closing, WhatDidNotArriveIsSaid) {
   EXPECT_THAT(said, HasSubstr("1 tickets"));
 }
 
+TEST(Closing, ABrokersAddressIsFreeWhenItIsGone) {
+  const test::TemporaryDirectory directory;
+  for (const std::string first :
+       {std::string("tcp://127.0.0.1:*"), "ipc://" + directory.file("broker"),
+        std::string("inproc://carrel-closing-test")}) {
+    std::string endpoint = first;
+    for (int i = 0; i < 30; ++i) {
+      BrokerOptions options;
+      options.listen = {endpoint};
+      auto broker = Broker::start(options, nullptr);
+      ASSERT_TRUE(broker) << endpoint << ", " << i << ": " << broker.error().message;
+      endpoint = (*broker)->endpoints().at(0);
+      // Somebody is connected, too.
+      if (i % 2 == 0) ASSERT_TRUE(test::open_queue("zmq+" + endpoint)) << endpoint;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace carrel::zmq
