@@ -1,9 +1,12 @@
 // The ladder where runs can be killed, and who climbs it.
 #include <carrel/conformance/store_wrapper.h>
 #include <carrel/memory.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
+#include <csignal>
+#include <future>
 #include <thread>
 #include <vector>
 
@@ -179,6 +182,31 @@ TEST_F(LadderTest, AProgramInInlineModeIsEndedToo) {
   EXPECT_EQ(engine.job(id)->attempts.at(0).klass, OutcomeClass::kWallTimeout);
   EXPECT_EQ(engine.job(id)->attempts.at(0).rung, Rung::kKill);
   EXPECT_EQ(steps(), all);
+}
+
+// In a process of its own, with what the history says of it.
+TEST(Ladder, Case14_AForkedJobThatIgnoresTerm_IsKilledByIt) {
+  Config config = memory_config();
+  config.jobs["deaf"] = config.defaults;
+  config.jobs["deaf"].isolation = "fork";
+  config.jobs["deaf"].max_attempts = 1;
+  std::promise<void> deaf;
+  Engine engine = open(config);
+  engine.on_progress([&](const auto&, const Progress&) { deaf.set_value(); });
+  engine.handle("deaf", [](Context& job) {
+    std::signal(SIGTERM, SIG_IGN);
+    job.progress(0.5F, "deaf");
+    for (;;) pause();
+  });
+  const auto id = engine.enqueue("deaf").value();
+  ASSERT_TRUE(engine.start());
+  deaf.get_future().get();
+  ASSERT_TRUE(engine.cancel(id));
+  std::ignore = engine.wait(id, kLong);
+  const Attempt attempt = engine.job(id)->attempts.at(0);
+  EXPECT_EQ(attempt.klass, OutcomeClass::kCancelled);
+  EXPECT_EQ(attempt.rung, Rung::kKill);
+  EXPECT_EQ(attempt.signal, SIGKILL);
 }
 
 // However many wait for a place, and whatever they come to.
