@@ -221,7 +221,11 @@ void Writer::take_best(const std::vector<Lane>& lanes, const Demand& demand,
     for (const Ticket& ticket : best.tickets) ids.push_back(ticket.id);
     again = false;
     if (limited) {
-      auto admitted = limits_.admit(ids, at);
+      // What is refused leaves its place in a bounded queue to another, which may come
+      // before the rest.
+      auto admitted = limits_.admit(ids, at, [&](std::size_t i) {
+        return rooms.of(best.tickets[i].queue) != nullptr;
+      });
       again = admitted.size() < ids.size();  // those are out of the way now
       ids = std::move(admitted);
     }

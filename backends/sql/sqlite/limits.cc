@@ -230,13 +230,14 @@ void Limits::wait_for_limit(JobId id, Time run_at) {
   if (any_rate_) rates_.set(id, std::nullopt, run_at);
 }
 
-std::vector<JobId> Limits::admit(std::span<const JobId> ids, Time at) {
+std::vector<JobId> Limits::admit(std::span<const JobId> ids, Time at,
+                                 const Stops& stops) {
   Asked limited;
   ids_ = json_array(ids);
   find_available_.rows([&] {
     limited.emplace(to_id(id_), Limited{key_, limit_, some_run_ != 0});
   });
-  return admit(ids, limited, at);
+  return admit(ids, limited, at, stops);
 }
 
 // Of the keys of these; one of which nothing runs is not in it. Most keys are either free
@@ -256,7 +257,7 @@ std::unordered_map<std::string, long long> Limits::running_of(const Asked& limit
 }
 
 std::vector<JobId> Limits::admit(std::span<const JobId> ids, const Asked& limited,
-                                 Time at) {
+                                 Time at, const Stops& stops) {
   std::unordered_map<JobId, Rate> rated;
   if (any_rate_) rated = rates_.find_available(ids);
   if (limited.empty() && rated.empty()) return {ids.begin(), ids.end()};
@@ -265,7 +266,7 @@ std::vector<JobId> Limits::admit(std::span<const JobId> ids, const Asked& limite
   std::vector<JobId> admitted;
   std::vector<JobId> at_limit;
   std::vector<JobId> at_window;
-  for (const JobId id : ids) {
+  const auto admits = [&](JobId id) {
     const auto rate = rated.find(id);
     const auto limit = limited.find(id);
     if (rate != rated.end() &&
@@ -273,7 +274,7 @@ std::vector<JobId> Limits::admit(std::span<const JobId> ids, const Asked& limite
       at_window.push_back(id);
       waking_rates_.insert(rate->second.key);
       if (limit != limited.end()) touched_.insert(limit->second.key);
-      continue;
+      return false;
     }
     if (limit != limited.end()) {
       const std::string& key = limit->second.key;
@@ -282,12 +283,19 @@ std::vector<JobId> Limits::admit(std::span<const JobId> ids, const Asked& limite
         at_limit.push_back(id);
         touched_.insert(key);  // should one of the admitted not be claimed after all
         if (rate != rated.end()) waking_rates_.insert(rate->second.key);
-        continue;
+        return false;
       }
       ++count;
     }
     if (rate != rated.end()) ++starting[rate->second.key];
-    admitted.push_back(id);
+    return true;
+  };
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    if (admits(ids[i])) {
+      admitted.push_back(ids[i]);
+    } else if (stops && stops(i)) {
+      break;
+    }
   }
   hold(at_limit, Turn::kWaitsForLimit);
   hold(at_window, Turn::kWaitsForWindow);
@@ -375,17 +383,17 @@ void Limits::moving(StoredRow& row, Time at) {
   const auto limit = find(row.id);
   const auto rate = any_rate_ ? rates_.find(row.id) : std::nullopt;
   if (!limit && !rate) return;
-  if (limit) {
-    touched_.insert(limit->key);
-    set_state(row.id, std::nullopt, row.run_at);
-  }
+  // Others of its key have moved: settle() asks all of them who is next.
+  const bool others_moved = limit && !touched_.insert(limit->key).second;
+  if (limit) set_state(row.id, std::nullopt, row.run_at);
   if (rate) {
     touched_rates_.insert(rate->key);
     rates_.set(row.id, std::nullopt, row.run_at);
   }
   const bool due = row.rule.state == State::kAvailable;
-  const Turn next =
+  Turn next =
       due ? turn(limit, rate, {row.queue, row.kind, row.priority}, at) : Turn::kAsks;
+  if (due && others_moved && !waits(next)) next = Turn::kWaitsForLimit;
   if (waits(next)) rules::hold(row.rule);
   if (next == Turn::kWaitsForWindow) {
     wait_for_window(row.id, row.run_at);

@@ -25,6 +25,7 @@
 #include <carrel/job.h>
 
 #include <cstddef>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -62,8 +63,9 @@ class Limits {
            long long run_at, Time at);
 
   // Which of these available jobs may be claimed, in their order. The others become
-  // pending.
-  std::vector<JobId> admit(std::span<const JobId> ids, Time at);
+  // pending. `stops`: nothing after ids[i] is looked at where that is refused.
+  using Stops = std::function<bool(std::size_t i)>;
+  std::vector<JobId> admit(std::span<const JobId> ids, Time at, const Stops& stops = {});
   // Likewise, where it is read already which limits they have.
   struct Limited {
     std::string key;
@@ -71,7 +73,8 @@ class Limits {
     bool some_run = false;  // of its key, at this moment
   };
   using Asked = std::unordered_map<JobId, Limited>;
-  std::vector<JobId> admit(std::span<const JobId> ids, const Asked& limited, Time at);
+  std::vector<JobId> admit(std::span<const JobId> ids, const Asked& limited, Time at,
+                           const Stops& stops = {});
   void started(std::span<const Claimed> jobs, Time at);
 
   // A job that waits is to be held to another limit and rate, or none. Call moving()

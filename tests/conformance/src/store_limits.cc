@@ -98,6 +98,38 @@ void add_place_cases(const Add& add) {
     EXPECT_TRUE(answers[1]);
   });
 
+  add("Limit_AJobThatItsKeyRefusesTakesNoPlaceInItsQueue", [](StoreCase& t) {
+    if (!t.traits().queue_limits) GTEST_SKIP() << "the store holds no queue limits";
+    const auto source = t.store().claim_source();
+    if (!source) GTEST_SKIP() << "the store is no queue";
+    t.options().queue_limits["a"] = 1;
+    t.create_again();
+    NewJob holder = in_queue("b", keyed("k"));
+    holder.kind = "holder";
+    const JobId first = t.insert(holder);
+    const JobId refused = t.insert(in_queue("a", keyed("k")));
+    t.claim(first);
+    const JobId best = t.insert(in_queue("a", keyed("l")));
+    NewJob worse = in_queue("b", keyed("l"));
+    worse.priority = 1;
+    t.insert(worse);
+    EXPECT_THAT(claim_best(*t.store().claim_source(), 5, 1), ElementsAre(best));
+    EXPECT_NE(t.state(refused), State::kRunning);
+  });
+
+  add("Limit_WhoWaitsGoesBeforeWhatFallsDue", [](StoreCase& t) {
+    const Claimed run = t.insert_and_claim(keyed("k"));
+    const JobId waits = t.insert(keyed("k"));
+    NewJob later = keyed("k");
+    later.delay = kLease;
+    const JobId due = t.insert(later);
+    t.cancel(run.lease.id);
+    t.advance(kLease + 1s);
+    t.sweep_all();
+    EXPECT_EQ(t.state(waits), State::kAvailable);
+    EXPECT_EQ(t.state(due), State::kPending);
+  });
+
   add("Limit_WhatWasRefusedChangesNothing", [](StoreCase& t) {
     const Claimed run = t.insert_and_claim(in_queue("a", keyed("k")));
     const JobId other = t.insert(in_queue("b", keyed("k")));
