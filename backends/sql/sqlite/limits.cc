@@ -65,6 +65,7 @@ bool Limits::any_available() {
 void Limits::rollback() {
   seen_.reset();
   touched_.clear();
+  moved_.clear();
   touched_rates_.clear();
   waking_rates_.clear();
   due_rates_.clear();
@@ -384,8 +385,11 @@ void Limits::moving(StoredRow& row, Time at) {
   const auto rate = any_rate_ ? rates_.find(row.id) : std::nullopt;
   if (!limit && !rate) return;
   // Others of its key have moved: settle() asks all of them who is next.
-  const bool others_moved = limit && !touched_.insert(limit->key).second;
-  if (limit) set_state(row.id, std::nullopt, row.run_at);
+  const bool others_moved = limit && !moved_.insert(limit->key).second;
+  if (limit) {
+    touched_.insert(limit->key);
+    set_state(row.id, std::nullopt, row.run_at);
+  }
   if (rate) {
     touched_rates_.insert(rate->key);
     rates_.set(row.id, std::nullopt, row.run_at);
@@ -413,6 +417,7 @@ void Limits::finished(JobId id) {
   const auto limit = find(id);
   if (!limit) return;
   touched_.insert(limit->key);
+  moved_.insert(limit->key);
   set_state(id, std::nullopt, Time{});
 }
 

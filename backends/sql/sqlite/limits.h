@@ -148,6 +148,7 @@ class Limits {
   std::optional<Seen> seen_;
   Rates rates_;
   std::set<std::string> touched_;  // keys in which an operation may have made room
+  std::set<std::string> moved_;    // of these, whose jobs have moved
   std::set<std::string> touched_rates_;
   std::set<std::string> waking_rates_;  // of which jobs may wait that none looks after
   std::set<std::string> due_rates_;
