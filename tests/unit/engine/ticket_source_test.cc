@@ -1,5 +1,7 @@
 #include "ticket_source.h"
 
+#include <carrel/clock.h>
+#include <carrel/conformance/store_wrapper.h>
 #include <carrel/memory.h>
 #include <gtest/gtest.h>
 
@@ -7,7 +9,9 @@
 #include <atomic>
 #include <future>
 #include <memory>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace carrel {
@@ -188,6 +192,33 @@ TEST_F(TicketSourceTest, AJobOfAnotherKindThanItsTicketDoesNotRunAndIsFreeAgain)
   const JobRecord record = store_->monitor().job(id).value();
   EXPECT_EQ(record.state, State::kAvailable);
   EXPECT_EQ(record.attempt, 0);
+}
+
+// When it is asked for jobs.
+class WatchedStore final : public conformance::StoreWrapper {
+ public:
+  WatchedStore() : StoreWrapper(make_memory_store({})) {}
+  Result<std::vector<ClaimAnswer>> claim(std::span<const Ticket> tickets,
+                                         std::string_view worker,
+                                         std::uint64_t claim_number,
+                                         Duration lease) override {
+    asked = boot_time();
+    return StoreWrapper::claim(tickets, worker, claim_number, lease);
+  }
+  Duration asked{0};
+};
+
+TEST(TicketSource, ALeaseLastsFromBeforeTheStoreIsAsked) {
+  WatchedStore store;
+  insert(store, "kind");
+  const auto queue = make_memory_queue(2);
+  TicketSource source(*queue, store, 1h, [](LogLevel, std::string_view) {});
+  const Duration before = boot_time();
+  const auto jobs = source.claim({{}, kKind, 1}, "w", 1, 1min, 0s);
+  ASSERT_TRUE(jobs);
+  ASSERT_EQ(jobs->size(), 1U);
+  EXPECT_GE(jobs->front().granted, before);
+  EXPECT_LE(jobs->front().granted, store.asked);
 }
 
 }  // namespace
