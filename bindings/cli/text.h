@@ -17,7 +17,7 @@ void complain(std::string_view message);
 // no UTF-8 becomes U+FFFD, for a terminal may read such bytes as controls, too.
 std::string printable(std::string_view text, bool lines = false);
 
-// Of a JSON text: what a terminal might obey is written as \uXXXX.
+// A JSON text, in which what a terminal might obey is written by its number.
 std::string escaped_controls(std::string_view json);
 
 // At most `columns` wide; "…" ends what was cut.

@@ -7,6 +7,7 @@ namespace carrel::cli_test {
 namespace {
 
 using cli::cut;
+using cli::escaped_controls;
 using cli::printable;
 using cli::width;
 
@@ -18,6 +19,12 @@ TEST(Text, WhatCommandsATerminalIsBlank) {
       << "a control of one character";
   EXPECT_EQ(printable("a\nb\tc"), "a b c");
   EXPECT_EQ(printable("a\nb\tc\r", true), "a\nb\tc ");
+}
+
+TEST(Text, WhatCommandsATerminalIsANumberInJson) {
+  EXPECT_EQ(escaped_controls("[\"a\xc2\x9b\x7f\u202eb\"]"),
+            R"(["a\u009b\u007f\u202eb"])");
+  EXPECT_EQ(escaped_controls("[\"«ä» 漢字 🙂\"]"), "[\"«ä» 漢字 🙂\"]");
 }
 
 TEST(Text, WhatTurnsOrBreaksALineIsBlank) {

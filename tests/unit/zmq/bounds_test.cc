@@ -5,9 +5,11 @@
 #include <atomic>
 #include <deque>
 #include <future>
+#include <utility>
 
 #include "../sql/sqlite_files.h"
 #include "broker_case.h"
+#include "hosted.h"
 
 namespace carrel::zmq {
 namespace {
@@ -206,10 +208,14 @@ class ShutTest : private Gate, public BrokerTest {
  protected:
   ShutTest()
       : BrokerTest(small(), std::make_unique<ShutStore>(opened.get_future().share())) {}
-  ~ShutTest() override { opened.set_value(); }  // the broker waits for its store
+  ~ShutTest() override { open(); }  // the broker waits for its store
+  void open() {
+    if (!std::exchange(is_open_, true)) opened.set_value();
+  }
   static BrokerOptions small() {
     BrokerOptions options;
     options.window = 4;
+    options.max_unread = 64 << 10;
     options.poll = 1ms;
     return options;
   }
@@ -220,6 +226,9 @@ class ShutTest : private Gate, public BrokerTest {
     beat.lease = 1h;
     return beat;
   }
+
+ private:
+  bool is_open_ = false;
 };
 
 TEST_F(ShutTest, ABeatWaitsForNoClaimAndNoCommit) {
@@ -260,6 +269,22 @@ TEST_F(ShutTest, BeatsHaveABoundOfTheirOwn) {
   for (int i = 0; i < 20; ++i) peer.ask(beat(1));
   for (int i = 0; i < 20 - 8; ++i) EXPECT_TRUE(peer.expect<Busy>());
   EXPECT_EQ(broker_->health().in_flight, 8U) << "twice the window";
+}
+
+// The store has them still, whoever they were for.
+TEST_F(ShutTest, WaitsThatAreOverCountUntilTheStoreHasSeenThem) {
+  RawPeer peer = this->peer();
+  ASSERT_TRUE(peer.greet());
+  AwaitAsk await;
+  for (std::uint64_t id = 1; id <= 1'000; ++id) await.ids.push_back(JobId{id});
+  await.wait = 1ms;
+  const std::size_t fit = (64 << 10) / encode(await).size();
+  for (std::size_t i = 0; i < fit; ++i) EXPECT_TRUE(peer.answer_to(await));
+  peer.ask(await);
+  EXPECT_TRUE(peer.expect<Busy>());
+  open();
+  health_until([](const BrokerHealth& h) { return h.in_flight == 0; });
+  EXPECT_TRUE(peer.answer_to(await));
 }
 
 // With a store that blocks, so that requests gather.
@@ -325,55 +350,22 @@ TEST_F(SmallBrokerTest, NamesAreBounded) {
   EXPECT_EQ(refused->error.code, Code::kInvalid);
 }
 
-// A store where looking for ends waits, as one whose server does not answer.
-struct EndsGate {
-  std::promise<void> open;
-  std::shared_future<void> opened = open.get_future().share();
-};
-class SlowEndsStore final : public conformance::StoreWrapper {
- public:
-  explicit SlowEndsStore(std::shared_future<void> opened)
-      : StoreWrapper(make_memory_store({})), opened_(std::move(opened)) {}
-  StoreTraits traits() const noexcept override {
-    StoreTraits traits = StoreWrapper::traits();
-    traits.blocks = true;
-    return traits;
+// BUSY says that it was not done, so that it may be asked again whatever it is.
+TEST_F(FloodTest, AnEnqueueWithoutANameIsAskedAgainWhereTheBrokerIsBusy) {
+  const std::string payload(600 << 10, 'x');  // two of them are too much
+  std::vector<std::future<void>> producers;
+  for (int i = 0; i < 4; ++i) {
+    producers.push_back(std::async(std::launch::async, [&] {
+      const auto store = test::open_store(test::url_of(*broker_, "?timeout=60s")).value();
+      for (int n = 0; n < 5; ++n) {
+        const NewJob job = test::work(payload);
+        const auto answer = std::move(store->insert({&job, 1}, 60s).at(0));
+        EXPECT_TRUE(answer) << answer.error().message;
+      }
+    }));
   }
-  Result<std::vector<JobId>> await_final(std::span<const JobId> ids,
-                                         Duration wait) override {
-    opened_.wait();
-    return StoreWrapper::await_final(ids, wait);
-  }
-
- private:
-  const std::shared_future<void> opened_;
-};
-class SlowEndsTest : private EndsGate, public BrokerTest {
- protected:
-  static BrokerOptions small() {
-    BrokerOptions options;
-    options.max_unread = 64 << 10;
-    return options;
-  }
-  SlowEndsTest()
-      : BrokerTest(small(), std::make_unique<SlowEndsStore>(EndsGate::opened)) {}
-  using EndsGate::open;
-};
-
-// The store has them still, whoever they were for.
-TEST_F(SlowEndsTest, WaitsThatAreOverCountUntilTheStoreHasSeenThem) {
-  RawPeer peer = this->peer();
-  ASSERT_TRUE(peer.greet());
-  AwaitAsk await;
-  for (std::uint64_t id = 1; id <= 1'000; ++id) await.ids.push_back(JobId{id});
-  await.wait = 1ms;
-  const std::size_t fit = (64 << 10) / encode(await).size();
-  for (std::size_t i = 0; i < fit; ++i) EXPECT_TRUE(peer.answer_to(await));
-  peer.ask(await);
-  EXPECT_TRUE(peer.expect<Busy>());
-  open.set_value();
-  health_until([](const BrokerHealth& h) { return h.in_flight == 0; });
-  EXPECT_TRUE(peer.answer_to(await));
+  for (auto& producer : producers) producer.get();
+  EXPECT_GT(broker_->health().busy, 0U);
 }
 
 }  // namespace

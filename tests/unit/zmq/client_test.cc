@@ -90,6 +90,19 @@ TEST_F(RestartTest, EverythingGoesOnWithTheNextBroker) {
   EXPECT_THAT(source->claim({{}, kWork, 1}, "w", 2, 1h, 10s).value(), SizeIs(1));
 }
 
+TEST_F(RestartTest, MoreIdsThanARequestHoldsAreCancelledAndRetried) {
+  start();
+  const auto store = open();
+  const auto ids = test::insert_jobs(*store, 2'500);
+  const auto cancelled = store->cancel(ids);
+  ASSERT_TRUE(cancelled) << cancelled.error().message;
+  ASSERT_EQ(cancelled->size(), ids.size());
+  EXPECT_THAT(*cancelled, testing::Each(Cancelled::kCancelled));
+  const auto retried = store->retry(ids);
+  ASSERT_EQ(retried.size(), ids.size());
+  for (const auto& answer : retried) EXPECT_TRUE(answer) << answer.error().message;
+}
+
 TEST_F(RestartTest, AnInsertGivesUpAtItsDeadline) {
   start();
   const auto store = open("?timeout=30s");

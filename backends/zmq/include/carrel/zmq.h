@@ -57,8 +57,9 @@ struct BrokerOptions {
 
   // Bounds. What is past them is answered with BUSY, or dropped where nobody reads.
   std::size_t max_frame = std::size_t{1} << 20;  // bytes of one request
-  // Bytes of requests, all clients; not less than max_frame. Likewise of the answers that
-  // are kept for those who did not hear them, and ask again: the oldest go first.
+  // Bytes of requests, all clients; not less than max_frame. Likewise of those that wait.
+  // Likewise of the answers that are kept for those who did not hear them, and ask again:
+  // the oldest go first.
   std::size_t max_in_flight = std::size_t{64} << 20;
   // Bytes of the answers that one client has not read; and of its requests that wait.
   std::size_t max_unread = std::size_t{8} << 20;
