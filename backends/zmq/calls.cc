@@ -144,7 +144,7 @@ void Calls::begin(const CallPtr& call) {
   if (call->type == Type::kPublish) return publish(call);
   if (call->type == Type::kReceive) return receive_tickets(call);
   // Before it is asked: what ends meanwhile is not missed.
-  if (call->type == Type::kAwait && call->until > Clock::now()) await(call);
+  if (call->type == Type::kAwait && wait_of(call->request) > 0s) await(call);
   submit(call);
 }
 

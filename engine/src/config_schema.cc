@@ -242,7 +242,9 @@ const SandboxKey kSandboxKeys[] = {
     {"nproc", &at<SandboxProfile, &SandboxProfile::nproc>,
      "Processes and threads at once; 0: no limit.", kCount},
     {"open_files", &at<SandboxProfile, &SandboxProfile::open_files>,
-     "Descriptors of each process; 0: no limit, else at least 8.", kCount},
+     "Descriptors of each process, at least 8; half of what its host may open at the "
+     "most, which is also what 0 says.",
+     kCount},
     {"fsize", &at<SandboxProfile, &SandboxProfile::fsize>,
      "Of each file that it writes; 0: no limit.", kBytes, true},
     {"stderr_limit", &at<SandboxProfile, &SandboxProfile::stderr_limit>,

@@ -305,8 +305,8 @@ class Validator {
     const auto at_least = [&](const char* key, std::uint64_t value, std::uint64_t least,
                               const std::string& text) {
       if (value == 0 || value >= least) return;
-      refuse(prefix + key,
-             "too little to load a program: at least " + text + ", or 0 for no limit");
+      refuse(prefix + key, "too little to load a program: at least " + text +
+                               ", or 0 for no limit of its own");
     };
     at_least("open_files", profile.open_files, kLeastFiles, std::to_string(kLeastFiles));
     at_least("address_space", profile.address_space, kLeastSpace,

@@ -311,15 +311,14 @@ class Room {
   bool stuck_ = false;
 };
 
-// The kernel compares the descriptors that all processes of a user have on their way over
-// sockets with what the sender may open: a program that sends many would keep this room,
-// which sends its boxes theirs, from all others.
-void raise_open_files(Limits& of_programs) {
-  rlimit files{};
-  if (getrlimit(RLIMIT_NOFILE, &files) != 0) return;
-  if (of_programs.open_files == 0) of_programs.open_files = files.rlim_cur;
-  files.rlim_cur = files.rlim_max;
-  setrlimit(RLIMIT_NOFILE, &files);
+// The kernel counts the descriptors that are on their way over sockets by user, and sends
+// none for who may open fewer. Programs that may open as many as their host could keep it
+// from all its jobs; a message of theirs may pass their own bound, several at once.
+void bound_open_files(Limits& limits) {
+  rlimit hosts{};
+  if (getrlimit(RLIMIT_NOFILE, &hosts) != 0) return;
+  const std::uint64_t most = hosts.rlim_cur / 2;
+  if (limits.open_files == 0 || limits.open_files > most) limits.open_files = most;
 }
 
 // A program sees the command line of its sandbox's first process, which is this one's,
@@ -388,7 +387,7 @@ void keep_room(UniqueFd channel, std::string_view encoded) {
   if (getppid() != server) _exit(1);
   // What a box without namespaces leaves when it is killed comes here.
   if (!plan.namespaces) prctl(PR_SET_CHILD_SUBREAPER, 1);
-  raise_open_files(plan.limits);
+  bound_open_files(plan.limits);
   hide_arguments("carrel-room");
   const int talk = channel.get();
   const bool grouped = groups.on();

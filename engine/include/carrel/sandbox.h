@@ -47,9 +47,9 @@ struct SandboxProfile {
   std::uint64_t address_space = 1ULL << 30;      // of each process
   std::uint64_t memory = 0;                      // of all together; tier full
   std::uint64_t stack = 8ULL << 20;
-  std::uint64_t nproc = 64;  // processes and threads at once
-  std::uint64_t open_files = 256;
-  std::uint64_t fsize = 64ULL << 20;         // of each file it writes
+  std::uint64_t nproc = 64;           // processes and threads at once
+  std::uint64_t open_files = 256;     // of each process; at most half of its host's
+  std::uint64_t fsize = 64ULL << 20;  // of each file it writes
   std::uint64_t stderr_limit = 16ULL << 20;  // what it may write there and to 3
   std::uint64_t tmpfs_size = 64ULL << 20;    // of its /tmp, where its folder is: not in
                                              // restricted, whose folder is on the disk

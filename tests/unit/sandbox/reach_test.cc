@@ -1,5 +1,6 @@
 // Programs that reach for what is not theirs.
 #include <netinet/in.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -91,6 +92,24 @@ TEST_F(SandboxReach, Case39_MemoryAndTablesThatNoLimitCounts_Refused) {
   const auto all = answers(text_of(hostile_run("uncounted")));
   EXPECT_EQ(all.size(), 6U);
   for (const auto& [what, answer] : all) EXPECT_EQ(answer, "EPERM") << what;
+}
+
+// The kernel counts them by user, against what each sender may open.
+TEST_F(SandboxReach, DescriptorsOnTheirWay_KeepNoOtherJobFromStarting) {
+  rlimit files{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &files), 0);
+  profile.open_files = files.rlim_cur;  // as many as its host
+  REQUIRE_SANDBOX(profile);
+  const auto job = start({program_path("in_flight")});
+  job.sink->wait_until([](const Recorder& r) { return r.logged("full"); });
+  expect_control_job();
+  job.run->kill();
+  job.sink->wait();
+}
+
+TEST_P(SandboxTiers, SignalsThatWait_Few) {
+  REQUIRE_SANDBOX(profile);
+  EXPECT_EQ(text_of(run({"/bin/bash", "-c", "ulimit -i"})), "1024");
 }
 
 TEST_F(SandboxReach, Strict_CallsThatFewProgramsNeed_Refused) {
@@ -238,7 +257,9 @@ TEST_P(SandboxTiers, FilesThatRunAsTheirOwner_Refused) {
   EXPECT_EQ(std::exchange(all["mode"], ""), "755");
   EXPECT_EQ(all.size(), 15U);
   for (const auto& [what, answer] : all) {
-    if (!answer.empty()) EXPECT_EQ(answer, "EPERM") << what;
+    if (!answer.empty()) {
+      EXPECT_EQ(answer, "EPERM") << what;
+    }
   }
 }
 

@@ -163,8 +163,8 @@ TEST_F(LargeJobsTest, OneClaimIsOfSoManyJobsAtMost) {
 // Everything but what it is told to let through stays with it until it is opened.
 class ShutStore final : public conformance::StoreWrapper {
  public:
-  explicit ShutStore(std::shared_future<void> open)
-      : StoreWrapper(make_memory_store({})), open_(std::move(open)) {}
+  ShutStore(std::shared_future<void> open, std::promise<void>& looked)
+      : StoreWrapper(make_memory_store({})), open_(std::move(open)), looked_(looked) {}
   StoreTraits traits() const noexcept override {
     StoreTraits traits = StoreWrapper::traits();
     traits.blocks = true;
@@ -193,21 +193,26 @@ class ShutStore final : public conformance::StoreWrapper {
   }
   Result<std::vector<JobId>> await_final(std::span<const JobId> ids,
                                          Duration wait) override {
+    if (!std::exchange(has_looked_, true)) looked_.set_value();
     open_.wait();
     return StoreWrapper::await_final(ids, wait);
   }
 
  private:
   const std::shared_future<void> open_;
+  std::promise<void>& looked_;
+  bool has_looked_ = false;
 };
 
 struct Gate {
   std::promise<void> opened;
+  std::promise<void> looked;  // for ends, the first time
 };
-class ShutTest : private Gate, public BrokerTest {
+class ShutTest : protected Gate, public BrokerTest {
  protected:
   ShutTest()
-      : BrokerTest(small(), std::make_unique<ShutStore>(opened.get_future().share())) {}
+      : BrokerTest(small(),
+                   std::make_unique<ShutStore>(opened.get_future().share(), looked)) {}
   ~ShutTest() override { open(); }  // the broker waits for its store
   void open() {
     if (!std::exchange(is_open_, true)) opened.set_value();
@@ -276,7 +281,11 @@ TEST_F(ShutTest, WaitsThatAreOverCountUntilTheStoreHasSeenThem) {
   RawPeer peer = this->peer();
   ASSERT_TRUE(peer.greet());
   AwaitAsk await;
-  for (std::uint64_t id = 1; id <= 1'000; ++id) await.ids.push_back(JobId{id});
+  await.ids = {JobId{1}};
+  await.wait = 60s;
+  peer.ask(await);
+  looked.get_future().wait();  // from here on all others wait behind it
+  for (std::uint64_t id = 2; id <= 1'000; ++id) await.ids.push_back(JobId{id});
   await.wait = 1ms;
   const std::size_t fit = (64 << 10) / encode(await).size();
   for (std::size_t i = 0; i < fit; ++i) EXPECT_TRUE(peer.answer_to(await));

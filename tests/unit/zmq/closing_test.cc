@@ -79,10 +79,9 @@ TEST(Closing, WhatDidNotArriveIsSaid) {
 
 TEST(Closing, ABrokersAddressIsFreeWhenItIsGone) {
   const test::TemporaryDirectory directory;
-  for (const std::string first :
+  for (std::string endpoint :
        {std::string("tcp://127.0.0.1:*"), "ipc://" + directory.file("broker"),
         std::string("inproc://carrel-closing-test")}) {
-    std::string endpoint = first;
     for (int i = 0; i < 30; ++i) {
       BrokerOptions options;
       options.listen = {endpoint};
@@ -90,7 +89,9 @@ TEST(Closing, ABrokersAddressIsFreeWhenItIsGone) {
       ASSERT_TRUE(broker) << endpoint << ", " << i << ": " << broker.error().message;
       endpoint = (*broker)->endpoints().at(0);
       // Somebody is connected, too.
-      if (i % 2 == 0) ASSERT_TRUE(test::open_queue("zmq+" + endpoint)) << endpoint;
+      if (i % 2 == 0) {
+        ASSERT_TRUE(test::open_queue("zmq+" + endpoint)) << endpoint;
+      }
     }
   }
 }
