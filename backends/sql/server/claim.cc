@@ -1,6 +1,8 @@
 // What is claimed: of tickets, and of a demand.
 #include <algorithm>
+#include <chrono>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 
 #include "group_commit.h"
@@ -39,18 +41,24 @@ std::vector<ClaimAnswer> Writer::claim(std::span<const Ticket> tickets,
   const bool limited = limits.any();
   if (limited) limits.know_to_claim(ids);
   if (limited || queues.any()) {
-    const auto rows = tables_->rows_of.try_lock(ids);
-    asked = startable(ids, rows, paused(), now_);
-    if (queues.any()) asked = queues.admit(asked, rows);
+    asked = startable(ids, tables_->rows_of.try_lock(ids), paused(), now_);
   }
-  if (limited) {
-    auto admission = limits.admit(asked);
-    grant(claim_limited(claiming, admission.admitted));
-    settle();
+  // What a limit refuses leaves its place in its queue to another.
+  const auto until = std::chrono::steady_clock::now() + kLongestClaim;
+  while (!asked.empty()) {
+    const std::vector<JobId> in_queue =
+        queues.any() ? queues.admit(asked, tables_->rows_of.try_lock(asked)) : asked;
+    if (limited) grant(claim_limited(claiming, limits.admit(in_queue).admitted));
+    auto plain = claim_ids(claiming, in_queue, static_cast<int>(State::kAvailable));
+    limits.claimed_plain(plain, tables_->reserved);
+    grant(std::move(plain));
+    const auto refused = [&](JobId id) { return !granted.contains(id); };
+    if (!queues.any() || std::ranges::none_of(in_queue, refused)) break;
+    if (std::chrono::steady_clock::now() >= until) break;
+    const std::unordered_set<JobId> tried(in_queue.begin(), in_queue.end());
+    std::erase_if(asked, [&](JobId id) { return tried.contains(id); });
   }
-  auto plain = claim_ids(claiming, asked, static_cast<int>(State::kAvailable));
-  tables_->limits.claimed_plain(plain, tables_->reserved);
-  grant(std::move(plain));
+  if (limited) settle();
   tables_->run_ats.clear();
   std::vector<JobId> refused;
   for (const JobId id : ids) {

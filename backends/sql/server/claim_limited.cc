@@ -173,10 +173,7 @@ Writer::Taken Writer::take_with_limits(const Claiming& claiming, const Demand& d
   auto& t = *tables_;
   Taken taken;
   std::set<JobId> passed_over;  // not to be had in this transaction
-  // It holds the keys of all that it looked at, which others need, and its leases have
-  // begun.
-  constexpr auto kLongest = std::chrono::milliseconds(500);
-  const auto until = std::chrono::steady_clock::now() + kLongest;
+  const auto until = std::chrono::steady_clock::now() + kLongestClaim;
   bool chose_again = false;
   for (bool again = true; again && taken.jobs.size() < max;) {
     again = false;

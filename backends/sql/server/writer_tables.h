@@ -1,6 +1,8 @@
 // The statements of the writer that have variables of their own. Private to the writer.
 #pragma once
 
+#include <chrono>
+
 #include "server/lanes.h"
 #include "server/limited_lanes.h"
 #include "server/limits.h"
@@ -10,6 +12,9 @@
 namespace carrel::sql::server {
 
 inline constexpr std::size_t kRowsAStatement = 1000;
+// A claim holds the keys of all that it looked at, which others need, and its leases have
+// begun.
+inline constexpr auto kLongestClaim = std::chrono::milliseconds(500);
 
 struct Writer::Tables {
   Tables(Session& s, const Statements& sql)

@@ -143,15 +143,14 @@ std::vector<ClaimAnswer> Writer::claim(std::span<const Ticket> tickets,
                                  ? startable(ids, loader_.load(ids), lanes_.paused(), at)
                                  : ids;
   // What a limit refuses leaves its place in its queue to another.
-  for (bool again = true; again && !asked.empty();) {
+  while (!asked.empty()) {
     const std::vector<JobId> in_queue =
         queues_.any() ? queues_.admit(asked, loader_.load(asked)) : asked;
     const std::vector<JobId> admitted = limited ? limits_.admit(in_queue, at) : in_queue;
     auto claimed = claim_ids(admitted);
     if (limited) limits_.started(claimed, at);
     for (Claimed& c : claimed) granted.emplace(c.lease.id, std::move(c));
-    again = queues_.any() && admitted.size() < in_queue.size();
-    if (!again) break;
+    if (!queues_.any() || admitted.size() == in_queue.size()) break;
     const std::unordered_set<JobId> tried(in_queue.begin(), in_queue.end());
     std::erase_if(asked, [&](JobId id) { return tried.contains(id); });
   }

@@ -98,6 +98,20 @@ void add_place_cases(const Add& add) {
     EXPECT_TRUE(answers[1]);
   });
 
+  add("Limit_ATicketThatItsKeyRefusesTakesNoPlaceInItsQueue", [](StoreCase& t) {
+    if (!t.traits().queue_limits) GTEST_SKIP() << "the store holds no queue limits";
+    t.options().queue_limits["a"] = 1;
+    t.create_again();
+    const JobId holder = t.insert(in_queue("b", keyed("k")));
+    const JobId refused = t.insert(in_queue("a", keyed("k")));
+    const JobId other = t.insert(in_queue("a", t.job()));
+    const auto answers = must(t.try_claim({holder, refused, other}));
+    EXPECT_TRUE(answers[0]);
+    ASSERT_FALSE(answers[1]);
+    EXPECT_EQ(answers[1].error(), Refusal::kLimited);
+    EXPECT_TRUE(answers[2]);
+  });
+
   add("Limit_AJobThatItsKeyRefusesTakesNoPlaceInItsQueue", [](StoreCase& t) {
     if (!t.traits().queue_limits) GTEST_SKIP() << "the store holds no queue limits";
     const auto source = t.store().claim_source();
