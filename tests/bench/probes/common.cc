@@ -14,19 +14,24 @@ carrel::Engine open(carrel::Config config) {
   return must(carrel::Engine::open(std::move(config)));
 }
 
-void enqueue(carrel::Engine& engine, const std::string& kind, const carrel::Json& args,
-             std::size_t jobs, std::size_t batch) {
+std::vector<carrel::JobId> enqueue(carrel::Engine& engine, const std::string& kind,
+                                   const carrel::Json& args, std::size_t jobs,
+                                   std::size_t batch) {
+  std::vector<carrel::JobId> ids;
+  ids.reserve(jobs);
   if (batch <= 1) {
-    for (std::size_t i = 0; i < jobs; ++i) must(engine.enqueue(kind, args));
-    return;
+    while (ids.size() < jobs) ids.push_back(must(engine.enqueue(kind, args)));
+    return ids;
   }
   const std::vector<carrel::Request> requests(std::min(batch, jobs),
                                               carrel::Request{kind, args, {}});
-  for (std::size_t sent = 0; sent < jobs;) {
-    const std::size_t now = std::min(requests.size(), jobs - sent);
-    for (auto& id : engine.enqueue(std::span(requests).first(now))) must(std::move(id));
-    sent += now;
+  while (ids.size() < jobs) {
+    const std::size_t now = std::min(requests.size(), jobs - ids.size());
+    for (auto& id : engine.enqueue(std::span(requests).first(now))) {
+      ids.push_back(must(std::move(id)));
+    }
   }
+  return ids;
 }
 
 void Countdown::one() {

@@ -46,8 +46,9 @@ T must(carrel::Result<T> result) {
 carrel::Engine open(carrel::Config config);
 
 // Enqueues `jobs` jobs, `batch` at a time, by the single call where batch is 1.
-void enqueue(carrel::Engine& engine, const std::string& kind, const carrel::Json& args,
-             std::size_t jobs, std::size_t batch);
+std::vector<carrel::JobId> enqueue(carrel::Engine& engine, const std::string& kind,
+                                   const carrel::Json& args, std::size_t jobs,
+                                   std::size_t batch);
 
 // Counts jobs, on any threads, until as many as were expected are done.
 class Countdown {
