@@ -122,18 +122,4 @@ class Jobs {
   std::vector<Ticket> freed_;
 };
 
-// kInvalid: the job cannot be stored, and why. `checked`: one that passed, whose names
-// need no second look; may be null.
-Result<void> check(const NewJob& job, const NewJob* checked);
-Result<void> check_queue(const std::string& name);
-
-Ticket ticket_of(const Row& row);
-void fill_claimed(Claimed& claimed, const Row& row);  // a fresh one
-JobRecord record_of(const Row& row);
-
-// The bounds on what a row keeps.
-void append_log(std::string& log, std::string_view lines);  // the last 16 KiB
-void append_attempt(Row& row, Attempt attempt, Time now);   // the last 100
-Progress bounded(const Progress& progress);                 // message to 1 KiB
-
 }  // namespace carrel::memory

@@ -2,6 +2,7 @@
 
 #include "access.h"
 #include "memory_store.h"
+#include "row_view.h"
 
 namespace carrel::memory {
 namespace {

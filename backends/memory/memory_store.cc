@@ -4,6 +4,8 @@
 #include <utility>
 
 #include "access.h"
+#include "check.h"
+#include "row_view.h"
 
 namespace carrel::memory {
 

@@ -4,6 +4,7 @@
 
 #include "access.h"
 #include "memory_store.h"
+#include "row_view.h"
 
 namespace carrel::memory {
 
