@@ -1,9 +1,9 @@
 #include "remote_store.h"
 
 #include <algorithm>
-#include <iterator>
 
 #include "pieces.h"
+#include "remote_answers.h"
 
 namespace carrel::zmq {
 namespace {
@@ -13,12 +13,6 @@ using std::chrono::seconds;
 
 // Of everything in a request but its rows.
 constexpr std::size_t kEnvelope = 4096;
-// Records of one LIST: what each holds is up to a few MiB.
-constexpr std::size_t kPage = 50;
-
-std::uint32_t bounded(std::size_t n) {
-  return static_cast<std::uint32_t>(std::min<std::size_t>(n, UINT32_MAX));
-}
 
 template <class T>
 Error too_large(const T& row, const Room& room) {
@@ -49,34 +43,8 @@ Row shortened(Row row, std::size_t most) {
   return row;
 }
 
-tl::unexpected<Error> miscounted() {
-  return fail(Code::kInternal, "the broker answered for another number of rows", "zmq");
-}
-
-template <class T>
-void refuse(std::vector<Result<T>>& all, std::size_t rows, const Error& error) {
-  for (std::size_t i = 0; i < rows; ++i) all.emplace_back(tl::unexpect, error);
-}
-
-// A broker that is away is not waited for once more for each piece.
-bool is_away(const Error& error) { return error.code == Code::kUnavailable; }
-
 Clock::time_point until_after(Duration wait) {
   return Clock::now() + std::clamp<Duration>(wait, Duration{0}, std::chrono::hours(8760));
-}
-
-// The answers to one piece, to the end of `all`.
-template <class T, class Value>
-void append(std::vector<Result<T>>& all, std::size_t rows, Result<Value> answer) {
-  if (answer && answer->value.size() != rows) answer = miscounted();
-  if (!answer) return refuse(all, rows, answer.error());
-  std::move(answer->value.begin(), answer->value.end(), std::back_inserter(all));
-}
-
-template <class Value>
-auto value_of(Result<Value> answer) -> Result<decltype(answer->value)> {
-  if (!answer) return tl::unexpected<Error>(std::move(answer.error()));
-  return std::move(answer->value);
 }
 
 // Asks in slices until there is something, or `wait` is over. An interrupt is an empty
@@ -338,56 +306,6 @@ std::vector<Result<Finished>> RemoteStore::finish_in_pieces(
   return answers;
 }
 
-Result<std::vector<Cancelled>> RemoteStore::cancel(std::span<const JobId> ids) {
-  Result<std::vector<Cancelled>> all;
-  id_pieces(ids, room(), [&](std::span<const JobId> piece) {
-    if (!all) return;
-    CancelAsk cancel;
-    cancel.ids.assign(piece.begin(), piece.end());
-    auto told = value_of(client_->ask(cancel, Repeat::kYes));
-    if (told && told->size() != piece.size()) told = miscounted();
-    if (told) {
-      all->insert(all->end(), told->begin(), told->end());
-    } else {
-      all = tl::unexpected<Error>(std::move(told.error()));
-    }
-  });
-  return all;
-}
-
-std::vector<Result<Ticket>> RemoteStore::retry(std::span<const JobId> ids) {
-  std::vector<Result<Ticket>> answers;
-  std::optional<Error> away;
-  id_pieces(ids, room(), [&](std::span<const JobId> piece) {
-    if (away) return refuse(answers, piece.size(), *away);
-    RetryAsk retry;
-    retry.ids.assign(piece.begin(), piece.end());
-    auto told = client_->ask(retry, Repeat::kNo);
-    if (!told && is_away(told.error())) away = told.error();
-    append(answers, piece.size(), std::move(told));
-  });
-  return answers;
-}
-
-Result<std::vector<Ticket>> RemoteStore::peek(const Demand& demand) {
-  PeekAsk peek;
-  peek.set(demand, demand.max);
-  return value_of(client_->ask(peek, Repeat::kYes));
-}
-
-Result<Swept> RemoteStore::sweep(std::size_t max) {
-  SweepAsk sweep;
-  sweep.max = bounded(max);
-  return value_of(client_->ask(sweep, Repeat::kYes));
-}
-
-Result<std::vector<Ticket>> RemoteStore::set_paused(std::string_view queue, bool paused) {
-  PauseAsk pause;
-  pause.queue = queue;
-  pause.paused = paused;
-  return value_of(client_->ask(pause, Repeat::kYes));
-}
-
 Result<std::vector<JobId>> RemoteStore::await_final(std::span<const JobId> ids,
                                                     Duration wait) {
   if (ids.empty()) return std::vector<JobId>{};
@@ -414,38 +332,6 @@ void RemoteStore::interrupt() noexcept {
   const std::lock_guard lock(mutex_);
   client_->interrupt(interrupter_);
   for (Interrupter* source : sources_) client_->interrupt(*source);
-}
-
-Result<JobRecord> RemoteStore::job(JobId id) {
-  JobAsk job;
-  job.id = id;
-  return value_of(client_->ask(job, Repeat::kYes));
-}
-
-Result<std::vector<JobRecord>> RemoteStore::list(const Filter& filter, JobId before,
-                                                 std::size_t limit) {
-  std::vector<JobRecord> all;
-  ListAsk list;
-  list.filter = filter;
-  list.before = before;
-  std::size_t bytes = 0;
-  while (all.size() < limit && bytes < kMaxListBytes) {
-    list.limit = bounded(std::min(kPage, limit - all.size()));
-    auto page = value_of(client_->ask(list, Repeat::kYes));
-    if (!page) return page;
-    if (page->empty()) break;  // a short one only means that they are long
-    for (JobRecord& job : *page) bytes += listed_bytes(all.emplace_back(std::move(job)));
-    list.before = all.back().id;
-  }
-  return all;
-}
-
-Result<Counts> RemoteStore::counts() {
-  return value_of(client_->ask(CountsAsk{}, Repeat::kYes));
-}
-
-Result<std::vector<std::string>> RemoteStore::paused() {
-  return value_of(client_->ask(PausedAsk{}, Repeat::kYes));
 }
 
 }  // namespace carrel::zmq

@@ -1,10 +1,9 @@
 #include "arguments.h"
 
 #include <CLI/CLI.hpp>
-#include <charconv>
 
+#include "options.h"
 #include "text.h"
-#include "utf8.h"
 #include "wording.h"
 
 namespace carrel::cli {
@@ -21,99 +20,6 @@ constexpr const char* kFooter =
     "  4  the store is away or cannot be used\n"
     "  5  timed out\n"
     "  6  interrupted before all was done";
-
-CLI::Option* duration(CLI::App* app, const std::string& name, Duration& out,
-                      const std::string& help) {
-  return app
-      ->add_option_function<std::string>(
-          name,
-          [&out, name](const std::string& text) {
-            const auto parsed = parse_duration(text);
-            if (!parsed) throw CLI::ValidationError(name, parsed.error().message);
-            if (parsed->count() < 0)
-              throw CLI::ValidationError(name, "must not be negative");
-            out = *parsed;
-          },
-          help)
-      ->type_name("DURATION");
-}
-
-std::string shown(const std::string& text) { return quote(cut(printable(text), 60)); }
-
-bool is_number(const std::string& text, std::uint64_t least) {
-  constexpr std::uint64_t kLargestId = std::uint64_t{1} << 62;
-  std::uint64_t id = 0;
-  const char* const end = text.data() + text.size();
-  const auto [at, error] = std::from_chars(text.data(), end, id);
-  return error == std::errc() && at == end && id >= least && id <= kLargestId;
-}
-
-// What CLI11 shall say of a text that is the id of no job; empty: it may be one.
-std::string no_job_id(const std::string& text) {
-  if (is_number(text, 1)) return {};
-  return "expected the id of a job, such as 7, got " + shown(text);
-}
-
-// 0 is before none.
-std::string no_place(const std::string& text) {
-  if (is_number(text, 0)) return {};
-  return "expected the id of a job, such as 7, or 0, got " + shown(text);
-}
-
-// Of a text that a script left empty, most likely by a variable that was not set.
-std::string empty_text(const std::string& text) {
-  return text.empty() ? "it is empty: leave it out if it shall not be said" : "";
-}
-
-// Of a kind or queue to look for.
-std::string no_name(const std::string& text) {
-  if (!is_utf8(text)) return "it is not UTF-8, got " + shown(text);
-  return empty_text(text);
-}
-
-CLI::Option* job_ids(CLI::App* app, std::vector<JobId>& out) {
-  return app
-      ->add_option_function<std::vector<std::uint64_t>>(
-          "id",
-          [&out](const std::vector<std::uint64_t>& ids) {
-            for (std::uint64_t id : ids) out.push_back(JobId{id});
-          },
-          "Ids of jobs")
-      ->type_name("ID")
-      ->check(no_job_id);
-}
-
-void states(CLI::App* app, std::vector<State>& out) {
-  app->add_option_function<std::vector<std::string>>(
-         "--state",
-         [&out](const std::vector<std::string>& names) {
-           for (const std::string& name : names) {
-             const auto state = parse_state(name);
-             if (!state) {
-               throw CLI::ValidationError(
-                   "--state", shown(name) +
-                                  " is none of pending, scheduled, available, running, "
-                                  "retryable, completed, cancelled, discarded");
-             }
-             out.push_back(*state);
-           }
-         },
-         "Only jobs in this state; several, joined by ','")
-      ->type_name("STATE")
-      ->delimiter(',');
-}
-
-void filter(CLI::App* app, Filter& out) {
-  states(app, out.states);
-  app->add_option("--kind", out.kind, "Only jobs of this kind")
-      ->type_name("KIND")
-      ->check(no_name);
-  app->add_option("--queue", out.queue, "Only jobs in this queue")
-      ->type_name("QUEUE")
-      ->check(no_name);
-  duration(app, "--older-than", out.older_than,
-           "Only jobs enqueued at least this long ago");
-}
 
 void add_run(CLI::App& app, Arguments& out, RunArgs& a) {
   auto* c = app.add_subcommand(
@@ -165,13 +71,6 @@ void add_enqueue(CLI::App& app, Arguments& out, EnqueueArgs& a) {
     }
     out.command = a;
   });
-}
-
-void before(CLI::App* app, JobId& out, const char* help) {
-  app->add_option_function<std::uint64_t>(
-         "--before", [&out](std::uint64_t id) { out = JobId{id}; }, help)
-      ->type_name("ID")
-      ->check(no_place);
 }
 
 void add_list(CLI::App& app, Arguments& out, ListArgs& a) {
