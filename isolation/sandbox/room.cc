@@ -27,6 +27,7 @@
 #include "landlock.h"
 #include "remove_tree.h"
 #include "root.h"
+#include "tree_clock.h"
 #include "user_map.h"
 
 namespace carrel::sandbox {
@@ -380,6 +381,7 @@ void keep_room(UniqueFd channel, std::string_view encoded) {
   Plan& plan = blueprint->plan;
   setback = groups.open(plan, blueprint->cgroup_parent,
                         may_become(plan.user) ? plan.user : geteuid());
+  TreeClock::count_processors();
   if (setback.stage == Stage::kNone && plan.namespaces) setback = move_in(*blueprint);
   // A change of user has undone both.
   prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);

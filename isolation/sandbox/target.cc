@@ -2,8 +2,6 @@
 
 #include <grp.h>
 #include <linux/capability.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -15,6 +13,7 @@
 
 #include <cerrno>
 
+#include "filter.h"
 #include "landlock.h"
 #include "os.h"
 #include "self_check.h"
@@ -66,12 +65,6 @@ CARREL_BARE_STACK bool drop_capabilities() {
          syscall(SYS_capset, &header, none) == 0;
 }
 
-CARREL_BARE_STACK bool filter_calls(std::string_view filter) {
-  sock_fprog program{static_cast<unsigned short>(filter.size() / sizeof(sock_filter)),
-                     reinterpret_cast<sock_filter*>(const_cast<char*>(filter.data()))};
-  return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) == 0;
-}
-
 // Runs in the child, on the parent's memory: only system calls, until the execve.
 CARREL_BARE_STACK int run(void* argument) {
   auto& target = *static_cast<Target*>(argument);
@@ -96,12 +89,14 @@ CARREL_BARE_STACK int run(void* argument) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != target.parent) _exit(127);
   }
-  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
-    give_up(target, Stage::kCapabilities, errno);
-  }
-  if (target.ruleset >= 0) {
-    if (const int error = restrict_self(target.ruleset)) {
-      give_up(target, Stage::kLandlock, error);
+  if (!target.confined) {
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
+      give_up(target, Stage::kCapabilities, errno);
+    }
+    if (target.ruleset >= 0) {
+      if (const int error = restrict_self(target.ruleset)) {
+        give_up(target, Stage::kLandlock, error);
+      }
     }
   }
   close_range(4, ~0U, 0);
@@ -109,8 +104,10 @@ CARREL_BARE_STACK int run(void* argument) {
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
-  if (!target.filter.empty() && !filter_calls(target.filter)) {
-    give_up(target, Stage::kSeccomp, errno);
+  if (!target.confined && !target.filter.empty()) {
+    if (const int error = filter_self(target.filter)) {
+      give_up(target, Stage::kSeccomp, error);
+    }
   }
   if (target.job == nullptr) {
     const Stage weak = check_self(plan, !target.filter.empty(), target.ruleset >= 0);

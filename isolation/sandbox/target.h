@@ -15,11 +15,12 @@ struct Target {
   const process::SpawnJob* job =
       nullptr;  // null: checks what is enforced, and ends with 0
   const Plan* plan = nullptr;
-  std::string_view filter;
-  int ruleset = -1;        // of Landlock; -1: none
-  int fds[4] = {};         // become 0 to 3; above 3 each
-  bool drop_user = false;  // the host is root, and there is no namespace to map it in
-  pid_t parent = -1;       // set by launch()
+  std::string_view filter;  // of system calls; empty: none
+  int ruleset = -1;         // of Landlock; -1: none
+  bool confined = false;    // the caller is held to both already, for good
+  int fds[4] = {};          // become 0 to 3; above 3 each
+  bool drop_user = false;   // the host is root, and there is no namespace to map it in
+  pid_t parent = -1;        // set by launch()
   // Set where it did not come as far as the program:
   int error = 0;  // 0 with a stage: the kernel took it, and does not do it
   process::Reply::Stage stage = process::Reply::Stage::kNone;

@@ -26,6 +26,12 @@ using process::UniqueFd;
 constexpr std::uint64_t kGraceUs = 500'000;
 constexpr std::uint64_t kShortestUs = 50'000;
 
+std::uint64_t processors() {
+  static const auto online =
+      static_cast<std::uint64_t>(std::max(1L, sysconf(_SC_NPROCESSORS_ONLN)));
+  return online;
+}
+
 std::uint64_t read_clock(clockid_t clock) {
   timespec time{};
   if (clock_gettime(clock, &time) != 0) return 0;  // that process has ended
@@ -82,8 +88,9 @@ std::uint64_t cpu_microseconds(const rusage& used) noexcept {
 
 TreeClock::TreeClock(std::uint64_t limit_s)
     : limit_us_(limit_s == 0 ? 0 : limit_s * 1'000'000 + kGraceUs),
-      processors_(
-          static_cast<std::uint64_t>(std::max(1L, sysconf(_SC_NPROCESSORS_ONLN)))) {}
+      processors_(processors()) {}
+
+void TreeClock::count_processors() noexcept { processors(); }
 
 int TreeClock::next_look_ms() const noexcept {
   if (limit_us_ == 0) return -1;

@@ -14,6 +14,10 @@ namespace carrel::sandbox {
 
 class TreeClock {
  public:
+  // How many processors there are, from here on in all children of the caller: a box has
+  // no /sys that tells, and no time for another way.
+  static void count_processors() noexcept;
+
   // `limit_s` 0: no limit.
   explicit TreeClock(std::uint64_t limit_s);
   // /proc shows the processes of the sandbox only. Else they are found below this

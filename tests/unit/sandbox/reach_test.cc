@@ -112,6 +112,13 @@ TEST_P(SandboxTiers, SignalsThatWait_Few) {
   EXPECT_EQ(text_of(run({"/bin/bash", "-c", "ulimit -i"})), "1024");
 }
 
+TEST_F(SandboxReach, FirstProcess_HeldToTheFilterToo) {
+  REQUIRE_SANDBOX(profile);
+  EXPECT_EQ(text_of(run(
+                {"/bin/bash", "-c", "grep -hE '^(NoNewPrivs|Seccomp):' /proc/1/status"})),
+            "NoNewPrivs:\t1\nSeccomp:\t2");
+}
+
 TEST_F(SandboxReach, Strict_CallsThatFewProgramsNeed_Refused) {
   REQUIRE_SANDBOX(profile);
   for (const auto& [what, answer] : answers(text_of(hostile_run("strict_calls")))) {
