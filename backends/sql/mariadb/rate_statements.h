@@ -28,7 +28,8 @@ SELECT line.n,
                   LIMIT 1), '')
   FROM JSON_TABLE(:rows, '$[*]' COLUMNS (
          n INT PATH '$.n',
-         `key` VARCHAR(512) CHARACTER SET utf8mb4 PATH '$.key')) AS line)sql";
+         `key` VARCHAR(512) CHARACTER SET utf8mb4
+               COLLATE utf8mb4_nopad_bin PATH '$.key')) AS line)sql";
 
 inline constexpr const char* kNextRateLine = R"sql(
 SELECT lane

@@ -52,7 +52,8 @@ SELECT line.n,
                     FOR UPDATE), '')
   FROM JSON_TABLE(:rows, '$[*]' COLUMNS (
          n INT PATH '$.n',
-         `key` VARCHAR(512) CHARACTER SET utf8mb4 PATH '$.key')) AS line)sql";
+         `key` VARCHAR(512) CHARACTER SET utf8mb4
+               COLLATE utf8mb4_nopad_bin PATH '$.key')) AS line)sql";
 
 inline constexpr const char* kNextLineNow = R"sql(
 SELECT lane

@@ -200,16 +200,16 @@ Writer::Taken Writer::take_with_limits(const Claiming& claiming, const Demand& d
       t.limits.claimed_plain(others, t.reserved);
       std::move(others.begin(), others.end(), std::back_inserter(claimed));
     }
-    const auto order = [&](const Claimed& c) {
-      return std::tuple(rank_of(demand, c.queue), c.priority, t.run_ats[c.lease.id],
-                        c.lease.id);
-    };
-    std::sort(claimed.begin(), claimed.end(),
-              [&](const Claimed& a, const Claimed& b) { return order(a) < order(b); });
-    t.run_ats.clear();
     for (const Claimed& c : claimed) rooms.take(c.queue, 1);
     std::move(claimed.begin(), claimed.end(), std::back_inserter(taken.jobs));
   }
+  const auto order = [&](const Claimed& c) {
+    return std::tuple(rank_of(demand, c.queue), c.priority, t.run_ats[c.lease.id],
+                      c.lease.id);
+  };
+  std::sort(taken.jobs.begin(), taken.jobs.end(),
+            [&](const Claimed& a, const Claimed& b) { return order(a) < order(b); });
+  t.run_ats.clear();
   settle();
   // What is busy is waited for only where there is nothing else: others run meanwhile.
   if (taken.jobs.empty() && t.limits.wait_for_busy()) throw NextTransaction{};

@@ -71,7 +71,7 @@ void add_order_cases(QueueCases& cases) {
   });
 }
 
-void add_bound_cases(QueueCases& cases) {
+void add_demand_bound_cases(QueueCases& cases) {
   cases.add("Bound_NoMoreOfAQueueThanItSays", [](QueueCase& t) {
     const Bounds bounds = {{"a", 2}};
     for (std::uint64_t id = 1; id <= 5; ++id) t.publish({ticket(id, "a", "work", -1)});
@@ -152,7 +152,7 @@ void add_bound_cases(QueueCases& cases) {
 
 void add_demand_cases(QueueCases& cases) {
   add_order_cases(cases);
-  add_bound_cases(cases);
+  add_demand_bound_cases(cases);
 }
 
 }  // namespace carrel::conformance

@@ -177,6 +177,7 @@ void register_store_tests(StoreHarness harness) {
   add_sweep_cases(cases);
   add_pause_cases(cases);
   add_limit_cases(cases);
+  add_place_cases(cases);
   add_queue_cases(cases);
   add_rate_cases(cases);
   add_unique_cases(cases);

@@ -111,6 +111,7 @@ void add_operator_cases(StoreCases& cases);
 void add_sweep_cases(StoreCases& cases);
 void add_pause_cases(StoreCases& cases);
 void add_limit_cases(StoreCases& cases);
+void add_place_cases(StoreCases& cases);
 void add_unique_cases(StoreCases& cases);
 void add_await_cases(StoreCases& cases);
 void add_monitor_cases(StoreCases& cases);

@@ -2,10 +2,9 @@
 
 #include <array>
 #include <atomic>
-#include <functional>
 #include <thread>
 
-#include "store_case.h"
+#include "limit_case.h"
 
 namespace carrel::conformance {
 namespace {
@@ -14,150 +13,9 @@ using testing::ElementsAre;
 using testing::IsEmpty;
 using testing::UnorderedElementsAre;
 
-NewJob keyed(std::string key, std::uint32_t running = 1) {
-  NewJob job = StoreCase::job();
-  job.limit = Limit{std::move(key), running};
-  return job;
-}
-
-std::vector<JobId> claim_best(ClaimSource& source, std::size_t max,
-                              std::uint64_t number) {
-  static const std::vector<std::string> kKinds = {"work"};
-  std::vector<JobId> ids;
-  for (const Claimed& run :
-       must(source.claim({{}, kKinds, max}, kWorker, 1000 + number, kLease, 0s))) {
-    ids.push_back(run.lease.id);
-  }
-  return ids;
-}
-
-using Add = std::function<void(const char*, StoreCases::Body)>;
-
-NewJob in_queue(std::string queue, NewJob job) {
-  job.queue = std::move(queue);
-  return job;
-}
-
-// What cannot run takes no place of its key or queue from what can.
-void add_place_cases(const Add& add) {
-  add("Limit_AnExpiredTicketTakesNoPlaceOfItsKey", [](StoreCase& t) {
-    NewJob late = in_queue("a", keyed("k"));
-    late.start_within = 500ms;
-    const JobId expired = t.insert(late);
-    const JobId other = t.insert(in_queue("b", keyed("k")));
-    t.advance(1s);
-    const auto answers = must(t.try_claim({expired, other}));
-    ASSERT_FALSE(answers[0]);
-    EXPECT_EQ(answers[0].error(), Refusal::kGone);
-    EXPECT_TRUE(answers[1]);
-  });
-
-  add("Limit_ATicketOfAPausedQueueTakesNoPlaceOfItsKey", [](StoreCase& t) {
-    const JobId held = t.insert(in_queue("a", keyed("k")));
-    const JobId other = t.insert(in_queue("b", keyed("k")));
-    t.pause("a");
-    const auto answers = must(t.try_claim({held, other}));
-    ASSERT_FALSE(answers[0]);
-    EXPECT_EQ(answers[0].error(), Refusal::kPaused);
-    EXPECT_TRUE(answers[1]);
-  });
-
-  add("Limit_ATicketThatComesTwiceTakesOnePlace", [](StoreCase& t) {
-    const auto ids = t.insert_many(2, keyed("k", 2));
-    const auto answers = must(t.try_claim({ids[0], ids[0], ids[1]}));
-    EXPECT_TRUE(answers[0]);
-    ASSERT_FALSE(answers[1]);
-    EXPECT_EQ(answers[1].error(), Refusal::kGone);
-    EXPECT_TRUE(answers[2]);
-  });
-
-  add("Limit_AnExpiredTicketTakesNoPlaceInItsQueue", [](StoreCase& t) {
-    if (!t.traits().queue_limits) GTEST_SKIP() << "the store holds no queue limits";
-    t.options().queue_limits["a"] = 1;
-    t.create_again();
-    NewJob late = in_queue("a", t.job());
-    late.start_within = 500ms;
-    const JobId expired = t.insert(late);
-    const JobId other = t.insert(in_queue("a", t.job()));
-    t.advance(1s);
-    const auto answers = must(t.try_claim({expired, other}));
-    EXPECT_FALSE(answers[0]);
-    EXPECT_TRUE(answers[1]);
-  });
-
-  add("Limit_ATicketThatItsQueueRefusesTakesNoPlaceOfItsKey", [](StoreCase& t) {
-    if (!t.traits().queue_limits) GTEST_SKIP() << "the store holds no queue limits";
-    t.options().queue_limits["a"] = 1;
-    t.create_again();
-    t.insert_and_claim(in_queue("a", t.job()));
-    const JobId full = t.insert(in_queue("a", keyed("k")));
-    const JobId other = t.insert(in_queue("b", keyed("k")));
-    const auto answers = must(t.try_claim({full, other}));
-    ASSERT_FALSE(answers[0]);
-    EXPECT_EQ(answers[0].error(), Refusal::kLimited);
-    EXPECT_TRUE(answers[1]);
-  });
-
-  add("Limit_ATicketThatItsKeyRefusesTakesNoPlaceInItsQueue", [](StoreCase& t) {
-    if (!t.traits().queue_limits) GTEST_SKIP() << "the store holds no queue limits";
-    t.options().queue_limits["a"] = 1;
-    t.create_again();
-    const JobId holder = t.insert(in_queue("b", keyed("k")));
-    const JobId refused = t.insert(in_queue("a", keyed("k")));
-    const JobId other = t.insert(in_queue("a", t.job()));
-    const auto answers = must(t.try_claim({holder, refused, other}));
-    EXPECT_TRUE(answers[0]);
-    ASSERT_FALSE(answers[1]);
-    EXPECT_EQ(answers[1].error(), Refusal::kLimited);
-    EXPECT_TRUE(answers[2]);
-  });
-
-  add("Limit_AJobThatItsKeyRefusesTakesNoPlaceInItsQueue", [](StoreCase& t) {
-    if (!t.traits().queue_limits) GTEST_SKIP() << "the store holds no queue limits";
-    const auto source = t.store().claim_source();
-    if (!source) GTEST_SKIP() << "the store is no queue";
-    t.options().queue_limits["a"] = 1;
-    t.create_again();
-    NewJob holder = in_queue("b", keyed("k"));
-    holder.kind = "holder";
-    const JobId first = t.insert(holder);
-    const JobId refused = t.insert(in_queue("a", keyed("k")));
-    t.claim(first);
-    const JobId best = t.insert(in_queue("a", keyed("l")));
-    NewJob worse = in_queue("b", keyed("l"));
-    worse.priority = 1;
-    t.insert(worse);
-    EXPECT_THAT(claim_best(*t.store().claim_source(), 5, 1), ElementsAre(best));
-    EXPECT_NE(t.state(refused), State::kRunning);
-  });
-
-  add("Limit_WhoWaitsGoesBeforeWhatFallsDue", [](StoreCase& t) {
-    const Claimed run = t.insert_and_claim(keyed("k"));
-    const JobId waits = t.insert(keyed("k"));
-    NewJob later = keyed("k");
-    later.delay = kLease;
-    const JobId due = t.insert(later);
-    t.cancel(run.lease.id);
-    t.advance(kLease + 1s);
-    t.sweep_all();
-    EXPECT_EQ(t.state(waits), State::kAvailable);
-    EXPECT_EQ(t.state(due), State::kPending);
-  });
-
-  add("Limit_WhatWasRefusedChangesNothing", [](StoreCase& t) {
-    const Claimed run = t.insert_and_claim(in_queue("a", keyed("k")));
-    const JobId other = t.insert(in_queue("b", keyed("k")));
-    const State before = t.state(other);
-    Lease stale = run.lease;
-    stale.id = other;
-    EXPECT_EQ(t.finish(t.finish_of(stale)).kind, Finished::Kind::kStale);
-    EXPECT_EQ(t.state(other), before);
-  });
-}
-
 void add_ticket_cases(const Add& add) {
   add("Limit_NoMoreRunThanItSays", [](StoreCase& t) {
-    const auto ids = t.insert_many(4, keyed("community:7", 2));
+    const auto ids = t.insert_many(4, limited("community:7", 2));
     const Claimed first = t.claim(ids[0]);
     t.claim(ids[1]);
     EXPECT_EQ(t.claim_answer(ids[2]).error(), Refusal::kLimited);
@@ -170,7 +28,7 @@ void add_ticket_cases(const Add& add) {
   });
 
   add("Limit_WhatCannotRunIsPendingAndNotPeeked", [](StoreCase& t) {
-    const auto ids = t.insert_many(3, keyed("k"));
+    const auto ids = t.insert_many(3, limited("k"));
     EXPECT_THAT(ids_of(t.peek()), ElementsAre(ids[0]));
     EXPECT_EQ(t.state(ids[1]), State::kPending);
     EXPECT_EQ(t.state(ids[2]), State::kPending);
@@ -179,15 +37,15 @@ void add_ticket_cases(const Add& add) {
   });
 
   add("Limit_TheTicketComesWithTheInsertOnlyWhereItCanRun", [](StoreCase& t) {
-    const std::vector<NewJob> jobs(2, keyed("k"));
+    const std::vector<NewJob> jobs(2, limited("k"));
     auto answers = t.store().insert(jobs, kPatience);
     EXPECT_TRUE(must(std::move(answers[0])).ticket.has_value());
     EXPECT_FALSE(must(std::move(answers[1])).ticket.has_value());
   });
 
   add("Limit_OneKeyHoldsUpNoOther", [](StoreCase& t) {
-    const auto mine = t.insert_many(2, keyed("a"));
-    const JobId other = t.insert(keyed("b"));
+    const auto mine = t.insert_many(2, limited("a"));
+    const JobId other = t.insert(limited("b"));
     const JobId plain = t.insert(t.job());
     t.claim(mine[0]);
     t.claim(other);
@@ -196,18 +54,18 @@ void add_ticket_cases(const Add& add) {
   });
 
   add("Limit_TheBestOfThoseHeldBackIsNext", [](StoreCase& t) {
-    const Claimed run = t.insert_and_claim(keyed("k"));
-    const auto later = t.insert_many(2, keyed("k"));
+    const Claimed run = t.insert_and_claim(limited("k"));
+    const auto later = t.insert_many(2, limited("k"));
     EXPECT_THAT(ids_of(t.finish(run).freed), ElementsAre(later[0]));
     EXPECT_EQ(t.state(later[1]), State::kPending);
   });
 
   add("Limit_EachJobIsHeldToItsOwnNumber", [](StoreCase& t) {
-    t.insert_and_claim(keyed("k", 3));
-    NewJob strict = keyed("k", 1);
+    t.insert_and_claim(limited("k", 3));
+    NewJob strict = limited("k", 1);
     strict.queue = "strict";
     const JobId one = t.insert(strict);
-    const JobId three = t.insert(keyed("k", 3));
+    const JobId three = t.insert(limited("k", 3));
     EXPECT_EQ(t.claim_answer(one).error(), Refusal::kLimited);
     EXPECT_TRUE(t.claim_answer(three).has_value());
   });
@@ -215,8 +73,8 @@ void add_ticket_cases(const Add& add) {
   add("Limit_EveryEndOfARunGivesWay", [](StoreCase& t) {
     for (const Verdict verdict :
          {Verdict::kCompleted, Verdict::kRetry, Verdict::kDiscarded, Verdict::kSnoozed}) {
-      const Claimed run = t.insert_and_claim(keyed("k"));
-      const JobId next = t.insert(keyed("k"));
+      const Claimed run = t.insert_and_claim(limited("k"));
+      const JobId next = t.insert(limited("k"));
       t.finish(run, verdict, 1h);
       EXPECT_EQ(t.state(next), State::kAvailable) << static_cast<int>(verdict);
       t.finish(t.claim(next));
@@ -224,7 +82,7 @@ void add_ticket_cases(const Add& add) {
   });
 
   add("Limit_AJobThatIsCancelledBeforeItsTurnGivesWay", [](StoreCase& t) {
-    const auto ids = t.insert_many(3, keyed("k"));
+    const auto ids = t.insert_many(3, limited("k"));
     EXPECT_EQ(t.cancel(ids[0]), Cancelled::kCancelled);
     EXPECT_EQ(t.state(ids[1]), State::kAvailable);
     EXPECT_EQ(t.cancel(ids[2]), Cancelled::kCancelled) << "a pending one too";
@@ -232,17 +90,17 @@ void add_ticket_cases(const Add& add) {
   });
 
   add("Limit_ALeaseThatEndedMakesRoom", [](StoreCase& t) {
-    NewJob once = keyed("k");
+    NewJob once = limited("k");
     once.max_attempts = 1;
     t.insert_and_claim(once);
-    const JobId next = t.insert(keyed("k"));
+    const JobId next = t.insert(limited("k"));
     t.advance(kLease + 1s);
     EXPECT_THAT(ids_of(t.sweep_all().due), testing::Contains(next));
     EXPECT_TRUE(t.claim_answer(next).has_value());
   });
 
   add("Limit_ARunThatNobodyNamesAnyMoreMakesRoom", [](StoreCase& t) {
-    NewJob job = keyed("k");
+    NewJob job = limited("k");
     const JobId lost = t.insert(job);
     const Claimed run = t.claim(lost);
     const JobId next = t.insert(job);
@@ -255,8 +113,8 @@ void add_ticket_cases(const Add& add) {
   });
 
   add("Limit_RetryAndRescueKeepTheLimit", [](StoreCase& t) {
-    const Claimed run = t.insert_and_claim(keyed("k"));
-    const JobId next = t.insert(keyed("k"));
+    const Claimed run = t.insert_and_claim(limited("k"));
+    const JobId next = t.insert(limited("k"));
     t.finish(run, Verdict::kRetry, 1s);
     t.claim(next);
     t.advance(1s);
@@ -265,7 +123,7 @@ void add_ticket_cases(const Add& add) {
   });
 
   add("Limit_DelayedJobsAreHeldWhenTheyFallDue", [](StoreCase& t) {
-    NewJob later = keyed("k");
+    NewJob later = limited("k");
     later.delay = 1s;
     const auto ids = t.insert_many(2, later);  // and nobody else has a limit
     t.advance(2s);
@@ -275,19 +133,19 @@ void add_ticket_cases(const Add& add) {
   });
 
   add("Limit_APausedQueueHoldsUpNoOther", [](StoreCase& t) {
-    NewJob paused = keyed("k");
+    NewJob paused = limited("k");
     paused.queue = "paused";
     const JobId waits = t.insert(paused);
     t.pause("paused");
-    const JobId runs = t.insert(keyed("k"));
+    const JobId runs = t.insert(limited("k"));
     t.finish(t.claim(runs));
     t.resume("paused");
     EXPECT_TRUE(t.claim_answer(waits).has_value());
   });
 
   add("Limit_APendingJobExpiresToo", [](StoreCase& t) {
-    t.insert_and_claim(keyed("k"));
-    NewJob job = keyed("k");
+    t.insert_and_claim(limited("k"));
+    NewJob job = limited("k");
     job.start_within = 5s;
     const JobId id = t.insert(job);
     EXPECT_EQ(t.state(id), State::kPending);
@@ -297,7 +155,7 @@ void add_ticket_cases(const Add& add) {
   });
 
   add("Limit_IsShown", [](StoreCase& t) {
-    const JobRecord record = t.record(t.insert(keyed("user:9", 4)));
+    const JobRecord record = t.record(t.insert(limited("user:9", 4)));
     ASSERT_TRUE(record.limit.has_value());
     EXPECT_EQ(record.limit->key, "user:9");
     EXPECT_EQ(record.limit->running, 4U);
@@ -305,8 +163,8 @@ void add_ticket_cases(const Add& add) {
   });
 
   add("Limit_ABadOneIsRefusedAlone", [](StoreCase& t) {
-    const std::vector<NewJob> jobs = {keyed(""), keyed("k", 0),
-                                      keyed(std::string(257, 'x')), keyed("k")};
+    const std::vector<NewJob> jobs = {limited(""), limited("k", 0),
+                                      limited(std::string(257, 'x')), limited("k")};
     const auto answers = t.store().insert(jobs, kPatience);
     ASSERT_EQ(answers.size(), 4U);
     for (int i = 0; i < 3; ++i) {
@@ -321,11 +179,11 @@ void add_claim_source_cases(const Add& add) {
   add("Limit_TheFusedClaimTakesOthersInstead", [](StoreCase& t) {
     auto source = t.store().claim_source();
     if (!source) GTEST_SKIP() << "the store is no queue";
-    const auto a = t.insert_many(3, keyed("a"));
-    NewJob low = keyed("a");
+    const auto a = t.insert_many(3, limited("a"));
+    NewJob low = limited("a");
     low.priority = 5;
     const JobId lane = t.insert(low);  // a lane of its own, and so available
-    const JobId b = t.insert(keyed("b"));
+    const JobId b = t.insert(limited("b"));
     EXPECT_THAT(claim_best(*source, 10, 1), UnorderedElementsAre(a[0], b));
     EXPECT_EQ(t.state(lane), State::kPending);
     EXPECT_THAT(claim_best(*source, 10, 2), IsEmpty());
@@ -334,12 +192,12 @@ void add_claim_source_cases(const Add& add) {
   add("Limit_TheFusedClaimHoldsEachJobToItsOwnNumber", [](StoreCase& t) {
     auto source = t.store().claim_source();
     if (!source) GTEST_SKIP() << "the store is no queue";
-    const JobId runs = t.insert(keyed("k", 5));
+    const JobId runs = t.insert(limited("k", 5));
     EXPECT_THAT(claim_best(*source, 1, 1), ElementsAre(runs));
-    NewJob strict = keyed("k", 2);
+    NewJob strict = limited("k", 2);
     strict.priority = 5;
     const JobId second = t.insert(strict);
-    const JobId first = t.insert(keyed("k", 5));
+    const JobId first = t.insert(limited("k", 5));
     EXPECT_THAT(claim_best(*source, 10, 2), ElementsAre(first));
     EXPECT_EQ(t.claim_answer(second).error(), Refusal::kLimited);
   });
@@ -349,7 +207,7 @@ void add_claim_source_cases(const Add& add) {
     if (!source) GTEST_SKIP() << "the store is no queue";
     std::vector<JobId> ids;
     for (const auto& [key, priority] : {std::pair("a", 0), {"a", 1}, {"b", 2}}) {
-      NewJob job = keyed(key);
+      NewJob job = limited(key);
       job.priority = static_cast<std::int16_t>(priority);
       ids.push_back(t.insert(job));  // each in a lane of its own, and so available
     }
@@ -364,7 +222,7 @@ void add_claim_source_cases(const Add& add) {
     constexpr int kLimit = 2;
     std::vector<NewJob> jobs;
     for (std::size_t i = 0; i < kKeys * kJobs; ++i) {
-      jobs.push_back(keyed("key-" + std::to_string(i % kKeys), kLimit));
+      jobs.push_back(limited("key-" + std::to_string(i % kKeys), kLimit));
       jobs.back().payload = std::to_string(i % kKeys);
       // Two lanes a key: each has as many available as could run alone.
       jobs.back().priority = static_cast<std::int16_t>(i / kKeys % 2);
@@ -418,8 +276,8 @@ void add_claim_source_cases(const Add& add) {
 void add_crash_cases(const Add& add) {
   add("Invariant9_LimitsAreCountedOverRowsAfterACrash", [](StoreCase& t) {
     if (!t.traits().durable) GTEST_SKIP() << "the rows go with the process";
-    const Claimed run = t.insert_and_claim(keyed("k"));
-    const auto ids = t.insert_many(2, keyed("k"));
+    const Claimed run = t.insert_and_claim(limited("k"));
+    const auto ids = t.insert_many(2, limited("k"));
     t.reopen();
     EXPECT_EQ(t.claim_answer(ids[0]).error(), Refusal::kLimited);
     EXPECT_THAT(ids_of(t.finish(run).freed), ElementsAre(ids[0]));
@@ -438,14 +296,13 @@ void add_limit_cases(StoreCases& cases) {
       body(t);
     });
   };
-  add_place_cases(add);
   add_ticket_cases(add);
   add_claim_source_cases(add);
   add_crash_cases(add);
 
   cases.add("Limit_IsRefusedWhereTheStoreHasNone", [](StoreCase& t) {
     if (t.traits().limits) GTEST_SKIP() << "the store has limits";
-    const NewJob job = keyed("k");
+    const NewJob job = limited("k");
     const auto answers = t.store().insert({&job, 1}, kPatience);
     ASSERT_EQ(answers.size(), 1U);
     ASSERT_FALSE(answers[0].has_value());

@@ -123,12 +123,12 @@ void add_claim_source_cases(const Add& add) {
     const JobId lane = t.insert(low);  // a lane of its own, and so available
     const JobId b = t.insert(rated("b"));
     const JobId plain = t.insert(t.job());
-    EXPECT_THAT(claim_best(*source, 10, 1), UnorderedElementsAre(a[0], b, plain));
+    EXPECT_THAT(claim_best(*source, 10, 1, kLong), UnorderedElementsAre(a[0], b, plain));
     EXPECT_EQ(t.state(lane), State::kPending);
-    EXPECT_THAT(claim_best(*source, 10, 2), IsEmpty());
+    EXPECT_THAT(claim_best(*source, 10, 2, kLong), IsEmpty());
     t.advance(kPeriod);
     t.sweep_all();
-    EXPECT_THAT(claim_best(*source, 10, 3), SizeIs(1));
+    EXPECT_THAT(claim_best(*source, 10, 3, kLong), SizeIs(1));
   });
 
   add("Invariant9_RatesHoldAmongManyWorkers", [](StoreCase& t) {
