@@ -280,7 +280,7 @@ const SandboxKey kSandboxKeys[] = {
      {1, 4294967294}},
     {"warm",
      &at<SandboxProfile, &SandboxProfile::warm>,
-     "Sandboxes made ahead of jobs.",
+     "Sandboxes made ahead of jobs; half as many while some run.",
      {0, 10'000}},
     {"files_in", &at<SandboxProfile, &SandboxProfile::files_in>,
      "A member of the arguments, `{\"name\": \"text\" or {\"base64\": …}}`: files that "

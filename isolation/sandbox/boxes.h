@@ -36,8 +36,12 @@ class Boxes {
       : groups_(std::move(groups)), blueprint_(std::move(blueprint)), epoll_(epoll) {}
 
   const Blueprint& blueprint() const noexcept { return blueprint_; }
-  // Fewer wait than the plan wants, and making the last one did not fail.
-  bool is_short() const { return idle_.size() < blueprint_.plan.warm && !spoilt_; }
+  // Fewer wait than the plan wants, and making the last one did not fail. While programs
+  // run it wants half: one takes a processor for as long as a short program does.
+  bool is_short(bool some_run) const {
+    const std::size_t warm = blueprint_.plan.warm;
+    return idle_.size() < (some_run ? (warm + 1) / 2 : warm) && !spoilt_;
+  }
   void spoil() { spoilt_ = true; }  // none is made ahead until a job asks again
 
   // A new one, idle; nullptr, with errno: there is no process or namespace to be had.
@@ -54,8 +58,8 @@ class Boxes {
   // Blocks for neither: to be called again whenever a child that is no box has ended.
   void clear_up();
   void ended(pid_t other);  // a child that is no box
-  void forget(pid_t pid);  // it was waited for
-  void end_all();          // returns when none is left
+  void forget(pid_t pid);   // it was waited for
+  void end_all();           // returns when none is left
 
  private:
   RoomBox* fail();

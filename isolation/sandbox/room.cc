@@ -117,7 +117,7 @@ class Room {
       flush();
       overrule();
       // Ahead of jobs only while none is waiting.
-      if (!served && boxes_.is_short()) boxes_.make();
+      if (!served && is_short()) boxes_.make();
     }
   }
 
@@ -129,8 +129,10 @@ class Room {
     epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event);
   }
 
+  bool is_short() const { return boxes_.is_short(!runs_.empty()); }
+
   int timeout() const {
-    if (boxes_.is_short()) return 0;
+    if (is_short()) return 0;
     if (doomed_.empty()) return -1;
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(doomed_.front().first -
                                                                    Clock::now());

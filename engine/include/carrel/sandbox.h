@@ -62,7 +62,7 @@ struct SandboxProfile {
   bool landlock = true;
   std::string cgroup_parent;   // a delegated folder of cgroup v2; empty: the host's own
   std::uint32_t user = 65534;  // of the host, which a host that is root gives it
-  std::uint64_t warm = 2;      // sandboxes made ahead of jobs
+  std::uint64_t warm = 2;      // sandboxes made ahead of jobs; half while some run
   std::string files_in;        // member of the arguments with files for its folder
   std::vector<std::string> files_out;  // files of its folder that become its result
 
