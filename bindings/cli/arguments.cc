@@ -26,8 +26,8 @@ void add_run(CLI::App& app, Arguments& out, RunArgs& a) {
       "run",
       "Run the jobs that are programs of the configuration, until SIGINT or SIGTERM");
   c->add_flag("--drain", a.drain, "Run what is due now, and return");
-  c->add_option("--concurrency", a.concurrency,
-                "Jobs at once, instead of worker.concurrency")
+  decimal(c->add_option("--concurrency", a.concurrency,
+                        "Jobs at once, instead of worker.concurrency"))
       ->check(CLI::Range(1, 100'000));
   c->add_option("--queue", a.queues, "Only from this queue; may be given again")
       ->type_name("QUEUE")
@@ -50,9 +50,10 @@ void add_enqueue(CLI::App& app, Arguments& out, EnqueueArgs& a) {
            "Of one attempt; 0s, or none: that of the kind");
   duration(c, "--start-within", a.options.start_within,
            "Discard it if it has not started this long after it fell due");
-  c->add_option("--priority", a.options.priority, "Lower runs first")
+  decimal(c->add_option("--priority", a.options.priority, "Lower runs first"))
       ->check(CLI::Range(-32'768, 32'767));
-  c->add_option("--max-attempts", a.options.max_attempts, "Instead of the kind's")
+  decimal(
+      c->add_option("--max-attempts", a.options.max_attempts, "Instead of the kind's"))
       ->check(CLI::Range(1, 65'535));
   c->add_option("--request-id", a.options.request_id,
                 "The same again enqueues nothing and answers with the first job")
@@ -76,7 +77,7 @@ void add_enqueue(CLI::App& app, Arguments& out, EnqueueArgs& a) {
 void add_list(CLI::App& app, Arguments& out, ListArgs& a) {
   auto* c = app.add_subcommand("list", "List jobs, newest first");
   filter(c, a.filter);
-  c->add_option("--limit", a.limit, "At most this many")
+  decimal(c->add_option("--limit", a.limit, "At most this many"))
       ->check(CLI::Range(1, 1'000'000))
       ->capture_default_str();
   before(c, a.before, "Only jobs with a lower id, for the next page");
@@ -94,11 +95,9 @@ void add_export(CLI::App& app, Arguments& out, ExportArgs& a) {
 
 void add_show(CLI::App& app, Arguments& out, ShowArgs& a) {
   auto* c = app.add_subcommand("show", "All that is known of a job");
-  c->add_option_function<std::uint64_t>(
-       "id", [&a](std::uint64_t id) { a.id = JobId{id}; }, "Id of the job")
-      ->required()
-      ->type_name("ID")
-      ->check(no_job_id);
+  job_id(c->add_option_function<std::uint64_t>(
+             "id", [&a](std::uint64_t id) { a.id = JobId{id}; }, "Id of the job"))
+      ->required();
   c->add_flag("--result", a.result, "Print only its result");
   c->callback([&] { out.command = a; });
 }
@@ -168,12 +167,12 @@ void add_compare(CLI::App& app, Arguments& out, CompareArgs& a) {
       ->type_name("URL")
       ->delimiter(',')
       ->check(empty_text);
-  c->add_option("--concurrency", a.concurrency,
-                "Jobs at once, joined by ','; default: 1,2")
+  decimal(c->add_option("--concurrency", a.concurrency,
+                        "Jobs at once, joined by ','; default: 1,2"))
       ->type_name("N")
       ->delimiter(',')
       ->check(CLI::Range(1, 10'000));
-  c->add_option("--jobs", a.jobs, "Jobs of each run")
+  decimal(c->add_option("--jobs", a.jobs, "Jobs of each run"))
       ->check(CLI::Range(1, 10'000'000))
       ->capture_default_str();
   duration(c, "--work", a.work, "CPU time of a synthetic job; default: 1ms");

@@ -59,6 +59,11 @@ Result<Json> parse_json(std::string_view text, std::string_view what) {
     return fail(Code::kInvalid, std::string(what) + " hold a number that is too large: " +
                                     cut(number, 60) + "; as a string it could be kept");
   };
+  const auto no_json = [&](std::size_t byte) {
+    return fail(Code::kInvalid, std::string(what) + " are not JSON, from byte " +
+                                    std::to_string(byte) + " on: " + cut(text, 60));
+  };
+  if (has_nul(text)) return no_json(text.find('\0') + 1);
   try {
     Json json = Json::parse(text);
     if (const auto number = too_large_integer(text); !number.empty()) {
@@ -66,8 +71,7 @@ Result<Json> parse_json(std::string_view text, std::string_view what) {
     }
     return json;
   } catch (const Json::parse_error& e) {
-    return fail(Code::kInvalid, std::string(what) + " are not JSON, from byte " +
-                                    std::to_string(e.byte) + " on: " + cut(text, 60));
+    return no_json(e.byte);
   } catch (const Json::exception& e) {  // out of range
     const std::string_view why = e.what();
     const std::size_t from = std::min(why.find('\''), why.size() - 1) + 1;

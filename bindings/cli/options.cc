@@ -1,5 +1,6 @@
 #include "options.h"
 
+#include <algorithm>
 #include <charconv>
 
 #include "text.h"
@@ -17,9 +18,19 @@ bool is_number(const std::string& text, std::uint64_t least) {
   return error == std::errc() && at == end && id >= least && id <= kLargestId;
 }
 
+// To CLI11 a 0 in front means octal.
+void drop_zeros(std::string& number) {
+  const std::size_t digits = number.starts_with('-') ? 1 : 0;
+  const std::size_t first = number.find_first_not_of('0', digits);
+  number.erase(digits, std::min(first, number.size() - 1) - digits);
+}
+
 // 0 is before none.
-std::string no_place(const std::string& text) {
-  if (is_number(text, 0)) return {};
+std::string place(std::string& text) {
+  if (is_number(text, 0)) {
+    drop_zeros(text);
+    return {};
+  }
   return "expected the id of a job, such as 7, or 0, got " + shown(text);
 }
 
@@ -63,9 +74,16 @@ CLI::Option* duration(CLI::App* app, const std::string& name, Duration& out,
 
 std::string shown(const std::string& text) { return quote(cut(printable(text), 60)); }
 
-std::string no_job_id(const std::string& text) {
-  if (is_number(text, 1)) return {};
-  return "expected the id of a job, such as 7, got " + shown(text);
+CLI::Option* job_id(CLI::Option* option) {
+  return option->type_name("ID")->transform(CLI::Validator(
+      [](std::string& text) -> std::string {
+        if (!is_number(text, 1)) {
+          return "expected the id of a job, such as 7, got " + shown(text);
+        }
+        drop_zeros(text);
+        return {};
+      },
+      ""));
 }
 
 std::string empty_text(const std::string& text) {
@@ -77,16 +95,27 @@ std::string no_name(const std::string& text) {
   return empty_text(text);
 }
 
+CLI::Option* decimal(CLI::Option* option) {
+  return option->transform(CLI::Validator(
+      [](std::string& text) -> std::string {
+        const std::size_t digits = text.starts_with('-') ? 1 : 0;
+        if (text.size() == digits ||
+            text.find_first_not_of("0123456789", digits) != std::string::npos) {
+          return "expected a decimal number, got " + shown(text);
+        }
+        drop_zeros(text);
+        return {};
+      },
+      ""));
+}
+
 CLI::Option* job_ids(CLI::App* app, std::vector<JobId>& out) {
-  return app
-      ->add_option_function<std::vector<std::uint64_t>>(
-          "id",
-          [&out](const std::vector<std::uint64_t>& ids) {
-            for (std::uint64_t id : ids) out.push_back(JobId{id});
-          },
-          "Ids of jobs")
-      ->type_name("ID")
-      ->check(no_job_id);
+  return job_id(app->add_option_function<std::vector<std::uint64_t>>(
+      "id",
+      [&out](const std::vector<std::uint64_t>& ids) {
+        for (std::uint64_t id : ids) out.push_back(JobId{id});
+      },
+      "Ids of jobs"));
 }
 
 void filter(CLI::App* app, Filter& out) {
@@ -105,7 +134,7 @@ void before(CLI::App* app, JobId& out, const char* help) {
   app->add_option_function<std::uint64_t>(
          "--before", [&out](std::uint64_t id) { out = JobId{id}; }, help)
       ->type_name("ID")
-      ->check(no_place);
+      ->transform(CLI::Validator(place, ""));
 }
 
 }  // namespace carrel::cli

@@ -20,8 +20,11 @@ void before(CLI::App* app, JobId& out, const char* help);
 // A text of the user's, for a message.
 std::string shown(const std::string& text);
 
-// Of the id of a job.
-std::string no_job_id(const std::string& text);
+// An option whose values are ids of jobs, or decimal numbers: by itself CLI11 takes 010
+// for 8, and 0x3 for 3.
+CLI::Option* job_id(CLI::Option* option);
+CLI::Option* decimal(CLI::Option* option);
+
 // Of a text that a script left empty, most likely by a variable that was not set.
 std::string empty_text(const std::string& text);
 // Of a kind or queue to look for.

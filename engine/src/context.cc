@@ -15,6 +15,10 @@ const Json& Context::args() {
     throw std::length_error("the arguments nest deeper than " +
                             std::to_string(kMaxJsonDepth));
   }
+  if (has_nul(job_.payload)) {
+    throw std::invalid_argument(
+        "the arguments are not JSON: there is a NUL byte in them");
+  }
   args_ = job_.payload.empty() ? Json() : Json::parse(job_.payload);
   return *args_;
 }

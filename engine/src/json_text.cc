@@ -108,6 +108,10 @@ std::string json_text(const Json& value) {
   return out;
 }
 
+bool has_nul(std::string_view text) noexcept {
+  return text.find('\0') != std::string_view::npos;
+}
+
 bool nests_too_deep(std::string_view text) noexcept {
   if (text.size() <= kMaxJsonDepth) return false;
   std::size_t depth = 0;
@@ -129,7 +133,7 @@ bool nests_too_deep(std::string_view text) noexcept {
 }
 
 Json json_from_text(std::string_view text) {
-  if (nests_too_deep(text)) return Json(Json::value_t::discarded);
+  if (has_nul(text) || nests_too_deep(text)) return Json(Json::value_t::discarded);
   return Json::parse(text, nullptr, false);
 }
 

@@ -21,6 +21,10 @@ std::string json_text(const Json& value);
 // Discarded (Json::is_discarded) where it is no JSON, or nests too deep.
 Json json_from_text(std::string_view text);
 
+// Of a text that a parser is to see: there is a NUL byte in it, which no JSON has, and
+// which the parser takes for its end.
+bool has_nul(std::string_view text) noexcept;
+
 // Counts brackets: of a text that is JSON.
 bool nests_too_deep(std::string_view text) noexcept;
 

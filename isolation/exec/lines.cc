@@ -85,7 +85,9 @@ std::string result_of_output(std::string_view output, Output as) {
   if (as == Output::kText) return text(output);
   const std::string_view body = trimmed(output);
   if (body.empty() || body == "null") return {};
-  if (Json::accept(body) && !nests_too_deep(body)) return std::string(body);
+  if (!has_nul(body) && Json::accept(body) && !nests_too_deep(body)) {
+    return std::string(body);
+  }
   if (output.ends_with('\n')) output.remove_suffix(1);
   if (output.ends_with('\r')) output.remove_suffix(1);
   return text(output);

@@ -47,6 +47,29 @@ TEST_F(Input, AnEmptyVariableIsNoFilterThatMatchesAll) {
   EXPECT_EQ(carrel({"export"}).lines().size(), 1U);
 }
 
+TEST_F(Input, NumbersAreDecimalHoweverManyZerosTheyBeginWith) {
+  for (int i = 0; i < 10; ++i) ASSERT_EQ(carrel({"enqueue", "k"}).code, 0);
+  ASSERT_EQ(carrel({"cancel", "010", "0009"}).code, 0);
+  EXPECT_EQ(show("10")["state"], "cancelled");
+  EXPECT_EQ(show("009")["id"], 9);
+  EXPECT_EQ(show("8")["state"], "available");
+  EXPECT_EQ(
+      carrel({"list", "--json", "--limit", "010", "--before", "010"}).lines().size(), 9U);
+  ASSERT_EQ(carrel({"enqueue", "k", "--priority", "-010"}).code, 0);
+  EXPECT_EQ(show("11")["priority"], -10);
+  EXPECT_THAT(refused({"list", "--limit", "0x3"}),
+              HasSubstr("decimal number, got \"0x3\""));
+  EXPECT_THAT(refused({"show", "0x3"}), HasSubstr("such as 7, got \"0x3\""));
+}
+
+TEST_F(Input, ANulByteEndsNoJson) {
+  using namespace std::string_literals;
+  EXPECT_THAT(refused({"enqueue", "k", "-"}, "{\"a\": 1}\0{}"s),
+              HasSubstr("not JSON, from byte 9 on"));
+  EXPECT_THAT(refused({"enqueue", "k", "--lines"}, "{\"a\": 1}\0{}\n"s),
+              HasSubstr("not JSON, from byte 9 on"));
+}
+
 TEST_F(Input, ANameThatIsNoUtf8IsRefused) {
   for (const std::string option : {"--kind", "--queue"}) {
     EXPECT_THAT(refused({"list", option, "a\xff"}), HasSubstr("is not UTF-8"));

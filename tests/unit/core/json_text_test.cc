@@ -69,5 +69,12 @@ TEST(JsonText, WhatNestsTooDeepIsNoJson) {
   EXPECT_TRUE(json_from_text("{").is_discarded());
 }
 
+TEST(JsonText, ANulByteEndsNoJson) {
+  using namespace std::string_view_literals;
+  EXPECT_TRUE(json_from_text("1\0"sv).is_discarded());
+  EXPECT_TRUE(json_from_text("{}\0{}"sv).is_discarded());
+  EXPECT_EQ(json_from_text(R"("\u0000")"), std::string(1, '\0'));
+}
+
 }  // namespace
 }  // namespace carrel

@@ -67,6 +67,7 @@ TEST(Output, JsonStaysAndTextBecomesAString) {
   EXPECT_EQ(result_of_output("null\n"), "");
   EXPECT_EQ(result_of_output(" {\"a\": 1}\n"), "{\"a\": 1}");
   EXPECT_EQ(result_of_output("12\n"), "12");
+  EXPECT_EQ(result_of_output(std::string_view("12\0", 3)), R"("12\u0000")");
   EXPECT_EQ(result_of_output("hello\n"), "\"hello\"");
   EXPECT_EQ(result_of_output("two\nlines\n\n"), "\"two\\nlines\\n\"");
   EXPECT_EQ(result_of_output("\xFF"), "\"\xEF\xBF\xBD\"");
