@@ -12,6 +12,10 @@ tl::unexpected<Error> bad(const Url& url, const std::string& why) {
 }
 
 Result<void> check_tcp(const Url& url) {
+  if (url.rest.find('@') != std::string::npos) {
+    return bad(url,
+               "a broker knows no user and password: say server_key and secret_file");
+  }
   const std::size_t colon = url.rest.rfind(':');
   unsigned port = 0;
   if (colon != std::string::npos && colon > 2) {

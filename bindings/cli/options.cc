@@ -1,5 +1,7 @@
 #include "options.h"
 
+#include <carrel/registry.h>
+
 #include <algorithm>
 #include <charconv>
 
@@ -72,7 +74,10 @@ CLI::Option* duration(CLI::App* app, const std::string& name, Duration& out,
       ->type_name("DURATION");
 }
 
-std::string shown(const std::string& text) { return quote(cut(printable(text), 60)); }
+std::string shown(const std::string& text) {
+  const auto url = Url::parse(text);
+  return quote(cut(printable(url ? url->redacted() : text), 60));
+}
 
 CLI::Option* job_id(CLI::Option* option) {
   return option->type_name("ID")->transform(CLI::Validator(

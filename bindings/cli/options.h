@@ -17,7 +17,7 @@ CLI::Option* job_ids(CLI::App* app, std::vector<JobId>& out);
 void filter(CLI::App* app, Filter& out);
 void before(CLI::App* app, JobId& out, const char* help);
 
-// A text of the user's, for a message.
+// A text of the user's, for a message; of a URL no password.
 std::string shown(const std::string& text);
 
 // An option whose values are ids of jobs, or decimal numbers: by itself CLI11 takes 010

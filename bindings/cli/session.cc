@@ -1,8 +1,11 @@
 #include "session.h"
 
+#include <algorithm>
+#include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <string_view>
 
 #include "text.h"
 
@@ -138,17 +141,19 @@ std::string unhandled(const Health& health) {
 }
 
 int exit_code(const Error& error) noexcept {
+  constexpr std::array<std::string_view, 4> kStores{"sqlite", "postgresql", "mysql",
+                                                    "zmq"};
+  const bool of_store = std::ranges::count(kStores, error.origin) > 0;
   switch (error.code) {
     case Code::kInvalid:
+      // What the system does not let it do is no wrong usage.
+      return of_store && error.native != 0 ? kStoreAway : kUsage;
     case Code::kExists:
     case Code::kTooLarge:
       return kUsage;
     case Code::kUnsupported:
       // Of a store's tables, or of its server: not of what was asked for.
-      for (const char* const store : {"sqlite", "postgresql", "mysql", "zmq"}) {
-        if (error.origin == store) return kStoreAway;
-      }
-      return kUsage;
+      return of_store ? kStoreAway : kUsage;
     case Code::kNotFound:
       return kNotFound;
     case Code::kTimeout:

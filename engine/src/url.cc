@@ -34,18 +34,29 @@ bool is_secret(std::string_view key) {
   return false;
 }
 
-// Where a password stands in "//user:password@host/…", as [first, last) of `text`.
+// Where "user:password@…" would begin. Also of what is no usable URL: its ':' or a '/'
+// forgotten, a blank before it.
+std::size_t authority_in(std::string_view text) {
+  std::string_view scheme = text.substr(0, std::min(text.find("//"), text.size()));
+  const std::size_t slashes = scheme.size();
+  if (scheme.ends_with(':')) scheme.remove_suffix(1);
+  scheme.remove_prefix(std::min(scheme.find_first_not_of(" \t"), scheme.size()));
+  if (slashes < text.size() && (scheme.empty() || valid_scheme(scheme))) {
+    return slashes + 2;
+  }
+  const std::size_t colon = text.find(':');
+  if (colon == std::string_view::npos) return text.size();
+  const std::string name = lower(text.substr(0, colon));
+  if (name == "sqlite" || name == "memory") return text.size();  // a path may hold an '@'
+  return std::min(text.find_first_not_of('/', colon + 1), text.size());
+}
+
+// Where a password stands in "user:password@host/…", as [first, last) of `text`.
 // A password may hold a '/' or '?' that should have been encoded: then all up to the last
 // '@' is taken for it, as a line too many hidden is better than one too few.
 std::pair<std::size_t, std::size_t> password_in(std::string_view text) {
   constexpr std::pair<std::size_t, std::size_t> kNone{0, 0};
-  const std::size_t slashes = text.find("//");
-  if (slashes == std::string_view::npos) return kNone;
-  // Also where its ':' was forgotten: what is no URL may hold a password all the same.
-  std::string_view scheme = text.substr(0, slashes);
-  if (scheme.ends_with(':')) scheme.remove_suffix(1);
-  if (!valid_scheme(scheme)) return kNone;
-  const std::size_t start = slashes + 2;
+  const std::size_t start = authority_in(text);
   const std::size_t authority_end =
       std::min(text.find_first_of("/?#", start), text.size());
   const std::size_t first = text.find(':', start);
@@ -66,17 +77,17 @@ std::string redact(std::string_view text) {
   std::string out(text);
   const auto [first, last] = password_in(text);
   if (last > first) out.replace(first, last - first, "***");
-  std::size_t at = out.find('?');
-  while (at != std::string::npos) {
-    const std::size_t end = std::min(out.find('&', at + 1), out.size());
-    const std::size_t equals = out.find('=', at + 1);
-    std::size_t next = end;
-    if (equals < end &&
-        is_secret(std::string_view(out).substr(at + 1, equals - at - 1))) {
-      out.replace(equals + 1, end - equals - 1, "***");
-      next = equals + 4;
-    }
-    at = next < out.size() ? next : std::string::npos;
+  // "password=…", in the query or, where no path is, in words of a client's own.
+  const std::size_t query = std::min(out.find('?'), out.size());
+  const std::size_t words = authority_in(text) < text.size() ? 0 : query;
+  for (std::size_t equals = out.find('=', words); equals != std::string::npos;
+       equals = out.find('=', equals + 1)) {
+    const std::size_t before = out.find_last_of("?&; ", equals);
+    const std::size_t name = before == std::string::npos ? 0 : before + 1;
+    if (!is_secret(std::string_view(out).substr(name, equals - name))) continue;
+    const char* const ends = equals > query ? "&" : "&; ";
+    const std::size_t end = std::min(out.find_first_of(ends, equals), out.size());
+    out.replace(equals + 1, end - equals - 1, "***");
   }
   return out;
 }

@@ -230,6 +230,15 @@ void migrate(Session& session) {
   }
 }
 
+bool is_current(Session& session) {
+  int tables = 0;
+  Statement(session.soci(),
+            "SELECT count(*) FROM sqlite_master WHERE name = 'carrel_schema'",
+            soci::into(tables))
+      .run();
+  return tables > 0 && read_version(session.soci()) >= kSchemaVersion;
+}
+
 std::string steps_from(int version) {
   if (version >= kSchemaVersion) return {};
   std::string script = "BEGIN IMMEDIATE;";

@@ -243,9 +243,12 @@ Result<Parts> open_sessions(const Settings& settings, Gate& gate) {
   auto writer = Session::open(settings, Session::Role::kWriter);
   if (!writer) return tl::unexpected(std::move(writer.error()));
   try {
-    (*writer)->execute("BEGIN IMMEDIATE");
-    migrate(**writer);
-    (*writer)->execute("COMMIT");
+    // Whoever is writing holds up nobody who finds the tables as they shall be.
+    if (!is_current(**writer)) {
+      (*writer)->execute("BEGIN IMMEDIATE");
+      migrate(**writer);
+      (*writer)->execute("COMMIT");
+    }
   } catch (...) {
     return tl::unexpected(current_error(settings.path));
   }

@@ -10,6 +10,7 @@ namespace {
 
 using testing::AllOf;
 using testing::HasSubstr;
+using testing::Not;
 using testing::StartsWith;
 
 class Usage : public Command {
@@ -62,6 +63,24 @@ TEST_F(Usage, ArgumentsThatMakeNoSense) {
   EXPECT_THAT(refused({"retry"}), HasSubstr("either ids"));
   EXPECT_THAT(refused({"retry", "1", "--kind", "k"}), HasSubstr("either ids"));
   EXPECT_THAT(refused({"retry", "--state", "running"}), HasSubstr("running"));
+}
+
+TEST_F(Usage, WhatTheSystemDoesNotOpenIsNoWrongUsage) {
+  ASSERT_EQ(shell("mkdir here.db-gate").code, 0);
+  const Said said = carrel({"--store", "sqlite:here.db", "enqueue", "k"});
+  EXPECT_EQ(said.code, 4) << said.err;
+  EXPECT_THAT(said.err, HasSubstr("here.db-gate"));
+}
+
+TEST_F(Usage, NoPasswordOfAUrlIsPrinted) {
+  for (const std::string begin : {" postgresql://", "postgresql:/", "zmq+tcp://", "//"}) {
+    const Said said = carrel({"--store", begin + "user:hidden@127.0.0.1:1", "list"});
+    EXPECT_NE(said.code, 0) << begin;
+    EXPECT_THAT(said.err, AllOf(HasSubstr("user:***@"), Not(HasSubstr("hidden"))))
+        << begin;
+  }
+  EXPECT_THAT(refused({"--stor", "postgresql://user:hidden@h/d", "list"}),
+              Not(HasSubstr("hidden")));
 }
 
 TEST_F(Usage, ArgumentsOfAJobThatAreNoJson) {

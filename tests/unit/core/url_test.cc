@@ -62,10 +62,23 @@ TEST(Url, HidesPasswordsThatShouldHaveBeenEncoded) {
 }
 
 TEST(Url, HidesThePasswordOfWhatIsNone) {
-  const auto url = Url::parse("postgresql//u:secret@h/db");
-  ASSERT_FALSE(url);
-  EXPECT_THAT(url.error().message,
-              AllOf(Not(HasSubstr("secret")), HasSubstr("postgresql//u:***@h/db")));
+  for (const std::string begin : {"postgresql//", " postgresql://", "//"}) {
+    const auto url = Url::parse(begin + "u:secret@h/db");
+    ASSERT_FALSE(url) << begin;
+    EXPECT_THAT(url.error().message,
+                AllOf(Not(HasSubstr("secret")), HasSubstr(begin + "u:***@h/db")));
+  }
+}
+
+TEST(Url, HidesThePasswordOfWhatNoClientTakes) {
+  const auto shown = [](const char* text) { return Url::parse(text)->redacted(); };
+  EXPECT_EQ(shown("postgresql:/u:secret@h/db"), "postgresql:/u:***@h/db");
+  EXPECT_EQ(shown("postgresql:u:secret@h/db"), "postgresql:u:***@h/db");
+  EXPECT_EQ(shown("postgresql:host=h password=secret port=1"),
+            "postgresql:host=h password=*** port=1");
+  EXPECT_EQ(shown("mysql:user=a;password=secret;port=1"),
+            "mysql:user=a;password=***;port=1");
+  EXPECT_EQ(shown("sqlite:/srv/token=a/x:y@z.db"), "sqlite:/srv/token=a/x:y@z.db");
 }
 
 TEST(Url, RefusesWhatIsNone) {

@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sqlite3.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -340,6 +341,22 @@ TEST(SqliteOpen, AStepThatFailsHalfWayLeavesWhatWasThere) {
   ASSERT_TRUE((*store)->insert({&rated, 1}, std::chrono::seconds(60))[0].has_value());
   EXPECT_THAT(run_sql(file, "SELECT MAX(version) FROM carrel_schema"),
               testing::ElementsAre("7"));
+}
+
+TEST(SqliteOpen, WhoIsWritingHoldsUpNobodyWhoOpens) {
+  const TemporaryDirectory place;
+  const std::string file = place.file("jobs.db");
+  insert_jobs(*open_url(file).value(), 1);
+  sqlite3* writing = nullptr;
+  ASSERT_EQ(sqlite3_open(file.c_str(), &writing), SQLITE_OK);
+  EXPECT_EQ(sqlite3_exec(writing, "BEGIN IMMEDIATE", nullptr, nullptr, nullptr),
+            SQLITE_OK);
+  const auto store = open_url(file + "?busy_timeout=100ms");
+  EXPECT_TRUE(store) << store.error().message;
+  if (store) {
+    EXPECT_EQ((*store)->monitor().list({}, JobId{}, 10).value().size(), 1U);
+  }
+  sqlite3_close(writing);
 }
 
 TEST(SqliteOpen, ManyThatBringItForwardAtOnceDoItOnce) {
