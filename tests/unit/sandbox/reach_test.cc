@@ -98,6 +98,9 @@ TEST_F(SandboxReach, Case39_MemoryAndTablesThatNoLimitCounts_Refused) {
 TEST_F(SandboxReach, DescriptorsOnTheirWay_KeepNoOtherJobFromStarting) {
   rlimit files{};
   ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &files), 0);
+  if (files.rlim_cur > 1 << 20) {
+    GTEST_SKIP() << "the host may open " << files.rlim_cur << " files: too many to send";
+  }
   profile.open_files = files.rlim_cur;  // as many as its host
   REQUIRE_SANDBOX(profile);
   const auto job = start({program_path("in_flight")});
