@@ -89,6 +89,8 @@ UPDATE JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS r
   STRAIGHT_JOIN carrel_jobs AS j FORCE INDEX (PRIMARY) ON j.id = r.id
    SET j.state = 18)sql";
 
+// The server remembers what a sub-select gave by the outer column, in its collation; keys
+// are bytes.
 inline constexpr const char* kEndLines = R"sql(
 SELECT line.n,
        COALESCE((SELECT o.lane

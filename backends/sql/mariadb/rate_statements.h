@@ -14,6 +14,7 @@ SELECT STRAIGHT_JOIN l.job, l.rate_key, l.starts, l.period_us,
   JOIN carrel_jobs AS j FORCE INDEX (PRIMARY) ON j.id = r.id AND j.state = 18)sql";
 
 // A range that hangs on another table's row is not sought: all that waits would be read.
+// As kEndLines of the key's collation.
 inline constexpr const char* kEndRateLines = R"sql(
 SELECT line.n,
        COALESCE((SELECT o.lane

@@ -36,6 +36,7 @@ UNION ALL
    JOIN carrel_rates AS l FORCE INDEX (PRIMARY) ON l.job = j.id
    FOR UPDATE))sql";
 
+// As kEndLines of the key's collation.
 inline constexpr const char* kEndLinesNow = R"sql(
 SELECT line.n,
        COALESCE((SELECT o.lane

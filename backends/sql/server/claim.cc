@@ -40,14 +40,16 @@ std::vector<ClaimAnswer> Writer::claim(std::span<const Ticket> tickets,
   if (queues.any()) limits.lock_queues(queues.all());
   const bool limited = limits.any();
   if (limited) limits.know_to_claim(ids);
+  StoredRows asked_rows;
   if (limited || queues.any()) {
-    asked = startable(ids, tables_->rows_of.try_lock(ids), paused(), now_);
+    asked_rows = tables_->rows_of.try_lock(ids);
+    asked = startable(ids, asked_rows, paused(), now_);
   }
   // What a limit refuses leaves its place in its queue to another.
   const auto until = std::chrono::steady_clock::now() + kLongestClaim;
   while (!asked.empty()) {
     const std::vector<JobId> in_queue =
-        queues.any() ? queues.admit(asked, tables_->rows_of.try_lock(asked)) : asked;
+        queues.any() ? queues.admit(asked, asked_rows) : asked;
     if (limited) grant(claim_limited(claiming, limits.admit(in_queue).admitted));
     auto plain = claim_ids(claiming, in_queue, static_cast<int>(State::kAvailable));
     limits.claimed_plain(plain, tables_->reserved);

@@ -139,13 +139,16 @@ std::vector<ClaimAnswer> Writer::claim(std::span<const Ticket> tickets,
   for (const Ticket& ticket : tickets) ids.push_back(ticket.id);
   std::unordered_map<JobId, Claimed> granted;
   const bool limited = limits_.any_available();
-  std::vector<JobId> asked = limited || queues_.any()
-                                 ? startable(ids, loader_.load(ids), lanes_.paused(), at)
-                                 : ids;
+  std::vector<JobId> asked = ids;
+  StoredRows asked_rows;
+  if (limited || queues_.any()) {
+    asked_rows = loader_.load(ids);
+    asked = startable(ids, asked_rows, lanes_.paused(), at);
+  }
   // What a limit refuses leaves its place in its queue to another.
   while (!asked.empty()) {
     const std::vector<JobId> in_queue =
-        queues_.any() ? queues_.admit(asked, loader_.load(asked)) : asked;
+        queues_.any() ? queues_.admit(asked, asked_rows) : asked;
     const std::vector<JobId> admitted = limited ? limits_.admit(in_queue, at) : in_queue;
     auto claimed = claim_ids(admitted);
     if (limited) limits_.started(claimed, at);
