@@ -116,6 +116,28 @@ void add_held_place_cases(const Add& add) {
     EXPECT_EQ(t.state(due), State::kPending);
   });
 
+  add("Limit_AClaimIsInOrderAlsoWhereItChoseAgain", [](StoreCase& t) {
+    if (!t.store().claim_source()) GTEST_SKIP() << "the store is no queue";
+    const JobId first = t.insert(limited("many", 3));
+    const JobId second = t.insert(limited("many", 3));
+    const JobId third = t.insert(limited("one"));
+    NewJob late = limited("many", 3);
+    late.start_within = 1s;
+    t.insert(late);
+    NewJob of_another_lane = limited("many", 3);
+    of_another_lane.kind = "other";
+    const JobId fourth = t.insert(of_another_lane);
+    t.advance(2s);
+    t.sweep_all();
+    t.insert(in_queue("b", limited("one")));
+    const std::vector<std::string> kinds{"work", "other"};
+    const auto runs =
+        must(t.store().claim_source()->claim({{}, kinds, 20}, kWorker, 1, kLease, 0s));
+    std::vector<JobId> ids;
+    for (const Claimed& run : runs) ids.push_back(run.lease.id);
+    EXPECT_THAT(ids, ElementsAre(first, second, third, fourth));
+  });
+
   add("Limit_WhatWasRefusedChangesNothing", [](StoreCase& t) {
     const Claimed run = t.insert_and_claim(in_queue("a", limited("k")));
     const JobId other = t.insert(in_queue("b", limited("k")));
