@@ -100,7 +100,6 @@ class Box {
     target.plan = &plan_;
     target.filter = blueprint_.filter;
     target.ruleset = quarters_.ruleset();
-    target.confined = quarters_.is_confined();
     target.drop_user = quarters_.drops_user();
     process::SpawnJob job;
     if (head.fds > 0) {

@@ -2,9 +2,7 @@
 
 #include <asm/termbits.h>
 #include <fcntl.h>
-#include <linux/filter.h>
 #include <linux/sched.h>
-#include <linux/seccomp.h>
 #include <seccomp.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -320,12 +318,6 @@ Result<std::string> compile_filter(SandboxSyscalls syscalls, SandboxNetwork netw
     compiler.refuse_unix();
   }
   return compiler.finish();
-}
-
-CARREL_BARE_STACK int filter_self(std::string_view program) noexcept {
-  sock_fprog calls{static_cast<unsigned short>(program.size() / sizeof(sock_filter)),
-                   reinterpret_cast<sock_filter*>(const_cast<char*>(program.data()))};
-  return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &calls) == 0 ? 0 : errno;
 }
 
 }  // namespace carrel::sandbox

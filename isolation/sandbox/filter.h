@@ -4,7 +4,6 @@
 #include <carrel/sandbox.h>
 
 #include <string>
-#include <string_view>
 
 namespace carrel::sandbox {
 
@@ -23,9 +22,5 @@ struct Surroundings {
 // for SandboxSyscalls::kOff. `network`: what sockets may be made.
 Result<std::string> compile_filter(SandboxSyscalls syscalls, SandboxNetwork network,
                                    const Surroundings& around);
-
-// Holds this process, and all that it will start, to such a program; needs
-// no_new_privs. 0, or errno. Only system calls.
-int filter_self(std::string_view program) noexcept;
 
 }  // namespace carrel::sandbox

@@ -101,8 +101,4 @@ int Ruleset::allow(int file, Access access) const noexcept {
   return 0;
 }
 
-int restrict_self(int ruleset) noexcept {
-  return syscall(SYS_landlock_restrict_self, ruleset, 0) == 0 ? 0 : errno;
-}
-
 }  // namespace carrel::sandbox

@@ -38,7 +38,4 @@ class Ruleset {
   std::uint64_t handled_ = 0;
 };
 
-// For this process and all that it will start; needs no_new_privs. 0, or errno.
-int restrict_self(int ruleset) noexcept;
-
 }  // namespace carrel::sandbox

@@ -9,7 +9,7 @@
 
 #include <cerrno>
 
-#include "filter.h"
+#include "confine.h"
 #include "landlock.h"
 #include "remove_tree.h"
 #include "user_map.h"
@@ -34,7 +34,9 @@ void Quarters::furnish(const Blueprint& blueprint, const std::string& folder) {
     fail_at(Stage::kTemporary, errno);
     return;
   }
-  if (own_rules(blueprint) && less_privilege() && plan.namespaces) confine(blueprint);
+  if (!own_rules(blueprint) || !less_privilege() || !plan.namespaces) return;
+  const Stage refused = confine(ruleset_, blueprint.filter);
+  if (refused != Stage::kNone) fail_at(refused, errno);
 }
 
 bool Quarters::own_namespaces(const Plan& plan) {
@@ -139,24 +141,6 @@ bool Quarters::less_privilege() {
       return fail_at(Stage::kCapabilities, errno);
     }
   }
-  return true;
-}
-
-bool Quarters::confine(const Blueprint& blueprint) {
-  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
-    return fail_at(Stage::kCapabilities, errno);
-  }
-  if (ruleset_ >= 0) {
-    if (const int error = restrict_self(ruleset_)) {
-      return fail_at(Stage::kLandlock, error);
-    }
-  }
-  if (!blueprint.filter.empty()) {
-    if (const int error = filter_self(blueprint.filter)) {
-      return fail_at(Stage::kSeccomp, error);
-    }
-  }
-  confined_ = true;
   return true;
 }
 

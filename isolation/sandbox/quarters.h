@@ -16,17 +16,15 @@ class Quarters {
  public:
   using Stage = process::Reply::Stage;
   // Makes all of it, or stops at what fails first. `folder`: where the program's is to
-  // be if it is among the host's.
+  // be if it is among the host's. In namespaces this process is confined then as its
+  // program (confine.h): it does nothing that the program may not, and the kernel takes
+  // its time to compile a filter, which the job would wait for.
   void furnish(const Blueprint& blueprint, const std::string& folder);
   bool failed() const noexcept { return stage_ != Stage::kNone; }
   Stage stage() const noexcept { return stage_; }
   int error() const noexcept { return error_; }
 
   int ruleset() const noexcept { return ruleset_; }  // -1: none
-  // This process is held to that ruleset and to the filter of system calls: in namespaces
-  // it does nothing that its program may not, and it has the time, which the kernel takes
-  // to compile a filter.
-  bool is_confined() const noexcept { return confined_; }
   // Its /proc shows the processes of the sandbox, and no other.
   bool has_own_proc() const noexcept { return has_own_proc_; }
   bool drops_user() const noexcept { return drops_user_; }
@@ -48,13 +46,11 @@ class Quarters {
   bool open_folder();
   bool own_rules(const Blueprint& blueprint);
   bool less_privilege();
-  bool confine(const Blueprint& blueprint);
   void give_away(int fd) const;
 
   Stage stage_ = Stage::kNone;
   int error_ = 0;
   int ruleset_ = -1;  // never closed: the box lives no longer than its process
-  bool confined_ = false;
   bool drops_user_ = false;
   bool has_own_proc_ = false;
   std::uint32_t user_ = 0;

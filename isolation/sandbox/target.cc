@@ -13,8 +13,7 @@
 
 #include <cerrno>
 
-#include "filter.h"
-#include "landlock.h"
+#include "confine.h"
 #include "os.h"
 #include "self_check.h"
 #include "spawner.h"
@@ -84,31 +83,18 @@ CARREL_BARE_STACK int run(void* argument) {
       give_up(target, Stage::kIdentity, errno);
     }
   }
-  // Only now: a change of user undoes it. In a namespace the kernel sees to it.
+  // In namespaces the kernel ends it with the box, which is confined, and so is this.
   if (!plan.namespaces) {
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);  // only now: a change of user undoes it
     if (getppid() != target.parent) _exit(127);
-  }
-  if (!target.confined) {
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
-      give_up(target, Stage::kCapabilities, errno);
-    }
-    if (target.ruleset >= 0) {
-      if (const int error = restrict_self(target.ruleset)) {
-        give_up(target, Stage::kLandlock, error);
-      }
-    }
+    const Stage refused = confine(target.ruleset, target.filter);
+    if (refused != Stage::kNone) give_up(target, refused, errno);
   }
   close_range(4, ~0U, 0);
   if (!drop_capabilities()) give_up(target, Stage::kCapabilities, errno);
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
-  if (!target.confined && !target.filter.empty()) {
-    if (const int error = filter_self(target.filter)) {
-      give_up(target, Stage::kSeccomp, error);
-    }
-  }
   if (target.job == nullptr) {
     const Stage weak = check_self(plan, !target.filter.empty(), target.ruleset >= 0);
     if (weak != Stage::kNone) give_up(target, weak, 0);

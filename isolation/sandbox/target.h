@@ -17,7 +17,6 @@ struct Target {
   const Plan* plan = nullptr;
   std::string_view filter;  // of system calls; empty: none
   int ruleset = -1;         // of Landlock; -1: none
-  bool confined = false;    // the caller is held to both already, for good
   int fds[4] = {};          // become 0 to 3; above 3 each
   bool drop_user = false;   // the host is root, and there is no namespace to map it in
   pid_t parent = -1;        // set by launch()

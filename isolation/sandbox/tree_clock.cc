@@ -87,8 +87,7 @@ std::uint64_t cpu_microseconds(const rusage& used) noexcept {
 }
 
 TreeClock::TreeClock(std::uint64_t limit_s)
-    : limit_us_(limit_s == 0 ? 0 : limit_s * 1'000'000 + kGraceUs),
-      processors_(processors()) {}
+    : limit_us_(limit_s == 0 ? 0 : limit_s * 1'000'000 + kGraceUs) {}
 
 void TreeClock::count_processors() noexcept { processors(); }
 
@@ -104,11 +103,11 @@ int TreeClock::next_look_ms() const noexcept {
 bool TreeClock::used_up(pid_t program) {
   if (limit_us_ == 0) return false;
   const std::uint64_t now = read_clock(CLOCK_MONOTONIC);
-  if (next_look_us_ == 0) next_look_us_ = now + limit_us_ / processors_;
+  if (next_look_us_ == 0) next_look_us_ = now + limit_us_ / processors();
   if (now < next_look_us_) return false;
   const std::uint64_t sum = used(program);
   if (sum >= limit_us_) return true;
-  next_look_us_ = now + std::max(kShortestUs, (limit_us_ - sum) / processors_);
+  next_look_us_ = now + std::max(kShortestUs, (limit_us_ - sum) / processors());
   return false;
 }
 

@@ -34,7 +34,6 @@ class TreeClock {
  private:
   std::uint64_t used(pid_t program) const;
   const std::uint64_t limit_us_;
-  const std::uint64_t processors_;
   bool own_proc_ = false;
   std::uint64_t next_look_us_ = 0;  // of CLOCK_MONOTONIC
 };
