@@ -32,7 +32,9 @@ int migrate(const Global& global, const MigrateArgs& args) {
     return kOk;
   }
   if (global.json) {
-    Json document{{"from", change->from}, {"to", change->to}, {"applied", apply && change->from != change->to}};
+    Json document{{"from", change->from},
+                  {"to", change->to},
+                  {"applied", apply && change->from != change->to}};
     if (args.sql) document["sql"] = change->sql;
     print_json(document);
     return kOk;

@@ -20,20 +20,22 @@ bool is_number(const std::string& text, std::uint64_t least) {
   return error == std::errc() && at == end && id >= least && id <= kLargestId;
 }
 
-// To CLI11 a 0 in front means octal.
 void drop_zeros(std::string& number) {
   const std::size_t digits = number.starts_with('-') ? 1 : 0;
   const std::size_t first = number.find_first_not_of('0', digits);
   number.erase(digits, std::min(first, number.size() - 1) - digits);
 }
 
-// 0 is before none.
-std::string place(std::string& text) {
-  if (is_number(text, 0)) {
-    drop_zeros(text);
-    return {};
-  }
-  return "expected the id of a job, such as 7, or 0, got " + shown(text);
+// Of texts that are `right`; to CLI11 itself a 0 in front means octal.
+template <class Right>
+CLI::Option* in_decimal(CLI::Option* option, const std::string& expected, Right right) {
+  return option->transform(CLI::Validator(
+      [expected, right](std::string& text) -> std::string {
+        if (!right(text)) return "expected " + expected + ", got " + shown(text);
+        drop_zeros(text);
+        return {};
+      },
+      ""));
 }
 
 void states(CLI::App* app, std::vector<State>& out) {
@@ -80,15 +82,8 @@ std::string shown(const std::string& text) {
 }
 
 CLI::Option* job_id(CLI::Option* option) {
-  return option->type_name("ID")->transform(CLI::Validator(
-      [](std::string& text) -> std::string {
-        if (!is_number(text, 1)) {
-          return "expected the id of a job, such as 7, got " + shown(text);
-        }
-        drop_zeros(text);
-        return {};
-      },
-      ""));
+  return in_decimal(option->type_name("ID"), "the id of a job, such as 7",
+                    [](const std::string& text) { return is_number(text, 1); });
 }
 
 std::string empty_text(const std::string& text) {
@@ -101,17 +96,11 @@ std::string no_name(const std::string& text) {
 }
 
 CLI::Option* decimal(CLI::Option* option) {
-  return option->transform(CLI::Validator(
-      [](std::string& text) -> std::string {
-        const std::size_t digits = text.starts_with('-') ? 1 : 0;
-        if (text.size() == digits ||
-            text.find_first_not_of("0123456789", digits) != std::string::npos) {
-          return "expected a decimal number, got " + shown(text);
-        }
-        drop_zeros(text);
-        return {};
-      },
-      ""));
+  return in_decimal(option, "a decimal number", [](const std::string& text) {
+    const std::size_t digits = text.starts_with('-') ? 1 : 0;
+    return text.size() > digits &&
+           text.find_first_not_of("0123456789", digits) == std::string::npos;
+  });
 }
 
 CLI::Option* job_ids(CLI::App* app, std::vector<JobId>& out) {
@@ -136,10 +125,10 @@ void filter(CLI::App* app, Filter& out) {
 }
 
 void before(CLI::App* app, JobId& out, const char* help) {
-  app->add_option_function<std::uint64_t>(
-         "--before", [&out](std::uint64_t id) { out = JobId{id}; }, help)
-      ->type_name("ID")
-      ->transform(CLI::Validator(place, ""));
+  auto* option = app->add_option_function<std::uint64_t>(
+      "--before", [&out](std::uint64_t id) { out = JobId{id}; }, help);
+  in_decimal(option->type_name("ID"), "the id of a job, such as 7, or 0",
+             [](const std::string& text) { return is_number(text, 0); });
 }
 
 }  // namespace carrel::cli
