@@ -1,5 +1,7 @@
 #include "memory_store.h"
 
+#include <carrel/kept.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -198,7 +200,7 @@ Result<std::vector<Pulse>> MemoryStore::beat(std::string_view worker,
     row->named = beats_;
     if (beat.progress) row->more().progress = bounded(*beat.progress);
     if (beat.checkpoint) row->more().checkpoint = *beat.checkpoint;
-    if (!beat.log.empty()) append_log(row->more().log, beat.log);
+    if (!beat.log.empty()) rules::append_log(row->more().log, beat.log);
   }
   release_unnamed(worker, settled_claim, now);
   return pulses;
@@ -273,7 +275,7 @@ void MemoryStore::keep_outcome(Row& row, const Finish& run, Time now) {
   if (run.attempt) append_attempt(row, *run.attempt, now);
   if (run.progress) row.more().progress = bounded(*run.progress);
   if (run.checkpoint) row.more().checkpoint = *run.checkpoint;
-  if (!run.log.empty()) append_log(row.more().log, run.log);
+  if (!run.log.empty()) rules::append_log(row.more().log, run.log);
 }
 
 Result<std::vector<Cancelled>> MemoryStore::cancel(std::span<const JobId> ids) {

@@ -1,6 +1,7 @@
 #include "row_view.h"
 
-#include <algorithm>
+#include <carrel/kept.h>
+
 #include <utility>
 
 #include "buckets.h"
@@ -63,45 +64,17 @@ JobRecord record_of(const Row& row) {
   return r;
 }
 
-void append_log(std::string& log, std::string_view lines) {
-  constexpr std::size_t kMost = 16'384;
-  if (lines.size() >= kMost) {
-    log.clear();
-    // One byte more than is kept shows whether a line begins there.
-    lines.remove_prefix(lines.size() > kMost ? lines.size() - kMost - 1 : 0);
-  }
-  log.append(lines);
-  if (log.size() <= kMost) return;
-  // Whole lines go, as long as that leaves something.
-  std::size_t cut = log.size() - kMost;
-  const std::size_t line = log.find('\n', cut - 1);
-  if (line != std::string::npos && line + 1 < log.size()) cut = line + 1;
-  log.erase(0, cut);
-}
-
 void append_attempt(Row& row, Attempt attempt, Time now) {
-  constexpr std::size_t kMost = 100;
   attempt.worker = row.rule.worker.text();
   attempt.started = row.started;
   attempt.ended = now;
   auto& attempts = row.more().attempts;
-  if (attempts.size() >= kMost) attempts.erase(attempts.begin());
+  if (attempts.size() >= rules::kKeptAttempts) attempts.erase(attempts.begin());
   attempts.push_back(std::move(attempt));
 }
 
 Progress bounded(const Progress& progress) {
-  constexpr std::size_t kMost = 1024;
-  Progress kept{progress.fraction, {}};
-  std::size_t size = std::min(progress.message.size(), kMost);
-  if (size < progress.message.size()) {
-    // Not through the middle of a UTF-8 character.
-    while (size > kMost - 4 &&
-           (static_cast<unsigned char>(progress.message[size]) & 0xC0) == 0x80) {
-      --size;
-    }
-  }
-  kept.message = progress.message.substr(0, size);
-  return kept;
+  return {progress.fraction, std::string(rules::bounded_message(progress.message))};
 }
 
 }  // namespace carrel::memory

@@ -24,9 +24,4 @@ const std::optional<std::string>& kept_checkpoint(
     JobId job, const std::optional<std::string>& checkpoint, std::uint64_t max_payload,
     const LogFn& log);
 
-// The bounds on what a row keeps of what its runs say.
-void append_log(std::string& log, std::string_view lines);   // the last 16 KiB
-std::string_view bounded_message(std::string_view message);  // of progress: 1 KiB
-inline constexpr int kKeptAttempts = 100;
-
 }  // namespace carrel::sql

@@ -1,10 +1,10 @@
 #include "stored_row.h"
 
+#include <carrel/kept.h>
+
 #include <algorithm>
 #include <charconv>
 #include <unordered_set>
-
-#include "check.h"
 
 namespace carrel::sql {
 
@@ -91,10 +91,10 @@ bool add_news(Notes& notes, const std::optional<Progress>& progress,
   if (!is_news(progress, checkpoint, log)) return false;
   if (progress) {
     notes.progress = {progress->fraction,
-                      std::string(bounded_message(progress->message))};
+                      std::string(rules::bounded_message(progress->message))};
   }
   if (checkpoint) notes.checkpoint = *checkpoint;
-  append_log(notes.log, log);
+  rules::append_log(notes.log, log);
   return true;
 }
 

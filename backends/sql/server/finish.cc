@@ -1,5 +1,7 @@
 // What a worker says about its runs: beats and finishes. Both check (id, fence, running)
 // first.
+#include <carrel/kept.h>
+
 #include <algorithm>
 #include <limits>
 #include <set>
@@ -18,7 +20,7 @@ bool is_plain(const Finish& run) {
   return run.verdict == Verdict::kCompleted && !run.crashed &&
          (!run.attempt || sql::is_plain(*run.attempt)) &&
          !is_news(run.progress, run.checkpoint, run.log) &&
-         value(run.lease.fence) <= kKeptAttempts;
+         value(run.lease.fence) <= rules::kKeptAttempts;
 }
 
 }  // namespace

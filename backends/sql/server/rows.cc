@@ -1,10 +1,10 @@
 #include "server/rows.h"
 
+#include <carrel/kept.h>
+
 #include <algorithm>
 #include <utility>
 #include <vector>
-
-#include "check.h"
 
 namespace carrel::sql::server {
 
@@ -218,7 +218,7 @@ void RowSaver::forget() {
 
 AttemptSaver::AttemptSaver(Session& session, const Statements& statements)
     : adding_(statements.wide),
-      keep_(kKeptAttempts),
+      keep_(rules::kKeptAttempts),
       add_(session, statements.add_attempts, use(rows_, "rows"), use(now_, "now")),
       trim_(session, statements.trim_attempts, use(job_, "job"), use(keep_, "keep")) {}
 

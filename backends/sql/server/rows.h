@@ -118,7 +118,7 @@ class RowSaver {
 class AttemptSaver {
  public:
   AttemptSaver(Session& session, const Statements& statements);
-  // Keeps the last kKeptAttempts.
+  // Keeps the last rules::kKeptAttempts.
   void add(const StoredRow& row, Fence fence, const Attempt& attempt, Time now);
   void flush(Time now);
   void forget();

@@ -1,6 +1,7 @@
 #include "rows.h"
 
-#include "check.h"
+#include <carrel/kept.h>
+
 #include "statements.h"
 
 namespace carrel::sql::sqlite {
@@ -97,7 +98,7 @@ void RowSaver::save_finished(const StoredRow& row, const std::string& result) {
 }
 
 AttemptSaver::AttemptSaver(soci::session& session)
-    : keep_(kKeptAttempts),
+    : keep_(rules::kKeptAttempts),
       add_(session, statements::kAddAttempt, use(job_, "job"), use(fence_, "fence"),
            use(attempt_, "attempt"), use(class_, "class"), use(message_, "message"),
            use(code_, "code"), use(native_, "native"), use(exit_code_, "exit_code"),

@@ -82,7 +82,7 @@ class AttemptSaver {
     const std::string& worker;
     std::optional<Time> started;
   };
-  // Keeps the last kKeptAttempts.
+  // Keeps the last rules::kKeptAttempts.
   void add(const Run& run, const Attempt& attempt, Time now);
 
  private:
