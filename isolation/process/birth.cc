@@ -200,6 +200,8 @@ Result<Born> fork_server(const ServerSetup& setup, std::chrono::milliseconds wit
     // descriptors are the host's own.
     const auto between = static_cast<pid_t>(syscall(SYS_clone, CLONE_FILES, 0, 0, 0, 0));
     if (between == 0) {
+      // No server needs it, nor should each child copy it.
+      madvise(shared.begin(), sizeof(int), MADV_DONTFORK);
       const pid_t pid = fork();
       if (pid == 0) {
         keep(std::move(ends->server_side), std::move(ends->host_pidfd), setup);

@@ -154,39 +154,20 @@ class Child {
 
 }  // namespace
 
-void rehearse() {
+void run_here(const Handlers& handlers, int socket) {
   int signal = 0;
   prctl(PR_GET_PDEATHSIG, &signal);
   getppid();
   close_range(~0U, ~0U, 0);
-  const FdPair ends = socket_pair(SOCK_STREAM);
-  if (!ends.first) return;
-  Handlers handlers;
-  handlers.handle("rehearsal", [](Context& job) {
-    job.progress(0.5F, "half");
-    return job.args();
-  });
-  Claimed job;
-  job.kind = "rehearsal";
-  job.payload = R"({"a": ["b", 1, 2.5, null, true]})";
-  JobHead head;
-  std::string body;
-  Writer writer(body);
-  encode(writer, job, std::chrono::steady_clock::now(), 1 << 20, {});
-  head.bytes = static_cast<std::uint32_t>(body.size());
-  body.insert(0, reinterpret_cast<const char*>(&head), sizeof head);
-  if (send_message(ends.second.get(), body, {}) != 0) return;
-  Child child(handlers, ends.first.get());
+  Child child(handlers, socket);
   if (child.has_job()) child.serve();
 }
 
 void run_forked_child(const Handlers& handlers, int socket) noexcept {
-  {
-    Child child(handlers, socket);
-    child.prepare();
-    if (!child.has_job()) child.make_ready();
-    while (child.serve()) {
-    }
+  Child child(handlers, socket);  // dies with the process
+  child.prepare();
+  if (!child.has_job()) child.make_ready();
+  while (child.serve()) {
   }
   // An address that is taken was bound when the program was loaded; a plain call would
   // send every child to the dynamic linker once more.

@@ -10,8 +10,8 @@ namespace carrel::process {
 // Where no job is there yet, it makes itself ready for one meanwhile.
 [[noreturn]] void run_forked_child(const Handlers& handlers, int socket) noexcept;
 
-// Does the same once with a job of its own, in the server: what the dynamic linker binds
-// and the allocator sets up on the first time, no child has to do again.
-void rehearse();
+// Does the same with the job that waits on `socket`, and returns: a rehearsal, in a
+// process that is no child (rehearsal.h).
+void run_here(const Handlers& handlers, int socket);
 
 }  // namespace carrel::process

@@ -17,12 +17,13 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <optional>
 
 #include "children.h"
-#include "fork_child.h"
 #include "frame.h"
 #include "inherited_text.h"
 #include "process_server.h"
+#include "rehearsal.h"
 #include "server.h"
 #include "wire.h"
 
@@ -57,9 +58,12 @@ void arrange_descriptors(UniqueFd control, UniqueFd host) {
   }
 }
 
-std::string set_up(const ServerSetup& setup, Handlers& handlers) {
+// `text`: what children inherit, from when the handlers are known.
+std::string set_up(const ServerSetup& setup, Handlers& handlers,
+                   std::optional<InheritedText>& text) {
   try {
     if (setup) setup(handlers);
+    if (!handlers.all().empty()) text.emplace();
     for (const auto& load : handlers.preloads()) load();
   } catch (const std::exception& e) {
     return std::string("setup failed: ") + e.what();
@@ -133,7 +137,8 @@ struct Shared {
   forget_server();
   static Handlers handlers;  // outlives every exit path
   Hello hello;
-  hello.error = set_up(setup, handlers);
+  std::optional<InheritedText> text;
+  hello.error = set_up(setup, handlers, text);
   if (hello.error.empty() && !handlers.all().empty()) {
     hello.error = short_of_address_space();
   }
@@ -145,12 +150,13 @@ struct Shared {
     shared->greeted = shared->ready;
   }
   if (!shared->ready) _exit(1);
+  munmap(shared, sizeof *shared);  // else each child copies it
   prctl(PR_SET_PDEATHSIG, 0);
-  if (!handlers.all().empty()) {
-    rehearse();
-    let_children_inherit_text();
-  }
   leave_at_exit();
+  if (text) {
+    rehearse();
+    text->bequeath();
+  }
   Server(UniqueFd(kControl), UniqueFd(kHost), handlers).run();
 }
 

@@ -1,6 +1,5 @@
 #include "server.h"
 
-#include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -47,42 +46,44 @@ Server::Server(UniqueFd control, UniqueFd host, const Handlers& handlers)
 }
 
 void Server::run() {
-  std::vector<pollfd> polled;
-  for (;;) {
-    polled = {{family_.signals(), POLLIN, 0},
-              {control_.get(), POLLIN, 0},
-              {host_.get(), POLLIN, 0}};
-    for (const auto& client : clients_) {
-      const int tell = client.stuck ? POLLOUT : 0;
-      polled.push_back({client.socket.get(), static_cast<short>(POLLIN | tell), 0});
-    }
-    if (poll(polled.data(), polled.size(), poll_timeout()) < 0) {
-      if (errno != EINTR) end_all(1);  // the keeper makes another
-      continue;
-    }
-    if (polled[2].revents != 0) end_all(0);
-    if (polled[0].revents != 0) reap();
-    if (family_.linger_ms() == 0) family_.survey();
-    for (std::size_t i = 3; i < polled.size(); ++i) {
-      Client& client = clients_[i - 3];
-      if ((polled[i].revents & POLLOUT) != 0) client.stuck = false;
-      if ((polled[i].revents & (POLLHUP | POLLERR)) != 0) {
-        drop(client);  // nobody wants any more what it still asks for
-      } else if ((polled[i].revents & POLLIN) != 0) {
-        serve(client);
-      }
-    }
-    for (auto& client : clients_) flush(client);
-    std::erase_if(clients_, [](const Client& client) { return client.gone; });
-    if (polled[1].revents != 0) accept_client();
-    // Last, one at a time: no end of a job waits to be told for a fork, and the news of
-    // the child goes out with what else there is by then.
-    breed();
-  }
+  for (;;) turn();
 }
 
-int Server::poll_timeout() const {
+void Server::turn(int at_most_ms) {
+  polled_ = {{family_.signals(), POLLIN, 0},
+             {control_.get(), POLLIN, 0},
+             {host_.get(), POLLIN, 0}};
+  for (const auto& client : clients_) {
+    const int tell = client.stuck ? POLLOUT : 0;
+    polled_.push_back({client.socket.get(), static_cast<short>(POLLIN | tell), 0});
+  }
+  if (poll(polled_.data(), polled_.size(), poll_timeout(at_most_ms)) < 0) {
+    if (errno != EINTR) end_all(1);  // the keeper makes another
+    return;
+  }
+  if (polled_[2].revents != 0) end_all(0);
+  if (polled_[0].revents != 0) reap();
+  if (family_.linger_ms() == 0) family_.survey();
+  for (std::size_t i = 3; i < polled_.size(); ++i) {
+    Client& client = clients_[i - 3];
+    if ((polled_[i].revents & POLLOUT) != 0) client.stuck = false;
+    if ((polled_[i].revents & (POLLHUP | POLLERR)) != 0) {
+      drop(client);  // nobody wants any more what it still asks for
+    } else if ((polled_[i].revents & POLLIN) != 0) {
+      serve(client);
+    }
+  }
+  for (auto& client : clients_) flush(client);
+  std::erase_if(clients_, [](const Client& client) { return client.gone; });
+  if (polled_[1].revents != 0) accept_client();
+  // Last, one at a time: no end of a job waits to be told for a fork, and the news of
+  // the child goes out with what else there is by then.
+  breed();
+}
+
+int Server::poll_timeout(int at_most_ms) const {
   int timeout = family_.linger_ms();
+  if (at_most_ms >= 0 && (timeout < 0 || timeout > at_most_ms)) timeout = at_most_ms;
   for (const auto& client : clients_) {
     const bool untold = !client.replies.empty() && !client.stuck;
     if (!client.wanted.empty() || (untold && !held_back(client))) return 0;

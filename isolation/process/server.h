@@ -6,6 +6,7 @@
 #pragma once
 
 #include <carrel/context.h>
+#include <poll.h>
 #include <signal.h>
 
 #include <chrono>
@@ -26,6 +27,9 @@ class Server {
   // one descriptor, a new channel (wire.h). `host`: a pidfd.
   Server(UniqueFd control, UniqueFd host, const Handlers& handlers);
   [[noreturn]] void run();
+  // One turn of it: waits for something to happen, `at_most_ms` at the longest (-1: for
+  // ever), and sees to that.
+  void turn(int at_most_ms = -1);
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -46,7 +50,7 @@ class Server {
     bool gone = false;
   };
 
-  int poll_timeout() const;
+  int poll_timeout(int at_most_ms) const;
   void accept_client();
   // A process that makes sandboxes, and then talks with the host itself.
   void make_room(int socket, std::string_view blueprint);
@@ -79,6 +83,7 @@ class Server {
   std::deque<Client> clients_;
   std::uint32_t last_client_ = 0;
   std::size_t next_to_breed_ = 0;
+  std::vector<pollfd> polled_;
   std::vector<char> buffer_;
   Received received_;
   SpawnJob spawn_;

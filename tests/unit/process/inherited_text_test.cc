@@ -2,6 +2,7 @@
 // run.
 #include "inherited_text.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -11,9 +12,12 @@
 #include <cinttypes>
 #include <cstdio>
 #include <fstream>
+#include <iterator>
 #include <limits>
 #include <string>
 #include <vector>
+
+#include "support.h"
 
 namespace carrel::test {
 namespace {
@@ -24,11 +28,13 @@ constexpr bool kReadsAreWritten = true;  // in memory of the sanitizer's own
 constexpr bool kReadsAreWritten = false;
 #endif
 
+using Pieces = std::vector<const volatile char*>;
+
 // One address in each 64 KiB, which the kernel maps at once, of the text of this program
 // and its libraries.
-std::vector<const volatile char*> pieces_of_text() {
+Pieces pieces_of_text() {
   constexpr std::uintptr_t kPiece = 64 * 1024;
-  std::vector<const volatile char*> pieces;
+  Pieces pieces;
   std::ifstream maps("/proc/self/maps");
   for (std::string line; std::getline(maps, line);) {
     std::uintptr_t begin = 0;
@@ -44,61 +50,120 @@ std::vector<const volatile char*> pieces_of_text() {
   return pieces;
 }
 
-// Page faults of a child that reads each of these, which this process has read: 255, if
-// there are more.
-long faults_of_a_child(const std::vector<const volatile char*>& pieces) {
+void read_all(const Pieces& pieces) {
   for (const auto* piece : pieces) (void)*piece;
-  const pid_t pid = fork();
-  if (pid == 0) {
+}
+
+// Page faults of a child that reads each of these: 255, if there are more.
+long faults_in_child(const Pieces& pieces) {
+  return status_in_child([&] {
     rusage before{};
     rusage after{};
     getrusage(RUSAGE_SELF, &before);
-    for (const auto* piece : pieces) (void)*piece;
+    read_all(pieces);
     getrusage(RUSAGE_SELF, &after);
-    _exit(static_cast<int>(std::min(after.ru_minflt - before.ru_minflt, 255L)));
-  }
-  int status = 0;
-  waitpid(pid, &status, 0);
-  return WEXITSTATUS(status);
+    return static_cast<int>(std::min(after.ru_minflt - before.ru_minflt, 255L));
+  });
 }
 
 constexpr int kNotAllowed = 2;
+constexpr std::uintptr_t kPage = 4096;
+constexpr std::size_t kAny = std::numeric_limits<std::size_t>::max();
 
-// `most` as of let_children_inherit_text(). In a process of its own: it stays as it is.
-int status_after(std::size_t most, bool (*as_expected)(long before, long after)) {
-  const pid_t pid = fork();
-  if (pid == 0) {
-    const auto pieces = pieces_of_text();
-    const long before = faults_of_a_child(pieces);
-    const bool changed = process::let_children_inherit_text(most);
-    const long after = faults_of_a_child(pieces);
-    std::printf("%zu pieces, %ld faults before, %ld after\n", pieces.size(), before,
-                after);
-    std::fflush(stdout);
-    if (most > 0 && !changed) _exit(kNotAllowed);
-    _exit(as_expected(before, after) ? 0 : 1);
-  }
-  int status = 0;
-  waitpid(pid, &status, 0);
-  return WEXITSTATUS(status);
+std::size_t mappings() {
+  std::ifstream maps("/proc/self/maps");
+  return static_cast<std::size_t>(
+      std::count(std::istreambuf_iterator<char>(maps), {}, '\n'));
 }
 
-TEST(InheritedText, IsNotAskedForAgain) {
-  if (kReadsAreWritten) GTEST_SKIP() << "the thread sanitizer counts, too";
-  const int status =
-      status_after(std::numeric_limits<std::size_t>::max(),
-                   [](long before, long after) { return after < before / 4; });
-  if (status == kNotAllowed) {
-    GTEST_SKIP() << "this kernel does not let a process write to its own text "
-                    "(/proc/self/mem)";
-  }
-  EXPECT_EQ(status, 0);
+// Of what faults_in_child() can say.
+long bound(const Pieces& pieces) {
+  return std::min(static_cast<long>(pieces.size()), 255L);
 }
 
-TEST(InheritedText, IsLeftAloneWhereItIsMuch) {
-  if (kReadsAreWritten) GTEST_SKIP() << "the thread sanitizer counts, too";
-  EXPECT_EQ(status_after(0, [](long before,
-                               long after) { return before > 2 && after >= before - 2; }),
+class InheritedTextTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (kReadsAreWritten) GTEST_SKIP() << "the thread sanitizer counts, too";
+    const int allowed = status_in_child(
+        [] { return process::InheritedText().bequeath(kAny) ? 0 : kNotAllowed; });
+    if (allowed == kNotAllowed) {
+      GTEST_SKIP() << "this kernel does not let a process write to its own text "
+                      "(/proc/self/mem)";
+    }
+  }
+};
+
+TEST_F(InheritedTextTest, IsNotAskedForAgain) {
+  EXPECT_EQ(status_in_child([] {
+              const Pieces pieces = pieces_of_text();
+              read_all(pieces);
+              const long before = faults_in_child(pieces);
+              process::InheritedText text;
+              read_all(pieces);
+              text.bequeath(kAny);
+              return faults_in_child(pieces) < before / 4 ? 0 : 1;
+            }),
+            0);
+}
+
+TEST_F(InheritedTextTest, WhatWasUsedBefore_IsForgotten) {
+  EXPECT_EQ(status_in_child([] {
+              const Pieces pieces = pieces_of_text();
+              read_all(pieces);
+              process::InheritedText().bequeath(kAny);
+              return faults_in_child(pieces) > bound(pieces) / 2 ? 0 : 1;
+            }),
+            0);
+}
+
+TEST_F(InheritedTextTest, ItIsThePageThatWasUsed_WithoutItsNeighbours) {
+  EXPECT_EQ(status_in_child([] {
+              const Pieces pieces = pieces_of_text();
+              process::InheritedText text;
+              read_all(pieces);
+              text.bequeath(kAny);
+              Pieces neighbours;
+              for (const auto* piece : pieces) neighbours.push_back(piece + kPage);
+              return faults_in_child(neighbours) > bound(pieces) / 2 ? 0 : 1;
+            }),
+            0);
+}
+
+TEST_F(InheritedTextTest, MappingsAreWholeAgain) {
+  EXPECT_EQ(status_in_child([] {
+              const std::size_t before = mappings();
+              process::InheritedText text;
+              const std::size_t parted = mappings();
+              text.bequeath(kAny);
+              return parted > 2 * before && mappings() <= before + 2 ? 0 : 1;
+            }),
+            0);
+}
+
+TEST_F(InheritedTextTest, IsLeftAloneWhereItIsMuch) {
+  EXPECT_EQ(status_in_child([] {
+              const Pieces pieces = pieces_of_text();
+              process::InheritedText text;
+              read_all(pieces);
+              const bool changed = text.bequeath(0);
+              return !changed && faults_in_child(pieces) > bound(pieces) / 4 ? 0 : 1;
+            }),
+            0);
+}
+
+// A debugger's breakpoint.
+TEST_F(InheritedTextTest, WhatIsThisProcessesOwn_Stays) {
+  EXPECT_EQ(status_in_child([] {
+              auto* const at = reinterpret_cast<const volatile char*>(&pieces_of_text);
+              const int memory = open("/proc/self/mem", O_RDWR | O_CLOEXEC);
+              const char other = static_cast<char>(*at ^ 1);
+              if (pwrite(memory, &other, 1, reinterpret_cast<off_t>(at)) != 1) return 3;
+              process::InheritedText text;
+              if (*at != other) return 4;
+              text.bequeath(kAny);
+              return *at == other ? 0 : 5;
+            }),
             0);
 }
 

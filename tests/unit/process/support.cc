@@ -171,6 +171,14 @@ std::size_t entries(pid_t pid, const char* folder) {
 }
 }  // namespace
 
+int status_in_child(const std::function<int()>& body) {
+  const pid_t pid = fork();
+  if (pid == 0) _exit(body());
+  int status = 0;
+  waitpid(pid, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
 std::size_t open_descriptors(pid_t pid) { return entries(pid, "fd"); }
 std::size_t threads_of(pid_t pid) { return entries(pid, "task"); }
 

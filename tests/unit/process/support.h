@@ -108,6 +108,9 @@ KindSpec program(std::string kind, std::vector<std::string> command);
 // Polls `holds`; false after kPatience. For what nobody tells: the state of other
 // processes.
 bool eventually(const std::function<bool()>& holds);
+// What `body` answers in a forked process of its own, whose state it may spoil; -1 where a
+// signal ended that.
+int status_in_child(const std::function<int()>& body);
 std::size_t open_descriptors(pid_t pid);
 std::size_t threads_of(pid_t pid);
 std::vector<pid_t> children_of(pid_t pid);
