@@ -22,6 +22,19 @@ Result<Config> defaults() {
   return config;
 }
 
+// With a URL that lets the store change no tables, nor make any: what is only looked at
+// may be another program's.
+std::string as_it_is(const std::string& store) {
+  constexpr std::array<std::string_view, 5> kTables{"sqlite", "postgresql", "postgres",
+                                                    "mysql", "mariadb"};
+  const auto url = Url::parse(store);
+  if (!url || url->query.contains("migrate") ||
+      std::find(kTables.begin(), kTables.end(), url->scheme) == kTables.end()) {
+    return store;
+  }
+  return store + (store.find('?') == store.npos ? "?" : "&") + "migrate=off";
+}
+
 // Of SQLite, whose stores make theirs.
 Result<void> require_file(const Config& config) {
   const auto url = Url::parse(config.store);
@@ -109,6 +122,8 @@ Result<Engine> connect(const Global& global, bool makes) {
     auto registry = registry_of(*config);  // what is wrong with that comes first
     if (!registry) return tl::unexpected<Error>(registry.error());
     if (auto ok = require_file(*config); !ok) return tl::unexpected<Error>(ok.error());
+    if (config->queue == config->store) config->queue.clear();
+    config->store = as_it_is(config->store);
   }
   config->role = Role::kProducer;
   config->mode = Mode::kNormal;

@@ -6,7 +6,7 @@
 
 #include "mariadb/errors.h"
 #include "mariadb/statements.h"
-#include "server/migrate.h"
+#include "migrate.h"
 
 namespace carrel::sql::mariadb {
 MariadbDriver::MariadbDriver(Settings settings)
@@ -38,7 +38,7 @@ server::Failure MariadbDriver::failure(server::Session* session) noexcept {
   server::Failure failure;
   try {
     throw;
-  } catch (const server::SchemaProblem& problem) {
+  } catch (const SchemaProblem& problem) {
     failure.error = {problem.code, settings_.place + ": " + problem.message, kOrigin, 0,
                      Duration{0}};
     return failure;

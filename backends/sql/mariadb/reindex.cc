@@ -44,7 +44,7 @@ Result<Reindexed> reindex(const Url& url) {
   std::unique_ptr<MariadbSession> session;
   try {
     session = driver.connect_plainly();
-    prepare_schema(*session, server::Migrate::kOff);
+    prepare_schema(*session, Migrate::kOff);
     Reindexed done;
     done.bytes_before = size_of(*session);
     // While it waits for a transaction that is open, all others wait behind it: briefly.

@@ -263,7 +263,7 @@ int number(const std::string& text) { return text.empty() ? 0 : std::stoi(text);
 
 }  // namespace
 
-server::SchemaVersion version_of(MariadbSession& session) {
+SchemaVersion version_of(MariadbSession& session) {
   const std::string there = session.execute(
       "SELECT COUNT(*) FROM information_schema.tables"
       " WHERE table_schema = DATABASE() AND table_name = 'carrel_schema'");
@@ -284,18 +284,18 @@ std::string steps_from(int version) {
          ";\n";
 }
 
-void prepare_schema(MariadbSession& session, server::Migrate migrate,
+void prepare_schema(MariadbSession& session, Migrate migrate,
                     std::chrono::seconds patience) {
-  if (!server::needs_steps(version_of(session), kSchemaVersion, migrate)) return;
+  if (!needs_steps(version_of(session), kSchemaVersion, migrate)) return;
   // One at a time; the others then find it done. The lock ends with the session at last.
   const std::string lock = "CONCAT('carrel_', DATABASE())";
   if (session.execute("SELECT GET_LOCK(" + lock + ", " +
                       std::to_string(patience.count()) + ")") != "1") {
-    throw server::SchemaProblem{Code::kUnavailable,
+    throw SchemaProblem{Code::kUnavailable,
                                 "somebody else has been making its tables for seconds"};
   }
-  const server::SchemaVersion found = version_of(session);
-  if (server::needs_steps(found, kSchemaVersion, migrate)) {
+  const SchemaVersion found = version_of(session);
+  if (needs_steps(found, kSchemaVersion, migrate)) {
     session.execute(steps_from(found.version));
   }
   session.execute("SELECT RELEASE_LOCK(" + lock + ")");

@@ -13,7 +13,7 @@ namespace carrel::sql::mariadb {
 Result<std::unique_ptr<Store>> open_store(const Url& url, const BackendOptions& options) {
   auto settings = settings_of(url);
   if (!settings) return tl::unexpected(std::move(settings.error()));
-  const server::Migrate migrate = settings->migrate;
+  const Migrate migrate = settings->migrate;
   const auto driver = std::make_shared<MariadbDriver>(std::move(*settings));
   std::unique_ptr<MariadbSession> session;
   try {
@@ -37,12 +37,12 @@ Result<SchemaChange> change_schema(const Url& url, bool apply) {
   std::unique_ptr<MariadbSession> session;
   try {
     session = driver.connect_plainly();
-    const server::SchemaVersion found = version_of(*session);
+    const SchemaVersion found = version_of(*session);
     SchemaChange change{found.version, std::max(found.version, kSchemaVersion),
                         steps_from(found.version)};
     // While a step waits for who uses a table, all others wait behind it: briefly.
     if (apply) session->execute("SET SESSION lock_wait_timeout = 2");
-    if (apply) prepare_schema(*session, server::Migrate::kOn, server::kPatience);
+    if (apply) prepare_schema(*session, Migrate::kOn, server::kPatience);
     return change;
   } catch (...) {
     return tl::unexpected(driver.failure(session.get()).error);

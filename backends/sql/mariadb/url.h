@@ -5,7 +5,7 @@
 
 #include <string>
 
-#include "server/migrate.h"
+#include "migrate.h"
 
 namespace carrel::sql::mariadb {
 
@@ -13,7 +13,7 @@ struct Settings {
   std::string connect;  // for SOCI
   std::string place;    // for messages: the URL without options and password
   Duration call_timeout = std::chrono::seconds(5);
-  server::Migrate migrate = server::Migrate::kNew;
+  Migrate migrate = Migrate::kNew;
 };
 
 // kInvalid names what is wrong and what would be right.

@@ -6,7 +6,7 @@
 
 #include "postgresql/errors.h"
 #include "postgresql/statements.h"
-#include "server/migrate.h"
+#include "migrate.h"
 
 namespace carrel::sql::postgresql {
 PostgresDriver::PostgresDriver(Settings settings)
@@ -39,7 +39,7 @@ server::Failure PostgresDriver::failure(server::Session* session) noexcept {
   failure.error.origin = kOrigin;
   try {
     throw;
-  } catch (const server::SchemaProblem& problem) {
+  } catch (const SchemaProblem& problem) {
     failure.error.code = problem.code;
     failure.error.message = settings_.place + ": " + problem.message;
     return failure;

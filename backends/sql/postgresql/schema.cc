@@ -285,7 +285,7 @@ int number(const std::string& text) { return text.empty() ? 0 : std::stoi(text);
 
 }  // namespace
 
-server::SchemaVersion version_of(PostgresSession& session) {
+SchemaVersion version_of(PostgresSession& session) {
   // Not to_regclass(): what it has once not found it may go on not to find in a session
   // that waited for somebody else to make it.
   const char* const find =
@@ -306,12 +306,12 @@ std::string script_of(const std::string& steps) {
          "COMMIT;\n";
 }
 
-void prepare_schema(PostgresSession& session, server::Migrate migrate) {
-  if (!server::needs_steps(version_of(session), kSchemaVersion, migrate)) return;
+void prepare_schema(PostgresSession& session, Migrate migrate) {
+  if (!needs_steps(version_of(session), kSchemaVersion, migrate)) return;
   session.execute((std::string("BEGIN; ") + kTakeTurn).c_str());
   session.execute(kHurry);
-  server::SchemaVersion found = version_of(session);
-  if (server::needs_steps(found, kSchemaVersion, migrate)) {
+  SchemaVersion found = version_of(session);
+  if (needs_steps(found, kSchemaVersion, migrate)) {
     while (found.version < kSchemaVersion) {
       session.execute(std::string(step_from(found.version++)).c_str());
     }

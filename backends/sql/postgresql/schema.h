@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-#include "server/migrate.h"
+#include "migrate.h"
 
 namespace carrel::sql::postgresql {
 
@@ -16,7 +16,7 @@ class PostgresSession;
 inline constexpr int kSchemaVersion = 9;
 
 // Throws soci::soci_error.
-server::SchemaVersion version_of(PostgresSession& session);
+SchemaVersion version_of(PostgresSession& session);
 
 // The SQL that leads from `version` to the next, to be run in one transaction.
 std::string_view step_from(int version);
@@ -27,6 +27,6 @@ std::string script_of(const std::string& steps);
 // Sees to it that the tables can be used: makes them or brings them forward as `migrate`
 // allows, all or nothing, in one transaction at a time however many processes try. Throws
 // soci::soci_error and SchemaProblem.
-void prepare_schema(PostgresSession& session, server::Migrate migrate);
+void prepare_schema(PostgresSession& session, Migrate migrate);
 
 }  // namespace carrel::sql::postgresql

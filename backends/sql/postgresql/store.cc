@@ -13,7 +13,7 @@ namespace carrel::sql::postgresql {
 Result<std::unique_ptr<Store>> open_store(const Url& url, const BackendOptions& options) {
   auto settings = settings_of(url);
   if (!settings) return tl::unexpected(std::move(settings.error()));
-  const server::Migrate migrate = settings->migrate;
+  const Migrate migrate = settings->migrate;
   const auto driver = std::make_shared<PostgresDriver>(std::move(*settings));
   std::unique_ptr<PostgresSession> session;
   try {
@@ -37,11 +37,11 @@ Result<SchemaChange> change_schema(const Url& url, bool apply) {
   std::unique_ptr<PostgresSession> session;
   try {
     session = driver.connect_plainly();
-    const server::SchemaVersion found = version_of(*session);
+    const SchemaVersion found = version_of(*session);
     SchemaChange change{found.version, std::max(found.version, kSchemaVersion), {}};
     for (int v = found.version; v < kSchemaVersion; ++v) change.sql += step_from(v);
     if (!change.sql.empty()) change.sql = script_of(change.sql);
-    if (apply) prepare_schema(*session, server::Migrate::kOn);
+    if (apply) prepare_schema(*session, Migrate::kOn);
     return change;
   } catch (...) {
     return tl::unexpected(driver.failure(session.get()).error);

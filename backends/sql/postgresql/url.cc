@@ -127,7 +127,7 @@ Result<Settings> settings_of(const Url& url) {
     } else if (key == "listen") {
       listen = value;
     } else if (key == "migrate") {
-      const auto migrate = server::parse_migrate(value);
+      const auto migrate = parse_migrate(value);
       if (!migrate) {
         return bad(url, "migrate: expected new, on or off, got \"" + value + "\"");
       }

@@ -5,7 +5,7 @@
 
 #include <string>
 
-#include "server/migrate.h"
+#include "migrate.h"
 
 namespace carrel::sql::postgresql {
 
@@ -15,7 +15,7 @@ struct Settings {
   std::string place;    // for messages: the URL without options and password
   bool prepare = true;
   Duration call_timeout = std::chrono::seconds(5);
-  server::Migrate migrate = server::Migrate::kNew;
+  Migrate migrate = Migrate::kNew;
 };
 
 // kInvalid names what is wrong and what would be right. What is not an option of carrel's

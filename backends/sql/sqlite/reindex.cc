@@ -1,10 +1,9 @@
 #include <filesystem>
 
 #include "error.h"
+#include "file_version.h"
 #include "gate.h"
-#include "schema_version.h"
 #include "session.h"
-#include "statement.h"
 #include "store.h"
 
 namespace carrel::sql::sqlite {
@@ -22,27 +21,6 @@ std::uint64_t size_of(const std::string& path) {
   return bytes;
 }
 
-// Before anything is written or changed: the file may be somebody else's.
-Result<void> check_tables(const Settings& settings) {
-  auto session = Session::open(settings, Session::Role::kReader);
-  if (!session) return tl::unexpected(std::move(session.error()));
-  try {
-    int tables = 0;
-    Statement((*session)->soci(),
-              "SELECT count(*) FROM sqlite_master WHERE name = 'carrel_schema'",
-              soci::into(tables))
-        .run();
-    if (tables > 0) {
-      read_version((*session)->soci());  // throws of one that is too new
-      return {};
-    }
-  } catch (...) {
-    return tl::unexpected(current_error(settings.path));
-  }
-  return fail(Code::kInvalid, settings.path + ": there are no tables of jobs in it",
-              kOrigin);
-}
-
 }  // namespace
 
 Result<Reindexed> reindex(const Url& url) {
@@ -53,7 +31,12 @@ Result<Reindexed> reindex(const Url& url) {
   if (!fs::exists(settings->path, ignored)) {
     return fail(Code::kNotFound, settings->path + ": there is no such file", kOrigin);
   }
-  if (auto ok = check_tables(*settings); !ok) return tl::unexpected(ok.error());
+  const auto version = version_of(*settings);
+  if (!version) return tl::unexpected(version.error());
+  if (*version == 0) {
+    return fail(Code::kInvalid, settings->path + ": there are no tables of jobs in it",
+                kOrigin);
+  }
   auto gate = Gate::open(settings->gate());
   if (!gate) return tl::unexpected(std::move(gate.error()));
   if (auto turn = gate->lock(settings->busy_timeout); !turn) {

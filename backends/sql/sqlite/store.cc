@@ -5,6 +5,7 @@
 #include "batch.h"
 #include "check.h"
 #include "error.h"
+#include "file_version.h"
 #include "gate.h"
 #include "group_commit.h"
 #include "monitor.h"
@@ -265,6 +266,7 @@ Result<std::unique_ptr<Store>> open_store(const Url& url, const BackendOptions& 
   auto settings = settings_of(url);
   if (!settings) return tl::unexpected(std::move(settings.error()));
   if (auto ok = check_place(settings->path); !ok) return tl::unexpected(ok.error());
+  if (auto ok = may_use(*settings); !ok) return tl::unexpected(ok.error());
   auto gate = Gate::open(settings->gate());
   if (!gate) return tl::unexpected(std::move(gate.error()));
   auto parts = open_sessions(*settings, *gate);

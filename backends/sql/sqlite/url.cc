@@ -91,9 +91,15 @@ Result<Settings> settings_of(const Url& url) {
                             value + "\"");
       }
       settings.busy_timeout = *duration;
+    } else if (key == "migrate") {
+      const auto migrate = parse_migrate(value);
+      if (!migrate) {
+        return bad(url, "migrate: expected new, on or off, got \"" + value + "\"");
+      }
+      settings.migrate = *migrate;
     } else {
       return bad(url, "there is no option \"" + key +
-                          "\"; allowed are synchronous and busy_timeout");
+                          "\"; allowed are synchronous, busy_timeout and migrate");
     }
   }
   return settings;

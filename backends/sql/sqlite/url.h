@@ -5,6 +5,8 @@
 
 #include <string>
 
+#include "migrate.h"
+
 namespace carrel::sql::sqlite {
 
 enum class Synchronous : std::uint8_t { kFull, kNormal, kOff };
@@ -18,6 +20,7 @@ struct Settings {
   Synchronous synchronous = Synchronous::kFull;
   // How long a write waits for its turn while other processes have theirs.
   Duration busy_timeout = std::chrono::seconds(5);
+  Migrate migrate = Migrate::kOn;
 };
 
 // kInvalid names what is wrong and what would be right.

@@ -133,6 +133,16 @@ TEST_F(Usage, AStoreThatCannotBeOpenedIsNotTheUsersMistake) {
     EXPECT_THAT(mistyped.err, AllOf(HasSubstr("typo.db"), HasSubstr("no such file")));
   }
   EXPECT_FALSE(std::filesystem::exists(folder_ / "typo.db")) << "looking made a database";
+  std::ofstream(folder_ / "theirs.db").close();  // no tables, as SQLite sees it
+  for (const std::vector<std::string> command :
+       {std::vector<std::string>{"list"}, {"status"}, {"export"}, {"cancel", "1"}}) {
+    std::vector<std::string> words{"--store", "sqlite:theirs.db"};
+    words.insert(words.end(), command.begin(), command.end());
+    const Said others = carrel(words);
+    EXPECT_EQ(others.code, 4) << others.err;
+    EXPECT_THAT(others.err, AllOf(HasSubstr("theirs.db"), HasSubstr("carrel migrate")));
+  }
+  EXPECT_EQ(std::filesystem::file_size(folder_ / "theirs.db"), 0U);
   const Said nowhere = carrel({"--store", "sqlite:no/such/place.db", "list"});
   EXPECT_EQ(nowhere.code, 4) << nowhere.err;
   EXPECT_THAT(nowhere.err, HasSubstr("there is no directory"));

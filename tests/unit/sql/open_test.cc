@@ -37,12 +37,42 @@ TEST(SqliteUrl, UnknownOptionsAreRefusedByName) {
   const std::string file = place.file("jobs.db");
   expect_refused(file + "?syncronous=FULL", Code::kInvalid,
                  AllOf(HasSubstr("\"syncronous\""),
-                       HasSubstr("allowed are synchronous and busy_timeout")));
+                       HasSubstr("allowed are synchronous, busy_timeout and migrate")));
   expect_refused(file + "?synchronous=EXTRA", Code::kInvalid,
                  AllOf(HasSubstr("FULL, NORMAL or OFF"), HasSubstr("\"EXTRA\"")));
   expect_refused(file + "?busy_timeout=5", Code::kInvalid, HasSubstr("busy_timeout"));
   expect_refused(file + "?busy_timeout=0s", Code::kInvalid, HasSubstr("busy_timeout"));
+  expect_refused(file + "?migrate=never", Code::kInvalid, HasSubstr("new, on or off"));
   EXPECT_FALSE(std::filesystem::exists(file)) << "a refused URL makes no file";
+}
+
+TEST(SqliteUrl, WithoutMigration_AnothersFileIsLeftAsItIs) {
+  const TemporaryDirectory place;
+  const std::string file = place.file("theirs.db");
+  const auto wants_migration =
+      AllOf(HasSubstr("no tables of carrel's"), HasSubstr("carrel migrate"));
+  expect_refused(file + "?migrate=off", Code::kUnsupported, wants_migration);
+  EXPECT_FALSE(std::filesystem::exists(file));
+  std::ofstream(file).close();
+  run_sql(file, "CREATE TABLE theirs (a)");
+  const auto size = std::filesystem::file_size(file);
+  expect_refused(file + "?migrate=off", Code::kUnsupported, wants_migration);
+  EXPECT_EQ(std::filesystem::file_size(file), size);
+  EXPECT_FALSE(std::filesystem::exists(file + "-gate"));
+  EXPECT_TRUE(open_url(file + "?migrate=new").has_value());
+  EXPECT_TRUE(open_url(file + "?migrate=off").has_value());
+}
+
+TEST(SqliteUrl, WithoutMigration_OlderTablesAreRefused) {
+  const TemporaryDirectory place;
+  const std::string file = place.file("jobs.db");
+  ASSERT_TRUE(open_url(file).has_value());
+  run_sql(file, "UPDATE carrel_schema SET version = 1");
+  for (const char* query : {"?migrate=off", "?migrate=new"}) {
+    expect_refused(
+        file + query, Code::kUnsupported,
+        AllOf(HasSubstr("its schema has version"), HasSubstr("carrel migrate")));
+  }
 }
 
 TEST(SqliteUrl, WhatIsNoFileIsRefusedWithTheWayOut) {

@@ -1,6 +1,6 @@
-#include "server/migrate.h"
+#include "migrate.h"
 
-namespace carrel::sql::server {
+namespace carrel::sql {
 
 std::optional<Migrate> parse_migrate(std::string_view text) noexcept {
   if (text == "new") return Migrate::kNew;
@@ -28,4 +28,4 @@ bool needs_steps(const SchemaVersion& found, int known, Migrate migrate) {
                           ": run \"carrel migrate\""};
 }
 
-}  // namespace carrel::sql::server
+}  // namespace carrel::sql

@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-namespace carrel::sql::server {
+namespace carrel::sql {
 
 enum class Migrate : std::uint8_t {
   kNew,  // makes the tables where there are none
@@ -34,4 +34,4 @@ struct SchemaVersion {
 // Throws SchemaProblem where the tables cannot be used.
 bool needs_steps(const SchemaVersion& found, int known, Migrate migrate);
 
-}  // namespace carrel::sql::server
+}  // namespace carrel::sql
