@@ -2,6 +2,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
@@ -96,6 +97,39 @@ TEST_F(SandboxEnd, RoomKilled_WorkerLostAndMadeAgain) {
     EXPECT_TRUE(eventually([box] { return !exists(box); }));
   }
   expect_control_job();
+}
+
+// One that is made takes a processor from the program that has just begun.
+TEST_F(SandboxEnd, WhileProgramsRun_HalfOfThemAreMadeAhead) {
+  REQUIRE_SANDBOX(profile);
+  const pid_t server = server_pid();
+  ASSERT_TRUE(eventually([server] { return children_of(server).empty(); }));
+  KindSpec kind = spec;
+  kind.command = {"/hostile/deaf", "1000000"};
+  kind.sandbox = profile;
+  kind.sandbox->warm = 4;
+  Host host("exec", {kind});
+  pid_t room = -1;
+  const auto boxes = [&room] { return children_of(room).size(); };
+  ASSERT_TRUE(eventually([&] {
+    const auto rooms = children_of(server);
+    room = rooms.empty() ? -1 : rooms[0];
+    return room > 0 && boxes() == 4 && sleeps(room);
+  }));
+  std::vector<Started> jobs;
+  for (std::size_t running = 1; running <= 4; ++running) {
+    jobs.push_back(host.start("program"));
+    // Of those that wait, as many as ran are no longer among them; two are left, or made.
+    const std::size_t expected = std::max<std::size_t>(4, running + 2);
+    ASSERT_TRUE(eventually([&] {
+      return programs_below(server).size() == running && boxes() == expected &&
+             sleeps(room);
+    })) << running
+        << " run: " << boxes() << " boxes";
+  }
+  for (const auto& job : jobs) job.run->kill();
+  for (const auto& job : jobs) job.sink->wait();
+  EXPECT_TRUE(eventually([&] { return boxes() == 4; }));
 }
 
 // Nobody makes another room just now: jobs wait, and can be stopped.
