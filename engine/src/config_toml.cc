@@ -153,7 +153,8 @@ class Reader {
       if (known.name == name) {
         config_.places[prefix + name] = place(key.source().begin);
         if (auto ok = config::set(known, root, to_json(node)); !ok) {
-          note(node.source().begin, prefix + name + ": " + ok.error().message);
+          note(node.source().begin, prefix + name + ": " + ok.error().message +
+                                        tables_of(prefix + name, node));
         }
         return;
       }
@@ -163,6 +164,13 @@ class Reader {
     if (const auto* table = as_table(prefix + name, node)) {
       for (const auto& [k, n] : *table) walk(keys, root, prefix, name + ".", k, n);
     }
+  }
+
+  // A hint for [queue.a], where "queue" is a key of its own.
+  static std::string tables_of(const std::string& name, const toml::node& node) {
+    const std::string many = name + "s";
+    const bool known = std::find(kTables.begin(), kTables.end(), many) != kTables.end();
+    return node.is_table() && known ? "; did you mean [" + many + "]?" : "";
   }
 
   template <class Root>

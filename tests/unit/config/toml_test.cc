@@ -208,6 +208,8 @@ TEST(Toml, AnUnknownKeySuggestsTheNearest) {
   EXPECT_THAT(error_of("concurrency = 4"),
               HasSubstr("did you mean \"worker.concurrency\"?"));
   EXPECT_THAT(error_of("[job.x]\ntimeout = \"1s\""), HasSubstr("did you mean \"jobs\"?"));
+  EXPECT_THAT(error_of("[queue.a]\nlimit = 3"), HasSubstr("did you mean [queues]?"));
+  EXPECT_THAT(error_of("queue = 3"), Not(HasSubstr("did you mean")));
   EXPECT_EQ(error_of("[jobs.grade]\n\ntimout = \"1s\""),
             "c.toml:3:1: jobs.grade.timout: there is no such key; did you mean "
             "\"jobs.grade.timeout\"?");
