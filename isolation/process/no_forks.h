@@ -1,6 +1,8 @@
 // Keeps the host from forking for a moment.
 #pragma once
 
+#include <mutex>
+
 namespace carrel::process {
 
 // While one lives, fork() waits in every thread of this process. For the other end of a
@@ -15,5 +17,10 @@ class NoForks {
   NoForks(const NoForks&) = delete;
   NoForks& operator=(const NoForks&) = delete;
 };
+
+// Of what this process knows of its server. fork() takes it, and before NoForks does: so
+// a child of a host with threads finds it whole, and not held by a thread that it has
+// not.
+std::mutex& server_lock() noexcept;
 
 }  // namespace carrel::process

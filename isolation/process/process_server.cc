@@ -29,27 +29,33 @@ constexpr const char* kWaysOut =
 // is.
 using Hook = std::tuple<bool, std::type_index, void (*)()>;
 
+// With server_lock() held.
 struct State {
-  std::mutex mutex;
-  pid_t maker = 0;  // the process in which a thread makes one, without the mutex
+  const pid_t process = getpid();
+  bool making = false;  // a thread makes one, without the lock
   std::condition_variable_any made;
   bool hooked = false;
   std::optional<Born> server;
   // What the handlers are that it was forked with; empty: its setup alone knows.
   std::map<std::string, std::type_index, std::less<>> handlers;
   std::vector<Hook> hooks;  // likewise
-  pid_t owner = -1;         // a process forked off this one must not use its server
 };
 
-// Never deleted: the server lives as long as the process.
-State*& instance() {
+// Never deleted: the server lives as long as the process. A process that is forked off
+// this one has a state of its own: it must not use this one's server, and has no thread
+// that makes one, or waits for that.
+State& state(bool anew = false) {
   static State* s = new State;
-  return s;
+  if (anew || s->process != getpid()) {
+    s->server.reset();
+    const bool hooked = s->hooked && !anew;
+    s = new State;
+    s->hooked = hooked;
+  }
+  return *s;
 }
-State& state() { return *instance(); }
 
 bool alive(State& s) {
-  if (s.server && s.owner != getpid()) s.server.reset();
   if (!s.server) return false;
   pollfd control{s.server->control.get(), 0, 0};
   if (poll(&control, 1, 0) > 0 && (control.revents & (POLLHUP | POLLERR)) != 0) {
@@ -60,19 +66,19 @@ bool alive(State& s) {
 
 // Once nobody else makes one. False: `stop` was asked for.
 bool settled(State& s, std::unique_lock<std::mutex>& lock, std::stop_token stop = {}) {
-  return s.made.wait(lock, std::move(stop), [&s] { return s.maker != getpid(); });
+  return s.made.wait(lock, std::move(stop), [&s] { return !s.making; });
 }
 
 // While it lives this thread makes one, and holds nobody up who only looks.
 class Making {
  public:
   Making(State& s, std::unique_lock<std::mutex>& lock) : state_(s), lock_(lock) {
-    state_.maker = getpid();
+    state_.making = true;
     lock_.unlock();
   }
   ~Making() {
     lock_.lock();
-    state_.maker = 0;
+    state_.making = false;
     state_.made.notify_all();
   }
   Making(const Making&) = delete;
@@ -93,7 +99,6 @@ Result<void> take(State& s, std::unique_lock<std::mutex>& lock, Make make) {
   s.server = std::move(*born);
   s.handlers.clear();
   s.hooks.clear();
-  s.owner = getpid();
   return {};
 }
 
@@ -166,8 +171,8 @@ int send_channel(int control, std::string_view message, UniqueFd& ours) {
 
 Result<void> ignite(const Handlers& fork_handlers, bool needed_by_exec_only,
                     const LogFn& log) {
+  std::unique_lock lock(server_lock());
   State& s = state();
-  std::unique_lock lock(s.mutex);
   settled(s, lock);
   if (alive(s)) return require_known(s, fork_handlers);
   if (s.hooked) {
@@ -175,13 +180,7 @@ Result<void> ignite(const Handlers& fork_handlers, bool needed_by_exec_only,
     return require_known(s, fork_handlers);
   }
   if (auto single = require_one_thread(needed_by_exec_only); !single) return single;
-  if (const auto resident = resident_bytes(); resident > kLarge) {
-    log(LogLevel::kWarn, "the process server is forked from a process of " +
-                             std::to_string(resident >> 20) +
-                             " MiB, and each of its jobs pays for copying that map; call "
-                             "carrel::prefork() "
-                             "earlier, or carrel::main_hook()");
-  }
+  const auto resident = resident_bytes();
   auto made =
       take(s, lock, [&] { return fork_server([&](Handlers& h) { h = fork_handlers; }); });
   if (!made) return made;
@@ -189,12 +188,20 @@ Result<void> ignite(const Handlers& fork_handlers, bool needed_by_exec_only,
     s.handlers.emplace(kind, handler.target_type());
   }
   s.hooks = hooks_of(fork_handlers);
+  lock.unlock();  // a logger's lock may be one that fork() takes first
+  if (resident > kLarge) {
+    log(LogLevel::kWarn, "the process server is forked from a process of " +
+                             std::to_string(resident >> 20) +
+                             " MiB, and each of its jobs pays for copying that map; call "
+                             "carrel::prefork() "
+                             "earlier, or carrel::main_hook()");
+  }
   return made;
 }
 
 Result<UniqueFd> connect(std::string_view message, std::stop_token stop) {
+  std::unique_lock lock(server_lock());
   State& s = state();
-  std::unique_lock lock(s.mutex);
   for (int tries = 0; tries < 2; ++tries) {
     if (!settled(s, lock, stop)) {
       return fail(Code::kUnavailable, "no channel to the process server: given up",
@@ -229,17 +236,19 @@ Result<UniqueFd> connect(std::string_view message, std::stop_token stop) {
       "process");
 }
 
-void forget_server() { instance() = new State; }
+void forget_server() {
+  std::lock_guard lock(server_lock());
+  state(true);
+}
 
 void note_hook() noexcept {
-  State& s = state();
-  std::lock_guard lock(s.mutex);
-  s.hooked = true;
+  std::lock_guard lock(server_lock());
+  state().hooked = true;
 }
 
 Result<void> fork_now(const std::function<void(Handlers&)>& setup) {
+  std::unique_lock lock(server_lock());
   State& s = state();
-  std::unique_lock lock(s.mutex);
   settled(s, lock);
   if (alive(s))
     return fail(Code::kExists, "this process has a process server already", "process");

@@ -34,8 +34,8 @@ Result<void> ignite(const Handlers& fork_handlers, bool needed_by_exec_only,
 Result<UniqueFd> connect(std::string_view message = kChannelMark,
                          std::stop_token stop = {});
 
-// In the server itself: a handler may open an engine, which must find neither the host's
-// server nor the lock that the host held while it forked.
+// In the server itself: a handler may open an engine, which must not find the host's
+// server, nor that its program could be executed again.
 void forget_server();
 
 // From main_hook(): the server is to be made by execution.

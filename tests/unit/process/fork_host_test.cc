@@ -1,6 +1,7 @@
 // What the host holds, does and ignores: none of it matters to its children, nor they to
 // it.
 #include <arpa/inet.h>
+#include <carrel/process.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -10,8 +11,10 @@
 #include <cerrno>
 #include <csignal>
 #include <thread>
+#include <vector>
 
 #include "handlers.h"
+#include "process_server.h"
 #include "process_test.h"
 
 namespace carrel::test {
@@ -22,6 +25,27 @@ using ForkHostTest = ProcessTest;
 TEST_F(ForkHostTest, Case20_MutexHeldElsewhere_Server_Ok) {
   std::lock_guard held(shared_mutex());
   EXPECT_EQ(fork_host().run("lock").klass, OutcomeClass::kOk);
+}
+
+// Its thread has no lock that another one held when it was forked, and makes a server of
+// its own.
+TEST_F(ForkHostTest, AChildOfAHostWhoseThreadsOpenChannels_HasAServerOfItsOwn) {
+  std::atomic<bool> over{false};
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 2; ++i) {
+    threads.emplace_back([&over] {
+      while (!over) (void)process::connect();  // or too many are on their way
+    });
+  }
+  for (int i = 0; i < 60; ++i) {
+    EXPECT_EQ(status_in_child([] {
+                alarm(60);  // ends one that hangs
+                return prefork([](Handlers& /*none*/) {}) ? 0 : 1;
+              }),
+              0);
+  }
+  over = true;
+  for (auto& thread : threads) thread.join();
 }
 
 TEST_F(ForkHostTest, Case25_ChildOutlivesHostSocketAndLock_RebindWorks) {
