@@ -141,11 +141,8 @@ struct Execution {
 
 CARREL_BARE_STACK int execute(void* argument) {
   auto& e = *static_cast<Execution*>(argument);
-  const int control = fcntl(e.control, F_DUPFD, 16);
-  const int host = fcntl(e.host, F_DUPFD, 16);
-  dup2(control, kControl);
-  dup2(host, kHost);
-  close_range(kHost + 1, ~0U, 0);
+  e.error = take_places(e.control, e.host, 0);
+  if (e.error != 0) leave(127);
   execve("/proc/self/exe", e.argv, e.environment);
   e.error = errno;
   leave(127);
@@ -263,6 +260,13 @@ void serve_if_asked(int argc, char** argv, const ServerSetup& setup) {
       type != SOCK_SEQPACKET) {
     std::fprintf(stderr, "%s: %s is for the library's own use\n", argv[0], kMarker);
     _exit(2);
+  }
+  const std::string threads = other_threads();
+  if (!threads.empty()) {
+    refuse_to_keep(kControl,
+                   "program has other threads before main calls carrel::main_hook(), "
+                   "which its jobs would not have, but what those hold: " +
+                       threads);
   }
   keep(UniqueFd(kControl), UniqueFd(kHost), setup);
 }

@@ -42,14 +42,7 @@ constexpr int kEndMs = 5000;
 static_assert(std::chrono::milliseconds(kEndMs) >
               Family::kTidyRooms + Family::kTidyGroups);
 
-// Leaves 0, 1, 2, the control socket as 3 and the host's pidfd as 4, whatever their
-// numbers were: a child's descriptors are then always above them.
-void arrange_descriptors(UniqueFd control, UniqueFd host) {
-  const int far_control = fcntl(control.release(), F_DUPFD_CLOEXEC, 16);
-  const int far_host = fcntl(host.release(), F_DUPFD_CLOEXEC, 16);
-  dup3(far_control, kControl, O_CLOEXEC);
-  dup3(far_host, kHost, O_CLOEXEC);
-  close_range(kHost + 1, ~0U, 0);
+void arrange_stdio() {
   const UniqueFd null = above_stdio(UniqueFd(open("/dev/null", O_RDWR | O_CLOEXEC)));
   if (!null) return;
   dup2(null.get(), STDIN_FILENO);
@@ -246,8 +239,35 @@ class Keeper {
 
 }  // namespace
 
+CARREL_BARE_STACK int take_places(int control, int host, int flags) noexcept {
+  // First of all room is made: the host may have had none left.
+  const auto low = static_cast<unsigned>(control < host ? control : host);
+  const auto high = static_cast<unsigned>(control < host ? host : control);
+  if (low > STDERR_FILENO + 1) close_range(STDERR_FILENO + 1, low - 1, 0);
+  if (high > low + 1) close_range(low + 1, high - 1, 0);
+  close_range(high + 1, ~0U, 0);
+  const int far_control = fcntl(control, F_DUPFD_CLOEXEC, kHost + 1);
+  const int far_host = fcntl(host, F_DUPFD_CLOEXEC, kHost + 1);
+  if (far_control < 0 || far_host < 0 || dup3(far_control, kControl, flags) < 0 ||
+      dup3(far_host, kHost, flags) < 0) {
+    return errno;
+  }
+  close_range(kHost + 1, ~0U, 0);
+  return 0;
+}
+
+void refuse_to_keep(int control, std::string why) {
+  send_message(control, encode(Hello{std::move(why), {}}), {});
+  _exit(1);
+}
+
 void keep(UniqueFd control, UniqueFd host, const ServerSetup& setup) {
-  arrange_descriptors(std::move(control), std::move(host));
+  if (const int error = take_places(control.get(), host.get(), O_CLOEXEC)) {
+    refuse_to_keep(control.get(), "descriptors cannot be arranged: " + errno_text(error));
+  }
+  control.release();
+  host.release();
+  arrange_stdio();
   reset_signals();
   setsid();  // the terminal's signals are the host's business
   prctl(PR_SET_CHILD_SUBREAPER, 1);

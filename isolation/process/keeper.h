@@ -19,6 +19,14 @@ namespace carrel::process {
 inline constexpr int kControl = 3;
 inline constexpr int kHost = 4;
 
+// Leaves stdio, and these two in their places, whatever their numbers were: a child's
+// descriptors are then always above them. `flags`: O_CLOEXEC or none. Errno, or 0. May
+// run in a process that shares its memory, but not its descriptors.
+int take_places(int control, int host, int flags) noexcept;
+
+// What a host is told where there is to be no keeper. Ends the process.
+[[noreturn]] void refuse_to_keep(int control, std::string why);
+
 // Becomes the keeper, in a process forked or executed for nothing else, with one thread.
 // `control`: the server's end; `host`: a pidfd of the host. Everything else is closed but
 // stdout and stderr; stdin becomes /dev/null. Each server runs `setup` first.

@@ -20,6 +20,7 @@
 #include <fstream>
 #include <iostream>
 #include <map>
+#include <optional>
 #include <stdexcept>
 #include <stop_token>
 #include <thread>
@@ -230,6 +231,7 @@ int never_greets() {
 
 // Where a server that was executed hangs; see main().
 constexpr const char* kHangs = "PROCESS_HOST_HANGS";
+constexpr const char* kThread = "nowhere, but it has a thread";
 
 int never_greets_by_hook() {
   Json words = Json::array();
@@ -240,6 +242,52 @@ int never_greets_by_hook() {
   std::stop_source stop;
   std::jthread stops([&] { stop.request_stop(); });
   words.push_back(carrel::process::execute_server(stop.get_token()).error().message);
+  tell(words);
+  return 0;
+}
+
+// The program has a thread before main calls main_hook(), there and here.
+int thread_before_hook() {
+  setenv(kHangs, kThread, 1);
+  tell({text_of(carrel::process::ignite(test_handlers(), false, kQuiet))});
+  return 0;
+}
+
+// How a host does that has so few descriptors left where its server is born, and enough
+// afterwards: "refused", or how a job ends.
+std::string with_descriptors_left(unsigned left) {
+  std::vector<carrel::process::UniqueFd> held;
+  rlimit files{};
+  getrlimit(RLIMIT_NOFILE, &files);
+  files.rlim_cur = 64;
+  setrlimit(RLIMIT_NOFILE, &files);
+  for (int fd; (fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC)) >= 0;)
+    held.emplace_back(fd);
+  while (left-- > 0) held.pop_back();
+  const auto ignited = carrel::process::ignite(test_handlers(), false, kQuiet);
+  if (!ignited) return "refused";
+  held.clear();
+  return class_of(Host("fork").run("nothing"));
+}
+
+int few_descriptors() {
+  Json words = Json::array();
+  for (unsigned left = 1; left <= 9; ++left) {
+    int ends[2];
+    if (pipe(ends) != 0) return 1;
+    const int status = carrel::test::status_in_child([&] {  // one server for a process
+      const std::string word = with_descriptors_left(left);
+      return write(ends[1], word.data(), word.size()) == static_cast<ssize_t>(word.size())
+                 ? 0
+                 : 1;
+    });
+    char word[64];
+    const ssize_t size = status == 0 ? read(ends[0], word, sizeof word) : 0;
+    words.push_back(
+        std::string(word, static_cast<std::size_t>(std::max<ssize_t>(size, 0))));
+    close(ends[0]);
+    close(ends[1]);
+  }
   tell(words);
   return 0;
 }
@@ -477,6 +525,8 @@ int main(int argc, char** argv) {
     const char* const hangs = std::getenv(kHangs);
     const std::string where = hangs != nullptr ? hangs : "";
     if (where == "main") pause();
+    std::optional<OtherThread> early;
+    if (where == kThread) early.emplace();
     carrel::main_hook(argc, argv, [&where](Handlers& handlers) {
       if (where == "setup") pause();
       carrel::test::add_handlers(handlers);
@@ -494,6 +544,9 @@ int main(int argc, char** argv) {
       {"says_much", says_much},
       {"never_greets", never_greets},
       {"hook_never_greets", never_greets_by_hook},
+      {"hook_thread_before", thread_before_hook},
+      {"few_descriptors", few_descriptors},
+      {"hook_few_descriptors", few_descriptors},
       {"prints", prints},
       {"hears_sigchld", hears_sigchld},
       {"without_stdio", without_stdio},

@@ -106,6 +106,25 @@ TEST_F(ServerTest, WithTheHookThreadsDoNotMatter) {
   EXPECT_EQ(words.at(3), true) << "the host has a child";
 }
 
+TEST_F(ServerTest, WithTheHookAThreadBeforeIt_IsRefusedAndNamed) {
+  const std::string text = words_of("hook_thread_before").at(0);
+  EXPECT_NE(text.find("\"busy-elsewhere\""), std::string::npos) << text;
+  EXPECT_NE(text.find("before main calls carrel::main_hook()"), std::string::npos)
+      << text;
+}
+
+// What it takes for its host's pidfd is no other file of the host.
+TEST_F(ServerTest, BornInAHostWithFewDescriptors_RefusedOrWhole) {
+  for (const char* mode : {"few_descriptors", "hook_few_descriptors"}) {
+    const auto words = words_of(mode).get<std::vector<std::string>>();
+    for (const std::string& word : words) {
+      EXPECT_TRUE(word == "refused" || word == "ok") << mode << ": " << Json(words);
+    }
+    EXPECT_EQ(words.front(), "refused") << mode;
+    EXPECT_EQ(words.back(), "ok") << mode;
+  }
+}
+
 TEST_F(ServerTest, AnotherHandlerOfALaterEngineIsRefusedByName) {
   const Json words = words_of("another_handler");
   EXPECT_NE(words.at(0).get<std::string>().find("\"echo\""), std::string::npos) << words;

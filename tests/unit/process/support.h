@@ -22,19 +22,18 @@ namespace carrel::test {
 // Long enough for a machine that is busy with other things; only a failure waits for it.
 inline constexpr std::chrono::seconds kPatience{60};
 
-// Jobs at once, a thousand of which a host is to bear. A sanitizer's processes are dear.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-inline constexpr std::size_t kMany = 250;
+inline constexpr bool kSanitized = true;
 #else
-inline constexpr std::size_t kMany = 1000;
+inline constexpr bool kSanitized = false;
 #endif
 
+// Jobs at once, a thousand of which a host is to bear. A sanitizer's processes are dear.
+inline constexpr std::size_t kMany = kSanitized ? 250 : 1000;
+
 // Bytes of an input that no host can have a second time. Likewise.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-inline constexpr std::size_t kLargeInput = std::size_t{128} << 20;
-#else
-inline constexpr std::size_t kLargeInput = std::size_t{3} << 30;
-#endif
+inline constexpr std::size_t kLargeInput =
+    kSanitized ? std::size_t{128} << 20 : std::size_t{3} << 30;
 
 class Recorder final : public RunSink {
  public:
@@ -108,8 +107,8 @@ KindSpec program(std::string kind, std::vector<std::string> command);
 // Polls `holds`; false after kPatience. For what nobody tells: the state of other
 // processes.
 bool eventually(const std::function<bool()>& holds);
-// What `body` answers in a forked process of its own, whose state it may spoil; -1 where a
-// signal ended that.
+// What `body` answers in a forked process of its own, whose state it may spoil; -1 where
+// a signal ended that.
 int status_in_child(const std::function<int()>& body);
 std::size_t open_descriptors(pid_t pid);
 std::size_t threads_of(pid_t pid);
