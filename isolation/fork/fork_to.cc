@@ -1,9 +1,7 @@
 #include <carrel/config.h>
 #include <carrel/fork_to.h>
-#include <cxxabi.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdio_ext.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -14,17 +12,17 @@
 #include <chrono>
 #include <cstdio>
 #include <limits>
+#include <new>
 #include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "child_run.h"
+#include "fork_to_child.h"
 #include "frame.h"
 #include "json_text.h"
 #include "os.h"
-#include "process_server.h"
-#include "spawner.h"
 
 namespace carrel::detail {
 namespace {
@@ -34,86 +32,6 @@ using Clock = std::chrono::steady_clock;
 
 // It is the caller's own value: no bound but what a length can say.
 constexpr FrameBounds kBounds{std::numeric_limits<std::uint32_t>::max(), 0};
-
-bool send_all(int socket, std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t n = send(socket, bytes.data(), bytes.size(), MSG_NOSIGNAL);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return false;
-    bytes.remove_prefix(static_cast<std::size_t>(n));
-  }
-  return true;
-}
-
-// In the child, where nothing may be thrown past the caller's frames.
-Result<Json> answer_of(const std::function<Result<Json>()>& fn, const ForkHooks& hooks) {
-  try {
-    if (hooks.in_child) hooks.in_child();
-    return fn();
-  } catch (const std::exception& e) {
-    return fail(Code::kFailed, e.what(), "fork_to");
-  } catch (...) {
-    return fail(Code::kFailed, "threw something that is no std::exception", "fork_to");
-  }
-}
-
-// exit() destroys the calling thread's own objects before anything else, those of the
-// host too; the last that was made is the first to go. This is like one of them, made
-// anew in each child, also in the child of a child. Nobody hears the code of such a
-// child; that of a process which it forks itself, such as a job of its own process
-// server, is heard.
-void leave_before_own_objects() {
-  static pid_t owner;
-  owner = getpid();
-  const auto leave = [](void* /*unused*/) {
-    if (getpid() != owner) return;
-    std::fflush(stdout);
-    std::fflush(stderr);
-    _exit(1);
-  };
-  // The last names, by any address in it, the library that is to stay loaded.
-  abi::__cxa_thread_atexit(leave, nullptr, &owner);
-}
-
-[[noreturn]] void be_child(pid_t parent, int socket,
-                           const std::function<Result<Json>()>& fn,
-                           const ForkHooks& hooks) noexcept {
-  become_leader(parent);
-  reset_signals();
-  close_range(3, static_cast<unsigned>(socket) - 1, 0);
-  close_range(static_cast<unsigned>(socket) + 1, ~0U, 0);
-  // The number of its control socket may soon be that of something `fn` opens.
-  forget_server();
-  leave_at_exit();
-  leave_before_own_objects();
-  // What the host has in its buffers is the host's to print.
-  __fpurge(stdout);
-  __fpurge(stderr);
-  // Until the parent holds this process by a pidfd, it must not end.
-  char go = 0;
-  if (recv(socket, &go, 1, 0) != 1) _exit(1);
-  sigset_t none;
-  sigemptyset(&none);
-  sigprocmask(SIG_SETMASK, &none, nullptr);
-  const auto answer = answer_of(fn, hooks);
-  FrameType type = FrameType::kResult;
-  std::string body;
-  try {
-    if (answer) body = json_text(*answer);
-  } catch (const std::exception& e) {
-    type = FrameType::kError;
-    body = encode_error({Code::kInvalid, std::string("no JSON: ") + e.what(), "fork_to"});
-  }
-  if (!answer) {
-    type = FrameType::kError;
-    body = encode_error(answer.error());
-  }
-  std::fflush(stdout);
-  std::fflush(stderr);
-  const bool sent =
-      send_all(socket, encode_frame_header(type, body.size())) && send_all(socket, body);
-  _exit(sent ? 0 : 1);
-}
 
 // In the parent, of a child that has not been told to go. A copy of the socket that
 // another child of the host has does not keep it.
@@ -127,7 +45,10 @@ void call_off(pid_t pid, int socket) {
 class Held {
  public:
   Held(pid_t pid, UniqueFd pidfd) : pid_(pid), pidfd_(std::move(pidfd)) {}
-  ~Held() { end(); }
+  ~Held() {
+    if (!ended_) kill();  // what it says may be more than there is room for
+    end();
+  }
   Held(const Held&) = delete;
   Held& operator=(const Held&) = delete;
 
@@ -211,6 +132,8 @@ int hear(const Held& child, int socket, std::optional<Clock::time_point> deadlin
     const int ready = poll(polled, 2, left_ms(deadline));
     if (ready < 0 && errno != EINTR) return errno;
     if (ready < 0) continue;
+    if (ready == 0 && left_ms(deadline) > 0)
+      continue;  // it waits for 24 days at the most
     if (ready == 0) return ETIME;
     if (open && (polled[0].revents | polled[1].revents) != 0) {
       const Said said = read_into(words, socket);
@@ -252,10 +175,31 @@ Result<Json> conclude(const std::string& words, const std::optional<siginfo_t>& 
   return tl::unexpected<Error>(std::move(error));
 }
 
+// Until it has ended. Throws std::bad_alloc.
+Result<Json> answer_from(Held& child, int socket,
+                         std::optional<Clock::time_point> deadline, Duration timeout) {
+  std::string words;
+  if (const int error = hear(child, socket, deadline, words)) {
+    child.kill();
+    child.end();
+    if (error == EBADMSG) return conclude(words, std::nullopt);
+    if (error != ETIME) {
+      return os_error(Code::kUnavailable, "fork_to cannot wait", error);
+    }
+    return fail(Code::kTimeout, "fork_to: no answer within " + to_text(timeout),
+                "fork_to");
+  }
+  const auto end = child.end();
+  return conclude(words, end);
+}
+
 }  // namespace
 
 Result<Json> fork_and_call(Duration timeout, const std::function<Result<Json>()>& fn,
                            const ForkHooks& hooks) {
+  if (timeout.count() < 0) {
+    return fail(Code::kTimeout, "fork_to: no time is left for it", "fork_to");
+  }
   std::optional<Clock::time_point> deadline;
   if (timeout.count() > 0) {
     deadline = Clock::now() + std::min<Duration>(timeout, std::chrono::hours(24 * 365));
@@ -269,7 +213,7 @@ Result<Json> fork_and_call(Duration timeout, const std::function<Result<Json>()>
     const SignalsBlocked blocked;
     if (hooks.before) hooks.before();
     pid = fork();
-    if (pid == 0) be_child(self, ends.second.get(), fn, hooks);
+    if (pid == 0) be_child_of_fork_to(self, ends.second.get(), fn, hooks);
     error = errno;
     try {
       if (hooks.in_parent) hooks.in_parent();
@@ -287,21 +231,13 @@ Result<Json> fork_and_call(Duration timeout, const std::function<Result<Json>()>
     call_off(pid, ends.first.get());
     return os_error(Code::kUnavailable, "no pidfd for fork_to", error);
   }
-  Held child(pid, std::move(pidfd));
-  std::string words;
   send_all(ends.first.get(), "g");
-  if ((error = hear(child, ends.first.get(), deadline, words)) != 0) {
-    child.kill();
-    child.end();
-    if (error == EBADMSG) return conclude(words, std::nullopt);
-    if (error != ETIME) {
-      return os_error(Code::kUnavailable, "fork_to cannot wait", error);
-    }
-    return fail(Code::kTimeout, "fork_to: no answer within " + to_text(timeout),
-                "fork_to");
+  try {
+    Held child(pid, std::move(pidfd));
+    return answer_from(child, ends.first.get(), deadline, timeout);
+  } catch (const std::bad_alloc&) {
+    return os_error(Code::kUnavailable, "no memory for the answer of fork_to", ENOMEM);
   }
-  const auto end = child.end();
-  return conclude(words, end);
 }
 
 }  // namespace carrel::detail

@@ -1,12 +1,15 @@
 // A closure in a direct fork of a host that has threads.
 #include <carrel/fork_to.h>
 #include <fcntl.h>
+#include <gmock/gmock.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
+#include <cmath>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -69,6 +72,40 @@ TEST_F(ForkToTest, ErrorsComeBackTyped) {
   const auto thrown =
       fork_to(kPatience, []() -> int { throw std::runtime_error("no good"); });
   EXPECT_EQ(thrown.error().message, "no good");
+}
+
+TEST_F(ForkToTest, NoTimeLeftIsATimeOut) {
+  bool before = false;
+  ForkHooks hooks;
+  hooks.before = [&] { before = true; };
+  const auto late = fork_to(
+      -1us, [] { return 1; }, hooks);
+  EXPECT_EQ(late.error().code, Code::kTimeout);
+  EXPECT_FALSE(before) << "nothing is forked for it";
+}
+
+TEST_F(ForkToTest, WhatIsNoValueAsJsonIsAnError) {
+  const auto said = fork_to(kPatience, [] { return std::nan(""); });
+  EXPECT_EQ(said.error().code, Code::kInvalid);
+  EXPECT_THAT(said.error().message, testing::HasSubstr("number"));
+}
+
+// Its process waits for somebody to read what it says.
+TEST_F(ForkToTest, AnAnswerForWhichThereIsNoMemory_Unavailable) {
+  if (kSanitized) GTEST_SKIP() << "a sanitizer's address space cannot be limited";
+  EXPECT_EQ(status_in_child([] {
+              constexpr rlim_t kMore = 16U << 20;
+              const rlimit small{process::mapped_bytes() + kMore, RLIM_INFINITY};
+              setrlimit(RLIMIT_AS, &small);
+              const auto said = fork_to(kPatience, [] {
+                const rlimit large{RLIM_INFINITY, RLIM_INFINITY};
+                setrlimit(RLIMIT_AS, &large);
+                return std::string(4 * kMore, 'x');
+              });
+              if (said || said.error().code != Code::kUnavailable) return 1;
+              return waitpid(-1, nullptr, WNOHANG) == -1 ? 0 : 2;
+            }),
+            0);
 }
 
 TEST_F(ForkToTest, ACrashAnExitAndAHangAreErrors) {
@@ -274,6 +311,15 @@ TEST_F(ForkToTest, HooksRunAroundTheFork) {
                 .value(),
             "before,child");
   EXPECT_EQ(order, "before,parent");
+  bool blocked = false;
+  hooks.in_child = [&] {
+    sigset_t now;
+    sigprocmask(SIG_SETMASK, nullptr, &now);
+    blocked = sigismember(&now, SIGTERM) == 1;
+  };
+  EXPECT_TRUE(fork_to(
+                  kPatience, [&] { return blocked; }, hooks)
+                  .value());
   hooks.in_child = [] { throw std::runtime_error("no connection"); };
   EXPECT_EQ(fork_to(
                 kPatience, [] {}, hooks)

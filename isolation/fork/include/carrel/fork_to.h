@@ -9,7 +9,9 @@
 
 #include <carrel/context.h>
 
+#include <exception>
 #include <functional>
+#include <string>
 #include <type_traits>
 #include <utility>
 
@@ -28,12 +30,13 @@ Result<Json> fork_and_call(Duration timeout, const std::function<Result<Json>()>
                            const ForkHooks& hooks);
 }  // namespace detail
 
-// Blocks until `fn` has answered, or `timeout` has passed; 0: it has all the time. `fn`
-// returns void, T or Result<T>, T convertible to and from Json; so does this. Errors:
-// what `fn` returned or threw; kTimeout; kUnavailable: no process, memory or descriptor
-// for it, `native` is errno; kTooLarge: an answer of 4 GiB or more as JSON; kFailed: its
-// process died, `native` is the signal, or ended without an answer. Any number of threads
-// may call it at once.
+// Blocks until `fn` has answered, or `timeout` has passed; 0: it has all the time, less:
+// none. `fn` returns void, T or Result<T>, T convertible to and from Json; so does this.
+// Errors: what `fn` returned or threw; kTimeout; kUnavailable: no process, memory or
+// descriptor for it, `native` is errno; kTooLarge: an answer of 4 GiB or more as JSON;
+// kInvalid: it is none as JSON, or no T again (NaN and infinity are null there); kFailed:
+// its process died, `native` is the signal, or ended without an answer. Any number of
+// threads may call it at once.
 //
 // In the child there is one thread, the caller's. It has stdio and no other descriptor, a
 // session of its own, signals at their defaults; no destructor or exit function of the
@@ -58,7 +61,12 @@ auto fork_to(Duration timeout, F fn, const ForkHooks& hooks = {}) {
   if constexpr (std::is_void_v<Value>) {
     return Answer();
   } else {
-    return Answer(answer->template get<Value>());
+    try {
+      return Answer(answer->template get<Value>());
+    } catch (const std::exception& e) {
+      return Answer(fail(Code::kInvalid, std::string("fork_to: the answer: ") + e.what(),
+                         "fork_to"));
+    }
   }
 }
 
