@@ -28,7 +28,8 @@ const EngineKey kEngineKeys[] = {
     {"mode", &at<Config, &Config::mode>,
      "`inline` is for tests: enqueue runs the job in the caller before it returns; "
      "handlers then run in the host's process, whatever their isolation, and have no "
-     "time limit."},
+     "time limit: nothing stops them, nor keeps those of `mutex` apart that several "
+     "threads enqueue. Preloads run once, hooks of forked children do not."},
     {"strict_kinds", &at<Config, &Config::strict_kinds>,
      "Refuse to enqueue a kind that is neither handled nor configured here."},
     {"plugins", &at<Config, &Config::plugins>,

@@ -97,6 +97,7 @@ class Engine::Impl {
   Result<void> ignite_locked();
   std::vector<KindSpec> specs() const;
   std::string isolation_of(const KindSpec& spec) const;
+  Result<void> preload_here() const;
   Result<void> ignite_server(const std::vector<KindSpec>& specs);
   Result<void> check_features() const;
   Result<void> open_backends();
@@ -175,6 +176,7 @@ class Engine::Impl {
   std::thread stopper_;  // made by a stop() in a handler or hook
   const std::string inline_worker_ = make_worker_id();
   std::atomic<std::uint64_t> inline_claims_{0};
+  std::recursive_mutex inline_hooks_;  // a hook may enqueue, and hear of that end
 
   std::mutex holds_mutex_;
   std::shared_ptr<Holds> holds_;  // made by the first hold

@@ -148,6 +148,9 @@ Result<void> Engine::Impl::ignite_locked() {
   auto kinds = specs();
   if (auto ok = ignite_server(kinds); !ok) return ok;
   if (auto ok = open_backends(); !ok) return ok;
+  if (config.mode == Mode::kInline) {
+    if (auto ok = preload_here(); !ok) return ok;
+  }
   reactor_ = std::make_unique<Reactor>();
   return make_isolations(std::move(kinds));
 }
@@ -175,10 +178,25 @@ std::string Engine::Impl::isolation_of(const KindSpec& spec) const {
   return entry && (*entry)->needs_server ? "thread" : name;
 }
 
+// In inline mode `fork` handlers run here, too, and find what they would find there.
+Result<void> Engine::Impl::preload_here() const {
+  try {
+    for (const auto& load : handlers_.preloads()) load();
+    return {};
+  } catch (const std::exception& e) {
+    return fail(Code::kInvalid, std::string("a preload failed: ") + e.what());
+  } catch (...) {
+    return fail(Code::kInvalid,
+                "a preload failed with something that is no std::exception");
+  }
+}
+
 Result<void> Engine::Impl::ignite_server(const std::vector<KindSpec>& specs) {
   Handlers forked;
-  for (const auto& load : handlers_.preloads()) forked.preload(load);
-  for (const auto& hook : handlers_.after_fork_hooks()) forked.after_fork_child(hook);
+  if (config.mode != Mode::kInline) {
+    for (const auto& load : handlers_.preloads()) forked.preload(load);
+    for (const auto& hook : handlers_.after_fork_hooks()) forked.after_fork_child(hook);
+  }
   bool needed = false;
   for (const auto& spec : specs) {
     const auto entry = registry.isolation(isolation_of(spec));

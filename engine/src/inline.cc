@@ -186,6 +186,7 @@ std::vector<Ticket> Engine::Impl::run_inline(const Ticket& ticket) {
   const Verdict verdict = verdict_of(finish, *answer, outcome);
   const Event event{job, outcome, verdict, answer->state};
   const Inside inside(*door_, nullptr);
+  const std::lock_guard one_at_a_time(inline_hooks_);
   tell(on_finished, log, event);
   if (is_failure(verdict)) tell(on_failed, log, event);
   return std::move(answer->freed);

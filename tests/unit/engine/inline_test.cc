@@ -1,6 +1,8 @@
 // The test mode, in which enqueue runs the job.
 #include <unistd.h>
 
+#include <atomic>
+#include <memory>
 #include <stdexcept>
 #include <thread>
 #include <vector>
@@ -55,6 +57,54 @@ TEST(Inline, AHandlerOfForkRunsInTheCallerToo) {
   }
   gate.open();
   elsewhere.join();
+}
+
+TEST(Inline, PreloadsRunOnceInTheHost) {
+  Config config = inline_config();
+  config.jobs["forked"].isolation = "fork";
+  Engine engine = open(config);
+  int loaded = 0;
+  ASSERT_TRUE(engine.preload([&] { ++loaded; }));
+  engine.handle("forked", [&](Context&) { return loaded; });
+  EXPECT_EQ(engine.wait(engine.enqueue("forked").value(), 0s).value(), 1);
+  EXPECT_EQ(engine.wait(engine.enqueue("forked").value(), 0s).value(), 1);
+}
+
+TEST(Inline, APreloadThatFailsIsTold) {
+  Engine engine = open(inline_config());
+  ASSERT_TRUE(engine.preload([] { throw std::runtime_error("no model"); }));
+  const auto ignited = engine.ignite();
+  EXPECT_EQ(ignited.error().code, Code::kInvalid);
+  EXPECT_NE(ignited.error().message.find("no model"), std::string::npos);
+}
+
+TEST(Inline, HooksRunOneAtATime_AlsoWithinEachOther) {
+  Engine engine = open(inline_config());
+  engine.handle("job", [](Context&) {});
+  std::atomic<int> within{0};
+  std::atomic<int> most{0};
+  std::atomic<int> heard{0};
+  const auto here = std::make_shared<std::atomic<std::thread::id>>();
+  engine.on_finished([&](const Event& event) {
+    const bool nested = here->load() == std::this_thread::get_id();
+    if (!nested && ++within > most) most = within.load();
+    ++heard;
+    if (!nested && event.job.priority == 0) {
+      here->store(std::this_thread::get_id());
+      EXPECT_TRUE(engine.enqueue("job", {}, {.priority = 1}));
+      here->store({});
+    }
+    if (!nested) --within;
+  });
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&] {
+      for (int k = 0; k < 50; ++k) EXPECT_TRUE(engine.enqueue("job"));
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  EXPECT_EQ(most, 1);
+  EXPECT_EQ(heard, 400);
 }
 
 TEST(Inline, AFailureIsRetriedWhenItIsDue) {
