@@ -165,6 +165,8 @@ Result<void> Engine::pause(std::string_view queue) {
 Result<void> Engine::resume(std::string_view queue) {
   return impl_->guarded([&] { return impl_->set_paused(queue, false); });
 }
+Health Engine::own_health() const { return impl_->own_health(); }
+
 Result<Health> Engine::health() {
   return impl_->guarded([&] { return impl_->health(); });
 }

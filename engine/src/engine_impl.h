@@ -73,6 +73,7 @@ class Engine::Impl {
   Result<void> retry(JobId id);
   Result<void> set_paused(std::string_view queue, bool paused);
   Result<Health> health();
+  Health own_health() const;
 
   Result<void> start();
   void stop(Duration grace);

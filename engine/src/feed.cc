@@ -66,14 +66,19 @@ void Feed::nudge() noexcept {
 void Feed::work() {
   while (const std::size_t room = runner_.wait_for_room()) {
     const auto pulled = pull(room, setup_.wait);
+    std::unique_lock lock(mutex_);
     if (pulled) {
-      status_.answered(StoreCall::kClaim, *pulled > 0);
-      backoff_ = kFirstBackoff;
+      answered(*pulled);
       continue;
     }
-    std::unique_lock lock(mutex_);
     if (!back_off(lock, pulled.error())) return;
   }
+}
+
+// One that was interrupted is an empty answer, too, of no store.
+void Feed::answered(std::size_t jobs) {
+  if (jobs > 0 || !stopping_) status_.answered(StoreCall::kClaim, jobs > 0);
+  backoff_ = kFirstBackoff;
 }
 
 bool Feed::back_off(std::unique_lock<std::mutex>& lock, const Error& error) {
@@ -141,8 +146,7 @@ void Feed::work_when_dry() {
       if (!back_off(lock, pulled.error())) return;
       continue;
     }
-    status_.answered(StoreCall::kClaim, *pulled > 0);
-    backoff_ = kFirstBackoff;
+    answered(*pulled);
     lock.unlock();
     serve();
     lock.lock();

@@ -61,6 +61,7 @@ class Feed {
   void told();
   // With the lock held: what a claim of so many found.
   void found(const Result<std::size_t>& pulled, std::size_t asked);
+  void answered(std::size_t jobs);  // likewise: it found so many
   // With the lock held, which it gives up meanwhile. False: interrupted.
   bool back_off(std::unique_lock<std::mutex>& lock, const Error& error);
 

@@ -140,38 +140,15 @@ Result<void> Engine::Impl::set_paused(std::string_view name, bool paused) {
   return {};
 }
 
-Result<Health> Engine::Impl::health() {
-  if (auto ok = ignite(); !ok) return tl::unexpected<Error>(std::move(ok.error()));
+Health Engine::Impl::own_health() const {
   Health health;
-  const auto before = Steady::now();
-  auto counts = store->monitor().counts();
-  health.store_round_trip = std::chrono::duration_cast<Duration>(Steady::now() - before);
-  if (!counts) return tl::unexpected<Error>(std::move(counts.error()));
-  auto paused = store->monitor().paused();
-  if (!paused) return tl::unexpected<Error>(std::move(paused.error()));
-  health.counts = std::move(*counts);
-  health.paused = std::move(*paused);
-  if (const auto footprint = store->monitor().footprint()) health.footprint = *footprint;
   for (const auto& [name, queue] : config.queues) {
     QueueHealth& it = health.queues[name];
     it.weight = queue.weight;
     it.concurrency = queue.concurrency;
     it.limit = queue.limit;
-    if (const auto found = health.counts.by_queue.find(name);
-        found != health.counts.by_queue.end()) {
-      it.running = found->second[static_cast<std::size_t>(State::kRunning)];
-    }
   }
-  if (config.role == Role::kWorker) {
-    health.slots = concurrency();
-  }
-  for (const auto& [kind, waiting] : health.counts.available_by_kind) {
-    // A producer's kinds have their handlers elsewhere.
-    const bool named = config.role == Role::kProducer && config.jobs.contains(kind);
-    if (kinds_.find(kind) == nullptr && !named && !is_hold(kind)) {
-      health.unhandled.push_back(kind);
-    }
-  }
+  if (config.role == Role::kWorker) health.slots = concurrency();
   health.stuck = kinds_.stuck();
   health.completed = totals_.completed;
   health.failed = totals_.failed;
@@ -182,6 +159,36 @@ Result<Health> Engine::Impl::health() {
     health.unflushed = running->unflushed();
     for (auto& [name, queue] : health.queues) queue.busy = running->busy_in(name);
     health.store_error = running->store_error();
+  }
+  return health;
+}
+
+Result<Health> Engine::Impl::health() {
+  if (auto ok = ignite(); !ok) return tl::unexpected<Error>(std::move(ok.error()));
+  const auto before = Steady::now();
+  auto counts = store->monitor().counts();
+  const auto round_trip = std::chrono::duration_cast<Duration>(Steady::now() - before);
+  if (!counts) return tl::unexpected<Error>(std::move(counts.error()));
+  auto paused = store->monitor().paused();
+  if (!paused) return tl::unexpected<Error>(std::move(paused.error()));
+  const auto footprint = store->monitor().footprint();
+  Health health = own_health();
+  health.store_round_trip = round_trip;
+  health.counts = std::move(*counts);
+  health.paused = std::move(*paused);
+  if (footprint) health.footprint = *footprint;
+  for (auto& [name, queue] : health.queues) {
+    if (const auto found = health.counts.by_queue.find(name);
+        found != health.counts.by_queue.end()) {
+      queue.running = found->second[static_cast<std::size_t>(State::kRunning)];
+    }
+  }
+  for (const auto& [kind, waiting] : health.counts.available_by_kind) {
+    // A producer's kinds have their handlers elsewhere.
+    const bool named = config.role == Role::kProducer && config.jobs.contains(kind);
+    if (kinds_.find(kind) == nullptr && !named && !is_hold(kind)) {
+      health.unhandled.push_back(kind);
+    }
   }
   const auto tickets = queue();
   if (const auto* const elsewhere = dynamic_cast<const Connected*>(tickets.get())) {

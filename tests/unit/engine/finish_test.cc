@@ -236,6 +236,7 @@ TEST_P(Finishes, AnEndThatHasToWaitDoesNotMeanThatTheStoreIsAway) {
     std::this_thread::yield();
   }
   EXPECT_EQ(engine_->health()->store_error, "beat: it is away");
+  EXPECT_EQ(engine_->own_health().store_error, "beat: it is away");
   state_->is_away = false;
   state_->refuse_if(nullptr);
   EXPECT_EQ(wait_final(id).state, State::kCompleted);
