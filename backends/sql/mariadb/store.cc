@@ -38,6 +38,7 @@ Result<SchemaChange> change_schema(const Url& url, bool apply) {
   try {
     session = driver.connect_plainly();
     const SchemaVersion found = version_of(*session);
+    needs_steps(found, kSchemaVersion, Migrate::kOn);  // throws of what is too new
     SchemaChange change{found.version, std::max(found.version, kSchemaVersion),
                         steps_from(found.version)};
     // While a step waits for who uses a table, all others wait behind it: briefly.

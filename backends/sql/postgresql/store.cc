@@ -38,6 +38,7 @@ Result<SchemaChange> change_schema(const Url& url, bool apply) {
   try {
     session = driver.connect_plainly();
     const SchemaVersion found = version_of(*session);
+    needs_steps(found, kSchemaVersion, Migrate::kOn);  // throws of what is too new
     SchemaChange change{found.version, std::max(found.version, kSchemaVersion), {}};
     for (int v = found.version; v < kSchemaVersion; ++v) change.sql += step_from(v);
     if (!change.sql.empty()) change.sql = script_of(change.sql);

@@ -296,6 +296,13 @@ TEST_P(Server, ANewerSchemaIsUsedIfItSaysThatItCanBe) {
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, Code::kUnsupported);
   EXPECT_THAT(refused.error().message, HasSubstr("99"));
+  const Url place = Url::parse(url()).value();
+  Registry registry = Registry::with_builtins();
+  for (const bool apply : {false, true}) {
+    const auto change = (**registry.schema(place.scheme))(place, apply);
+    ASSERT_FALSE(change);
+    EXPECT_THAT(change.error().message, HasSubstr("use a newer carrel"));
+  }
 }
 
 TEST_P(Server, AnUnknownOptionIsRefused) {
