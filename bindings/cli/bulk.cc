@@ -10,20 +10,7 @@
 #include "text.h"
 
 namespace carrel::cli {
-namespace {
-
-void end_by_the_next() {
-  for (const int number : {SIGINT, SIGTERM, SIGHUP}) {
-    // Asked without a change: one that comes meanwhile is ignored, too.
-    struct sigaction now {};
-    if (sigaction(number, nullptr, &now) == 0 && now.sa_handler == SIG_IGN) continue;
-    std::signal(number, SIG_DFL);
-  }
-}
-
-}  // namespace
-
-Bulk::Bulk() : interrupt_(end_by_the_next) { std::signal(SIGPIPE, SIG_IGN); }
+Bulk::Bulk() : interrupt_(let_the_next_end_it) { std::signal(SIGPIPE, SIG_IGN); }
 
 int Bulk::between() const {
   if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) return kStoreAway;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <optional>
 #include <set>
 
 #include "absolute_url.h"
@@ -168,12 +169,32 @@ class Doctor {
         return add(std::move(finding), kStoreAway);
       }
     }
-    const auto looked = look_at_store(registry_, text);
+    if (const auto tables = state_of_tables(text)) {
+      finding.text = *tables;
+      return add(std::move(finding), kStoreAway);
+    }
+    const auto looked = look_at_store(registry_, as_it_is(text));
     finding.works = looked.has_value();
     finding.text =
-        looked ? described(looked->traits) + "; answered within " + rough(looked->cycle)
+        looked ? described(looked->traits) + "; was read within " + rough(looked->cycle)
                : looked.error().message;
     add(std::move(finding), kStoreAway);
+  }
+
+  // Of a store that can be reached, and whose tables who uses it next makes, or brings
+  // forward.
+  std::optional<std::string> state_of_tables(const std::string& text) {
+    const auto url = Url::parse(text);
+    const auto schema =
+        url ? registry_.schema(url->scheme) : Result<const SchemaFactory*>(nullptr);
+    if (!schema || *schema == nullptr) return std::nullopt;
+    const auto change = (**schema)(*url, false);
+    if (!change) return std::nullopt;  // which looking at it tells
+    if (change->from == 0) return "has no tables yet; who uses it first makes them";
+    // Those of a server are brought forward by who is told to.
+    if (change->from == change->to || url->scheme != "sqlite") return std::nullopt;
+    return "has tables of version " + std::to_string(change->from) +
+           "; who uses it next brings them to " + std::to_string(change->to);
   }
 
   // One that is not the store itself.

@@ -1,6 +1,7 @@
 #include "interrupt.h"
 
 #include <poll.h>
+#include <signal.h>
 
 #include <system_error>
 #include <utility>
@@ -35,6 +36,15 @@ Interrupt::~Interrupt() {
 bool Interrupt::came() const noexcept {
   pollfd now{signals_.descriptor(), POLLIN, 0};
   return poll(&now, 1, 0) > 0;
+}
+
+void let_the_next_end_it() {
+  for (const int number : {SIGINT, SIGTERM, SIGHUP}) {
+    // Asked without a change: one that comes meanwhile is ignored, too.
+    struct sigaction now {};
+    if (sigaction(number, nullptr, &now) == 0 && now.sa_handler == SIG_IGN) continue;
+    std::signal(number, SIG_DFL);
+  }
 }
 
 }  // namespace carrel::cli

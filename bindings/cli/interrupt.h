@@ -34,4 +34,7 @@ class Interrupt {
   std::thread thread_;
 };
 
+// To be called once one was heard: the next ends this program, as if nobody listened.
+void let_the_next_end_it();
+
 }  // namespace carrel::cli

@@ -19,14 +19,22 @@ int migrate(const Global& global, const MigrateArgs& args) {
   const auto schema = registry->schema(url->scheme);
   if (!schema) return failed(schema.error());
   if (*schema == nullptr) {
-    if (global.json) print_json({{"from", nullptr}, {"to", nullptr}, {"applied", false}});
+    if (global.json) {
+      Json document{{"from", nullptr}, {"to", nullptr}, {"applied", false}};
+      if (args.sql) document["sql"] = "";
+      print_json(document);
+    }
     std::fprintf(stderr, "%s has no tables to bring forward from here\n",
                  quote(url->redacted()).c_str());
     return kOk;
   }
   const bool apply = !args.dry_run && !args.sql;
-  const auto change = (**schema)(*url, apply);
-  if (!change) return failed(change.error());
+  auto change = (**schema)(*url, apply);
+  if (!change) {
+    // No folder for a file: no job is looked for.
+    if (change.error().code == Code::kNotFound) change.error().code = Code::kUnavailable;
+    return failed(change.error());
+  }
   if (args.sql && !global.json) {
     std::fputs(change->sql.c_str(), stdout);
     return kOk;

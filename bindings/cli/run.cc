@@ -2,10 +2,12 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <csignal>
 #include <functional>
 #include <mutex>
 #include <stop_token>
 #include <thread>
+#include <utility>
 
 #include "commands.h"
 #include "config_check.h"
@@ -124,13 +126,14 @@ Result<Engine> open(const Global& global, const RunArgs& args) {
   return engine;
 }
 
-// "carrel: stopping: waits up to 30s for 1 job"
-std::string stopping(Engine& engine) {
-  const auto health = engine.health();
+// "carrel: stopping: waits up to 30s for 1 job". Of what is known here: the store may be
+// away.
+std::string stopping(const Engine& engine) {
+  const std::size_t busy = engine.own_health().busy;
   std::string text = "carrel: stopping";
-  if (!health || health->busy == 0) return text;
+  if (busy == 0) return text;
   return text + ": waits up to " + to_text(engine.config().worker.grace) + " for " +
-         counted(health->busy, "job");
+         counted(busy, "job");
 }
 
 int drain(const Global& global, Engine& engine, const Interrupt& interrupt,
@@ -165,11 +168,15 @@ int run(const Global& global, const RunArgs& args) {
               "\" lives within this process: nobody else can enqueue here");
   }
   std::mutex output;
+  bool unheard = false;
   engine->on_finished([&](const Event& event) {
     if (global.json) {
       const std::lock_guard lock(output);
       print_json(event_json(event));
-      std::fflush(stdout);  // whoever reads the lines wants them now
+      // Whoever reads the lines wants them now.
+      if (std::fflush(stdout) != 0 && !std::exchange(unheard, true)) {
+        complain("nobody reads the events any more; goes on without");
+      }
     } else {
       line.note(event_line(event));
     }
@@ -180,7 +187,11 @@ int run(const Global& global, const RunArgs& args) {
     ticker.reset();
     line.draw("");
   };
-  const Interrupt interrupt([&] { line.note(stopping(*engine)); });
+  std::signal(SIGPIPE, SIG_IGN);  // of whom it is told, and goes on
+  const Interrupt interrupt([&] {
+    if (args.drain) line.note(stopping(*engine));
+    let_the_next_end_it();
+  });
   if (args.drain) return drain(global, *engine, interrupt, clear);
 
   line.note("carrel: running; stops on SIGINT, SIGTERM or SIGHUP");
@@ -190,14 +201,16 @@ int run(const Global& global, const RunArgs& args) {
     return failed(ok.error());
   }
   interrupt.wait();
+  line.note(stopping(*engine));
   engine->stop(engine->config().worker.grace);
   clear();
-  if (const auto health = engine->health(); health && !global.json) {
+  if (!global.json) {
+    const Health health = engine->own_health();
     line.note("carrel: stopped after " +
               rough(std::chrono::duration_cast<Duration>(
                   std::chrono::steady_clock::now() - begun)) +
-              ": " + grouped(health->completed) + " completed, " +
-              counted(health->failed, "attempt") + " failed");
+              ": " + grouped(health.completed) + " completed, " +
+              counted(health.failed, "attempt") + " failed");
   }
   return kOk;
 }

@@ -22,19 +22,6 @@ Result<Config> defaults() {
   return config;
 }
 
-// With a URL that lets the store change no tables, nor make any: what is only looked at
-// may be another program's.
-std::string as_it_is(const std::string& store) {
-  constexpr std::array<std::string_view, 5> kTables{"sqlite", "postgresql", "postgres",
-                                                    "mysql", "mariadb"};
-  const auto url = Url::parse(store);
-  if (!url || url->query.contains("migrate") ||
-      std::find(kTables.begin(), kTables.end(), url->scheme) == kTables.end()) {
-    return store;
-  }
-  return store + (store.find('?') == store.npos ? "?" : "&") + "migrate=off";
-}
-
 // Of SQLite, whose stores make theirs.
 Result<void> require_file(const Config& config) {
   const auto url = Url::parse(config.store);
@@ -51,6 +38,19 @@ Result<void> require_file(const Config& config) {
 }
 
 }  // namespace
+
+std::string as_it_is(const std::string& store) {
+  constexpr std::array<std::string_view, 5> kTables{"sqlite", "postgresql", "postgres",
+                                                    "mysql", "mariadb"};
+  const auto url = Url::parse(store);
+  if (!url || url->query.contains("migrate") || url->rest.empty() ||
+      std::find(kTables.begin(), kTables.end(), url->scheme) == kTables.end()) {
+    return store;
+  }
+  const bool begun = store.ends_with('?') || store.ends_with('&');
+  const char* const next = store.find('?') == store.npos ? "?" : "&";
+  return store + (begun ? "" : next) + "migrate=off";
+}
 
 std::string config_file(const Global& global) {
   if (!global.config.empty()) return global.config;

@@ -21,10 +21,15 @@ Result<Config> load_or_defaults(const Global& global);
 // With the plugins that the configuration names.
 Result<Registry> registry_of(const Config& config);
 
+// The URL of a store with what lets it change no tables, nor make any: one that is only
+// looked at may be another program's. As it stands where it says something of that
+// itself.
+std::string as_it_is(const std::string& store);
+
 // An engine that only looks, asks and enqueues; ignited. Refuses a store that lives in
-// one process: this one would end before anybody saw what it did. `makes`: a file that is
-// not there yet is made; else that is refused (kUnavailable), since who looks for jobs
-// has mistyped its name.
+// one process: this one would end before anybody saw what it did. `makes`: a file or
+// tables that are not there yet are made; else that is refused (kUnavailable,
+// kUnsupported), since who looks for jobs has mistyped a name.
 Result<Engine> connect(const Global& global, bool makes = false);
 
 // engine.ignite(). Where the store's place is not there, it is the store that is away,

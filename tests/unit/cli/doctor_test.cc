@@ -1,6 +1,8 @@
 // doctor
 #include <gmock/gmock.h>
 
+#include <filesystem>
+#include <fstream>
 #include <map>
 
 #include "../machine.h"
@@ -102,6 +104,13 @@ TEST_F(Doctor, SaysWhatOfTheConfigurationDoesNotWork) {
   EXPECT_EQ(said.code, 2);
   EXPECT_THAT(said.out,
               HasSubstr("carrel.toml:3:1: jobs.a.isolation: there is no isolation"));
+}
+
+TEST_F(Doctor, MakesNoTablesWhereItLooks) {
+  std::ofstream(folder_ / "theirs.db").close();
+  const Said said = carrel({"doctor", "--store", "sqlite:theirs.db"});
+  EXPECT_THAT(said.out, HasSubstr("has no tables yet"));
+  EXPECT_EQ(std::filesystem::file_size(folder_ / "theirs.db"), 0U);
 }
 
 TEST_F(Doctor, WeighsTheEnvironmentWhereThereIsNoFile) {

@@ -282,6 +282,12 @@ TEST_F(Jobs, ReindexGivesBackWhatIsFree) {
   EXPECT_EQ(std::filesystem::file_size(folder_ / "others.db"), 0U);
 }
 
+TEST_F(Jobs, AFileThatHasNoFolderIsNoJobThatIsNotFound) {
+  for (const char* command : {"migrate", "reindex", "list"}) {
+    EXPECT_EQ(carrel({command, "--store", "sqlite:nowhere/jobs.db"}).code, 4) << command;
+  }
+}
+
 TEST_F(Jobs, AStoreOfOneProcessHasNothingToRebuild) {
   EXPECT_EQ(carrel({"reindex", "--store", "memory:"}).err,
             "carrel: \"memory:\" has nothing to rebuild here\n");
