@@ -261,8 +261,8 @@ class Engine {
   [[nodiscard]] Result<void> pause(std::string_view queue);
   [[nodiscard]] Result<void> resume(std::string_view queue);
   [[nodiscard]] Result<Health> health();
-  // What this engine knows by itself: of that, nothing of what the store or a queue
-  // knows. Asks neither, and does not wait for them: also where the store is away.
+  // What this engine knows by itself: what the store or a queue would have to be asked
+  // for is left empty. Waits for neither, so it answers also where they are away.
   [[nodiscard]] Health own_health() const;
 
   // Starts taking jobs, on threads of the engine. kInvalid: it does already, or drains.
