@@ -2,11 +2,12 @@
 
 namespace carrel::sql {
 
-std::optional<Migrate> parse_migrate(std::string_view text) noexcept {
+Result<Migrate> parse_migrate(std::string_view text) {
   if (text == "new") return Migrate::kNew;
   if (text == "on") return Migrate::kOn;
   if (text == "off") return Migrate::kOff;
-  return std::nullopt;
+  return fail(Code::kInvalid,
+              "migrate: expected new, on or off, got \"" + std::string(text) + "\"");
 }
 
 bool needs_steps(const SchemaVersion& found, int known, Migrate migrate) {

@@ -4,7 +4,6 @@
 #include <carrel/result.h>
 
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <string_view>
 
@@ -15,8 +14,8 @@ enum class Migrate : std::uint8_t {
   kOn,   // and brings older ones forward
   kOff,
 };
-// "new", "on", "off".
-std::optional<Migrate> parse_migrate(std::string_view text) noexcept;
+// "new", "on", "off"; kInvalid says so, for the option `migrate` of a URL.
+Result<Migrate> parse_migrate(std::string_view text);
 
 // Why the tables cannot be used.
 struct SchemaProblem {

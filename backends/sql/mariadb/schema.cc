@@ -292,7 +292,7 @@ void prepare_schema(MariadbSession& session, Migrate migrate,
   if (session.execute("SELECT GET_LOCK(" + lock + ", " +
                       std::to_string(patience.count()) + ")") != "1") {
     throw SchemaProblem{Code::kUnavailable,
-                                "somebody else has been making its tables for seconds"};
+                        "somebody else has been making its tables for seconds"};
   }
   const SchemaVersion found = version_of(session);
   if (needs_steps(found, kSchemaVersion, migrate)) {

@@ -92,9 +92,7 @@ Result<Settings> settings_of(const Url& url) {
       all["ssl" + key.substr(4)] = value;
     } else if (key == "migrate") {
       const auto migrate = parse_migrate(value);
-      if (!migrate) {
-        return bad(url, "migrate: expected new, on or off, got \"" + value + "\"");
-      }
+      if (!migrate) return bad(url, migrate.error().message);
       settings.migrate = *migrate;
     } else if (key == "call_timeout") {
       const auto duration = parse_duration(value);

@@ -4,9 +4,9 @@
 
 #include <string_view>
 
+#include "migrate.h"
 #include "postgresql/errors.h"
 #include "postgresql/statements.h"
-#include "migrate.h"
 
 namespace carrel::sql::postgresql {
 PostgresDriver::PostgresDriver(Settings settings)

@@ -93,9 +93,7 @@ Result<Settings> settings_of(const Url& url) {
       settings.busy_timeout = *duration;
     } else if (key == "migrate") {
       const auto migrate = parse_migrate(value);
-      if (!migrate) {
-        return bad(url, "migrate: expected new, on or off, got \"" + value + "\"");
-      }
+      if (!migrate) return bad(url, migrate.error().message);
       settings.migrate = *migrate;
     } else {
       return bad(url, "there is no option \"" + key +
