@@ -41,12 +41,13 @@ void call_off(pid_t pid, int socket) {
   }
 }
 
-// The parent's hold on its child. Ends it, and what it left in its group.
+// The parent's hold on its child. Kills it, unless it has ended, and what it left in its
+// group.
 class Held {
  public:
   Held(pid_t pid, UniqueFd pidfd) : pid_(pid), pidfd_(std::move(pidfd)) {}
   ~Held() {
-    if (!ended_) kill();  // what it says may be more than there is room for
+    if (!ended_) kill();
     end();
   }
   Held(const Held&) = delete;
@@ -132,9 +133,10 @@ int hear(const Held& child, int socket, std::optional<Clock::time_point> deadlin
     const int ready = poll(polled, 2, left_ms(deadline));
     if (ready < 0 && errno != EINTR) return errno;
     if (ready < 0) continue;
-    if (ready == 0 && left_ms(deadline) > 0)
-      continue;  // it waits for 24 days at the most
-    if (ready == 0) return ETIME;
+    if (ready == 0) {
+      if (left_ms(deadline) > 0) continue;  // poll() takes 24 days at the most
+      return ETIME;
+    }
     if (open && (polled[0].revents | polled[1].revents) != 0) {
       const Said said = read_into(words, socket);
       if (said == Said::kNoAnswer) return EBADMSG;
@@ -175,13 +177,11 @@ Result<Json> conclude(const std::string& words, const std::optional<siginfo_t>& 
   return tl::unexpected<Error>(std::move(error));
 }
 
-// Until it has ended. Throws std::bad_alloc.
+// Of one that has ended by then, or is to be killed. Throws std::bad_alloc.
 Result<Json> answer_from(Held& child, int socket,
                          std::optional<Clock::time_point> deadline, Duration timeout) {
   std::string words;
   if (const int error = hear(child, socket, deadline, words)) {
-    child.kill();
-    child.end();
     if (error == EBADMSG) return conclude(words, std::nullopt);
     if (error != ETIME) {
       return os_error(Code::kUnavailable, "fork_to cannot wait", error);
