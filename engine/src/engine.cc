@@ -166,7 +166,6 @@ Result<void> Engine::resume(std::string_view queue) {
   return impl_->guarded([&] { return impl_->set_paused(queue, false); });
 }
 Health Engine::own_health() const { return impl_->own_health(); }
-
 Result<Health> Engine::health() {
   return impl_->guarded([&] { return impl_->health(); });
 }

@@ -1,8 +1,13 @@
 // stop() from wherever it may come: handlers and hooks of the engine itself, beside
 // run(), drain() and another stop().
+#include <carrel/conformance/store_wrapper.h>
+#include <carrel/log.h>
+
 #include <algorithm>
 #include <atomic>
 #include <functional>
+#include <memory>
+#include <mutex>
 #include <string>
 #include <thread>
 #include <utility>
@@ -269,6 +274,70 @@ TEST(Stop, LeavesTheExpiryOfWhatWaitedForAThread) {
   EXPECT_EQ(begun, 1);
   EXPECT_FALSE(engine.job(first)->expires.has_value());
   EXPECT_TRUE(engine.job(second)->expires.has_value());
+}
+
+// Its first claim fails; the next waits until it is interrupted.
+class AwaySource final : public ClaimSource {
+ public:
+  explicit AwaySource(std::shared_ptr<Gate> waits) : waits_(std::move(waits)) {}
+  Result<std::vector<Claimed>> claim(const Demand& /*demand*/,
+                                     std::string_view /*worker*/,
+                                     std::uint64_t /*number*/, Duration /*lease*/,
+                                     Duration wait) override {
+    if (wait == Duration{0} || std::exchange(first_, false)) {
+      return fail(Code::kUnavailable, "away", "test");
+    }
+    waits_->open();
+    interrupted_.pass();
+    return std::vector<Claimed>();
+  }
+  void interrupt() noexcept override { interrupted_.open(); }
+
+ private:
+  const std::shared_ptr<Gate> waits_;
+  Gate interrupted_;
+  bool first_ = true;
+};
+
+class AwayStore final : public conformance::StoreWrapper {
+ public:
+  AwayStore(std::unique_ptr<Store> real, std::shared_ptr<Gate> waits)
+      : StoreWrapper(std::move(real)), waits_(std::move(waits)) {}
+  std::unique_ptr<ClaimSource> claim_source() override {
+    return std::make_unique<AwaySource>(waits_);
+  }
+
+ private:
+  const std::shared_ptr<Gate> waits_;
+};
+
+TEST(Stop, AClaimThatItInterruptsIsNoAnswerOfTheStore) {
+  const auto waits = std::make_shared<Gate>();
+  Registry registry = Registry::with_builtins();
+  registry.add_store(
+      "away",
+      [&](const Url&, const BackendOptions& options) -> Result<std::unique_ptr<Store>> {
+        return std::make_unique<AwayStore>(make_memory_store(options), waits);
+      });
+  std::mutex mutex;
+  std::string lines;
+  set_log_sink([&](LogLevel, std::string_view line) {
+    const std::lock_guard lock(mutex);
+    lines.append(line).append("\n");
+  });
+  {
+    Config config = memory_config();
+    config.store = "away:";
+    config.log.level = LogLevel::kInfo;
+    Engine engine = Engine::open(config, registry).value();
+    engine.handle("job", [](Context&) {});
+    ASSERT_TRUE(engine.start());
+    waits->pass();
+    engine.stop(1s);
+  }
+  set_log_sink({});
+  EXPECT_NE(lines.find("claim: the store does not answer: away"), std::string::npos);
+  EXPECT_EQ(lines.find("answers again"), std::string::npos) << lines;
 }
 
 }  // namespace
