@@ -1,15 +1,15 @@
 #include "bulk.h"
 
-#include <signal.h>
-
 #include <algorithm>
 #include <array>
+#include <csignal>
 #include <cstdio>
 #include <string>
 
 #include "text.h"
 
 namespace carrel::cli {
+
 Bulk::Bulk() : interrupt_(let_the_next_end_it) { std::signal(SIGPIPE, SIG_IGN); }
 
 int Bulk::between() const {

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <optional>
 #include <set>
 
 #include "absolute_url.h"
@@ -169,8 +168,9 @@ class Doctor {
         return add(std::move(finding), kStoreAway);
       }
     }
-    if (const auto tables = state_of_tables(text)) {
-      finding.text = *tables;
+    if (const auto tables = state_of_tables(text); !tables || !tables->empty()) {
+      finding.works = tables.has_value();
+      finding.text = tables ? *tables : tables.error().message;
       return add(std::move(finding), kStoreAway);
     }
     const auto looked = look_at_store(registry_, as_it_is(text));
@@ -181,18 +181,20 @@ class Doctor {
     add(std::move(finding), kStoreAway);
   }
 
-  // Of a store that can be reached, and whose tables who uses it next makes, or brings
-  // forward.
-  std::optional<std::string> state_of_tables(const std::string& text) {
+  // What who uses it next does to its tables, where it has any; empty: nothing.
+  Result<std::string> state_of_tables(const std::string& text) {
     const auto url = Url::parse(text);
-    const auto schema =
-        url ? registry_.schema(url->scheme) : Result<const SchemaFactory*>(nullptr);
-    if (!schema || *schema == nullptr) return std::nullopt;
+    if (!url) return tl::unexpected<Error>(url.error());
+    const auto schema = registry_.schema(url->scheme);
+    if (!schema) return tl::unexpected<Error>(schema.error());
+    if (*schema == nullptr) return std::string();
     const auto change = (**schema)(*url, false);
-    if (!change) return std::nullopt;  // which looking at it tells
-    if (change->from == 0) return "has no tables yet; who uses it first makes them";
+    if (!change) return tl::unexpected<Error>(change.error());
+    if (change->from == 0) {
+      return std::string("has no tables yet; who uses it first makes them");
+    }
     // Those of a server are brought forward by who is told to.
-    if (change->from == change->to || url->scheme != "sqlite") return std::nullopt;
+    if (change->from == change->to || url->scheme != "sqlite") return std::string();
     return "has tables of version " + std::to_string(change->from) +
            "; who uses it next brings them to " + std::to_string(change->to);
   }

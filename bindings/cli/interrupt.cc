@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <signal.h>
 
+#include <csignal>
 #include <system_error>
 #include <utility>
 

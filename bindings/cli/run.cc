@@ -188,10 +188,11 @@ int run(const Global& global, const RunArgs& args) {
     line.draw("");
   };
   std::signal(SIGPIPE, SIG_IGN);  // of whom it is told, and goes on
-  const Interrupt interrupt([&] {
-    if (args.drain) line.note(stopping(*engine));
+  const auto heard = [&] {
     let_the_next_end_it();
-  });
+    line.note(stopping(*engine));
+  };
+  const Interrupt interrupt(args.drain ? std::function<void()>(heard) : nullptr);
   if (args.drain) return drain(global, *engine, interrupt, clear);
 
   line.note("carrel: running; stops on SIGINT, SIGTERM or SIGHUP");
@@ -201,7 +202,7 @@ int run(const Global& global, const RunArgs& args) {
     return failed(ok.error());
   }
   interrupt.wait();
-  line.note(stopping(*engine));
+  heard();  // here, so that it stands before what is said at the end
   engine->stop(engine->config().worker.grace);
   clear();
   if (!global.json) {

@@ -272,6 +272,28 @@ command = ["/bin/sh", "-c", "trap 'touch told' TERM; echo 'progress 0.1 waits' >
   EXPECT_EQ(show("1")["attempt"], 0) << "a stop costs no attempt";
 }
 
+TEST_F(Run, ASecondSignalEndsIt) {
+  for (const bool drain : {false, true}) {
+    carrel({"enqueue", "deaf"});
+    configure(R"(
+[worker]
+grace = "1m"
+[jobs.deaf]
+isolation = "exec"
+stop_grace = "1m"
+command = ["/bin/sh", "-c", "trap '' TERM; echo 'progress 0.1 deaf' >&3; while :; do sleep 60; done"]
+)");
+    Running worker(drain ? std::vector<std::string>{"run", "--drain"}
+                         : std::vector<std::string>{"run"},
+                   folder_, "");
+    ASSERT_TRUE(begins(drain ? "2" : "1"));
+    worker.signal(SIGTERM);
+    ASSERT_TRUE(worker.hear("carrel: stopping: waits up to 1m for 1 job\n"));
+    worker.signal(SIGINT);
+    EXPECT_EQ(worker.finish().code, 128 + SIGINT);
+  }
+}
+
 TEST_F(Run, AHangUpThatWhoStartedItIgnoresIsIgnored) {
   Running worker({"-c", "trap '' HUP; exec carrel run --json"}, folder_, "", "/bin/sh");
   ASSERT_EQ(carrel({"enqueue", "echo", "--wait-at-most", "60s"}).code, 0) << "it runs";

@@ -45,6 +45,17 @@ TEST_F(Streams, LinesWhoseIdsNobodyReadsAreCounted) {
                                   " on were not tried"));
 }
 
+TEST_F(Streams, EventsThatNobodyReadsHoldNoJobUp) {
+  configure("[jobs.k]\nisolation = \"exec\"\ncommand = [\"true\"]\n");
+  ASSERT_EQ(shell("seq 20 | carrel enqueue k --lines").lines().size(), 20U);
+  const Said said = shell("(carrel run --drain --json; echo $? >code) | head -1");
+  EXPECT_EQ(said.lines().size(), 1U);
+  EXPECT_THAT(said.err, AllOf(HasSubstr("nobody reads the events any more"),
+                              HasSubstr("cannot write to standard output")));
+  EXPECT_EQ(shell("cat code").out, "4\n");
+  EXPECT_EQ(carrel({"status", "--json"}).json()[0]["jobs"]["completed"], 20);
+}
+
 TEST_F(Streams, ASignalEndsLinesBetweenTwoBatches) {
   // The pipe stays open: there may be more to come.
   Running lines(
