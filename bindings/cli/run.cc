@@ -203,7 +203,7 @@ int run(const Global& global, const RunArgs& args) {
   }
   interrupt.wait();
   heard();  // here, so that it stands before what is said at the end
-  engine->stop(engine->config().worker.grace);
+  const auto stopped = engine->stop(engine->config().worker.grace);
   clear();
   if (!global.json) {
     const Health health = engine->own_health();
@@ -213,6 +213,7 @@ int run(const Global& global, const RunArgs& args) {
               ": " + grouped(health.completed) + " completed, " +
               counted(health.failed, "attempt") + " failed");
   }
+  if (!stopped) return failed(stopped.error());
   return kOk;
 }
 

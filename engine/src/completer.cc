@@ -230,10 +230,10 @@ void Completer::settle_all(std::chrono::steady_clock::time_point until) {
   if (flush(until)) hooks_.wait(most, until);
 }
 
-void Completer::stop() {
+std::size_t Completer::stop() {
   {
     std::lock_guard lock(mutex_);
-    if (stopping_) return;
+    if (stopping_) return 0;
     stopping_ = true;
   }
   wake_.notify_all();
@@ -246,8 +246,10 @@ void Completer::stop() {
     log_(LogLevel::kError, "job " + std::to_string(value(run->job.lease.id)) +
                                ": its end was not stored; it will run again");
   }
+  const std::size_t lost = queue_.size();
   lock.unlock();
   hooks_.stop();
+  return lost;
 }
 
 }  // namespace carrel

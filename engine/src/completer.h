@@ -63,7 +63,7 @@ class Completer {
   };
   Completer(Store& store, Hooks hooks, StoreStatus& status, Totals& totals, LogFn log,
             Bounds bounds);
-  ~Completer();  // stop() was called
+  ~Completer();  // stop()
 
   void start(Runner& runner);
   // Whoever reports an end commits it, and the runner counts a run as busy until then.
@@ -87,9 +87,9 @@ class Completer {
   // Likewise, and until the hooks have heard of it or, where it did not keep up, of so
   // many that it does.
   void settle_all(std::chrono::steady_clock::time_point until);
-  // Ends the thread; what is not committed by then is logged, and left to the leases.
-  // Waits for hooks.
-  void stop();
+  // Ends the thread; what is not committed by then is logged, and left to the leases: how
+  // many. Waits for hooks.
+  std::size_t stop();
 
  private:
   using Steady = std::chrono::steady_clock;

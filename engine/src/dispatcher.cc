@@ -88,13 +88,16 @@ void Dispatcher::due_in(Duration delay) {
   wake_.notify_one();
 }
 
-void Dispatcher::stop() {
+void Dispatcher::close() {
   {
     std::lock_guard lock(mutex_);
-    if (stopping_) return;
     stopping_ = true;
   }
   wake_.notify_all();
+}
+
+void Dispatcher::stop() {
+  close();
   if (thread_.joinable()) thread_.join();
 }
 

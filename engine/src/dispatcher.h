@@ -25,7 +25,8 @@ class Dispatcher {
              LogFn log);
   ~Dispatcher();  // stop()
   void start();
-  void stop();  // idempotent
+  void close();  // no further sweep begins on its thread
+  void stop();   // likewise, and waits for one that is under way; idempotent
 
   // Something of ours falls due in this long: do not sleep past it, nor for long where
   // what is due is held by somebody.

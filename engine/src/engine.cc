@@ -171,11 +171,8 @@ Result<Health> Engine::health() {
 }
 
 Result<void> Engine::start() { return impl_->start(); }
-void Engine::stop(Duration grace) {
-  std::ignore = impl_->guarded([&]() -> Result<void> {
-    impl_->stop(grace);
-    return {};
-  });
+Result<void> Engine::stop(Duration grace) {
+  return impl_->guarded([&] { return impl_->stop(grace); });
 }
 Result<void> Engine::run() { return impl_->run(); }
 Result<DrainReport> Engine::drain(std::stop_token stop) { return impl_->drain(stop); }

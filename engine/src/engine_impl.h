@@ -76,7 +76,7 @@ class Engine::Impl {
   Health own_health() const;
 
   Result<void> start();
-  void stop(Duration grace);
+  Result<void> stop(Duration grace);
   Result<void> run();
   Result<DrainReport> drain(const std::stop_token& stop);
 

@@ -7,6 +7,7 @@
 #include <string>
 #include <system_error>
 #include <thread>
+#include <tuple>
 #include <utility>
 
 #include "engine_impl.h"
@@ -22,7 +23,7 @@ Engine::Impl::~Impl() {
     std::fprintf(stderr, "carrel: a handler or hook destroys its own engine\n");
     std::abort();  // it would wait for itself
   }
-  stop(Duration{0});
+  std::ignore = stop(Duration{0});
   door_->close();
   std::shared_ptr<Holds> holds;
   {
@@ -172,7 +173,7 @@ Result<std::shared_ptr<Worker>> Engine::Impl::begin() {
   return worker;
 }
 
-void Engine::Impl::stop(Duration grace) {
+Result<void> Engine::Impl::stop(Duration grace) {
   {
     std::lock_guard lock(wake_mutex_);
     run_grace_ = grace;  // run() may be the first to stop the worker
@@ -191,14 +192,17 @@ void Engine::Impl::stop(Duration grace) {
   interrupt_holds();
   if (Inside::of(*door_) != nullptr) {
     if (first) stop_elsewhere(running, grace);
-    return;
+    return {};
   }
   // Whoever has the turn may begin to drain only now.
   const Turn turn(*this, [&] {
     if (draining_) drain_stop_.request_stop();
     return false;
   });
+  const auto last = worker();
   stop_worker(grace);
+  if (last) return last->stopped();
+  return running ? running->stopped() : Result<void>();
 }
 
 // By whose turn it is.
@@ -289,6 +293,9 @@ Result<DrainReport> Engine::Impl::drain(const std::stop_token& stop) {
   const auto drained = worker->drain(end.get_token());
   stop_worker(config.worker.grace);
   if (!drained) return tl::unexpected<Error>(drained.error());
+  if (auto stopped = worker->stopped(); !stopped) {
+    return tl::unexpected<Error>(std::move(stopped.error()));
+  }
   DrainReport report;
   report.completed = totals_.completed - completed;
   report.failed = totals_.failed - failed;
@@ -331,7 +338,7 @@ Result<void> Engine::Impl::run() {
   run_wake_ = nullptr;
   run_worker_ = nullptr;
   if (!begun) return tl::unexpected<Error>(begun.error());
-  return {};
+  return (*begun)->stopped();
 }
 
 }  // namespace carrel

@@ -140,6 +140,7 @@ void Worker::stop(Duration grace) {
   if (stopped_) return;
   stopped_ = true;
   expect_stop(grace);
+  dispatcher_.close();
   feed_.stop();
   runner_.stop_all(
       StopReason::kShutdown);  // what waits here from a claim that was under way
@@ -159,12 +160,20 @@ void Worker::stop(Duration grace) {
   }
   runner_.wait_reported();
   const bool flushed = completer_.flush(Steady::now() + kLastWords);
-  dispatcher_.stop();
   pulse_.stop();  // joins a last beat: what has waited for it is with the completer now
-  if (!flushed && !completer_.flush(Steady::now() + kLastTry)) {
-    log_(LogLevel::kError, "the store was away while stopping");
-  }
-  completer_.stop();
+  dispatcher_.stop();
+  if (!flushed) completer_.flush(Steady::now() + kLastTry);
+  lost_ends_ = completer_.stop();
+}
+
+Result<void> Worker::stopped() const {
+  if (lost_ends_ == 0) return {};
+  return fail(
+      Code::kUnavailable,
+      "the store was away while stopping: " + std::to_string(lost_ends_) +
+          (lost_ends_ == 1 ? " job has ended, and runs" : " jobs have ended, and run") +
+          " again, since that could not be stored",
+      "engine");
 }
 
 }  // namespace carrel

@@ -46,8 +46,10 @@ class Worker {
   // Runs what is due, on the caller's thread, until nothing is or `stop` is requested;
   // stop() is still to be called.
   Result<void> drain(const std::stop_token& stop);
-  // By one thread.
+  // By one thread, once.
   void stop(Duration grace);
+  // Once it is: kUnavailable, if ends that could not be stored are lost.
+  Result<void> stopped() const;
   // stop(grace) is about to be called, or is under way: takes no more from here on, every
   // run is told to stop, and that waits no longer than `grace` from now. From any thread,
   // also of its own. True: the first time.
@@ -83,6 +85,7 @@ class Worker {
   LogFn log_;
   std::atomic<bool> stop_expected_{false};
   bool stopped_ = false;
+  std::size_t lost_ends_ = 0;
 };
 
 // "host:pid:0123456789abcdef", another one every time.

@@ -119,8 +119,8 @@ void to_json(Json& j, const Health& h);
 //
 // From its ignition on an engine is its process's. A process that was forked from that
 // one, as a handler of a `fork` kind is, has a copy: what answers with a Result is
-// kUnsupported there, stop() and destroying it do nothing, store() aborts. It may open
-// one of its own.
+// kUnsupported there, destroying it does nothing, store() aborts. It may open one of its
+// own.
 //
 // An engine that was moved from is empty: it may be assigned to or destroyed, no more.
 class Engine {
@@ -269,16 +269,19 @@ class Engine {
   [[nodiscard]] Result<void> start();
   // Takes no more, asks the running to stop, waits up to `grace`, then ends what can be
   // killed; what did not end by itself is released: it runs again, at no cost of an
-  // attempt. Nothing is left running in the store. Idempotent. Of several at once the
-  // shortest grace counts. In a handler or hook of this engine it returns at once: no
-  // further job is asked for, run() or drain() end, and where start() was called a thread
-  // of the engine does the rest; start() waits for that.
-  void stop(Duration grace);
+  // attempt. Nothing is left running in the store. kUnavailable: that was away, and the
+  // ends of some jobs could not be stored, which the log names; they run again once their
+  // leases are over. It is stopped all the same. Idempotent. Of several at once the
+  // shortest grace counts, and each is told of such ends. In a handler or hook of this
+  // engine it returns at once: no further job is asked for, run() or drain() end, and
+  // where start() was called a thread of the engine does the rest; start() waits for
+  // that.
+  Result<void> stop(Duration grace);
   // start(), then blocks until stop() is called elsewhere or SIGINT or SIGTERM comes;
-  // then stop(worker.grace). A stop() that comes before run() is called is not
-  // remembered. Takes over those two signals, if at their default, while it runs; one
-  // ends the run() of every engine. No other call of this library touches the host's
-  // signals.
+  // then stop(worker.grace), and answers what that does. A stop() that comes before run()
+  // is called is not remembered. Takes over those two signals, if at their default, while
+  // it runs; one ends the run() of every engine. No other call of this library touches
+  // the host's signals.
   [[nodiscard]] Result<void> run();
   // Runs all that is due here and now, also what that makes due, and what comes due while
   // jobs run, and returns; or until `stop` is requested or stop() is called: then it

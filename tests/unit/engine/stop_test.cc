@@ -1,5 +1,6 @@
 // stop() from wherever it may come: handlers and hooks of the engine itself, beside
 // run(), drain() and another stop().
+#include <carrel/conformance/faults.h>
 #include <carrel/conformance/store_wrapper.h>
 #include <carrel/log.h>
 
@@ -338,6 +339,41 @@ TEST(Stop, AClaimThatItInterruptsIsNoAnswerOfTheStore) {
   set_log_sink({});
   EXPECT_NE(lines.find("claim: the store does not answer: away"), std::string::npos);
   EXPECT_EQ(lines.find("answers again"), std::string::npos) << lines;
+}
+
+TEST(Stop, RunAndDrainTellOfAnEndThatWasNotStored) {
+  for (const bool drain : {false, true}) {
+    const auto plan = std::make_shared<conformance::FaultPlan>();
+    Registry registry = Registry::with_builtins();
+    registry.add_store(
+        "away",
+        [&](const Url&, const BackendOptions& options) -> Result<std::unique_ptr<Store>> {
+          return std::make_unique<conformance::CrashingStore>(make_memory_store(options),
+                                                              plan);
+        });
+    Config config = memory_config();
+    config.store = "away:";
+    Engine engine = Engine::open(config, registry).value();
+    engine.handle("job", [&](Context&) {
+      plan->arm(conformance::FaultPoint::kBeforeFinishCommit,
+                conformance::FaultMode::kError, 0, 1'000'000);
+      engine.stop(1s);
+    });
+    ASSERT_TRUE(engine.enqueue("job"));
+    Error error;
+    if (drain) {
+      const auto drained = engine.drain();
+      ASSERT_FALSE(drained);
+      error = drained.error();
+    } else {
+      const auto ran = engine.run();
+      ASSERT_FALSE(ran);
+      error = ran.error();
+    }
+    EXPECT_EQ(error.code, Code::kUnavailable);
+    EXPECT_NE(error.message.find("1 job has ended, and runs again"), std::string::npos)
+        << error.message;
+  }
 }
 
 }  // namespace

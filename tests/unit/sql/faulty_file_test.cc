@@ -146,7 +146,12 @@ TEST_F(FaultyFile, WhatWasNotStoredWhenItStopsIsSaid) {
           "CREATE TABLE newer (n); INSERT INTO carrel_schema VALUES (4711, 0, NULL)");
   ended_.set_value();
   wait_said("version 4711");
-  engine_->stop(100ms);
+  const auto stopped = engine_->stop(100ms);
+  ASSERT_FALSE(stopped);
+  EXPECT_EQ(stopped.error().code, Code::kUnavailable);
+  EXPECT_THAT(stopped.error().message,
+              testing::HasSubstr(std::to_string(kJobs) + " jobs have ended"));
+  EXPECT_TRUE(engine_->stop(100ms));  // it is
   for (const JobId id : ids_) {
     const std::string line = "job " + std::to_string(value(id)) +
                              ": its end was not stored; it will run again";
