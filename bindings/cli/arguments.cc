@@ -102,32 +102,31 @@ void add_show(CLI::App& app, Arguments& out, ShowArgs& a) {
   c->callback([&] { out.command = a; });
 }
 
-void add_retry(CLI::App& app, Arguments& out, RetryArgs& a) {
-  auto* c = app.add_subcommand(
-      "retry",
-      "Run jobs again, now: by id, or all discarded jobs that the filters match");
+// `none`: the states that are not chosen, and why they are not.
+template <class Args>
+void add_chosen(CLI::App& app, Arguments& out, Args& a, const char* name,
+                const char* about, const std::vector<State>& usual,
+                const std::vector<State>& none, const char* why_not) {
+  auto* c = app.add_subcommand(name, about);
   auto* ids = job_ids(c, a.ids);
   filter(c, a.filter);
   c->add_flag("--dry-run", a.dry_run, "Only print which");
   c->add_flag("-y,--yes", a.yes, "Do not ask");
-  c->callback([&, c, ids] {
+  c->callback([&, c, ids, usual, none, why_not] {
     const bool filtered = c->count("--state") + c->count("--kind") + c->count("--queue") +
                               c->count("--older-than") >
                           0;
     if ((ids->count() > 0) == filtered) {
-      throw CLI::ValidationError("retry",
+      throw CLI::ValidationError(c->get_name(),
                                  "give either ids, or one or more of --state, "
                                  "--kind, --queue, --older-than");
     }
     for (State state : a.filter.states) {
-      if (state == State::kRunning || state == State::kAvailable ||
-          state == State::kPending) {
-        throw CLI::ValidationError("--state", std::string(to_string(state)) +
-                                                  " jobs cannot be retried: they run, or "
-                                                  "do as soon as they may");
+      if (std::find(none.begin(), none.end(), state) != none.end()) {
+        throw CLI::ValidationError("--state", std::string(to_string(state)) + why_not);
       }
     }
-    if (a.filter.states.empty()) a.filter.states = {State::kDiscarded};
+    if (a.filter.states.empty()) a.filter.states = usual;
     out.command = a;
   });
 }
@@ -268,11 +267,17 @@ std::variant<Arguments, int> parse(int argc, char** argv) {
   add_list(app, out, commands.list);
   add_export(app, out, commands.exported);
   add_show(app, out, commands.show);
-  add_retry(app, out, commands.retry);
-  auto* cancel = app.add_subcommand(
-      "cancel", "Cancel jobs; one that runs is told to stop with its worker's next beat");
-  job_ids(cancel, commands.cancel.ids)->required();
-  cancel->callback([&] { out.command = commands.cancel; });
+  add_chosen(app, out, commands.retry, "retry",
+             "Run jobs again, now: by id, or all discarded jobs that the filters match",
+             {State::kDiscarded}, {State::kPending, State::kAvailable, State::kRunning},
+             " jobs cannot be retried: they run, or do as soon as they may");
+  add_chosen(app, out, commands.cancel, "cancel",
+             "Cancel jobs: by id, or all that have not ended and that the filters match; "
+             "one that runs is told to stop with its worker's next beat",
+             {State::kScheduled, State::kPending, State::kAvailable, State::kRetryable,
+              State::kRunning},
+             {State::kCompleted, State::kCancelled, State::kDiscarded},
+             " jobs cannot be cancelled: they have ended");
   add_queues(app, out, commands.pause, "pause", "Start no more jobs of these queues");
   add_queues(app, out, commands.resume, "resume", "Start jobs of these queues again");
   app.add_subcommand("status", "How many jobs wait, run and ended, by queue")

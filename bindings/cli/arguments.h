@@ -61,16 +61,14 @@ struct ShowArgs {
   bool result = false;  // only that
 };
 
-struct RetryArgs {
+struct ChosenJobs {
   std::vector<JobId> ids;  // empty: all that the filter matches
   Filter filter;
   bool dry_run = false;
   bool yes = false;
 };
-
-struct CancelArgs {
-  std::vector<JobId> ids;
-};
+struct RetryArgs : ChosenJobs {};
+struct CancelArgs : ChosenJobs {};
 
 struct PauseArgs {
   std::vector<std::string> queues;

@@ -78,7 +78,7 @@ std::string escaped_controls(std::string_view json) {
   for (std::size_t at = 0; at < json.size();) {
     const Utf8Char c = utf8_at(json, at);
     if (c.valid && is_in(kControls, c.code)) {
-      char escape[8];
+      char escape[12];
       std::snprintf(escape, sizeof escape, "\\u%04x", static_cast<unsigned>(c.code));
       out += escape;
     } else {
