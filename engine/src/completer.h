@@ -36,10 +36,20 @@ namespace carrel {
 
 class Runner;
 
-struct Totals {
-  std::atomic<std::uint64_t> completed{0};
-  std::atomic<std::uint64_t> failed{0};  // attempts
-  std::atomic<std::uint64_t> cancelled{0};
+template <class Number>
+struct EndCounts {
+  Number completed{0};
+  Number failed{0};  // attempts
+  Number cancelled{0};
+
+  void count(Verdict verdict) {
+    if (verdict == Verdict::kCompleted) ++completed;
+    if (verdict == Verdict::kCancelled) ++cancelled;
+    if (verdict == Verdict::kRetry || verdict == Verdict::kDiscarded) ++failed;
+  }
+};
+
+struct Totals : EndCounts<std::atomic<std::uint64_t>> {
   std::atomic<std::uint64_t> stale{0};
 };
 
@@ -119,10 +129,7 @@ class Completer {
   static void describe(ActiveRun& run, Finish& finish);
   static void keep(ActiveRun& run, Finish&& finish);
   static void renew(Finish& finish);
-  struct Sums {
-    std::size_t completed = 0;
-    std::size_t failed = 0;
-    std::size_t cancelled = 0;
+  struct Sums : EndCounts<std::size_t> {
     std::vector<Ticket> freed;
     std::vector<HookLine::End> ends;  // for the host's hooks
   };

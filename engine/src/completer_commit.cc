@@ -208,9 +208,7 @@ void Completer::applied(ActiveRun& run, Finish& finish, Finished&& finished, Sum
   const Verdict verdict = finished.kind == Finished::Kind::kAlready
                               ? verdict_of(finish, finished, run.whole_outcome())
                               : finish.verdict;
-  if (verdict == Verdict::kCompleted) ++sums.completed;
-  if (verdict == Verdict::kCancelled) ++sums.cancelled;
-  if (verdict == Verdict::kRetry || verdict == Verdict::kDiscarded) ++sums.failed;
+  sums.count(verdict);
   if (due_in_ && (verdict == Verdict::kRetry || verdict == Verdict::kSnoozed)) {
     due_in_(finish.retry_in);
   }

@@ -184,11 +184,7 @@ std::vector<Result<Inserted>> Engine::Impl::insert(NewJobs jobs) {
     for (const auto& answer : answers) {
       if (answer && answer->ticket) tickets.push_back(*answer->ticket);
     }
-    if (config.mode == Mode::kInline) {
-      run_inline(tickets);
-    } else if (!tickets.empty()) {
-      publish(std::move(tickets));
-    }
+    if (!tickets.empty()) publish(std::move(tickets));
   }
   if (config.mode != Mode::kInline) {
     Duration soonest = Duration::max();
@@ -219,7 +215,11 @@ std::vector<Result<Inserted>> Engine::Impl::insert(NewJobs jobs) {
 
 void Engine::Impl::publish(std::vector<Ticket> tickets) {
   drop_holds(tickets);
-  if (const auto to = queue()) to->publish(tickets);
+  if (config.mode == Mode::kInline) {
+    run_inline(tickets);
+  } else if (const auto to = queue()) {
+    to->publish(tickets);
+  }
   tell_drain();
 }
 

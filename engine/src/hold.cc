@@ -12,10 +12,13 @@ std::shared_ptr<Holds> Engine::Impl::holds() {
   std::lock_guard lock(holds_mutex_);
   if (!holds_) {
     holds_ = std::make_shared<Holds>(
-        *store,
-        Holds::Setup{config.worker.lease, config.worker.beat, config.worker.poll,
-                     [this](std::vector<Ticket> freed) { publish(std::move(freed)); },
-                     log});
+        *store, Holds::Setup{config.worker.lease, config.worker.beat, config.worker.poll,
+                             [this](std::vector<Ticket> freed) {
+                               // On a thread of theirs, which has leases to keep.
+                               if (config.mode != Mode::kInline)
+                                 publish(std::move(freed));
+                             },
+                             log});
   }
   return holds_;
 }

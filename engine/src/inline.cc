@@ -134,14 +134,53 @@ Result<Finished> finish_patiently(Store& store, const Finish& finish) {
   }
 }
 
+// What the calling thread is to run of an engine: a handler that enqueues makes another
+// within it.
+class Nest {
+ public:
+  explicit Nest(const void* engine) : engine_(engine), outer_(innermost) {
+    for (const Nest* nest = outer_; nest != nullptr; nest = nest->outer_) {
+      depth_ += nest->engine_ == engine ? 1 : 0;
+    }
+    innermost = this;
+  }
+  ~Nest() { innermost = outer_; }
+  Nest(const Nest&) = delete;
+  Nest& operator=(const Nest&) = delete;
+
+  // Each takes its part of the thread's stack. null: there may be another.
+  static Nest* deepest(const void* engine) {
+    constexpr int kMost = 32;
+    for (Nest* nest = innermost; nest != nullptr; nest = nest->outer_) {
+      if (nest->engine_ == engine) return nest->depth_ < kMost ? nullptr : nest;
+    }
+    return nullptr;
+  }
+
+  std::deque<Ticket> waiting;
+
+ private:
+  static thread_local Nest* innermost;
+  const void* const engine_;
+  Nest* const outer_;
+  int depth_ = 1;
+};
+
+thread_local Nest* Nest::innermost = nullptr;
+
 }  // namespace
 
 void Engine::Impl::run_inline(std::span<const Ticket> tickets) {
-  std::deque<Ticket> waiting(tickets.begin(), tickets.end());
-  while (!waiting.empty()) {
-    const Ticket ticket = std::move(waiting.front());
-    waiting.pop_front();
-    for (Ticket& freed : run_inline(ticket)) waiting.push_back(std::move(freed));
+  if (Nest* const deepest = Nest::deepest(this)) {
+    deepest->waiting.insert(deepest->waiting.end(), tickets.begin(), tickets.end());
+    return;
+  }
+  Nest nest(this);
+  nest.waiting.assign(tickets.begin(), tickets.end());
+  while (!nest.waiting.empty()) {
+    const Ticket ticket = std::move(nest.waiting.front());
+    nest.waiting.pop_front();
+    for (Ticket& freed : run_inline(ticket)) nest.waiting.push_back(std::move(freed));
   }
 }
 
@@ -184,6 +223,7 @@ std::vector<Ticket> Engine::Impl::run_inline(const Ticket& ticket) {
     return {};
   }
   const Verdict verdict = verdict_of(finish, *answer, outcome);
+  totals_.count(verdict);
   const Event event{job, outcome, verdict, answer->state};
   const Inside inside(*door_, nullptr);
   const std::lock_guard one_at_a_time(inline_hooks_);

@@ -1,6 +1,7 @@
 // The test mode, in which enqueue runs the job.
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <memory>
 #include <stdexcept>
@@ -138,6 +139,49 @@ TEST(Inline, WhatAnEndSetsFreeRunsAfterIt) {
   for (const auto& id : engine.enqueue(both)) EXPECT_TRUE(id);
   EXPECT_EQ(order.size(), 3U);
   EXPECT_EQ(order.front(), 1);
+}
+
+TEST(Inline, AChainOfEnqueuesTakesNoStackWithoutEnd) {
+  Engine engine = open(inline_config());
+  constexpr int kLinks = 20'000;
+  int deepest = 0;
+  int depth = 0;
+  int ran = 0;
+  engine.handle("link", [&](Context& job) {
+    deepest = std::max(deepest, ++depth);
+    ++ran;
+    const int n = job.args()["n"];
+    if (n < kLinks) EXPECT_TRUE(engine.enqueue("link", {{"n", n + 1}}));
+    --depth;
+  });
+  ASSERT_TRUE(engine.enqueue("link", {{"n", 1}}));
+  EXPECT_EQ(ran, kLinks) << "all of them, before the first enqueue has returned";
+  EXPECT_EQ(deepest, 32);
+}
+
+TEST(Inline, WhatARetryOrResumeMakesAvailableRuns) {
+  Engine engine = open(inline_config());
+  bool good = false;
+  int ran = 0;
+  engine.handle("job", [&](Context& job) -> Result<Json> {
+    ++ran;
+    if (!good) return job.error("not yet");
+    return {};
+  });
+  const auto id = engine.enqueue("job", {}, {.max_attempts = 1}).value();
+  EXPECT_EQ(engine.job(id)->state, State::kDiscarded);
+  good = true;
+  ASSERT_TRUE(engine.retry(id));
+  EXPECT_EQ(engine.job(id)->state, State::kCompleted);
+  ASSERT_TRUE(engine.pause("default"));
+  const auto held = engine.enqueue("job").value();
+  EXPECT_EQ(engine.job(held)->state, State::kAvailable);
+  ASSERT_TRUE(engine.resume("default"));
+  EXPECT_EQ(engine.job(held)->state, State::kCompleted);
+  EXPECT_EQ(ran, 3);
+  const Health health = engine.own_health();
+  EXPECT_EQ(health.completed, 2U);
+  EXPECT_EQ(health.failed, 1U);
 }
 
 TEST(Inline, AHookThatThrowsIsNotTheCallersConcern) {
