@@ -133,7 +133,7 @@ void ActiveRun::end_as(std::uint8_t before, Outcome&& end, bool abandoned) noexc
     // The isolation's side holds this sink: the circle ends here.
     if ((before & kAttached) != 0) run.swap(run_);
   }
-  if (abandoned && run) run->abandon();
+  if (abandoned && run) end.usage.wall = run->abandon();
   wall = end.usage.wall;
   if (!is_plain(end)) outcome.emplace(std::move(end));
   runner_.ended(*this);

@@ -53,7 +53,8 @@ Result<Json> invoke(const Handler& handler, Context& job) noexcept {
     return fail(Code::kFailed,
                 "the handler completed its job in a transaction and did not commit it");
   } catch (const std::exception& e) {
-    return fail(Code::kFailed, e.what());
+    const char* what = e.what();
+    return fail(Code::kFailed, what != nullptr ? what : "an exception that says nothing");
   } catch (...) {
     return fail(Code::kFailed, "the handler threw something that is no std::exception");
   }

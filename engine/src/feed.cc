@@ -40,8 +40,14 @@ Result<std::size_t> Feed::pull(std::size_t max, Duration wait) {
   // Said before the slots are counted: whoever gives one back later sees it.
   if (runner_.slots().any()) waits_bounded_ = wait > Duration{0};
   const std::vector<QueueBound> bounds = runner_.slots().left();
-  const Demand demand{setup_.turns.next(), setup_.kinds, max, setup_.turns.in_order(),
-                      bounds};
+  const auto kinds = demanded();
+  if (kinds.empty()) {
+    settled_ = number;
+    std::unique_lock lock(mutex_);
+    wake_.wait_for(lock, wait, [&] { return stopping_; });
+    return 0;
+  }
+  const Demand demand{setup_.turns.next(), kinds, max, setup_.turns.in_order(), bounds};
   auto jobs = source_.claim(demand, setup_.worker, number, setup_.lease, wait);
   if (!jobs) {
     settled_ = number;
@@ -52,6 +58,27 @@ Result<std::size_t> Feed::pull(std::size_t max, Duration wait) {
   if (count > 0) runner_.launch(std::move(*jobs));
   settled_ = number;  // after the launch: whoever reads it sees the leases too
   return count;
+}
+
+// Not those whose isolation can begin no run: others may.
+std::span<const std::string> Feed::demanded() {
+  const auto exhausted = [](const auto& of) { return of.second->exhausted(); };
+  const auto& isolations = setup_.kinds.isolations;
+  leaves_out_ = std::any_of(isolations.begin(), isolations.end(), exhausted);
+  if (!leaves_out_) return setup_.kinds.names;
+  some_kinds_.clear();
+  for (const std::string& name : setup_.kinds.names) {
+    if (!setup_.kinds.find(name)->isolation->exhausted()) some_kinds_.push_back(name);
+  }
+  return some_kinds_;
+}
+
+void Feed::tend() noexcept {
+  if (!leaves_out_) return;
+  for (const auto& [name, isolation] : setup_.kinds.isolations) {
+    if (isolation->exhausted()) isolation->tend();
+  }
+  if (teller_ != nullptr) told();  // else the next claim looks, and none waits for long
 }
 
 // A queue has a slot again, and the claim that waits may have left it out.

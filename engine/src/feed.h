@@ -13,6 +13,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <string>
 #include <thread>
 #include <vector>
@@ -30,7 +31,7 @@ class Feed {
  public:
   struct Setup {
     QueueTurns turns;
-    std::vector<std::string> kinds;
+    const KindTable& kinds;
     std::string worker;
     Duration lease;
     Duration wait;  // of one claim
@@ -50,11 +51,15 @@ class Feed {
   Result<std::size_t> pull(std::size_t max, Duration wait);
 
   std::uint64_t settled() const noexcept { return settled_.load(); }
+  // With every beat: looks whether kinds can be run again that could not.
+  void tend() noexcept;
+
   // True once after a claim failed: its jobs may be running in the store and nowhere
   // else.
   bool take_lost() noexcept { return lost_.exchange(false); }
 
  private:
+  std::span<const std::string> demanded();
   void nudge() noexcept;
   void work();
   void work_when_dry();
@@ -82,6 +87,8 @@ class Feed {
   bool dry_ = true;        // the last claim found nothing, or less than it asked for
   bool turn_ = true;       // the thread's: to wait for jobs, or out an error
   bool told_ = false;      // of a job, while somebody was claiming
+  std::vector<std::string> some_kinds_;  // of whoever claims
+  std::atomic<bool> leaves_out_{false};  // the last claim did: kinds that cannot be run
   Duration backoff_;
   std::thread thread_;
 };

@@ -150,6 +150,7 @@ Health Engine::Impl::own_health() const {
   }
   if (config.role == Role::kWorker) health.slots = concurrency();
   health.stuck = kinds_.stuck();
+  health.exhausted = kinds_.exhausted();
   health.completed = totals_.completed;
   health.failed = totals_.failed;
   health.stale = totals_.stale;
@@ -244,6 +245,7 @@ void to_json(Json& j, const Health& h) {
            {"slots", h.slots},
            {"busy", h.busy},
            {"stuck", h.stuck},
+           {"exhausted", h.exhausted},
            {"unflushed", h.unflushed},
            {"completed", h.completed},
            {"failed", h.failed},

@@ -36,6 +36,14 @@ struct KindTable {
     for (const auto& [name, isolation] : isolations) sum += isolation->stuck();
     return sum;
   }
+  // The names of isolations that can begin no run just now.
+  std::vector<std::string> exhausted() const {
+    std::vector<std::string> of;
+    for (const auto& [name, isolation] : isolations) {
+      if (isolation->exhausted()) of.push_back(name);
+    }
+    return of;
+  }
 };
 
 }  // namespace carrel

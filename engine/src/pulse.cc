@@ -39,6 +39,7 @@ void PulseLoop::work() {
 
 Duration PulseLoop::tick() {
   const Duration now = boot_time();
+  feed_.tend();
   if (feed_.take_lost()) lost_until_ = now + setup_.lease;
   // Read before the leases: what a settled claim gave is among them, or was committed
   // since.

@@ -174,7 +174,9 @@ void Runner::ended(ActiveRun& run) noexcept {
       run.known_outcome().klass == OutcomeClass::kOk ? 0 : random_fraction();
   run.decision =
       decide(run.kind.retry, run.job, run.known_outcome(), run.stop_reason(), chance);
-  if (run.decision.verdict == Verdict::kInterrupted && !run.begun()) {
+  if (!run.begun() && (run.decision.verdict == Verdict::kInterrupted ||
+                       (run.decision.verdict == Verdict::kSnoozed &&
+                        run.decision.retry_in == Duration{0}))) {
     run.decision.verdict = Verdict::kReleased;
   }
   const Kind& kind = run.kind;

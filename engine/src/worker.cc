@@ -54,6 +54,7 @@ Completer::Hooks Worker::hooks(Setup& setup) {
 
 Worker::Worker(Setup setup)
     : queue_(setup.queue),
+      kinds_(setup.kinds),
       id_(make_worker_id()),
       status_(setup.log, kRemind * setup.config.worker.lease),
       source_(make_source(setup)),
@@ -68,7 +69,7 @@ Worker::Worker(Setup setup)
                setup.store.traits().max_payload},
               setup.config.queues, ladder_, completer_),
       feed_(*source_, runner_,
-            {QueueTurns(setup.config.worker, setup.config.queues), setup.kinds.names, id_,
+            {QueueTurns(setup.config.worker, setup.config.queues), setup.kinds, id_,
              setup.config.worker.lease, setup.config.worker.poll,
              setup.store.traits().blocks},
             status_),
@@ -123,7 +124,14 @@ Result<void> Worker::drain(const std::stop_token& stop) {
       // What ends may set others free, and hooks may enqueue some.
       completer_.settle_all(Steady::now() + kLastWords);
     } else if (idle && *due == 0) {
-      return {};
+      const auto exhausted = kinds_.exhausted();
+      if (exhausted.empty()) return {};
+      return fail(
+          Code::kUnavailable,
+          "each thread of \"" + exhausted.front() +
+              "\" is stuck in a handler that does not heed its stop; its jobs are "
+              "left",
+          "engine");
     }
   }
   return {};

@@ -73,6 +73,7 @@ class Worker {
   Completer::Hooks hooks(Setup& setup);
 
   std::shared_ptr<Queue> queue_;
+  const KindTable& kinds_;
   const std::string id_;
   StoreStatus status_;
   std::unique_ptr<WorkerSource> source_;

@@ -70,7 +70,10 @@ class ChildRun : public Run, public std::enable_shared_from_this<ChildRun> {
   void request_stop(StopReason reason) noexcept override;
   bool terminate() noexcept override;
   bool kill() noexcept override;
-  void abandon() noexcept override { abandoned_ = true; }
+  Duration abandon() noexcept override {
+    abandoned_ = true;
+    return {};
+  }
 
   // It has run for a while: from now on its descriptors are waited for.
   virtual void watch() {}

@@ -90,12 +90,12 @@ bool HeldRun::kill() noexcept {
   return true;
 }
 
-void HeldRun::abandon() noexcept {
+Duration HeldRun::abandon() noexcept {
   const auto run = begun_or([this] {
     abandoned_ = true;
     task_.reset();
   });
-  if (run) run->abandon();
+  return run ? run->abandon() : Duration{0};
 }
 
 // Not here: who asks may hold a lock that its end needs.

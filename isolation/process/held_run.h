@@ -29,7 +29,7 @@ class HeldRun final : public Run, public std::enable_shared_from_this<HeldRun> {
   void request_stop(StopReason reason) noexcept override;
   bool terminate() noexcept override;
   bool kill() noexcept override;
-  void abandon() noexcept override;
+  Duration abandon() noexcept override;
 
  private:
   // What it was started as; else notes the request, for then.

@@ -26,7 +26,7 @@ class Unstarted final : public Run {
   void request_stop(StopReason /*reason*/) noexcept override {}
   bool terminate() noexcept override { return true; }
   bool kill() noexcept override { return true; }
-  void abandon() noexcept override {}
+  Duration abandon() noexcept override { return {}; }
 };
 
 void refuse(const Held& held, const Error& error) {

@@ -39,32 +39,64 @@ class MutexIsolation::Templates final : public Keys {
 };
 
 struct MutexIsolation::Lines {
+  using RunPtr = ThreadPool::RunPtr;
+  struct Line {
+    RunPtr holder;
+    std::deque<RunPtr> waiting;
+  };
   std::mutex mutex;
-  // A key is here while a run holds it; its line may be empty.
-  std::unordered_map<std::string, std::deque<ThreadPool::RunPtr>> waiting;
-  std::function<void(ThreadPool::RunPtr)> post;
+  std::unordered_map<std::string, Line> lines;  // of keys that a run holds
+  std::function<void(RunPtr)> post;
 
-  // True: the run holds its key now. Else it stands in line.
-  bool enter(const ThreadPool::RunPtr& run) {
-    std::lock_guard lock(mutex);
-    const auto [line, fresh] = waiting.try_emplace(run->key);
-    if (!fresh) line->second.push_back(run);
-    return fresh;
+  // True: the run holds its key now. Else it stands in line, unless that does not move.
+  bool enter(const RunPtr& run) {
+    {
+      std::lock_guard lock(mutex);
+      const auto [at, fresh] = lines.try_emplace(run->key);
+      Line& line = at->second;
+      if (fresh) line.holder = run;
+      if (fresh) return true;
+      if (!line.holder->abandoned()) {
+        line.waiting.push_back(run);
+        return false;
+      }
+    }
+    set_aside(*run);
+    return false;
   }
 
   void leave(const std::string& key) {
-    ThreadPool::RunPtr next;
+    RunPtr next;
     {
       std::lock_guard lock(mutex);
-      const auto line = waiting.find(key);
-      if (line->second.empty()) {
-        waiting.erase(line);
+      const auto at = lines.find(key);
+      Line& line = at->second;
+      if (line.waiting.empty()) {
+        lines.erase(at);
         return;
       }
-      next = std::move(line->second.front());
-      line->second.pop_front();
+      next = std::move(line.waiting.front());
+      line.waiting.pop_front();
+      line.holder = next;
     }
     post(std::move(next));
+  }
+
+  // Its holder was abandoned, and has the key for who knows how long.
+  void clear(const std::string& key) {
+    std::deque<RunPtr> waiting;
+    {
+      std::lock_guard lock(mutex);
+      const auto at = lines.find(key);
+      if (at == lines.end() || !at->second.holder->abandoned()) return;
+      waiting.swap(at->second.waiting);
+    }
+    for (const RunPtr& run : waiting) set_aside(*run);
+  }
+
+  static void set_aside(ThreadRun& run) {
+    constexpr auto kPause = std::chrono::seconds(10);
+    run.set_aside(kPause, "its key is held by a run that was abandoned: " + run.key);
   }
 };
 
@@ -84,16 +116,18 @@ Result<std::unique_ptr<Isolation>> MutexIsolation::make(const IsolationSetup& se
     kinds->emplace(spec.kind, spec);
   }
   return std::unique_ptr<Isolation>(
-      new MutexIsolation(std::move(kinds), std::move(keys), setup.concurrency));
+      new MutexIsolation(std::move(kinds), std::move(keys), setup));
 }
 
 MutexIsolation::MutexIsolation(std::shared_ptr<Kinds> kinds,
-                               std::shared_ptr<const Templates> keys, std::size_t threads)
+                               std::shared_ptr<const Templates> keys,
+                               const IsolationSetup& setup)
     : kinds_(std::move(kinds)),
       keys_(std::move(keys)),
       lines_(std::make_shared<Lines>()),
-      pool_(threads, kinds_,
-            [lines = lines_](ThreadRun& run) { lines->leave(run.key); }) {
+      pool_({"mutex", setup.concurrency, kinds_, setup.log,
+             [lines = lines_](ThreadRun& run) { lines->leave(run.key); },
+             [lines = lines_](ThreadRun& run) { lines->clear(run.key); }}) {
   lines_->post = pool_.poster();
   for (auto& [name, spec] : *kinds_) {
     spec.handler = [this, keys = keys_, run = std::move(spec.handler)](Context& job) {

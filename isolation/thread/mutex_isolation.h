@@ -3,7 +3,8 @@
 // A keyed mutex is a keyed queue: of each key at most one run is with the pool, the
 // others wait in line here, first come first served, and park no thread. The key is given
 // up when the handler has returned, also where the engine had abandoned it: what the
-// mutex protects is still in use until then.
+// mutex protects is still in use until then, and who waits for it is given back to the
+// store for a while.
 #pragma once
 
 #include <map>
@@ -23,6 +24,7 @@ class MutexIsolation final : public Isolation {
   // A task whose arguments lack what the key needs is refused with kInvalid.
   std::vector<Result<std::shared_ptr<Run>>> start(std::span<Task> tasks) override;
   std::size_t stuck() const noexcept override { return pool_.stuck(); }
+  bool exhausted() const noexcept override { return pool_.exhausted(); }
   void tend() noexcept override { pool_.tend(); }
 
  private:
@@ -30,7 +32,7 @@ class MutexIsolation final : public Isolation {
   class Templates;  // from kinds and arguments to keys
   struct Lines;     // who holds a key, and who waits for it
   MutexIsolation(std::shared_ptr<Kinds> kinds, std::shared_ptr<const Templates> keys,
-                 std::size_t threads);
+                 const IsolationSetup& setup);
 
   const std::shared_ptr<Kinds> kinds_;
   // Shared: an abandoned handler may outlive this.

@@ -15,7 +15,8 @@ std::shared_ptr<const ThreadIsolation::Kinds> ThreadIsolation::by_name(
 }
 
 ThreadIsolation::ThreadIsolation(const IsolationSetup& setup)
-    : kinds_(by_name(setup.kinds)), pool_(setup.concurrency, kinds_, {}) {}
+    : kinds_(by_name(setup.kinds)),
+      pool_({"thread", setup.concurrency, kinds_, setup.log}) {}
 
 IsolationTraits ThreadIsolation::traits() const noexcept {
   IsolationTraits traits;

@@ -14,6 +14,7 @@ class ThreadIsolation final : public Isolation {
   IsolationTraits traits() const noexcept override;
   std::vector<Result<std::shared_ptr<Run>>> start(std::span<Task> tasks) override;
   std::size_t stuck() const noexcept override { return pool_.stuck(); }
+  bool exhausted() const noexcept override { return pool_.exhausted(); }
   void tend() noexcept override { pool_.tend(); }
 
  private:

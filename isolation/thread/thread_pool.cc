@@ -7,6 +7,8 @@
 #include <condition_variable>
 #include <deque>
 #include <mutex>
+#include <optional>
+#include <string>
 #include <system_error>
 #include <thread>
 #include <utility>
@@ -40,8 +42,10 @@ struct ThreadPool::State {
   std::size_t stuck = 0;
   std::size_t replacements = 0;  // of threads that are stuck now; at most `target`
   bool stopping = false;
-  std::shared_ptr<const void> kinds;
-  std::function<void(ThreadRun&)> released;
+  std::atomic<bool> exhausted{false};  // changes under the mutex
+  std::atomic<bool> told_exhausted{false};
+  bool setting_aside = false;  // somebody empties the queue
+  Setup setup;
 };
 
 namespace {
@@ -72,15 +76,12 @@ void Hand::give_back(std::deque<RunPtr>& queue) {
   }
 }
 
-ThreadPool::ThreadPool(std::size_t threads, std::shared_ptr<const void> kinds,
-                       std::function<void(ThreadRun&)> released)
-    : state_(std::make_shared<State>()) {
-  state_->target = threads;
-  state_->kinds = std::move(kinds);
-  state_->released = std::move(released);
+ThreadPool::ThreadPool(Setup setup) : state_(std::make_shared<State>()) {
+  state_->target = setup.threads;
+  state_->setup = std::move(setup);
   try {
     std::lock_guard lock(state_->mutex);
-    for (std::size_t i = 0; i < threads; ++i) spawn(state_);
+    for (std::size_t i = 0; i < state_->target; ++i) spawn(state_);
   } catch (...) {
     close();
     throw;
@@ -130,6 +131,46 @@ void ThreadPool::replace_stuck(const std::shared_ptr<State>& state) noexcept {
     missed->replaced = true;
     ++state->replacements;
   }
+  count_threads(*state);
+}
+
+// Likewise, whenever threads were made, lost or found again.
+void ThreadPool::count_threads(State& state) noexcept {
+  if (!state.stopping) state.exhausted = state.stuck == state.workers.size();
+}
+
+// Without the mutex: whoever logs may ask for stuck().
+void ThreadPool::tell(State& state) noexcept {
+  const bool exhausted = state.exhausted;
+  if (state.told_exhausted.exchange(exhausted) == exhausted) return;
+  if (exhausted) {
+    state.setup.log(
+        LogLevel::kError,
+        "isolation \"" + state.setup.isolation +
+            "\": each of its threads is stuck in a handler that does not heed "
+            "its stop; none of its jobs is taken until one returns");
+  } else {
+    state.setup.log(LogLevel::kInfo, "isolation \"" + state.setup.isolation +
+                                         "\" has a thread again, and takes jobs");
+  }
+}
+
+// Gives back what nobody is left to run. What gives up its key meanwhile posts the next
+// of that key, which is for whoever is at it already.
+void ThreadPool::set_aside_all(State& state) noexcept {
+  for (bool mine = false;; mine = true) {
+    RunPtr run;
+    {
+      std::lock_guard lock(state.mutex);
+      if (state.setting_aside && !mine) return;
+      state.setting_aside = state.exhausted && !state.queue.empty();
+      if (!state.setting_aside) return;
+      run = std::move(state.queue.front());
+      state.queue.pop_front();
+    }
+    run->set_aside(Duration{0}, "no thread is left to run it");
+    if (state.setup.released) state.setup.released(*run);
+  }
 }
 
 // Likewise. A thread that is stuck, and whose place nobody has.
@@ -151,6 +192,7 @@ void ThreadPool::post(std::span<RunPtr> runs) {
     wakes = wakes_for(*state_, runs.size());
   }
   for (; wakes > 0; --wakes) state_->wake.notify_one();
+  if (exhausted()) set_aside_all(*state_);
 }
 
 // Called with the mutex held: how many threads the caller is to wake, where `runs` wait.
@@ -175,6 +217,7 @@ std::function<void(ThreadPool::RunPtr)> ThreadPool::poster() const {
       wakes = wakes_for(*state, 1);
     }
     if (wakes > 0) state->wake.notify_one();
+    if (state->exhausted) set_aside_all(*state);
   };
 }
 
@@ -205,7 +248,7 @@ void ThreadPool::work(std::shared_ptr<State> state,
       self->current.store(run.get(), std::memory_order_release);
       run->execute(self->hand, now);
       self->current.store(nullptr, std::memory_order_release);
-      if (state->released) state->released(*run);
+      if (state->setup.released) state->setup.released(*run);
       if (run->abandoned() && recovered(*state, self)) return;
     }
     pthread_sigmask(SIG_SETMASK, &mask, nullptr);  // a handler may have changed it
@@ -256,30 +299,39 @@ bool ThreadPool::deal(State& state, Hand& hand, bool& more) {
 
 // An abandoned handler came back after all. True: another thread has this one's place.
 bool ThreadPool::recovered(State& state, const std::shared_ptr<Worker>& self) noexcept {
-  std::lock_guard lock(state.mutex);  // abandon() has done with this worker
+  std::unique_lock lock(state.mutex);  // abandon() has done with this worker
   --state.stuck;
   self->stuck = false;
-  if (!std::exchange(self->replaced, false)) return false;
-  --state.replacements;
-  if (state.stopping) return true;  // the destructor has the thread in hand
-  if (const auto missed = unreplaced(state)) {
-    missed->replaced = true;  // by this one
-    ++state.replacements;
-    return false;
+  bool leaves = std::exchange(self->replaced, false);
+  if (leaves) {
+    --state.replacements;
+    if (state.stopping) return true;  // the destructor has the thread in hand
+    if (const auto missed = unreplaced(state)) {
+      missed->replaced = true;  // by this one
+      ++state.replacements;
+      leaves = false;
+    } else {
+      self->thread.detach();
+      std::erase(state.workers, self);
+    }
   }
-  self->thread.detach();
-  std::erase(state.workers, self);
-  return true;
+  count_threads(state);
+  lock.unlock();
+  tell(state);
+  return leaves;
 }
 
-void ThreadPool::abandon(ThreadRun& run) noexcept {
+Duration ThreadPool::abandon(ThreadRun& run) noexcept {
   std::size_t wakes = 0;
+  std::size_t stuck = 0;
+  std::optional<Duration> ran;
   {
     std::lock_guard lock(state_->mutex);
     const auto at = std::find_if(state_->workers.begin(), state_->workers.end(),
                                  [&](const auto& w) { return w->current == &run; });
-    if (at == state_->workers.end() || !run.try_abandon()) return;
-    ++state_->stuck;
+    if (at != state_->workers.end()) ran = run.try_abandon();
+    if (!ran) return {};
+    stuck = ++state_->stuck;
     Worker& worker = **at;
     worker.stuck = true;
     worker.hand.give_back(state_->queue);
@@ -287,13 +339,28 @@ void ThreadPool::abandon(ThreadRun& run) noexcept {
     wakes = wakes_for(*state_, state_->queue.size());
   }
   for (; wakes > 0; --wakes) state_->wake.notify_one();
+  const Claimed& job = run.job();
+  state_->setup.log(
+      LogLevel::kWarn,
+      "job " + std::to_string(value(job.lease.id)) + ": the handler of \"" + job.kind +
+          "\" does not heed its stop; its thread is left to it (" +
+          std::to_string(stuck) + " of \"" + state_->setup.isolation + "\" are stuck)");
+  if (state_->setup.abandoned) state_->setup.abandoned(run);
+  if (exhausted()) set_aside_all(*state_);
+  tell(*state_);
+  return *ran;
 }
 
 void ThreadPool::tend() noexcept {
   teller_.tend();
-  std::lock_guard lock(state_->mutex);
-  replace_stuck(state_);
+  {
+    std::lock_guard lock(state_->mutex);
+    replace_stuck(state_);
+  }
+  tell(*state_);
 }
+
+bool ThreadPool::exhausted() const noexcept { return state_->exhausted; }
 
 std::size_t ThreadPool::stuck() const noexcept {
   std::lock_guard lock(state_->mutex);

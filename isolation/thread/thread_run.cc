@@ -8,17 +8,17 @@
 namespace carrel {
 
 void ThreadRun::execute(const Hand& rest, Clock::time_point& now) noexcept {
+  started_ = now;
   int expected = kQueued;
   if (!phase_.compare_exchange_strong(expected, kRunning)) return;
   sink_->on_start();
-  const auto started = now;
   std::optional<Clock::time_point> deadline;
-  if (limits_.wall.count() > 0) deadline = started + limits_.wall;
+  if (limits_.wall.count() > 0) deadline = started_ + limits_.wall;
   Context context(*job_, *this, deadline, kind_.kept);
   auto answer = invoke(kind_.handler, context);
   Outcome outcome = outcome_of(std::move(answer), limits_.result_bytes, stop_reason());
   now = Clock::now();
-  outcome.usage.wall = std::chrono::duration_cast<Duration>(now - started);
+  outcome.usage.wall = std::chrono::duration_cast<Duration>(now - started_);
   expected = kRunning;
   if (phase_.compare_exchange_strong(expected, kEnded)) {
     if (!rest.empty()) sink_->expect_more_ends();
@@ -30,11 +30,8 @@ void ThreadRun::execute(const Hand& rest, Clock::time_point& now) noexcept {
 void ThreadRun::request_stop(StopReason reason) noexcept {
   int none = -1;
   if (!stop_reason_.compare_exchange_strong(none, static_cast<int>(reason))) return;
-  int queued = kQueued;
-  if (phase_.compare_exchange_strong(queued, kEnded)) {
-    const auto sink = std::move(sink_);
-    sink->on_end(
-        failure(class_of(reason), {Code::kCancelled, "stopped before it began"}));
+  if (end_unbegun(
+          failure(class_of(reason), {Code::kCancelled, "stopped before it began"}))) {
     return;
   }
   std::stop_source source{std::nostopstate};
@@ -45,12 +42,28 @@ void ThreadRun::request_stop(StopReason reason) noexcept {
   if (source.stop_possible()) pool_.tell_stop(std::move(source));
 }
 
-bool ThreadRun::try_abandon() noexcept {
-  int running = kRunning;
-  return phase_.compare_exchange_strong(running, kAbandoned);
+void ThreadRun::set_aside(Duration pause, std::string why) noexcept {
+  end_unbegun(failure(OutcomeClass::kSnoozed,
+                      {Code::kSnoozed, std::move(why), "thread", 0, pause}));
 }
 
-void ThreadRun::abandon() noexcept { pool_.abandon(*this); }
+// It may stand in its line for long after that, and keeps nothing of its job there.
+bool ThreadRun::end_unbegun(Outcome&& outcome) noexcept {
+  int queued = kQueued;
+  if (!phase_.compare_exchange_strong(queued, kEnded)) return false;
+  const auto job = std::move(job_);
+  const auto sink = std::move(sink_);
+  sink->on_end(std::move(outcome));
+  return true;
+}
+
+std::optional<Duration> ThreadRun::try_abandon() noexcept {
+  int running = kRunning;
+  if (!phase_.compare_exchange_strong(running, kAbandoned)) return {};
+  return std::chrono::duration_cast<Duration>(Clock::now() - started_);
+}
+
+Duration ThreadRun::abandon() noexcept { return pool_.abandon(*this); }
 
 std::optional<StopReason> ThreadRun::stop_reason() const noexcept {
   const int reason = stop_reason_.load();

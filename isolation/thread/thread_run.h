@@ -32,7 +32,11 @@ class ThreadRun final : public Run, public ContextSink {
   // has at hand besides. `now`: the time, which moves on.
   void execute(const Hand& rest, Clock::time_point& now) noexcept;
   bool abandoned() const noexcept { return phase_.load() == kAbandoned; }
-  bool try_abandon() noexcept;  // true: it ran, and nobody waits for it any more
+  // For how long it ran, and nobody waits for it any more; nothing: it does not.
+  std::optional<Duration> try_abandon() noexcept;
+  // Gives a run that has not begun back to the store, for so long.
+  void set_aside(Duration pause, std::string why) noexcept;
+  const Claimed& job() const noexcept { return *job_; }  // until it has ended
 
   // What the mutex isolation runs it under; set before it is posted.
   std::string key;
@@ -40,7 +44,7 @@ class ThreadRun final : public Run, public ContextSink {
   void request_stop(StopReason reason) noexcept override;
   bool terminate() noexcept override { return false; }
   bool kill() noexcept override { return false; }
-  void abandon() noexcept override;
+  Duration abandon() noexcept override;
 
   void progress(float fraction, std::string_view message) override;
   void checkpoint(std::string_view bytes) override;
@@ -51,6 +55,7 @@ class ThreadRun final : public Run, public ContextSink {
  private:
   enum Phase : int { kQueued, kRunning, kEnded, kAbandoned };
   std::optional<StopReason> stop_reason() const noexcept;
+  bool end_unbegun(Outcome&& outcome) noexcept;  // false: it began, or has ended
 
   std::shared_ptr<const Claimed> job_;
   Limits limits_;
@@ -58,6 +63,7 @@ class ThreadRun final : public Run, public ContextSink {
   const KindSpec& kind_;
   ThreadPool& pool_;
   std::atomic<int> phase_{kQueued};
+  Clock::time_point started_{};       // before its phase says so
   std::atomic<int> stop_reason_{-1};  // a StopReason once asked
   // The source is made when a handler first asks for its token: most never do.
   std::mutex stop_mutex_;

@@ -89,9 +89,11 @@ struct Health {
   // Kinds that wait while nobody here knows them, sorted: in a worker those without a
   // handler or program, in a producer those that its configuration does not name.
   std::vector<std::string> unhandled;
-  std::size_t slots = 0;        // worker.concurrency
-  std::size_t busy = 0;         // runs that have not ended
-  std::size_t stuck = 0;        // abandoned threads that are still busy
+  std::size_t slots = 0;  // worker.concurrency
+  std::size_t busy = 0;   // runs that have not ended
+  std::size_t stuck = 0;  // abandoned threads that are still busy
+  // Isolations each of whose threads is one of these: no job of their kinds is taken.
+  std::vector<std::string> exhausted;
   std::size_t unflushed = 0;    // finished runs whose finish is not committed yet
   std::uint64_t completed = 0;  // by this engine, since start
   std::uint64_t failed = 0;

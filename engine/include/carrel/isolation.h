@@ -111,8 +111,9 @@ class Run {
   terminate() noexcept = 0;          // SIGTERM to the whole group; false where it cannot
   virtual bool kill() noexcept = 0;  // SIGKILL likewise
   // The engine waits no longer for a run that cannot be killed. on_end will not be heard
-  // any more; the isolation makes up for the thread that it lost, within a bound.
-  virtual void abandon() noexcept = 0;
+  // any more; the isolation makes up for the thread that it lost, within a bound. For how
+  // long it has run; 0: it does not say.
+  virtual Duration abandon() noexcept = 0;
 };
 
 struct Task {
@@ -127,12 +128,16 @@ class Isolation {
   virtual IsolationTraits traits() const noexcept = 0;
   // Starts each task; the answers align. Does not wait for any. Where an answer is a
   // value, exactly one sink->on_end follows, on any thread, perhaps before this returns;
-  // where it is an error, none does. Tasks are moved from.
+  // where it is an error, none does. A run that ends as snoozed and has not begun is
+  // given back to the store: at no cost, for error.retry_in. Tasks are moved from.
   virtual std::vector<Result<std::shared_ptr<Run>>> start(std::span<Task> tasks) = 0;
   // Abandoned threads that are still busy; 0 where runs can be killed.
   virtual std::size_t stuck() const noexcept { return 0; }
-  // Called with every beat while runs of it have leases: for what could not be had
-  // before, such as a thread. Does not block.
+  // It can begin no run until one of those is free: what waits inside, and what still
+  // comes, ends as snoozed, and the engine takes no jobs of its kinds meanwhile.
+  virtual bool exhausted() const noexcept { return false; }
+  // Called with every beat while runs of it have leases, or it is exhausted: for what
+  // could not be had before, such as a thread. Does not block.
   virtual void tend() noexcept {}
 };
 

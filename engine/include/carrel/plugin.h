@@ -13,7 +13,7 @@
 #include <carrel/registry.h>
 
 // Raised whenever an interface header changes in a way that old plugins cannot bear.
-#define CARREL_PLUGIN_ABI 3u
+#define CARREL_PLUGIN_ABI 4u
 #define CARREL_PLUGIN_EXPORT __attribute__((visibility("default")))
 
 using carrel_plugin_fn = int (*)(unsigned abi, carrel::Registry* registry);

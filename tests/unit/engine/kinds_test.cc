@@ -36,7 +36,7 @@ class Instant final : public Isolation {
     void request_stop(StopReason) noexcept override {}
     bool terminate() noexcept override { return true; }
     bool kill() noexcept override { return true; }
-    void abandon() noexcept override {}
+    Duration abandon() noexcept override { return {}; }
   };
   const std::vector<KindSpec> kinds_;
 };

@@ -52,7 +52,10 @@ class Stubborn final : public Isolation {
       task_.sink->on_end(std::move(outcome));
       return true;
     }
-    void abandon() noexcept override { notes_.add("abandon"); }
+    Duration abandon() noexcept override {
+      notes_.add("abandon");
+      return {};
+    }
 
    private:
     Task task_;
