@@ -162,12 +162,12 @@ void ExecRun::say(std::string_view line) {
 // for the whole group.
 void ExecRun::ask_to_stop() { signal(SIGTERM, false); }
 
-// The server knows nothing more of a program that has ended: what holds its pipes is not
-// waited for any longer.
+// Of a program that has ended what holds its pipes is not waited for any longer.
 void ExecRun::signal(int number, bool group) noexcept {
   ChildRun::signal(number, group);
   later([self = shared_from_this(), this] {
     if (!reply_ || over()) return;
+    kill_left();
     read_all();
     conclude();
   });

@@ -79,7 +79,8 @@ class Channel : public std::enable_shared_from_this<Channel> {
   // and the launches are as they were. A run whose request cannot be made is refused.
   bool start(std::span<Launch> launches);
   void signal(const ChildRun& run, int signal, bool group) noexcept;
-  // Of a child that no run is attached to: with its group.
+  // Of a child that no run is attached to: with its group, and what it left if it has
+  // ended.
   void kill(std::uint64_t child) noexcept;
   // No run is left: nothing is read any more.
   void close() noexcept;

@@ -62,6 +62,10 @@ void ChildRun::signal(int number, bool group) noexcept {
   if (const auto channel = channel_.lock()) channel->signal(*this, number, group);
 }
 
+void ChildRun::kill_left() noexcept {
+  if (const auto channel = channel_.lock()) channel->kill(number_);
+}
+
 std::span<char> ChildRun::scratch() {
   constexpr std::size_t kScratch = 64 * 1024;
   thread_local std::vector<char> buffer(kScratch);

@@ -99,6 +99,7 @@ class ChildRun : public Run, public std::enable_shared_from_this<ChildRun> {
   virtual void release() = 0;      // closes descriptors and timers
 
   virtual void signal(int number, bool group) noexcept;
+  void kill_left() noexcept;  // what its process left behind, once that has ended
   // Later, on the reactor. Nothing once the channel has gone: the reactor may have, too.
   // Not beside the end of the engine.
   template <class Then>

@@ -45,7 +45,9 @@ void Family::adopt_room(pid_t pid) { rooms_.insert(pid); }
 
 bool Family::signal(const RequestHead& head) {
   const auto it = leaders_.find(head.run);
-  if (it == leaders_.end()) return false;
+  if (it == leaders_.end()) {
+    return end_linger([&](const Child& child) { return child.run == head.run; });
+  }
   const pid_t pid = it->second;
   if (head.signal == SIGKILL) children_[pid].killed = true;
   if (head.group) {
@@ -62,12 +64,22 @@ void Family::kill_those_of(std::uint32_t client) {
     child.killed = true;
     signal_group(pid, SIGKILL);
   }
+  end_linger([&](const Child& child) { return child.client == client; });
+}
+
+// Kills what those ended children left behind.
+template <class Of>
+bool Family::end_linger(Of of) {
+  const auto ended = std::erase_if(
+      linger_, [&](const auto& session) { return of(session.second.child); });
+  if (ended > 0) survey();
+  return ended > 0;
 }
 
 int Family::linger_ms() const {
   auto first = Clock::time_point::max();
-  for (const auto* deadlines : {&linger_, &tidying_}) {
-    for (const auto& [session, until] : *deadlines) first = std::min(first, until);
+  for (const auto* sessions : {&linger_, &tidying_}) {
+    for (const auto& [session, linger] : *sessions) first = std::min(first, linger.until);
   }
   return first == Clock::time_point::max() ? -1 : ms_until(first);
 }
@@ -104,14 +116,14 @@ void Family::ended(pid_t pid, int status, const rusage& used) {
   const auto it = children_.find(pid);
   if (it == children_.end()) {
     // Else it is something that a job left behind.
-    if (rooms_.erase(pid) > 0) tidying_[pid] = Clock::now() + kRoomLinger;
+    if (rooms_.erase(pid) > 0) tidying_[pid] = {Clock::now() + kRoomLinger, {}};
     return;
   }
   const Child child = it->second;
   children_.erase(it);
   leaders_.erase(child.run);
   if (child.drain_ms > 0 && !child.killed) {
-    linger_[pid] = Clock::now() + std::chrono::milliseconds(child.drain_ms);
+    linger_[pid] = {Clock::now() + std::chrono::milliseconds(child.drain_ms), child};
   }
   Reply reply{.run = child.run, .what = Reply::What::kEnded, .status = status};
   reply.cpu_us = microseconds(used.ru_utime) + microseconds(used.ru_stime);
@@ -146,17 +158,17 @@ void Family::survey() {
   }
   // What nobody is left of would keep the server awake once it is over.
   const auto over = [&, now = Clock::now()](const auto& each) {
-    return !lingering || each.second <= now;
+    return !lingering || each.second.until <= now;
   };
   std::erase_if(linger_, over);
   std::erase_if(tidying_, over);
 }
 
-bool Family::before_its_time(Deadlines& deadlines, pid_t session) {
-  const auto it = deadlines.find(session);
-  if (it == deadlines.end()) return false;
-  if (Clock::now() < it->second) return true;
-  deadlines.erase(it);
+bool Family::before_its_time(Lingering& lingering, pid_t session) {
+  const auto it = lingering.find(session);
+  if (it == lingering.end()) return false;
+  if (Clock::now() < it->second.until) return true;
+  lingering.erase(it);
   return false;
 }
 

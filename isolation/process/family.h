@@ -39,8 +39,10 @@ class Family {
   // cleans up after it, and is left alone for as long as that takes.
   void adopt_room(pid_t pid);
 
-  bool signal(const RequestHead& head);      // kSignal; false: no such run is here
-  void kill_those_of(std::uint32_t client);  // with their groups
+  // kSignal; false: no such run is here. Of one that has ended it is for what it left
+  // behind: that is killed, whatever the signal.
+  bool signal(const RequestHead& head);
+  void kill_those_of(std::uint32_t client);  // with their groups, and what they left
 
   int signals() const noexcept { return signals_.get(); }  // readable: reap()
   struct End {
@@ -64,19 +66,25 @@ class Family {
 
  private:
   using Clock = std::chrono::steady_clock;
-  using Deadlines = std::unordered_map<pid_t, Clock::time_point>;  // by session
+  struct Linger {
+    Clock::time_point until;
+    Child child;
+  };
+  using Lingering = std::unordered_map<pid_t, Linger>;  // by session
 
   void ended(pid_t pid, int status, const rusage& used);
   void note_leftover(pid_t session, pid_t group);
-  static bool before_its_time(Deadlines& deadlines, pid_t session);
+  static bool before_its_time(Lingering& lingering, pid_t session);
+  template <class Of>
+  bool end_linger(Of of);
 
   UniqueFd signals_;
   ChildList list_;
   std::unordered_map<pid_t, Child> children_;         // by leader, which is its session
   std::unordered_map<std::uint64_t, pid_t> leaders_;  // by run
   std::unordered_set<pid_t> rooms_;
-  Deadlines linger_;   // of ended children
-  Deadlines tidying_;  // of ended rooms
+  Lingering linger_;   // of ended children
+  Lingering tidying_;  // of ended rooms
   std::vector<End> ends_;
   std::vector<pid_t> listed_;
 };

@@ -169,7 +169,7 @@ TEST_F(ExecTest, OutputOfAGrandchildIsWaitedForWithinTheDrainGrace) {
 // else.
 Started drained(Host& host) {
   const auto job = host.start("program");
-  job.sink->wait_until([](const Recorder& r) { return !r.log.empty(); });
+  job.sink->wait_until([](const Recorder& r) { return r.log.size() == 2; });
   const auto pid = static_cast<pid_t>(std::stol(job.sink->log.at(0)));
   EXPECT_TRUE(eventually([pid] { return !exists(pid); }));
   server_pid();  // it has told that before
@@ -177,7 +177,11 @@ Started drained(Host& host) {
   EXPECT_FALSE(job.sink->ended());
   return job;
 }
-constexpr const char* kLeaves = "(sleep 1000 &); echo log $$ >&3; echo 7; exit 0";
+constexpr const char* kLeaves =
+    "sleep 1000 & echo log $$ >&3; echo log $! >&3; echo 7; exit 0";
+pid_t left_by(const Started& job) {
+  return static_cast<pid_t>(std::stol(job.sink->log.at(1)));
+}
 
 TEST_F(ExecTest, AProgramThatHasEndedIsWaitedForNoLongerThanAnybodyWants) {
   Host& host = shell(kLeaves);
@@ -190,8 +194,38 @@ TEST_F(ExecTest, AProgramThatHasEndedIsWaitedForNoLongerThanAnybodyWants) {
     const Outcome out = job.sink->wait();
     EXPECT_EQ(out.klass, OutcomeClass::kOk) << "it was through before that";
     EXPECT_EQ(out.result, "7");
+    EXPECT_TRUE(eventually([&] { return !exists(left_by(job)); }));
   }
-  ::kill(server_pid(), SIGKILL);  // which would let the rest live on for as long
+}
+
+TEST_F(ExecTest, WhatAnEndedProgramLeftOutlivesNoHost) {
+  Host& host = shell(kLeaves);
+  host.limits.drain_grace = 10 * kPatience;
+  auto job = drained(host);
+  const pid_t left = left_by(job);
+  EXPECT_TRUE(exists(left));
+  job.run->abandon();
+  job = {};  // it lives on its host's reactor
+  close_hosts();
+  EXPECT_TRUE(eventually([left] { return !exists(left); }));
+}
+
+// The server has told of its end, and the host has not heard of that yet.
+TEST_F(ExecTest, AKillThatMeetsTheEndOfItsProgramIsForWhatThatLeft) {
+  Host& host = shell("sleep 1000 & echo log $$ >&3; echo log $! >&3; sleep 1000");
+  host.limits.drain_grace = 10 * kPatience;
+  const auto job = host.start("program");
+  job.sink->wait_until([](const Recorder& r) { return r.log.size() == 2; });
+  const auto leader = static_cast<pid_t>(std::stol(job.sink->log.at(0)));
+  const pid_t left = left_by(job);
+  auto held = host.hold();
+  ::kill(leader, SIGKILL);
+  EXPECT_TRUE(eventually([leader] { return !exists(leader); }));
+  server_pid();  // it has told that before
+  job.run->kill();
+  held.set_value();
+  job.sink->wait();
+  EXPECT_TRUE(eventually([left] { return !exists(left); }));
 }
 
 TEST_F(ExecTest, TheServerDiesWhileOutputOfAGrandchildIsWaitedFor) {
