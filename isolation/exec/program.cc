@@ -93,7 +93,7 @@ Result<Program> Program::make(const KindSpec& kind) {
   }
   if (kind.command[0].find('/') == std::string::npos) {
     program.search_ = search;
-    if (rooted) program.root_ = kind.sandbox;
+    if (sandboxed) program.root_ = kind.sandbox;
     program.found_ = program.find();
   } else {
     program.found_ = kind.command[0];

@@ -115,8 +115,9 @@ std::string host_path(const SandboxProfile& profile, std::string_view path) {
   };
   for (const char* folder : kSystem) look(folder, folder);
   for (const char* folder : kMaybeFolders) look(folder, folder);
+  const bool moves = profile.tier != SandboxTier::kRestricted;
   for (const auto& mount : profile.mounts) {
-    look(mount.dst.empty() ? mount.src : mount.dst, mount.src);
+    look(moves && !mount.dst.empty() ? mount.dst : mount.src, mount.src);
   }
   if (within.empty()) return {};
   return std::string(source) + std::string(path.substr(within.size()));

@@ -66,8 +66,8 @@ struct Blueprint {
 // for this processor. The tier is not kNone.
 Result<Blueprint> draw(const SandboxProfile& profile);
 
-// What a program in a sandbox with a root of its own sees as `path` is this of the host;
-// empty: nothing is there. Links are not followed.
+// What a program in that sandbox sees as `path` is this of the host; empty: nothing is
+// there, or it may not be opened. Links are not followed.
 std::string host_path(const SandboxProfile& profile, std::string_view path);
 
 std::string encode(const Blueprint& blueprint);

@@ -225,6 +225,7 @@ class Box {
 
   // In its namespace the first process reaches all others, and itself not.
   void kill_all() {
+    killed_ = true;
     if (plan_.namespaces) {
       kill(-1, SIGKILL);
     } else {
@@ -259,7 +260,8 @@ class Box {
     while ((ended = waitpid(-1, nullptr, WNOHANG | __WALL)) > 0) {
     }
     if (ended == 0) {
-      report_.force |= Reply::kLeftovers;
+      // What was killed together with the program was not left by it.
+      if (!killed_) report_.force |= Reply::kLeftovers;
       if (plan_.namespaces) {
         while (kill(-1, SIGKILL), waitpid(-1, nullptr, __WALL) > 0 || errno == EINTR) {
         }
@@ -291,6 +293,7 @@ class Box {
   UniqueFd socket_;
   UniqueFd signals_;
   UniqueFd files_;  // where the host waits for the folder, if it does
+  bool killed_ = false;
   Quarters quarters_;
   TreeClock clock_{plan_.limits.cpu_seconds};
   process::Received received_;

@@ -1,5 +1,6 @@
 // What holds in every tier: with a root of its own, and among the host's files.
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -171,6 +172,33 @@ TEST_P(SandboxTiers, Case48_GrandchildOrDaemon_DeadAtOnce) {
     EXPECT_TRUE(out.leftover_killed) << how;
   }
   EXPECT_FALSE(hostile_run("count_input").leftover_killed);
+}
+
+// As where a shim in the user's home goes before /usr/bin.
+TEST_P(SandboxTiers, AProgramIsLookedForInWhatItsSandboxSees) {
+  REQUIRE_SANDBOX(profile);
+  const auto unseen = std::filesystem::temp_directory_path() /
+                      ("carrel-unseen-" + std::to_string(getpid()));
+  std::filesystem::create_directory(unseen);
+  std::filesystem::copy_file("/usr/bin/true", unseen / "sh");
+  chmod(unseen.c_str(), 0755);
+  spec.env["PATH"] = unseen.string() + ":/usr/bin";
+  EXPECT_EQ(text_of(run({"sh", "-c", "echo from /usr"})), "from /usr");
+  std::filesystem::remove_all(unseen);
+}
+
+// It has a child at any time, and it depends on the moment whether that has ended by then.
+TEST_P(SandboxTiers, WhatIsKilledTogetherWithItsProgramWasNotLeftByIt) {
+  REQUIRE_SANDBOX(profile);
+  for (int n = 0; n < 10; ++n) {
+    const auto job =
+        start({"sh", "-c", "echo log ready >&3; while :; do sleep 0.02; done"});
+    job.sink->wait_until([](const Recorder& r) { return r.logged("ready"); });
+    job.run->kill();
+    const Outcome out = job.sink->wait();
+    EXPECT_EQ(out.signal, SIGKILL);
+    EXPECT_FALSE(out.leftover_killed);
+  }
 }
 
 TEST_P(SandboxTiers, Case50_VsockNetlinkIoUring_Refused) {
