@@ -186,7 +186,7 @@ void ExecRun::release() {
 void ExecRun::ended(const Reply& reply) {
   if (reply.what != Reply::What::kEnded) return not_spawned(reply);
   reply_ = reply;
-  asked_in_time_ = asked_class();
+  if ((reply.force & Reply::kSignalled) != 0) asked_in_time_ = asked_class();
   input_.close();
   drain();
 }

@@ -90,7 +90,7 @@ class ExecRun final : public ChildRun {
   LineCutter error_lines_{8 * 1024};
   LineCutter note_lines_{2 * 1024};
   std::optional<Reply> reply_;                 // it has ended
-  std::optional<OutcomeClass> asked_in_time_;  // before its end was known
+  std::optional<OutcomeClass> asked_in_time_;  // before it had ended
   std::optional<boost::asio::steady_timer> drain_timer_;
 };
 

@@ -49,7 +49,9 @@ bool Family::signal(const RequestHead& head) {
     return end_linger([&](const Child& child) { return child.run == head.run; });
   }
   const pid_t pid = it->second;
-  if (head.signal == SIGKILL) children_[pid].killed = true;
+  Child& child = children_[pid];
+  child.signalled = true;
+  if (head.signal == SIGKILL) child.killed = true;
   if (head.group) {
     signal_group(pid, head.signal);
   } else {
@@ -128,6 +130,7 @@ void Family::ended(pid_t pid, int status, const rusage& used) {
   Reply reply{.run = child.run, .what = Reply::What::kEnded, .status = status};
   reply.cpu_us = microseconds(used.ru_utime) + microseconds(used.ru_stime);
   reply.max_rss_kib = static_cast<std::uint64_t>(used.ru_maxrss);
+  if (child.signalled) reply.force |= Reply::kSignalled;
   ends_.push_back({pid, child, reply});
 }
 

@@ -29,6 +29,7 @@ class Family {
     std::uint32_t client = 0;    // whose it is
     std::uint32_t drain_ms = 0;  // how long what it leaves behind may live on
     bool killed = false;
+    bool signalled = false;
   };
 
   Family();

@@ -78,11 +78,12 @@ struct Reply {
     kSeccomp,
     kSelfCheck,
   };
-  // What was done to it; all but the first by a sandbox.
+  // What was done to it; time and memory by a sandbox only.
   enum Force : std::uint8_t {
     kLeftovers = 1,  // killed what the program had left behind
     kCpuTime = 2,    // killed it for its CPU time
     kMemory = 4,     // the kernel did, for its group's memory
+    kSignalled = 8,  // sent it a signal that its host had asked for, before it ended
   };
   std::uint64_t run = 0;
   What what = What::kEnded;

@@ -206,6 +206,7 @@ class Box {
     const ssize_t n = recv(socket_.get(), &order, 1, MSG_DONTWAIT);
     if (n < 0 && errno == EAGAIN) return;
     if (n <= 0) give_up();
+    report_.force |= Reply::kSignalled;
     switch (static_cast<Order>(order)) {
       case Order::kTerminate:
         kill(program_, SIGTERM);

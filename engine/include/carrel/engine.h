@@ -161,8 +161,10 @@ class Engine {
 
   // Called on a thread of theirs, one at a time, in the order in which the ends were
   // stored: who takes long holds up the others, stop() and drain(), and in the end new
-  // jobs. What they throw is logged. on_finished hears every attempt
-  // that was applied, on_failed only those that did not complete, snooze or release.
+  // jobs. What they throw is logged. on_finished hears every attempt of this engine that
+  // was applied, on_failed only those that did not complete, snooze or release. Of what
+  // others do nothing is heard: an attempt of another process, a lease that a sweep ends,
+  // the cancel of a job that waits, an expiry; see wait() and job() for those.
   // A job may end, and be heard of here, before the enqueue that made it returns its id.
   void on_finished(Hook hook);
   void on_failed(Hook hook);

@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <filesystem>
 #include <fstream>
 
 #include "process_test.h"
@@ -208,6 +209,26 @@ TEST_F(ExecTest, WhatAnEndedProgramLeftOutlivesNoHost) {
   job = {};  // it lives on its host's reactor
   close_hosts();
   EXPECT_TRUE(eventually([left] { return !exists(left); }));
+}
+
+TEST_F(ExecTest, AStopThatMeetsTheEndOfItsProgramTakesNoResult) {
+  const auto go =
+      std::filesystem::temp_directory_path() / ("carrel-go-" + std::to_string(getpid()));
+  Host& host = shell("echo log $$ >&3; until [ -e " + go.string() +
+                     " ]; do sleep 0.01; done; echo 7");
+  const auto job = host.start("program");
+  job.sink->wait_until([](const Recorder& r) { return !r.log.empty(); });
+  const auto leader = static_cast<pid_t>(std::stol(job.sink->log.at(0)));
+  auto held = host.hold();
+  std::ofstream(go).put('\n');
+  EXPECT_TRUE(eventually([leader] { return !exists(leader); }));
+  server_pid();  // it has told that before
+  job.run->request_stop(StopReason::kTimeout);
+  held.set_value();
+  const Outcome out = job.sink->wait();
+  EXPECT_EQ(out.klass, OutcomeClass::kOk) << out.error.message;
+  EXPECT_EQ(out.result, "7");
+  std::filesystem::remove(go);
 }
 
 // The server has told of its end, and the host has not heard of that yet.
