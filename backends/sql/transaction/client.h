@@ -19,9 +19,9 @@ enum class Backend : std::uint8_t { kSqlite, kPostgresql, kMysql };
 // kUnsupported: it is none of these.
 Result<Backend> backend_of(soci::session& session);
 
-// Whether a transaction is open on it, as its database says. kInvalid: none is, or it has
-// failed already; also, the session has a failover callback. kUnavailable: the connection
-// is gone.
+// Whether a transaction is open on it, as its client says without asking the server: of
+// MariaDB's, kind_of() does. kInvalid: none is, or it has failed already; also, the
+// session has a failover callback. kUnavailable: the connection is gone.
 Result<void> check_open(soci::session& session, Backend backend);
 
 // While it lives, what PostgreSQL says of an error begins with its SQLSTATE and a colon,

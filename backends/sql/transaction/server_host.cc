@@ -62,10 +62,20 @@ Result<const Kind*> kind_of(soci::session& session, Backend backend) {
     }
     return level.starts_with("read ") ? &kPostgresql : &kPostgresqlSnapshot;
   }
+  int open = 0;
   std::string client;
   std::string connection;
-  session << "SELECT @@tx_isolation, @@character_set_client, @@character_set_connection",
-      soci::into(level), soci::into(client), soci::into(connection);
+  session << "SELECT @@in_transaction, @@tx_isolation, @@character_set_client,"
+             " @@character_set_connection",
+      soci::into(open), soci::into(level), soci::into(client), soci::into(connection);
+  // What check_open() knows is of the last statement without an error; a dead-lock, or a
+  // CREATE TABLE that failed, have ended it. Without one each statement commits alone.
+  if (open == 0) {
+    return fail(Code::kInvalid,
+                "the server has ended the transaction of this session, as a dead-lock or "
+                "a statement that commits does: roll back, and begin it again",
+                kOrigin);
+  }
   for (const std::string& set : {client, connection}) {
     if (set == "utf8mb4") continue;  // utf8 has no character of four bytes
     return fail(Code::kInvalid,

@@ -14,8 +14,9 @@
 // kInvalid says that it is not. Nothing here begins or ends it; within it a savepoint
 // is set and released, so that an error undoes what the call has written and the host may
 // go on, but that some errors (a dead-lock, a connection that is gone) end a transaction
-// at the server. A session with a failover callback is refused: it reconnects in the
-// middle of a transaction, whose first half is gone then.
+// at the server. After that, whoever's statement it was, kInvalid says so, and nothing is
+// written until the host has begun again. A session with a failover callback is refused:
+// it reconnects in the middle of a transaction, whose first half is gone then.
 //
 // SQLite: the store's tables live in the host's file, where the host writes without the
 // gate by which stores take turns. What holds it back is SQLite's own locks: begin with

@@ -1,0 +1,68 @@
+// What a call within the host's transaction refuses, and what it leaves of that then.
+#include <string>
+#include <vector>
+
+#include "transaction_case.h"
+
+namespace carrel::test {
+namespace {
+
+using testing::HasSubstr;
+using testing::SizeIs;
+
+EnqueueOptions unique_by_kind() {
+  EnqueueOptions options;
+  options.unique = UniqueConfig{{"kind"}, Duration{0}, {}, OnConflict::kSkip};
+  return options;
+}
+
+void expect_refused(const Result<void>& answer, const std::string& says) {
+  ASSERT_FALSE(answer);
+  EXPECT_EQ(answer.error().code, Code::kInvalid) << answer.error().message;
+  EXPECT_THAT(answer.error().message, HasSubstr(says));
+}
+void expect_refused(const Result<Inserted>& answer, const std::string& says) {
+  expect_refused(answer ? Result<void>() : tl::unexpected(answer.error()), says);
+}
+
+// What the client knows of its transaction is what the last statement without an error
+// said: without more, each of these would be committed at once.
+TEST_P(Transaction, WhatTheServerHasEndedTakesNoJobAndCompletesNone) {
+  Engine engine = ignited(config());
+  Db db(kind());
+  if (!db.is("mysql")) GTEST_SKIP() << "an error ends no transaction there";
+  const auto lose = [&] {
+    db.begin();
+    db.charge(1);
+    // Its table is there; it ends the transaction before it finds out.
+    EXPECT_THROW(*db << "CREATE TABLE ledger (job BIGINT)", soci::soci_error);
+  };
+  EnqueueOptions named;
+  named.request_id = "r";
+  named.limit = Limit{"key", 1};
+  for (const EnqueueOptions& options : {EnqueueOptions(), named, unique_by_kind()}) {
+    lose();
+    expect_refused(sql::enqueue(engine, *db, "work", {}, options), "begin it again");
+    db.rollback();
+  }
+  EXPECT_THAT(engine.list({}).value(), SizeIs(0));
+  const auto id = engine.enqueue("charge").value();
+  const std::vector<std::string> kinds = {"charge"};
+  const auto runs =
+      engine.store().claim_source()->claim({{}, kinds, 1}, "w", 1, Duration(1h), 0us);
+  ASSERT_TRUE(runs);
+  ASSERT_THAT(*runs, SizeIs(1));
+  NoSink sink;
+  Context job(runs->front(), sink);
+  lose();
+  expect_refused(sql::complete(job, *db), "begin it again");
+  db.rollback();
+  EXPECT_EQ(engine.job(id)->state, State::kRunning);
+  db.begin();
+  EXPECT_TRUE(sql::complete(job, *db));
+  db.commit();
+  EXPECT_EQ(engine.job(id)->state, State::kCompleted);
+}
+
+}  // namespace
+}  // namespace carrel::test
