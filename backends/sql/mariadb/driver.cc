@@ -2,9 +2,8 @@
 
 #include <mysqld_error.h>
 
-#include <algorithm>
-
 #include "mariadb/errors.h"
+#include "mariadb/packet.h"
 #include "mariadb/statements.h"
 #include "migrate.h"
 
@@ -27,10 +26,7 @@ std::unique_ptr<MariadbSession> MariadbDriver::connect_plainly() {
 void MariadbDriver::learn_limits(MariadbSession& session) {
   const auto packet =
       std::stoull(session.execute("SELECT CAST(@@max_allowed_packet AS SIGNED)"));
-  // Two digits a byte, and what goes with it in a statement.
-  constexpr std::uint64_t kRest = 3U << 20;
-  max_payload_ = std::clamp<std::uint64_t>(packet > kRest ? (packet - kRest) / 2 : 0,
-                                           64U << 10, 64U << 20);
+  max_payload_ = longest_payload(packet);
 }
 
 server::Failure MariadbDriver::failure(server::Session* session) noexcept {

@@ -1,6 +1,7 @@
 // How rows are claimed: in one statement, or picked and then marked.
 #include <algorithm>
 #include <cstdlib>
+#include <set>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -19,7 +20,7 @@ std::runtime_error unreadable(JobId job) {
   return std::runtime_error(
       "job " + std::to_string(value(job)) +
       ": its payload or checkpoint cannot be read. It may be longer "
-      "than the server's max_allowed_packet lets it send");
+      "than MariaDB's max_allowed_packet lets it send, or its row is lost");
 }
 
 long long to_number(const char* cell) { return cell != nullptr ? std::atoll(cell) : 0; }
@@ -260,9 +261,14 @@ void Writer::complete_claim(std::vector<Claimed>& claimed) {
     by_id.emplace(c.lease.id, &c);
     if (value(c.lease.fence) > 1) again.push_back(c.lease.id);
   }
+  std::set<JobId> missing(t.beside.begin(), t.beside.end());
   read_long(t.read_payloads, std::move(t.beside), [&](JobId id, std::string bytes) {
     by_id.at(id)->payload = std::move(bytes);
+    missing.erase(id);
   });
+  // In its row, where a server that cannot send it says NULL, too: it must not run as if
+  // it had none.
+  if (!missing.empty()) throw unreadable(*missing.begin());
   read_long(t.read_checkpoints, std::move(again), [&](JobId id, std::string bytes) {
     by_id.at(id)->checkpoint = std::move(bytes);
   });

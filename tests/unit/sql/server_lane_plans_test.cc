@@ -24,9 +24,9 @@ class LanePlans : public Server {
         std::to_string(first) + "_to_" + std::to_string(first + jobs - 1);
     mariadb().run(
         "INSERT INTO carrel_jobs (id, state, queue, kind, priority, enqueued_at, run_at,"
-        " timeout_us, max_attempts) SELECT seq, " +
+        " timeout_us, max_attempts, payload) SELECT seq, " +
         std::to_string(state) + ", CONCAT('q', seq % " + std::to_string(lanes) +
-        "), 'work', 0, seq, seq, 0, 1 FROM seq_" + numbers);
+        "), 'work', 0, seq, seq, 0, 1, '{}' FROM seq_" + numbers);
   }
   static long long count(const std::string& what) {
     return std::stoll(

@@ -139,7 +139,8 @@ TEST_P(Server, AClaimThatIsWokenAsksForThatLaneAlone) {
   }
   kind().run(
       "INSERT INTO carrel_jobs (id, state, queue, kind, priority, enqueued_at, run_at,"
-      " timeout_us, max_attempts) VALUES (1000000, 2, 'other', 'work', -1, 1, 1, 0, 1)");
+      " timeout_us, max_attempts, payload)"
+      " VALUES (1000000, 2, 'other', 'work', -1, 1, 1, 0, 1, '{}')");
   EXPECT_TRUE(insert(*store));
   waits.join();
   ASSERT_THAT(runs, SizeIs(1));

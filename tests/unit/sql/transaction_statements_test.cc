@@ -152,6 +152,25 @@ TEST_P(Transaction, WhatAStatementSaysNothingOfIsNull) {
   EXPECT_EQ(engine.wait(none.id, kLong).value(), "");
 }
 
+// A server of MariaDB sends no more in a row than half of what it takes.
+TEST_P(Transaction, AStatementHasNoPayloadThatNoClaimCouldRead) {
+  const Engine engine = ignited(config());
+  const bool fits = kind().dialect != sql::Dialect::kMariadb;
+  const auto made = sql::enqueue_statements(engine, kind().dialect, "work",
+                                            std::string(9'000'000, 'x'));
+  ASSERT_EQ(made.has_value(), fits);
+  if (!fits) {
+    EXPECT_EQ(made.error().code, Code::kTooLarge);
+  }
+  Engine worker = open(config());
+  std::size_t bytes = 0;
+  worker.handle("work", [&](Context& job) { bytes = job.job().payload.size(); });
+  const std::string longest(6'800'000, 'x');
+  enqueue_bound(kind(), engine, "work", longest, {});
+  EXPECT_EQ(worker.drain().value().completed, 1U);
+  EXPECT_EQ(bytes, longest.size() + 2);
+}
+
 TEST_P(Transaction, AStatementHasNoTextThatADatabaseCannotHold) {
   const Engine engine = ignited(config());
   const std::string nul("a\0b", 3);

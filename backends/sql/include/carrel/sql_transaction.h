@@ -115,8 +115,11 @@ struct EnqueueStatements {
   // commit. Absent: the job has a delay.
   std::optional<Ticket> ticket;
 };
-// kUnsupported: the job has what only the session's form knows (a limit). The engine does
-// not ignite; its store must have made its tables.
+// kUnsupported: the job has what only the session's form knows (a limit). kTooLarge: its
+// payload has more than 64 MB; for MariaDB 6.5 MB, as no claim could read it where the
+// server's max_allowed_packet is what it came with. The server is not asked: where that
+// was made less, the claim of a payload of about half of it fails, and names the job. The
+// engine does not ignite; its store must have made its tables.
 [[nodiscard]] Result<EnqueueStatements> enqueue_statements(
     const Engine& engine, Dialect dialect, std::string_view kind, const Json& args = {},
     const EnqueueOptions& options = {});
