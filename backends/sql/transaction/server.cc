@@ -13,7 +13,14 @@ class LentSession final : public server::Session {
 
   Time begin() override {
     soci() << "SAVEPOINT carrel";
-    return now();
+    try {
+      return now();
+    } catch (...) {
+      // As of tables that this session does not see: PostgreSQL would let the host do
+      // nothing more than to roll back.
+      try_rollback();
+      throw;
+    }
   }
   void commit() override { soci() << "RELEASE SAVEPOINT carrel"; }
   void rollback() override {
@@ -28,6 +35,13 @@ class LentSession final : public server::Session {
   }
 
  private:
+  void try_rollback() noexcept {
+    try {
+      rollback();
+    } catch (...) {  // the first error says more
+    }
+  }
+
   const char* const clock_;
 };
 

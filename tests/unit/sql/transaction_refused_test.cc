@@ -64,5 +64,22 @@ TEST_P(Transaction, WhatTheServerHasEndedTakesNoJobAndCompletesNone) {
   EXPECT_EQ(engine.job(id)->state, State::kCompleted);
 }
 
+TEST_P(Transaction, AHostThatDoesNotFindTheStoresTablesGoesOn) {
+  Engine engine = ignited(config());
+  Db db(kind());
+  if (!db.is("postgresql")) GTEST_SKIP() << "there are no search paths";
+  db.begin();
+  db.charge(1);
+  *db << "SET LOCAL search_path = pg_catalog";
+  const auto refused = sql::enqueue(engine, *db, "work");
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().message, HasSubstr("carrel_clock"));
+  *db << "SET LOCAL search_path = public";
+  ASSERT_TRUE(sql::enqueue(engine, *db, "work"));
+  db.commit();
+  EXPECT_EQ(charged(), 1);
+  EXPECT_EQ(jobs(engine, State::kAvailable), 1U);
+}
+
 }  // namespace
 }  // namespace carrel::test
