@@ -19,7 +19,7 @@ inline constexpr const char* kFindHoldersNow = R"sql(
 SELECT STRAIGHT_JOIN HEX(u.`key`), u.job, u.enqueued_at, COALESCE(u.state, 8),
        (SELECT COUNT(*) FROM carrel_history AS h WHERE h.id = u.job)
   FROM JSON_TABLE(:rows, '$[*]' COLUMNS (`key` LONGTEXT PATH '$.key')) AS r
-  JOIN carrel_unique AS u ON u.`key` = UNHEX(r.`key`)
+  JOIN carrel_unique AS u FORCE INDEX (PRIMARY) ON u.`key` = UNHEX(r.`key`)
    FOR UPDATE)sql";
 
 inline constexpr const char* kLimitKeysNow = R"sql(
