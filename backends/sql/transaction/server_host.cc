@@ -38,6 +38,60 @@ Code code_of(soci::soci_error::error_category category) {
   }
 }
 
+// What MariaDB's server says of a session.
+struct Said {
+  int in_transaction = 0;
+  std::string isolation;
+  std::string client_set;
+  std::string connection_set;
+  int sends_all = 0;
+  int forbids_scans = 0;
+};
+
+Said ask_mariadb(soci::session& session) {
+  Said said;
+  // Its own LIMIT, as sql_select_limit would count for this, too.
+  session << "SELECT @@in_transaction, @@tx_isolation, @@character_set_client,"
+             " @@character_set_connection,"
+             " @@sql_select_limit = 18446744073709551615, @@sql_safe_updates LIMIT 1",
+      soci::into(said.in_transaction), soci::into(said.isolation),
+      soci::into(said.client_set), soci::into(said.connection_set),
+      soci::into(said.sends_all), soci::into(said.forbids_scans);
+  return said;
+}
+
+Result<void> check_mariadb(const Said& said) {
+  const auto refuse = [](const std::string& why) {
+    return fail(Code::kInvalid, why, kOrigin);
+  };
+  // What check_open() knows is of the last statement without an error; a dead-lock, or a
+  // CREATE TABLE that failed, have ended it. Without one each statement commits alone.
+  if (said.in_transaction == 0) {
+    return refuse(
+        "the server has ended the transaction of this session, as a dead-lock or a "
+        "statement that commits does: roll back, and begin it again");
+  }
+  for (const std::string& set : {said.client_set, said.connection_set}) {
+    if (set == "utf8mb4") continue;  // utf8 has no character of four bytes
+    return refuse("the character set of this session is " + set +
+                  ", and names are UTF-8: SET NAMES utf8mb4, or connect with "
+                  "charset=utf8mb4");
+  }
+  // Who holds a key would be found for the first jobs of a batch, and not for the others.
+  if (said.sends_all == 0) {
+    return refuse(
+        "the sql_select_limit of this session hides rows: SET sql_select_limit = "
+        "DEFAULT");
+  }
+  // It takes a join with a list of ids for a scan of the table.
+  if (said.forbids_scans != 0) {
+    return refuse(
+        "the sql_safe_updates of this session forbids what is written here: SET "
+        "sql_safe_updates = 0");
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<const Kind*> kind_of(soci::session& session, Backend backend) {
@@ -48,9 +102,9 @@ Result<const Kind*> kind_of(soci::session& session, Backend backend) {
   static const Kind kMariadb{"mariadb", kMariadbClock, mariadb::kStatements};
   static const Kind kMariadbSnapshot{"mariadb", kMariadbClock,
                                      mariadb::kSnapshotStatements};
-  std::string level;
   if (backend == Backend::kPostgresql) {
     // Neither takes a snapshot.
+    std::string level;
     session << "SHOW transaction_isolation", soci::into(level);
     std::string encoding;
     session << "SHOW client_encoding", soci::into(encoding);
@@ -62,30 +116,10 @@ Result<const Kind*> kind_of(soci::session& session, Backend backend) {
     }
     return level.starts_with("read ") ? &kPostgresql : &kPostgresqlSnapshot;
   }
-  int open = 0;
-  std::string client;
-  std::string connection;
-  session << "SELECT @@in_transaction, @@tx_isolation, @@character_set_client,"
-             " @@character_set_connection",
-      soci::into(open), soci::into(level), soci::into(client), soci::into(connection);
-  // What check_open() knows is of the last statement without an error; a dead-lock, or a
-  // CREATE TABLE that failed, have ended it. Without one each statement commits alone.
-  if (open == 0) {
-    return fail(Code::kInvalid,
-                "the server has ended the transaction of this session, as a dead-lock or "
-                "a statement that commits does: roll back, and begin it again",
-                kOrigin);
-  }
-  for (const std::string& set : {client, connection}) {
-    if (set == "utf8mb4") continue;  // utf8 has no character of four bytes
-    return fail(Code::kInvalid,
-                "the character set of this session is " + set +
-                    ", and names are UTF-8: SET NAMES utf8mb4, or connect with "
-                    "charset=utf8mb4",
-                kOrigin);
-  }
+  const Said said = ask_mariadb(session);
+  if (auto ok = check_mariadb(said); !ok) return tl::unexpected(std::move(ok.error()));
   // Its default is REPEATABLE READ. What is counted is to be committed.
-  const bool fresh = level == "READ-COMMITTED";
+  const bool fresh = said.isolation == "READ-COMMITTED";
   return fresh ? &kMariadb : &kMariadbSnapshot;
 }
 

@@ -19,7 +19,7 @@ struct Kind {
 };
 
 // Of a session whose transaction is open as far as its client knows. kInvalid: the server
-// has ended it; text would not come through. Throws what the database says.
+// has ended it; text or rows would not come through. Throws what the database says.
 Result<const Kind*> kind_of(soci::session& session, Backend backend);
 
 // Of the exception that is being handled. Never lost: the connection is the host's, and

@@ -1,5 +1,6 @@
 // What a call within the host's transaction refuses, and what it leaves of that then.
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "transaction_case.h"
@@ -79,6 +80,26 @@ TEST_P(Transaction, AHostThatDoesNotFindTheStoresTablesGoesOn) {
   db.commit();
   EXPECT_EQ(charged(), 1);
   EXPECT_EQ(jobs(engine, State::kAvailable), 1U);
+}
+
+// A batch of unique jobs would find the first of their holders, and make the others
+// twice.
+TEST_P(Transaction, ASettingThatHidesRowsOrForbidsWritesIsRefused) {
+  Engine engine = ignited(config());
+  Db db(kind());
+  if (!db.is("mysql")) GTEST_SKIP() << "there are no such settings";
+  const std::vector<std::pair<std::string, std::string>> settings = {
+      {"sql_select_limit", "1"}, {"sql_select_limit", "0"}, {"sql_safe_updates", "1"}};
+  for (const auto& [name, value] : settings) {
+    *db << "SET " + name + " = " + value;
+    db.begin();
+    expect_refused(sql::enqueue(engine, *db, "work"), "SET " + name);
+    db.rollback();
+    *db << "SET " + name + " = DEFAULT";
+  }
+  db.begin();
+  EXPECT_TRUE(sql::enqueue(engine, *db, "work", {}, unique_by_kind()));
+  db.commit();
 }
 
 }  // namespace

@@ -50,11 +50,12 @@ namespace carrel::sql {
 // kUnavailable: also where another holds the key of a limit or rate for longer than a
 // second. What this transaction holds, that one may wait for: roll back, and try again.
 //
-// MariaDB: the session's character set is one of UTF-8. With REPEATABLE READ, its
-// default, what others have committed since the transaction first looked is seen all the
-// same; but a job that holds the unique key that is asked for is locked until the commit,
-// and what has a limit is counted by the claim. So are READ UNCOMMITTED and SERIALIZABLE
-// dealt with. READ COMMITTED locks the least.
+// MariaDB: the session's character set is utf8mb4, its sql_select_limit the default, and
+// sql_safe_updates off: kInvalid says what is not so, of complete(), too. With REPEATABLE
+// READ, its default, what others have committed since the transaction first looked is
+// seen all the same; but a job that holds the unique key that is asked for is locked
+// until the commit, and what has a limit is counted by the claim. So are READ UNCOMMITTED
+// and SERIALIZABLE dealt with. READ COMMITTED locks the least.
 //
 // PostgreSQL: REPEATABLE READ and SERIALIZABLE see only their snapshot. kUnavailable:
 // others have changed since what this needs; the host tries its whole transaction again,
