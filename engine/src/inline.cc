@@ -112,7 +112,7 @@ Ended run_program(const Kind& kind, const Claimed& job,
 
 Ended run_handler(const Kind& kind, const Claimed& job, InlineSink& sink) {
   const auto started = std::chrono::steady_clock::now();
-  Context context(job, sink, std::nullopt, kind.spec.kept);
+  Context context(job, sink, std::nullopt, kind.spec.kept, kind.spec.limits.result_bytes);
   Outcome outcome = outcome_of(invoke(kind.spec.handler, context),
                                kind.spec.limits.result_bytes, std::nullopt);
   outcome.usage.wall =

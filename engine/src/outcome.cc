@@ -46,6 +46,15 @@ OutcomeClass class_of(StopReason stop) noexcept {
                                       : OutcomeClass::kCancelled;
 }
 
+Result<void> check_result(std::string_view result, std::uint64_t limit,
+                          std::string origin) {
+  if (result.size() <= limit) return {};
+  return fail(Code::kTooLarge,
+              "the result has " + std::to_string(result.size()) +
+                  " bytes; its limit is " + std::to_string(limit),
+              std::move(origin));
+}
+
 Outcome outcome_of(Result<Json>&& answer, std::uint64_t result_bytes,
                    std::optional<StopReason> stop) {
   if (!answer) return failed(std::move(answer.error()), stop);
@@ -58,11 +67,8 @@ Outcome outcome_of(Result<Json>&& answer, std::uint64_t result_bytes,
         {Code::kDiscarded, std::string("the result cannot be JSON: ") + e.what()},
         std::nullopt);
   }
-  if (result.size() > result_bytes) {
-    return failed(
-        {Code::kTooLarge, "the result has " + std::to_string(result.size()) +
-                              " bytes; its limit is " + std::to_string(result_bytes)},
-        std::nullopt);
+  if (auto ok = check_result(result, result_bytes); !ok) {
+    return failed(std::move(ok.error()), std::nullopt);
   }
   Outcome out;
   out.result = std::move(result);

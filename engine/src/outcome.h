@@ -6,6 +6,8 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
+#include <string_view>
 
 namespace carrel {
 
@@ -14,6 +16,10 @@ namespace carrel {
 // failure, and changes nothing of a success.
 Outcome outcome_of(Result<Json>&& answer, std::uint64_t result_bytes,
                    std::optional<StopReason> stop);
+
+// Of a result as text. kTooLarge: it has more than `limit` bytes.
+Result<void> check_result(std::string_view result, std::uint64_t limit,
+                          std::string origin = {});
 
 // An end that was no success, with nothing else to say.
 Outcome failure(OutcomeClass klass, Error error);

@@ -130,7 +130,7 @@ class Child {
            "the process server has no handler for the kind \"" + job.job.kind + "\"",
            "fork"});
     }
-    Context context(job.job, pipe, job.deadline, job.kept);
+    Context context(job.job, pipe, job.deadline, job.kept, job.result_bytes);
     return outcome_of(invoke(*handler, context), job.result_bytes, std::nullopt);
   }
 

@@ -14,7 +14,7 @@ void ThreadRun::execute(const Hand& rest, Clock::time_point& now) noexcept {
   sink_->on_start();
   std::optional<Clock::time_point> deadline;
   if (limits_.wall.count() > 0) deadline = started_ + limits_.wall;
-  Context context(*job_, *this, deadline, kind_.kept);
+  Context context(*job_, *this, deadline, kind_.kept, limits_.result_bytes);
   auto answer = invoke(kind_.handler, context);
   Outcome outcome = outcome_of(std::move(answer), limits_.result_bytes, stop_reason());
   now = Clock::now();

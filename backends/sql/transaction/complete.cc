@@ -4,11 +4,15 @@
 #include <algorithm>
 #include <chrono>
 
+#include "check.h"
 #include "json_text.h"
+#include "outcome.h"
 #include "transaction/join.h"
 
 namespace carrel::sql {
 namespace {
+
+using transaction::kOrigin;
 
 // Its worker confirms it, and one that finds no row takes its lease for lost: the row is
 // to outlive that report, also where the store is away for a while.
@@ -29,7 +33,13 @@ Result<void> complete(Context& job, soci::session& session, const Json& result) 
     if (!result.is_null()) finish.result = json_text(result);
   } catch (const std::exception& e) {
     return fail(Code::kInvalid, std::string("the result cannot be JSON: ") + e.what(),
-                "transaction");
+                kOrigin);
+  }
+  if (auto ok = check_result(finish.result, job.result_limit(), kOrigin); !ok) return ok;
+  const std::string what = "the result of job " + std::to_string(value(finish.lease.id));
+  if (auto ok = check_size(what, finish.result.size(), (*joined)->max_payload(), kOrigin);
+      !ok) {
+    return ok;
   }
   // From here on the handler's own success is not enough, also where this call fails.
   job.completes_in_transaction();
@@ -39,7 +49,7 @@ Result<void> complete(Context& job, soci::session& session, const Json& result) 
     return fail(Code::kStale,
                 "job " + std::to_string(value(finish.lease.id)) +
                     ": its lease was lost, and the run is somebody else's: roll back",
-                "transaction");
+                kOrigin);
   }
   return {};
 }

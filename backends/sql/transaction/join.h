@@ -5,6 +5,7 @@
 #include <carrel/store.h>
 #include <soci/soci.h>
 
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <vector>
@@ -20,6 +21,8 @@ class Joined {
   virtual ~Joined() = default;
   virtual Result<std::vector<Inserted>> insert(std::span<const NewJob> jobs) = 0;
   virtual Result<Finished> finish(const Finish& run) = 0;
+  // How many bytes a result may have.
+  virtual std::uint64_t max_payload() const noexcept = 0;
 };
 
 // Checks that a transaction is open, and that text comes through. The session is

@@ -53,7 +53,7 @@ class LentDriver final : public server::Driver {
     return kind_.statements;
   }
   const char* origin() const noexcept override { return kind_.origin; }
-  std::uint64_t max_payload() const noexcept override { return 64U << 20; }
+  std::uint64_t max_payload() const noexcept override { return kind_.max_payload; }
   std::unique_ptr<server::Session> connect() override {
     return std::make_unique<LentSession>(session_, kind_.clock);
   }
@@ -63,7 +63,7 @@ class LentDriver final : public server::Driver {
 
  private:
   soci::session& session_;
-  const Kind& kind_;
+  const Kind kind_;
 };
 
 // The host tells others, by Engine::publish.
@@ -82,6 +82,8 @@ class JoinedServer final : public JoinedBy<server::Writer> {
         writer_(driver_, options(retention), waiters_, news_, limits_used_) {
     if (backend == Backend::kPostgresql) states_.emplace(session);
   }
+
+  std::uint64_t max_payload() const noexcept override { return driver_.max_payload(); }
 
  private:
   static BackendOptions options(const Retention& retention) {
@@ -105,7 +107,7 @@ Result<std::unique_ptr<Joined>> join_server(soci::session& session, Backend back
                                             const Retention& retention) {
   const auto kind = kind_of(session, backend);
   if (!kind) return tl::unexpected(kind.error());
-  return std::make_unique<JoinedServer>(session, backend, **kind, retention);
+  return std::make_unique<JoinedServer>(session, backend, *kind, retention);
 }
 
 }  // namespace carrel::sql::transaction

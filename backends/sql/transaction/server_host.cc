@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "mariadb/errors.h"
+#include "mariadb/packet.h"
 #include "mariadb/statements.h"
 #include "postgresql/errors.h"
 #include "postgresql/statements.h"
@@ -46,6 +47,7 @@ struct Said {
   std::string connection_set;
   int sends_all = 0;
   int forbids_scans = 0;
+  long long packet = 0;
 };
 
 Said ask_mariadb(soci::session& session) {
@@ -53,10 +55,11 @@ Said ask_mariadb(soci::session& session) {
   // Its own LIMIT, as sql_select_limit would count for this, too.
   session << "SELECT @@in_transaction, @@tx_isolation, @@character_set_client,"
              " @@character_set_connection,"
-             " @@sql_select_limit = 18446744073709551615, @@sql_safe_updates LIMIT 1",
+             " @@sql_select_limit = 18446744073709551615, @@sql_safe_updates,"
+             " CAST(@@max_allowed_packet AS SIGNED) LIMIT 1",
       soci::into(said.in_transaction), soci::into(said.isolation),
       soci::into(said.client_set), soci::into(said.connection_set),
-      soci::into(said.sends_all), soci::into(said.forbids_scans);
+      soci::into(said.sends_all), soci::into(said.forbids_scans), soci::into(said.packet);
   return said;
 }
 
@@ -94,14 +97,7 @@ Result<void> check_mariadb(const Said& said) {
 
 }  // namespace
 
-Result<const Kind*> kind_of(soci::session& session, Backend backend) {
-  static const char* const kPostgresqlClock = "SELECT now_us FROM carrel_clock";
-  static const Kind kPostgresql{"postgresql", kPostgresqlClock, postgresql::kStatements};
-  static const Kind kPostgresqlSnapshot{"postgresql", kPostgresqlClock,
-                                        postgresql::kSnapshotStatements};
-  static const Kind kMariadb{"mariadb", kMariadbClock, mariadb::kStatements};
-  static const Kind kMariadbSnapshot{"mariadb", kMariadbClock,
-                                     mariadb::kSnapshotStatements};
+Result<Kind> kind_of(soci::session& session, Backend backend) {
   if (backend == Backend::kPostgresql) {
     // Neither takes a snapshot.
     std::string level;
@@ -114,13 +110,18 @@ Result<const Kind*> kind_of(soci::session& session, Backend backend) {
                       ", and names are UTF-8: SET client_encoding TO 'UTF8'",
                   kOrigin);
     }
-    return level.starts_with("read ") ? &kPostgresql : &kPostgresqlSnapshot;
+    const bool fresh = level.starts_with("read ");
+    return Kind{"postgresql", "SELECT now_us FROM carrel_clock",
+                fresh ? postgresql::kStatements : postgresql::kSnapshotStatements,
+                64U << 20};
   }
   const Said said = ask_mariadb(session);
   if (auto ok = check_mariadb(said); !ok) return tl::unexpected(std::move(ok.error()));
   // Its default is REPEATABLE READ. What is counted is to be committed.
   const bool fresh = said.isolation == "READ-COMMITTED";
-  return fresh ? &kMariadb : &kMariadbSnapshot;
+  return Kind{"mariadb", kMariadbClock,
+              fresh ? mariadb::kStatements : mariadb::kSnapshotStatements,
+              mariadb::longest_payload(static_cast<std::uint64_t>(said.packet))};
 }
 
 server::Failure failure_of(const char* origin) noexcept {

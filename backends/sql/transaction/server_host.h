@@ -5,6 +5,8 @@
 #include <carrel/result.h>
 #include <soci/soci.h>
 
+#include <cstdint>
+
 #include "server/driver.h"
 #include "server/statements.h"
 #include "transaction/client.h"
@@ -16,11 +18,12 @@ struct Kind {
   const char* origin;  // Error::origin
   const char* clock;   // a statement: microseconds since 1970 UTC
   const server::Statements& statements;
+  std::uint64_t max_payload;  // and of a result
 };
 
 // Of a session whose transaction is open as far as its client knows. kInvalid: the server
 // has ended it; text or rows would not come through. Throws what the database says.
-Result<const Kind*> kind_of(soci::session& session, Backend backend);
+Result<Kind> kind_of(soci::session& session, Backend backend);
 
 // Of the exception that is being handled. Never lost: the connection is the host's, and
 // there is no other.

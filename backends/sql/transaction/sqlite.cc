@@ -46,6 +46,8 @@ class JoinedSqlite final : public JoinedBy<sqlite::Writer> {
         waiters_([] {}),
         writer_(settings(place_.path()), options(retention), waiters_, nullptr, place_) {}
 
+  std::uint64_t max_payload() const noexcept override { return sqlite::kMaxPayload; }
+
  private:
   static sqlite::Settings settings(const std::string& path) {
     sqlite::Settings settings;

@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <concepts>
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <optional>
@@ -36,8 +37,12 @@ class Context {
   // it has no limit.
   Context(const Claimed& job, ContextSink& sink,
           std::optional<std::chrono::steady_clock::time_point> deadline = std::nullopt,
-          Duration kept = std::chrono::hours(24))
-      : job_(job), sink_(sink), deadline_(deadline), kept_(kept) {}
+          Duration kept = std::chrono::hours(24), std::uint64_t result_limit = 1 << 20)
+      : job_(job),
+        sink_(sink),
+        deadline_(deadline),
+        kept_(kept),
+        result_limit_(result_limit) {}
   Context(const Context&) = delete;
   Context& operator=(const Context&) = delete;
 
@@ -74,6 +79,8 @@ class Context {
   // How long completed jobs are kept ([retention] completed): what completes this one in
   // a transaction needs it.
   Duration kept() const noexcept { return kept_; }
+  // How many bytes its result may have (the kind's result_limit), for the same.
+  std::uint64_t result_limit() const noexcept { return result_limit_; }
 
   // `return job.snooze(5min);` — run again later; costs no attempt. 0s: at once.
   static tl::unexpected<Error> snooze(Duration in);
@@ -90,6 +97,7 @@ class Context {
   ContextSink& sink_;
   std::optional<std::chrono::steady_clock::time_point> deadline_;
   Duration kept_;
+  std::uint64_t result_limit_;
   std::optional<Json> args_;
   bool in_transaction_ = false;
 };

@@ -112,6 +112,54 @@ TEST_P(Transaction, ARolledBackCompletionSaysSoInTheHistory) {
   EXPECT_THAT(job.attempts[0].message, HasSubstr("did not commit"));
 }
 
+// As one that is returned.
+TEST_P(Transaction, AResultIsBoundedAsAReturnedOneIs) {
+  constexpr std::size_t kBig = 9'000'000;  // MariaDB's server takes no such statement
+  const bool fits = !Db(kind()).is("mysql");
+  for (const Mode mode : {Mode::kNormal, Mode::kInline}) {
+    Config small = config();
+    small.mode = mode;
+    small.jobs["charge"] = small.jobs["grow"] = small.defaults;
+    small.jobs["charge"].result_limit = 1000;
+    small.jobs["grow"].result_limit = 2 * kBig;
+    Engine engine = open(small);
+    const auto handler = [&](std::size_t bytes) {
+      return [&, bytes](Context& job) -> Result<Json> {
+        Db db(kind());
+        db.begin();
+        db.charge(1);
+        if (auto ok = sql::complete(job, *db, std::string(bytes, 'x')); !ok) {
+          return tl::unexpected(ok.error());
+        }
+        db.commit();
+        return Json();
+      };
+    };
+    engine.handle("charge", handler(2000));
+    engine.handle("grow", handler(kBig));
+    const auto end = [&](const std::string& kind) {
+      const auto id = engine.enqueue(kind).value();
+      if (mode != Mode::kInline) {
+        EXPECT_TRUE(engine.drain());
+      }
+      return engine.job(id).value();
+    };
+    const JobRecord small_one = end("charge");
+    EXPECT_EQ(small_one.state, State::kDiscarded);
+    ASSERT_THAT(small_one.attempts, SizeIs(1));
+    EXPECT_EQ(small_one.attempts[0].code, Code::kTooLarge);
+    EXPECT_THAT(small_one.attempts[0].message,
+                HasSubstr("the result has 2002 bytes; its limit is 1000"));
+    EXPECT_EQ(charged(), 0);
+    const JobRecord big_one = end("grow");
+    EXPECT_EQ(big_one.state, fits ? State::kCompleted : State::kDiscarded);
+    if (!fits) {
+      EXPECT_THAT(big_one.attempts.at(0).message, HasSubstr("this store takes"));
+    }
+    *Db(kind()) << "DELETE FROM ledger";
+  }
+}
+
 TEST_P(Transaction, ACompletedJobIsKeptAsLongAsTheStoreSays) {
   Config short_lived = config();
   short_lived.retention.completed = 0s;
@@ -430,6 +478,22 @@ TEST_P(Transaction, NothingTakesEffectTwiceHoweverItIsKilled) {
         "SELECT COUNT(*) FROM ledger WHERE job = " + std::to_string(value(id));
     EXPECT_EQ(Db(kind()).number(count), 1) << "once";
   }
+}
+
+TEST_P(Transaction, AForkedChildKnowsTheLimitOfItsResult) {
+  Engine engine = ignited(config());
+  fault::Child worker(
+      {TRANSACTION_WORKER, kind().url(), "fork", kind().backend, kind().connect()});
+  EXPECT_EQ(worker.wait_line(), "ready");
+  const auto id = engine.enqueue("charge", "too long").value();
+  EXPECT_FALSE(engine.wait(id, kLong));
+  const JobRecord job = engine.job(id).value();
+  EXPECT_EQ(job.state, State::kDiscarded);
+  ASSERT_THAT(job.attempts, SizeIs(1));
+  EXPECT_THAT(job.attempts[0].message, HasSubstr("its limit is 1048576"));
+  EXPECT_EQ(charged(), 0);
+  worker.end_input();
+  EXPECT_EQ(worker.wait_end(60s), 0);
 }
 
 // It may do the same to every worker there is.

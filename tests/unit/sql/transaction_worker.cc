@@ -42,7 +42,9 @@ carrel::Result<carrel::Json> charge(carrel::Context& job) {
   try {
     const auto id = static_cast<long long>(carrel::value(job.job().lease.id));
     db() << "INSERT INTO ledger (job) VALUES (:job)", soci::use(id, "job");
-    if (auto ok = carrel::sql::complete(job, db(), {{"charged", id}}); !ok) {
+    carrel::Json result = {{"charged", id}};
+    if (job.args() == "too long") result = std::string(2U << 20, 'x');
+    if (auto ok = carrel::sql::complete(job, db(), result); !ok) {
       db().rollback();
       return tl::unexpected(ok.error());
     }

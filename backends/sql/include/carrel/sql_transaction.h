@@ -92,6 +92,10 @@ namespace carrel::sql {
 // that was completed so is kept as [retention] says; where nothing else is heard of its
 // worker, for ten minutes at least, if `max_rows` leaves it that long.
 //
+// kTooLarge: the result is longer than the kind's result_limit, or than the store takes;
+// nothing was written, and a handler that answers with it discards the job, as one does
+// that returns such a result.
+//
 // PostgreSQL, REPEATABLE READ and SERIALIZABLE: kUnavailable also where the lease was
 // renewed since the transaction's snapshot; kUnsupported where the job has a limit.
 [[nodiscard]] Result<void> complete(Context& job, soci::session& session,
