@@ -7,6 +7,8 @@
 
 #include <stdexcept>
 
+#include "mariadb/errors.h"
+
 namespace carrel::sql::transaction {
 namespace {
 
@@ -35,6 +37,10 @@ Result<void> not_open() {
               kOrigin);
 }
 
+Result<void> gone() {
+  return fail(Code::kUnavailable, "the connection of this session is gone", kOrigin);
+}
+
 Result<void> check_postgresql(soci::session& session) {
   PGconn* connection = native<soci::postgresql_session_backend>(session)->conn_;
   if (connection == nullptr) {
@@ -55,7 +61,7 @@ Result<void> check_postgresql(soci::session& session) {
     case PQTRANS_UNKNOWN:
       break;
   }
-  return fail(Code::kUnavailable, "the connection of this session is gone", kOrigin);
+  return gone();
 }
 
 int set_verbosity(soci::session& session, int verbosity) noexcept {
@@ -126,9 +132,10 @@ Result<void> check_open(soci::session& session, Backend backend) {
   if (connection == nullptr) {
     return fail(Code::kUnavailable, "this session has no connection", kOrigin);
   }
-  // As the server's last answer says.
-  const bool open = (connection->server_status & SERVER_STATUS_IN_TRANS) != 0;
-  return open ? Result<void>() : not_open();
+  // As the server's last answer says, which a client that has lost it forgets.
+  if ((connection->server_status & SERVER_STATUS_IN_TRANS) != 0) return {};
+  return mariadb::ends_session(static_cast<int>(connection->net.last_errno)) ? gone()
+                                                                             : not_open();
 }
 
 std::string sqlite_file(soci::session& session) {

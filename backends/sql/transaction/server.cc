@@ -1,4 +1,5 @@
-#include <optional>
+#include <memory>
+#include <utility>
 
 #include "server/writer.h"
 #include "transaction/server_host.h"
@@ -58,7 +59,7 @@ class LentDriver final : public server::Driver {
     return std::make_unique<LentSession>(session_, kind_.clock);
   }
   server::Failure failure(server::Session*) noexcept override {
-    return failure_of(kind_.origin);
+    return failure_of(session_, kind_.origin);
   }
 
  private:
@@ -75,13 +76,12 @@ class NoNews final : public server::News {
 
 class JoinedServer final : public JoinedBy<server::Writer> {
  public:
-  JoinedServer(soci::session& session, Backend backend, const Kind& kind,
-               const Retention& retention)
-      : driver_(session, kind),
+  JoinedServer(soci::session& session, const Kind& kind,
+               std::unique_ptr<ErrorStates> states, const Retention& retention)
+      : states_(std::move(states)),
+        driver_(session, kind),
         waiters_([] {}),
-        writer_(driver_, options(retention), waiters_, news_, limits_used_) {
-    if (backend == Backend::kPostgresql) states_.emplace(session);
-  }
+        writer_(driver_, options(retention), waiters_, news_, limits_used_) {}
 
   std::uint64_t max_payload() const noexcept override { return driver_.max_payload(); }
 
@@ -93,7 +93,7 @@ class JoinedServer final : public JoinedBy<server::Writer> {
   }
   server::Writer& writer() override { return writer_; }
 
-  std::optional<ErrorStates> states_;
+  const std::unique_ptr<ErrorStates> states_;  // of PostgreSQL
   LentDriver driver_;
   NoNews news_;
   Waiters waiters_;  // nobody does
@@ -105,9 +105,15 @@ class JoinedServer final : public JoinedBy<server::Writer> {
 
 Result<std::unique_ptr<Joined>> join_server(soci::session& session, Backend backend,
                                             const Retention& retention) {
-  const auto kind = kind_of(session, backend);
-  if (!kind) return tl::unexpected(kind.error());
-  return std::make_unique<JoinedServer>(session, backend, *kind, retention);
+  std::unique_ptr<ErrorStates> states;
+  if (backend == Backend::kPostgresql) states = std::make_unique<ErrorStates>(session);
+  try {
+    const auto kind = kind_of(session, backend);
+    if (!kind) return tl::unexpected(kind.error());
+    return std::make_unique<JoinedServer>(session, *kind, std::move(states), retention);
+  } catch (...) {
+    return tl::unexpected(failure_of(session, kOrigin).error);
+  }
 }
 
 }  // namespace carrel::sql::transaction

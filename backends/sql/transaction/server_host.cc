@@ -26,8 +26,11 @@ std::string_view state_in(std::string_view message) {
   return message.find(": ") == kState ? message.substr(0, kState) : std::string_view();
 }
 
-Code code_of(soci::soci_error::error_category category) {
-  switch (category) {
+// The server's last word may be none at all.
+Code code_without_state(soci::session& session, const soci::soci_error& error) {
+  const auto open = check_open(session, Backend::kPostgresql);
+  if (!open && open.error().code == Code::kUnavailable) return Code::kUnavailable;
+  switch (error.get_error_category()) {
     case soci::soci_error::connection_error:
     case soci::soci_error::unknown_transaction_state:
     case soci::soci_error::system_error:
@@ -124,7 +127,7 @@ Result<Kind> kind_of(soci::session& session, Backend backend) {
               mariadb::longest_payload(static_cast<std::uint64_t>(said.packet))};
 }
 
-server::Failure failure_of(const char* origin) noexcept {
+server::Failure failure_of(soci::session& session, const char* origin) noexcept {
   const std::string place = "the host's session";
   server::Failure failure;
   failure.error.origin = origin;
@@ -141,7 +144,7 @@ server::Failure failure_of(const char* origin) noexcept {
     const std::string said(postgresql::essence(e.get_error_message()));
     const std::string_view state = state_in(said);
     failure.error.code =
-        state.empty() ? code_of(e.get_error_category()) : postgresql::code_of(state);
+        state.empty() ? code_without_state(session, e) : postgresql::code_of(state);
     failure.error.message += said;
     if (state == kChangedSince) {
       failure.error.message +=

@@ -26,7 +26,7 @@ struct Kind {
 Result<Kind> kind_of(soci::session& session, Backend backend);
 
 // Of the exception that is being handled. Never lost: the connection is the host's, and
-// there is no other.
-server::Failure failure_of(const char* origin) noexcept;
+// there is no other. On PostgreSQL, while ErrorStates live.
+server::Failure failure_of(soci::session& session, const char* origin) noexcept;
 
 }  // namespace carrel::sql::transaction

@@ -1,4 +1,11 @@
 // What a call within the host's transaction refuses, and what it leaves of that then.
+#include <libpq-fe.h>
+#include <mysql.h>
+#include <soci/mysql/soci-mysql.h>
+#include <soci/postgresql/soci-postgresql.h>
+#include <sys/socket.h>
+
+#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -9,6 +16,7 @@ namespace carrel::test {
 namespace {
 
 using testing::HasSubstr;
+using testing::Not;
 using testing::SizeIs;
 
 EnqueueOptions unique_by_kind() {
@@ -100,6 +108,46 @@ TEST_P(Transaction, ASettingThatHidesRowsOrForbidsWritesIsRefused) {
   db.begin();
   EXPECT_TRUE(sql::enqueue(engine, *db, "work", {}, unique_by_kind()));
   db.commit();
+}
+
+TEST_P(Transaction, AConnectionThatIsGoneIsUnavailable) {
+  Engine engine = ignited(config());
+  if (Db(kind()).is("sqlite3")) GTEST_SKIP() << "there is no connection";
+  const auto ended_by_the_server = [&](Db& db) {
+    const bool postgresql = db.is("postgresql");
+    const auto id =
+        db.number(postgresql ? "SELECT pg_backend_pid()" : "SELECT CONNECTION_ID()");
+    Db other(kind());
+    if (postgresql) {  // waits until it has ended
+      other.number("SELECT pg_terminate_backend(" + std::to_string(id) + ", 60000)::int");
+    } else {
+      *other << "KILL " + std::to_string(id);
+    }
+  };
+  // Nothing says why.
+  const auto cut = [](Db& db) {
+    const int socket =
+        db.is("postgresql")
+            ? PQsocket(static_cast<soci::postgresql_session_backend*>((*db).get_backend())
+                           ->conn_)
+            : static_cast<int>(mysql_get_socket(
+                  static_cast<soci::mysql_session_backend*>((*db).get_backend())->conn_));
+    ::shutdown(socket, SHUT_RDWR);
+  };
+  for (const std::function<void(Db&)>& end :
+       {std::function<void(Db&)>(ended_by_the_server), std::function<void(Db&)>(cut)}) {
+    Db db(kind());
+    db.begin();
+    ASSERT_TRUE(sql::enqueue(engine, *db, "work"));
+    end(db);
+    for (int i = 0; i < 2; ++i) {
+      const auto refused = sql::enqueue(engine, *db, "work");
+      ASSERT_FALSE(refused);
+      EXPECT_EQ(refused.error().code, Code::kUnavailable) << refused.error().message;
+      EXPECT_THAT(refused.error().message, Not(HasSubstr("\n")));
+    }
+  }
+  EXPECT_EQ(jobs(engine, State::kAvailable), 0U);
 }
 
 }  // namespace
