@@ -1,5 +1,5 @@
 // Whether a job can be stored in a database server: what check.h asks of every store, and
-// that names are text.
+// that names and the keys of limits and rates are text.
 #pragma once
 
 #include <carrel/job.h>

@@ -211,16 +211,6 @@ class ServerStore final : public Store {
   }
 
   Result<void> check_job(const NewJob& job) const {
-    const auto check_key = [&](const char* whose, const std::string& key) {
-      return check_text(std::string("the ") + whose + "'s key of \"" + job.kind + "\"",
-                        key, driver_->origin());
-    };
-    if (job.limit) {
-      if (auto ok = check_key("limit", job.limit->key); !ok) return ok;
-    }
-    if (job.rate) {
-      if (auto ok = check_key("rate", job.rate->key); !ok) return ok;
-    }
     return check_row(job, driver_->max_payload(), driver_->origin());
   }
   Result<void> check_run(const Finish& run) const {

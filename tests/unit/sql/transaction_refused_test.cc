@@ -150,5 +150,26 @@ TEST_P(Transaction, AConnectionThatIsGoneIsUnavailable) {
   EXPECT_EQ(jobs(engine, State::kAvailable), 0U);
 }
 
+TEST_P(Transaction, AKeyIsRefusedAsInTheStore) {
+  Engine engine = ignited(config());
+  for (const std::string& key :
+       {std::string("\xff"), std::string("a\0b", 3), std::string("\xed\xa0\x80")}) {
+    EnqueueOptions limited;
+    limited.limit = Limit{key, 1};
+    EnqueueOptions rated;
+    rated.rate = Rate{key, 1, Duration(1h)};
+    for (const EnqueueOptions& options : {limited, rated}) {
+      const auto usual = engine.enqueue("work", {}, options);
+      Db db(kind());
+      db.begin();
+      const auto here = sql::enqueue(engine, *db, "work", {}, options);
+      ASSERT_EQ(here.has_value(), usual.has_value());
+      if (usual) continue;
+      EXPECT_EQ(here.error().code, usual.error().code);
+      EXPECT_EQ(here.error().message, usual.error().message);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace carrel::test
