@@ -51,6 +51,9 @@ RETURNING id)sql",
 SELECT id FROM inserted UNION ALL SELECT job FROM known)sql"}};
 
 #define CARREL_NOW "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))"
+// Whether the request is new, the sequence tells: of one that was there, the number that
+// the first statement drew for it is not its job's. To look for the job would lock where
+// it is not, under REPEATABLE READ, and with that all who enqueue and who end jobs.
 const Texts kMariadb = {
     R"sql(INSERT INTO carrel_jobs
        (id, state, queue, kind, priority, max_attempts, wake_at, expires_at,
@@ -69,8 +72,7 @@ SELECT q.job, :state, :queue, :kind, :priority, :max_attempts,
        q.request_id, :payload
   FROM carrel_requests AS q, (SELECT )sql" CARREL_NOW R"sql( AS now_us) AS clock
  WHERE q.request_id = :request
-   AND NOT EXISTS (SELECT 1 FROM carrel_jobs AS j WHERE j.id = q.job)
-   AND NOT EXISTS (SELECT 1 FROM carrel_history AS h WHERE h.id = q.job))sql",
+   AND q.job = LASTVAL(carrel_job_id))sql",
      R"sql(SELECT job FROM carrel_requests WHERE request_id = :request)sql"}};
 #undef CARREL_NOW
 
@@ -113,7 +115,8 @@ const Texts& texts_of(Dialect dialect) {
 // changed what it came with.
 std::uint64_t max_payload(Dialect dialect) {
   constexpr std::uint64_t kMaxPayload = 64U << 20;
-  if (dialect == Dialect::kMariadb) return mariadb::longest_payload(mariadb::kUsualPacket);
+  if (dialect == Dialect::kMariadb)
+    return mariadb::longest_payload(mariadb::kUsualPacket);
   return kMaxPayload;
 }
 

@@ -7,6 +7,8 @@
 namespace carrel::test {
 namespace {
 
+using testing::SizeIs;
+
 class OpenTransaction : public Transaction {
  protected:
   static EnqueueOptions unique() {
@@ -64,6 +66,31 @@ TEST_P(OpenTransaction, ARequestHoldsUpNoOther) {
   expect_free(engine, run);
   db.commit();
   EXPECT_EQ(jobs(engine, State::kAvailable), 4U);
+}
+
+TEST_P(OpenTransaction, ARequestByStatementsHoldsUpNoOther) {
+  Engine engine = ignited(config());
+  ASSERT_TRUE(engine.enqueue("run"));
+  const Claimed run = claim(engine);
+  const auto enqueue = [&](HostClient& client, const std::string& request) {
+    const auto made = sql::enqueue_statements(engine, kind().dialect, "mine", {},
+                                              {.request_id = request});
+    ASSERT_TRUE(made) << made.error().message;
+    std::vector<std::string> answer;
+    for (const auto& statement : made->statements) answer = client.run(statement);
+    EXPECT_THAT(answer, SizeIs(1));
+  };
+  const auto client = kind().client();
+  client->run({"BEGIN", {}});
+  enqueue(*client, "mine");
+  expect_free(engine, run);
+  const auto other = kind().client();
+  other->run({"BEGIN", {}});
+  enqueue(*other, "theirs");
+  other->run({"COMMIT", {}});
+  enqueue(*client, "mine");  // again: it is there by now
+  client->run({"COMMIT", {}});
+  EXPECT_EQ(jobs(engine, State::kAvailable), 5U);
 }
 
 }  // namespace
