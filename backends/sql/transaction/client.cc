@@ -6,6 +6,7 @@
 #include <soci/sqlite3/soci-sqlite3.h>
 
 #include <stdexcept>
+#include <string_view>
 
 #include "mariadb/errors.h"
 
@@ -136,6 +137,16 @@ Result<void> check_open(soci::session& session, Backend backend) {
   if ((connection->server_status & SERVER_STATUS_IN_TRANS) != 0) return {};
   return mariadb::ends_session(static_cast<int>(connection->net.last_errno)) ? gone()
                                                                              : not_open();
+}
+
+bool is_standby(soci::session& session) noexcept {
+  using Status = const char*(const PGconn*, const char*);
+  const auto status =
+      reinterpret_cast<Status*>(client_function(session, "PQparameterStatus"));
+  PGconn* const connection = native<soci::postgresql_session_backend>(session)->conn_;
+  if (status == nullptr || connection == nullptr) return false;
+  const char* const standby = status(connection, "in_hot_standby");
+  return standby != nullptr && std::string_view(standby) == "on";
 }
 
 std::string sqlite_file(soci::session& session) {

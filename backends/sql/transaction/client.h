@@ -38,6 +38,10 @@ class ErrorStates {
   int before_;
 };
 
+// Of PostgreSQL's: the server is another's copy, as far as its client was told (from
+// version 14 on).
+bool is_standby(soci::session& session) noexcept;
+
 // The file of a session of SQLite; empty: it has none.
 std::string sqlite_file(soci::session& session);
 

@@ -1,5 +1,6 @@
 #include "transaction/server_host.h"
 
+#include <mysqld_error.h>
 #include <soci/mysql/soci-mysql.h>
 
 #include <string>
@@ -19,6 +20,7 @@ constexpr const char* kMariadbClock =
     "SELECT TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))";
 
 constexpr std::string_view kChangedSince = "40001";
+constexpr std::string_view kReadOnly = "25006";
 
 // The SQLSTATE that a message begins with, thanks to ErrorStates.
 std::string_view state_in(std::string_view message) {
@@ -40,6 +42,12 @@ Code code_without_state(soci::session& session, const soci::soci_error& error) {
     default:
       return Code::kInternal;
   }
+}
+
+// The host has begun it so, and would each time.
+void say_it_only_reads(Error& error) {
+  error.code = Code::kInvalid;
+  error.message += ": this transaction only reads, begin one that may write";
 }
 
 // What MariaDB's server says of a session.
@@ -140,6 +148,9 @@ server::Failure failure_of(soci::session& session, const char* origin) noexcept 
     failure.error.code =
         mariadb::ends_session(code) ? Code::kUnavailable : mariadb::code_of(code);
     failure.error.message += mariadb::essence(e.get_error_message());
+    if (code == ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION) {
+      say_it_only_reads(failure.error);
+    }
   } catch (const soci::soci_error& e) {
     const std::string said(postgresql::essence(e.get_error_message()));
     const std::string_view state = state_in(said);
@@ -150,6 +161,8 @@ server::Failure failure_of(soci::session& session, const char* origin) noexcept 
       failure.error.message +=
           ": this transaction's snapshot is too old, roll back, and try it again";
     }
+    // A standby refuses each write until it is promoted, or the host led to its primary.
+    if (state == kReadOnly && !is_standby(session)) say_it_only_reads(failure.error);
   } catch (...) {
     failure = server::common_failure(place, origin);
   }

@@ -20,7 +20,7 @@ class LentPlace final : public sqlite::Place {
     try {
       throw;
     } catch (const soci::soci_error& e) {
-      return sqlite::error_of(path_, sqlite_error(session_), e.get_error_message());
+      return error_of(sqlite_error(session_), e.get_error_message());
     } catch (const sqlite::SchemaTooNew& e) {
       return sqlite::error_of(path_, e);
     } catch (const std::exception& e) {
@@ -35,6 +35,15 @@ class LentPlace final : public sqlite::Place {
   }
 
  private:
+  Error error_of(int code, const std::string& message) const {
+    Error error = sqlite::error_of(path_, code, message);
+    if (code == SQLITE_READONLY) {
+      error.code = Code::kInvalid;  // it was the host who opened it
+      error.message += ": this session only reads, open one that may write";
+    }
+    return error;
+  }
+
   soci::session& session_;
   const std::string path_;
 };

@@ -150,6 +150,21 @@ TEST_P(Transaction, AConnectionThatIsGoneIsUnavailable) {
   EXPECT_EQ(jobs(engine, State::kAvailable), 0U);
 }
 
+TEST_P(Transaction, ATransactionThatOnlyReadsIsRefused) {
+  Engine engine = ignited(config());
+  Db db(kind());
+  if (db.is("sqlite3")) {
+    *db << "PRAGMA query_only = ON";
+    *db << "BEGIN";
+  } else {
+    *db << "START TRANSACTION READ ONLY";
+  }
+  for (const EnqueueOptions& options : {EnqueueOptions(), unique_by_kind()}) {
+    expect_refused(sql::enqueue(engine, *db, "work", {}, options), "only reads");
+  }
+  db.rollback();
+}
+
 TEST_P(Transaction, AKeyIsRefusedAsInTheStore) {
   Engine engine = ignited(config());
   for (const std::string& key :

@@ -45,10 +45,11 @@ namespace carrel::sql {
 // Engine::enqueue within the open transaction of `session`. The engine ignites if it has
 // not: with SQLite do so before the transaction begins, which keeps the engine from
 // opening the file. The job is there once the host has committed; its id is taken
-// already. kInvalid: also where the session is not one of the engine's store. A
-// request_id or unique key that another open transaction has just used waits for its end.
-// kUnavailable: also where another holds the key of a limit or rate for longer than a
-// second. What this transaction holds, that one may wait for: roll back, and try again.
+// already. kInvalid: also where the session is not one of the engine's store, or only
+// reads. A request_id or unique key that another open transaction has just used waits for
+// its end. kUnavailable: also where another holds the key of a limit or rate for longer
+// than a second. What this transaction holds, that one may wait for: roll back, and try
+// again.
 //
 // MariaDB: the session's character set is utf8mb4, its sql_select_limit the default, and
 // sql_safe_updates off: kInvalid says what is not so, of complete(), too. With REPEATABLE
