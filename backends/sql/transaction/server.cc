@@ -13,7 +13,7 @@ class LentSession final : public server::Session {
   LentSession(soci::session& host, const char* clock) : Session(host), clock_(clock) {}
 
   Time begin() override {
-    soci() << "SAVEPOINT carrel";
+    soci() << "SAVEPOINT carrel_call";
     try {
       return now();
     } catch (...) {
@@ -23,10 +23,10 @@ class LentSession final : public server::Session {
       throw;
     }
   }
-  void commit() override { soci() << "RELEASE SAVEPOINT carrel"; }
+  void commit() override { soci() << "RELEASE SAVEPOINT carrel_call"; }
   void rollback() override {
-    soci() << "ROLLBACK TO SAVEPOINT carrel";
-    soci() << "RELEASE SAVEPOINT carrel";
+    soci() << "ROLLBACK TO SAVEPOINT carrel_call";
+    soci() << "RELEASE SAVEPOINT carrel_call";
   }
   void begin_reading() override {}
   Time now() override {

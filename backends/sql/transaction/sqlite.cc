@@ -30,7 +30,8 @@ class LentPlace final : public sqlite::Place {
     }
   }
   const Frame& frame() const noexcept override {
-    static const Frame kFrame{"SAVEPOINT carrel", "RELEASE carrel", "ROLLBACK TO carrel"};
+    static const Frame kFrame{"SAVEPOINT carrel_call", "RELEASE carrel_call",
+                              "ROLLBACK TO carrel_call"};
     return kFrame;
   }
 

@@ -186,5 +186,19 @@ TEST_P(Transaction, AKeyIsRefusedAsInTheStore) {
   }
 }
 
+TEST_P(Transaction, ASavepointOfTheHostsIsLeftAlone) {
+  Engine engine = ignited(config());
+  Db db(kind());
+  db.begin();
+  *db << "SAVEPOINT carrel";
+  db.charge(1);
+  ASSERT_TRUE(sql::enqueue(engine, *db, "work"));
+  *db << "ROLLBACK TO SAVEPOINT carrel";
+  db.charge(2);
+  db.commit();
+  EXPECT_EQ(Db(kind()).number("SELECT SUM(job) FROM ledger"), 2);
+  EXPECT_EQ(jobs(engine, State::kAvailable), 0U);
+}
+
 }  // namespace
 }  // namespace carrel::test

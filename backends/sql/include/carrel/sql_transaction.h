@@ -12,11 +12,12 @@
 // The session is the host's, of SOCI's backend sqlite3, postgresql or mysql, and to the
 // database of the engine's store. Its transaction is open: the database is asked, and
 // kInvalid says that it is not. Nothing here begins or ends it; within it a savepoint
-// is set and released, so that an error undoes what the call has written and the host may
-// go on, but that some errors (a dead-lock, a connection that is gone) end a transaction
-// at the server. After that, whoever's statement it was, kInvalid says so, and nothing is
-// written until the host has begun again. A session with a failover callback is refused:
-// it reconnects in the middle of a transaction, whose first half is gone then.
+// (carrel_call, which the host leaves alone) is set and released, so that an error undoes
+// what the call has written and the host may go on, but that some errors (a dead-lock, a
+// connection that is gone) end a transaction at the server. After that, whoever's
+// statement it was, kInvalid says so, and nothing is written until the host has begun
+// again. A session with a failover callback is refused: it reconnects in the middle of a
+// transaction, whose first half is gone then.
 //
 // SQLite: the store's tables live in the host's file, where the host writes without the
 // gate by which stores take turns. What holds it back is SQLite's own locks: begin with
