@@ -148,6 +148,11 @@ server::Failure failure_of(soci::session& session, const char* origin) noexcept 
     failure.error.code =
         mariadb::ends_session(code) ? Code::kUnavailable : mariadb::code_of(code);
     failure.error.message += mariadb::essence(e.get_error_message());
+    // What the host writes now would be committed at once.
+    if (code == ER_LOCK_DEADLOCK) {
+      failure.error.message +=
+          ": the server has ended this transaction, roll back, and begin it again";
+    }
     if (code == ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION) {
       say_it_only_reads(failure.error);
     }

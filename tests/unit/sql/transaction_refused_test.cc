@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include <functional>
+#include <future>
 #include <string>
 #include <utility>
 #include <vector>
@@ -71,6 +72,34 @@ TEST_P(Transaction, WhatTheServerHasEndedTakesNoJobAndCompletesNone) {
   EXPECT_TRUE(sql::complete(job, *db));
   db.commit();
   EXPECT_EQ(engine.job(id)->state, State::kCompleted);
+}
+
+TEST_P(Transaction, ADeadLockSaysThatTheTransactionIsOver) {
+  Engine engine = ignited(config());
+  Db one(kind());
+  if (!one.is("mysql")) GTEST_SKIP() << "an error ends no transaction there";
+  Db other(kind());
+  const auto enqueue = [&](Db& db, const std::string& job) {
+    return sql::enqueue(engine, *db, job, {}, unique_by_kind());
+  };
+  for (Db* db : {&one, &other}) {
+    **db << "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED";
+    db->begin();
+  }
+  ASSERT_TRUE(enqueue(one, "a"));
+  ASSERT_TRUE(enqueue(other, "b"));
+  auto second = std::async(std::launch::async, [&] { return enqueue(other, "a"); });
+  const auto first = enqueue(one, "b");
+  const auto last = second.get();
+  ASSERT_NE(first.has_value(), last.has_value()) << "one of them is the victim";
+  const Error& error = first ? last.error() : first.error();
+  EXPECT_EQ(error.code, Code::kUnavailable);
+  EXPECT_THAT(error.message, HasSubstr("has ended this transaction"));
+  Db& victim = first ? other : one;
+  expect_refused(sql::enqueue(engine, *victim, "late"), "begin it again");
+  victim.rollback();
+  (first ? one : other).rollback();
+  EXPECT_THAT(engine.list({}).value(), SizeIs(0));
 }
 
 TEST_P(Transaction, AHostThatDoesNotFindTheStoresTablesGoesOn) {
