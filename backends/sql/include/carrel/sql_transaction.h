@@ -46,18 +46,25 @@ namespace carrel::sql {
 // Engine::enqueue within the open transaction of `session`. The engine ignites if it has
 // not: with SQLite do so before the transaction begins, which keeps the engine from
 // opening the file. The job is there once the host has committed; its id is taken
-// already. kInvalid: also where the session is not one of the engine's store, or only
-// reads. A request_id or unique key that another open transaction has just used waits for
-// its end. kUnavailable: also where another holds the key of a limit or rate for longer
-// than a second. What this transaction holds, that one may wait for: roll back, and try
-// again.
+// already, but that SQLite gives the id of one that was rolled back to another. The last
+// id by lastval() of PostgreSQL and last_insert_rowid() of SQLite is one of the store's
+// afterwards: ask for the host's own before. kInvalid: also where the session is not one
+// of the engine's store, or only reads. A request_id or unique key that another open
+// transaction has just used waits for its end. kUnavailable: also where another holds the
+// key of a limit or rate for longer than a second. What this transaction holds, that one
+// may wait for: roll back, and try again.
 //
 // MariaDB: the session's character set is utf8mb4, its sql_select_limit the default, and
 // sql_safe_updates off: kInvalid says what is not so, of complete(), too. With REPEATABLE
 // READ, its default, what others have committed since the transaction first looked is
 // seen all the same; but a job that holds the unique key that is asked for is locked
 // until the commit, and what has a limit is counted by the claim. So are READ UNCOMMITTED
-// and SERIALIZABLE dealt with. READ COMMITTED locks the least.
+// and SERIALIZABLE dealt with. READ COMMITTED locks the least; SERIALIZABLE, under which
+// each read locks, the most: while the enqueue of a unique job is open no worker can
+// store an end, and while that of a rate is, jobs of other keys wait. Say which it is of
+// the session: what SET TRANSACTION says of the next transaction alone the server does
+// not tell, and where that is another, unique jobs may be made twice, and what waits for
+// a limit may do so for ever.
 //
 // PostgreSQL: REPEATABLE READ and SERIALIZABLE see only their snapshot. kUnavailable:
 // others have changed since what this needs; the host tries its whole transaction again,
