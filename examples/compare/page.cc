@@ -23,7 +23,7 @@ class Writer {
   explicit Writer(const Comparison& c)
       : c_(c), isolations_(isolations(c)), concurrencies_(concurrencies(c)) {
     for (const std::string& pair : pairs(c)) {
-      if (refusal(c, pair).empty()) pairs_.push_back(pair);
+      if (was_measured(pair)) pairs_.push_back(pair);
     }
     for (std::size_t n : concurrencies_) x_.push_back(std::to_string(n));
   }
@@ -40,8 +40,10 @@ class Writer {
           "that shared crypt(3)'s buffer: plain threads, more than one at once.");
     }
     for (const std::string& violation : violations) page.verdict(false, violation);
-    page.paragraph("With more than one job at once:");
-    page.cards(cards());
+    if (const auto all = cards(); !all.empty()) {
+      page.paragraph("With more than one job at once:");
+      page.cards(all);
+    }
     page.heading("What to read from it");
     page.paragraph(
         "crypt(3) keeps its work in one static buffer. Two threads inside it at the same "
@@ -59,6 +61,28 @@ class Writer {
     if (c_.quick) page.paragraph("This was a quick run: its speeds say little.");
     if (const std::string busy = busy_warning(c_); !busy.empty()) page.paragraph(busy);
 
+    if (!pairs_.empty()) plots(page);  // else the verdict says that nothing was measured
+    page.heading("Every figure");
+    page.table(report::html(full_table(c_), "Every combination that was measured"),
+               "Every figure, a table that scrolls sideways");
+    page.heading("The machine, and how it was measured");
+    page.definitions(facts());
+    page.paragraph(
+        "Speeds drift from run to run, most of all on a shared virtual machine. Trust "
+        "ratios within one group of rows, which ran one after the other, more than "
+        "figures of different groups. The same run prints this page:");
+    page.code("examples/run --html compare.html");
+    return page.html();
+  }
+
+ private:
+  bool was_measured(const std::string& pair) const {
+    return std::any_of(c_.outcomes.begin(), c_.outcomes.end(), [&](const Outcome& o) {
+      return o.status == Status::kMeasured && pair_name(o) == pair;
+    });
+  }
+
+  void plots(report::Page& page) const {
     chapter(page, "Wrong hashes",
             "Share of all hashes that differ from crypt_r's. Lower is better; only zero "
             "is right.",
@@ -82,24 +106,11 @@ class Writer {
             "at its peak. A forked child shares most of its pages with the process "
             "server it came from. Lower is better.",
             [this](const std::string& pair) { return memory_chart(pair); });
-
-    page.heading("Every figure");
-    page.table(report::html(full_table(c_), "Every combination that was measured"),
-               "Every figure, a table that scrolls sideways");
-    page.heading("The machine, and how it was measured");
-    page.definitions(facts());
-    page.paragraph(
-        "Speeds drift from run to run, most of all on a shared virtual machine. Trust "
-        "ratios within one group of rows, which ran one after the other, more than "
-        "figures of different groups. The same run prints this page:");
-    page.code("examples/run --html compare.html");
-    return page.html();
   }
 
- private:
   template <class Draw>
   void chapter(report::Page& page, const std::string& title, const std::string& text,
-               Draw&& draw) {
+               Draw&& draw) const {
     page.heading(title);
     page.paragraph(text);
     std::vector<std::pair<std::size_t, std::string>> legend;

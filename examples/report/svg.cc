@@ -94,6 +94,8 @@ Scale Scale::linear(double high, double from, double to) {
 Scale Scale::logarithmic(double low, double high, double from, double to) {
   Scale scale;
   scale.log_ = true;
+  if (!(high > 0)) high = 1;  // nothing was measured, or only zeros
+  if (!(low > 0 && low <= high)) low = high / 10;
   const double first = step_below(low);
   const double last = std::max(step_above(high), first * 2);
   for (double at = first; at <= last * (1 + 1e-9); at = step_above(at * 1.01)) {

@@ -23,7 +23,8 @@ class Scale {
  public:
   // Linear from zero to a round number at or above `high`.
   static Scale linear(double high, double from, double to);
-  // Logarithmic, between the steps of 1, 2, 5 that enclose both; both above zero.
+  // Logarithmic, between the steps of 1, 2, 5 that enclose both. Where they are not above
+  // zero, as of no figures at all, it is a decade that ends at `high`, or at 1.
   static Scale logarithmic(double low, double high, double from, double to);
 
   double at(double value) const;  // values outside are moved to the edge

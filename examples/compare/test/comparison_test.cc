@@ -159,6 +159,24 @@ TEST(Page, SaysWhatIsNotAsItMustBe) {
   EXPECT_THAT(page(c), HasSubstr("7 of 4,800 hashes were wrong"));
 }
 
+TEST(Page, IsWrittenWhereNothingOrOnlyOneQueueWasMeasured) {
+  Comparison c = good();
+  c.outcomes.push_back(c.outcomes.front());
+  c.outcomes.back().queue = "away";
+  c.outcomes.back().status = Status::kFailed;
+  c.outcomes.back().reason = "no such server";
+  EXPECT_THAT(page(c), HasSubstr("<figcaption>memory × memory"));
+  EXPECT_THAT(page(c), Not(HasSubstr("<figcaption>away × memory")));
+  for (Outcome& o : c.outcomes) {
+    o.status = Status::kFailed;
+    o.reason = "no such server";
+  }
+  const std::string html = page(c);
+  EXPECT_THAT(html, HasSubstr("no combination could be measured"));
+  EXPECT_THAT(html, HasSubstr("no such server"));
+  EXPECT_THAT(html, Not(HasSubstr("<figure>")));
+}
+
 TEST(Hashing, BothWaysAgreeInOneThread) {
   const HashJob job{"$1$carrel01$", {"apple", "birch", "cedar"}};
   EXPECT_EQ(hash_carelessly(job), hash_safely(job.setting, job.words));
