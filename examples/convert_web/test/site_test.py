@@ -1,6 +1,7 @@
 """The site over HTTP, and its mails: site_test.py PROGRAM."""
 import http.client
 import json
+import os
 import signal
 import socket
 import unittest
@@ -137,6 +138,20 @@ class SiteTest(unittest.TestCase):
                    or "tried again" in web.status(path)["message"])
         self.assertEqual(web.wait_for(path, "failed")["message"],
                          "The conversion took more than 1 second and was ended.")
+
+    def test_a_folder_that_is_there_keeps_its_rights_and_what_is_new_is_its_owners(self):
+        def rights(name):
+            return os.stat(os.path.join(web.folder.name, "data", name)).st_mode & 0o777
+
+        web = self.open()
+        path = web.upload("pan.nk", sample("pan.nk"))
+        web.wait_for(path, "done")
+        for name, right in (("", 0o700), ("files", 0o700), ("files" + path[2:], 0o700), ("jobs.db", 0o600)):
+            self.assertEqual(rights(name), right, name)
+        web.stop()
+        os.chmod(os.path.join(web.folder.name, "data"), 0o750)
+        web.start()
+        self.assertEqual(rights(""), 0o750)
 
     def test_what_is_too_large_is_refused_with_a_sentence(self):
         web = self.open("--max-upload", "1")

@@ -2,6 +2,7 @@
 
 #include <carrel/engine.h>
 #include <curl/curl.h>
+#include <sys/stat.h>
 
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -63,7 +64,6 @@ int run(const ServeOptions& options) {
   const fs::path folder = fs::absolute(options.folder, error);
   fs::create_directories(folder / "files", error);
   if (error) return complain("cannot make " + folder.string() + ": " + error.message());
-  fs::permissions(folder, fs::perms::owner_all, error);
 
   auto opened = carrel::Engine::open(config_of(options, folder));
   if (!opened) return complain(opened.error().message);
@@ -118,6 +118,9 @@ int run(const ServeOptions& options) {
 }  // namespace
 
 int serve(const ServeOptions& options) {
+  // What is made here is its owner's alone: strangers' files, and the tokens that open
+  // them. What is there already keeps the rights that somebody gave it.
+  ::umask(S_IRWXG | S_IRWXO);
   ::curl_global_init(CURL_GLOBAL_DEFAULT);
   try {
     return run(options);
