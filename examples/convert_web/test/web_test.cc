@@ -55,6 +55,17 @@ TEST(Multipart, ANameIsNoPath) {
   EXPECT_EQ(display_name(std::string(99, 'a') + "ü.nk").size(), 99U);
 }
 
+TEST(Multipart, ANameIsUtf8AndIsReadInOneDirection) {
+  EXPECT_EQ(display_name("\xff.nk"), "_.nk");
+  EXPECT_EQ(display_name("a\xc3"), "a_");
+  EXPECT_EQ(display_name("\xc0\xaf\xed\xa0\x80.nk"), "_____.nk");  // overlong, surrogate
+  EXPECT_EQ(display_name("\xf4\x90\x80\x80"), "____");             // past the last
+  EXPECT_EQ(display_name("ü€😀.nk"), "ü€😀.nk");
+  EXPECT_EQ(display_name("a\u202egpj.nk"), "a_gpj.nk");
+  EXPECT_EQ(display_name("\u2066a\u2069\u200f\u0085.nk"), "_a___.nk");
+  EXPECT_EQ(display_name(std::string(98, 'a') + "😀😀").size(), 98U);
+}
+
 TEST(Mail, AHeaderStaysOneLineOfAscii) {
   EXPECT_EQ(encoded_header("Not converted: a\r\nBcc: b"), "Not converted: a  Bcc: b");
   EXPECT_EQ(encoded_header("über"), "=?utf-8?B?w7xiZXI=?=");
@@ -162,10 +173,56 @@ TEST_F(SiteTest, FormsWithWrongFieldsAreRefusedWithASentence) {
   EXPECT_EQ(files(), 0U);
 }
 
-TEST_F(SiteTest, NoMoreAreKeptThanFit) {
+TEST_F(SiteTest, WhereNoMoreFitTheOldestThatIsFinishedGoes) {
+  std::vector<std::string> paths;
+  for (int i = 0; i < 4; ++i) {
+    const Answer sent = post("/convert", form("x"));
+    ASSERT_EQ(sent.status, 303U);
+    paths.push_back(sent.headers.at(0).second);
+  }
+  EXPECT_EQ(files(), 3U);
+  EXPECT_EQ(get(paths[0]).status, 404U);
+  for (int i = 1; i < 4; ++i) EXPECT_EQ(get(paths[i]).status, 200U) << i;
+}
+
+TEST_F(SiteTest, WhereAllThatAreKeptStillWaitNoMoreAreTaken) {
+  ASSERT_TRUE(engine_.pause("default"));
   for (int i = 0; i < 3; ++i) EXPECT_EQ(post("/convert", form("x")).status, 303U);
   EXPECT_EQ(post("/convert", form("x")).status, 503U);
   EXPECT_EQ(files(), 3U);
+}
+
+TEST_F(SiteTest, AFileWhoseNameIsNoUtf8IsConverted) {
+  const Answer sent = post("/convert", field("name=\"file\"; filename=\"\xff.nk\"", "x") +
+                                           field("name=\"to\"", "nuke") + kEnd);
+  ASSERT_EQ(sent.status, 303U);
+  EXPECT_NE(get(sent.headers.at(0).second).body.find("_.nk"), std::string::npos);
+}
+
+TEST_F(SiteTest, WhatThrowsInsideIsAnAnswer) {
+  carrel::Engine engine = open();
+  std::ignore = engine.handle<ConversionJob>(
+      "convert",
+      [](carrel::Context&, const ConversionJob&) -> carrel::Result<carrel::Json> {
+        return carrel::Json{{"notes", {5}}};  // which no page can show
+      });
+  Desk desk{{folder_.path(), "", 60, 3, std::chrono::hours(1), 0, ""}, engine};
+  Site site{desk, {"127.0.0.1:1"}, false, 1 << 20};
+  const Answer sent =
+      site.answer({"POST", "/convert", "127.0.0.1:1", "", "", kType, form("x")});
+  ASSERT_EQ(sent.status, 303U);
+  EXPECT_EQ(site.answer({"GET", sent.headers.at(0).second, "127.0.0.1:1", "", "", "", ""})
+                .status,
+            500U);
+}
+
+TEST_F(SiteTest, WhatCannotBeAddedLeavesNothing) {
+  Conversion conversion;
+  conversion.to = "nuke";
+  conversion.name = "\xff";  // the folder's note of it cannot be written as JSON
+  for (int i = 0; i < 4; ++i) EXPECT_ANY_THROW(std::ignore = desk_.add(conversion, "x"));
+  EXPECT_EQ(files(), 0U);
+  EXPECT_EQ(post("/convert", form("x")).status, 303U);
 }
 
 }  // namespace

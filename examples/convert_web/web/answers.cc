@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <cstdio>
 
 #include "formats/formats.h"
 #include "samples.h"
@@ -102,6 +103,16 @@ std::string Site::forbidden(const Asked& asked) const {
 }
 
 Answer Site::answer(const Asked& asked) {
+  try {
+    return route(asked);
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "convert_web: %s %s: %s\n", asked.method.c_str(),
+                 asked.target.c_str(), e.what());
+    return problem(500, "Something went wrong here. Please try again.");
+  }
+}
+
+Answer Site::route(const Asked& asked) {
   if (const std::string why = forbidden(asked); !why.empty()) return problem(403, why);
   const std::string path = asked.target.substr(0, asked.target.find('?'));
   const bool get = asked.method == "GET" || asked.method == "HEAD";

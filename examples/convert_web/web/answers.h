@@ -32,6 +32,7 @@ class Site {
   Site(Desk& desk, std::vector<std::string> hosts, bool mails, std::size_t most_bytes)
       : desk_(desk), hosts_(std::move(hosts)), mails_(mails), most_bytes_(most_bytes) {}
 
+  // Never throws: what goes wrong inside is a 500, and a line on stderr.
   Answer answer(const Asked& asked);
   // A page with one sentence.
   Answer problem(unsigned status, const std::string& sentence) const;
@@ -42,6 +43,7 @@ class Site {
   // Empty: it may; else the sentence why not. A name that is not this host's is another
   // site's that points here (DNS rebinding); a form of another site has its Origin.
   std::string forbidden(const Asked& asked) const;
+  Answer route(const Asked& asked);
   Answer convert(const Asked& asked);
   Answer conversion(const std::string& token, std::string_view what, const Asked& asked);
 

@@ -101,9 +101,8 @@ void Desk::tidy() {
     const auto written = fs::last_write_time(folder(token) / "input", error);
     const bool unknown = find(token) == std::nullopt;
     if (error || now - written > (unknown ? std::chrono::seconds(3600) : options_.keep)) {
-      fs::remove_all(folder(token), error);
       const std::scoped_lock lock(mutex_);
-      entries_.erase(token);
+      forget(token);
       continue;
     }
     const auto found = find(token);
@@ -111,30 +110,60 @@ void Desk::tidy() {
   }
 }
 
+// The folder first: as long as it is there, find() could bring the entry back.
+void Desk::forget(const std::string& token) {
+  std::error_code ignored;
+  fs::remove_all(folder(token), ignored);
+  entries_.erase(token);
+}
+
+bool Desk::make_room() {
+  if (entries_.size() < options_.most) return true;
+  auto oldest = entries_.end();
+  for (auto it = entries_.begin(); it != entries_.end(); ++it) {
+    const std::uint64_t job =
+        it->second.conversion.job;  // they are numbered as they come
+    if (job == 0 || !it->second.standing.is_final()) continue;
+    if (oldest == entries_.end() || job < oldest->second.conversion.job) oldest = it;
+  }
+  if (oldest == entries_.end()) return false;
+  forget(std::string(oldest->first));
+  return true;
+}
+
 carrel::Result<std::string> Desk::add(Conversion conversion, std::string_view content) {
   const std::string token = new_token();
   {
     const std::scoped_lock lock(mutex_);
-    if (entries_.size() >= options_.most) {
+    if (!make_room()) {
       return fail(Code::kUnavailable,
-                  "There are too many files here. Please come again.");
+                  "Too many files are waiting here. Please come again in some minutes.");
     }
     entries_[token].conversion = conversion;  // the job may start before we return
   }
+  // However this ends, by a throw too: without a job there is no conversion.
+  struct Undo {
+    Desk& desk;
+    const std::string& token;
+    bool kept = false;
+    ~Undo() {
+      if (kept) return;
+      const std::scoped_lock lock(desk.mutex_);
+      desk.forget(token);
+    }
+  } undo{*this, token};
   std::error_code error;
   fs::create_directory(folder(token), error);
   fs::permissions(folder(token), fs::perms::owner_all, error);
-  const auto queued =
-      trial::write_file(folder(token) / "input", std::string(content))
-          ? enqueue(token, conversion)
-          : fail(Code::kUnavailable, "The file cannot be stored. Please try again.");
-  const std::scoped_lock lock(mutex_);
-  if (!queued) {
-    entries_.erase(token);
-    fs::remove_all(folder(token), error);
+  if (!trial::write_file(folder(token) / "input", std::string(content))) {
+    return fail(Code::kUnavailable, "The file cannot be stored. Please try again.");
+  }
+  if (auto queued = enqueue(token, conversion); !queued) {
     return tl::unexpected(queued.error());
   }
+  const std::scoped_lock lock(mutex_);
   entries_[token].conversion = std::move(conversion);
+  undo.kept = true;
   return token;
 }
 

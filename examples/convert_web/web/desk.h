@@ -45,7 +45,8 @@ struct DeskOptions {
   std::filesystem::path folder;
   std::string mail_to;  // empty: nobody is told
   std::int64_t timeout_s = 60;
-  std::size_t most = 1000;  // conversions that are kept
+  std::size_t most =
+      1000;  // conversions that are kept; the oldest finished ones go first
   std::chrono::seconds keep{24 * 3600};
   std::int64_t slow_ms = 0;
   std::string hold;
@@ -62,7 +63,8 @@ class Desk {
   // is older than options.keep. Call it again, now and then.
   void tidy();
 
-  // The token. kUnavailable: there are too many, or the disk or the store is away.
+  // The token. Where there are options.most already, the oldest that is finished is
+  // removed. kUnavailable: none of them is finished, or the disk or the store is away.
   carrel::Result<std::string> add(Conversion conversion, std::string_view content);
 
   struct Found {
@@ -87,6 +89,8 @@ class Desk {
 
   static bool is_token(const std::string& token);
   std::filesystem::path folder(const std::string& token) const;
+  bool make_room();                       // REQUIRES: mutex_ is held
+  void forget(const std::string& token);  // likewise
   carrel::Result<void> enqueue(const std::string& token, Conversion& conversion);
   std::optional<Found> recall(const std::string& token);
   void change(const std::string& token, const std::function<void(Standing&)>& how);

@@ -55,6 +55,34 @@ bool read_header(std::string_view header, Part& part) {
   return false;
 }
 
+struct Character {
+  char32_t value = 0;
+  std::size_t bytes = 1;
+};
+
+// The first character of `text`; of what is no UTF-8 a single byte, as a control.
+Character first_character(std::string_view text) {
+  constexpr char32_t kLeast[] = {0, 0, 0x80, 0x800, 0x10000};  // by the number of bytes
+  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+  if (byte(0) < 0x80) return {byte(0), 1};
+  const std::size_t bytes = byte(0) >= 0xf0 ? 4 : byte(0) >= 0xe0 ? 3 : 2;
+  if (byte(0) < 0xc2 || byte(0) > 0xf4 || text.size() < bytes) return {};
+  char32_t value = byte(0) & (0x7fU >> bytes);
+  for (std::size_t i = 1; i < bytes; ++i) {
+    if ((byte(i) & 0xc0) != 0x80) return {};
+    value = value << 6 | (byte(i) & 0x3fU);
+  }
+  const bool surrogate = value >= 0xd800 && value < 0xe000;
+  if (value < kLeast[bytes] || value > 0x10ffff || surrogate) return {};
+  return {value, bytes};
+}
+
+// Controls, and those that turn the direction of writing: "gpj.nk" could end in ".jpg".
+bool is_control(char32_t c) {
+  return c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0x61c || c == 0x200e ||
+         c == 0x200f || (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069);
+}
+
 }  // namespace
 
 tl::expected<std::vector<Part>, std::string> parse_multipart(
@@ -102,16 +130,18 @@ std::string display_name(std::string_view name) {
   constexpr std::size_t kMost = 100;
   name = name.substr(name.find_last_of("/\\") + 1);  // npos + 1 is 0
   std::string out;
-  for (const char c : name) {
-    const auto byte = static_cast<unsigned char>(c);
-    const bool bad = byte < 0x20 || byte == 0x7f ||
-                     std::string_view("\"<>|:*?%;").find(c) != std::string_view::npos;
-    out += bad ? '_' : c;
-  }
-  if (out.size() > kMost) {
-    std::size_t end = kMost;
-    while (end > 0 && (static_cast<unsigned char>(out[end]) & 0xc0) == 0x80) --end;
-    out.resize(end);
+  while (!name.empty()) {
+    const Character c = first_character(name);
+    if (out.size() + c.bytes > kMost) break;
+    const bool bad =
+        is_control(c.value) ||
+        std::string_view("\"<>|:*?%;").find(name[0]) != std::string_view::npos;
+    if (bad) {
+      out += '_';
+    } else {
+      out += name.substr(0, c.bytes);
+    }
+    name.remove_prefix(c.bytes);
   }
   if (out.find_first_not_of(". ") == std::string::npos) return "file";
   return out;

@@ -26,8 +26,9 @@ tl::expected<std::vector<Part>, std::string> parse_multipart(
 const Part* find_part(const std::vector<Part>& parts, std::string_view name);
 
 // What is left of a file's name as a person may see it: the last element of a path,
-// without control characters and what a file system or a header may choke on; at most 100
-// bytes, whole UTF-8 characters; "file" if nothing is.
+// with '_' for controls, for what turns the direction of writing, for what is no UTF-8,
+// and for what a file system or a header may choke on; at most 100 bytes, valid UTF-8;
+// "file" if nothing is left.
 std::string display_name(std::string_view name);
 
 }  // namespace convert_web

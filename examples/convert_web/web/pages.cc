@@ -137,8 +137,8 @@ std::string conversion_page(const std::string& token, const Desk::Found& found,
       heading(s) + ": " + found.conversion.name,
       "<article id=\"conversion\" class=\"" + s.state + "\" data-status=\"" + base +
           "/status\" data-events=\"" + base + "/events\">\n<h1 id=\"heading\">" +
-          heading(s) + "</h1>\n<p class=\"lead\"><span class=\"name\">" +
-          escape_html(found.conversion.name) + "</span> to " +
+          heading(s) + "</h1>\n<p class=\"lead\"><bdi class=\"name\">" +
+          escape_html(found.conversion.name) + "</bdi> to " +
           escape_html(format_name(found.conversion.to)) +
           "</p>\n<div id=\"bar\" class=\"bar\" role=\"progressbar\" "
           "aria-label=\"Progress\" "
