@@ -238,7 +238,7 @@ class BrowserTest(unittest.TestCase):
         wait_until("half of it", lambda: self.percent() == 50)
         b.run("document.querySelector('#stop button').click()")
         wait_until("its end", lambda: b.text("#heading") == "Stopped")
-        self.assertEqual(b.text("#message"), "You stopped this conversion.")
+        self.assertEqual(b.text("#message"), "This conversion was stopped.")
 
     def test_all_of_it_by_keyboard(self):
         b = self.browser

@@ -126,7 +126,7 @@ class SiteTest(unittest.TestCase):
         wait_until("the bar in the middle", lambda: web.status(path)["percent"] == 50)
         self.assertEqual(web.ask(path + "/cancel", b"")[0], 303)
         self.assertEqual(web.wait_for(path, "cancelled")["message"],
-                         "You stopped this conversion.")
+                         "This conversion was stopped.")
         self.assertEqual(web.ask(path + "/result")[0], 404)
 
     def test_a_conversion_that_takes_too_long_is_ended_and_said_so(self):

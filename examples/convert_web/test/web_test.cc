@@ -10,6 +10,8 @@
 namespace convert_web {
 namespace {
 
+using namespace std::chrono_literals;
+
 const std::string kType = "multipart/form-data; boundary=\"--x y\"";
 
 std::string field(const std::string& disposition, const std::string& content) {
@@ -122,7 +124,8 @@ class SiteTest : public testing::Test {
 
   trial::Folder folder_{"carrel-site-test"};
   carrel::Engine engine_ = open();
-  Desk desk_{{folder_.path(), "", 60, 3, std::chrono::hours(1), 0, ""}, engine_};
+  // Of what is not over the store is asked at each look.
+  Desk desk_{{folder_.path(), "", 60, 3, std::chrono::hours(1), 0, "", 0ms}, engine_};
   Site site_{desk_, {"127.0.0.1:1"}, false, 1 << 20};
 };
 
@@ -197,6 +200,19 @@ TEST_F(SiteTest, AFileWhoseNameIsNoUtf8IsConverted) {
                                            field("name=\"to\"", "nuke") + kEnd);
   ASSERT_EQ(sent.status, 303U);
   EXPECT_NE(get(sent.headers.at(0).second).body.find("_.nk"), std::string::npos);
+}
+
+TEST_F(SiteTest, AnEndThatNoHookTellsOfIsSeen) {
+  ASSERT_TRUE(engine_.pause("default"));
+  const std::string path = post("/convert", form("x")).headers.at(0).second;
+  EXPECT_EQ(carrel::Json::parse(get(path + "/status").body)["state"], "waiting");
+  bool rung = false;
+  const auto watching = desk_.watch(path.substr(3), [&] { rung = true; });
+  ASSERT_TRUE(engine_.cancel(carrel::JobId{1}));  // as `carrel cancel` does
+  const auto now = carrel::Json::parse(get(path + "/status").body);
+  EXPECT_EQ(now["state"], "cancelled");
+  EXPECT_EQ(now["message"], "This conversion was stopped.");
+  EXPECT_TRUE(rung) << "who watches is told";
 }
 
 TEST_F(SiteTest, WhatThrowsInsideIsAnAnswer) {

@@ -54,6 +54,9 @@ std::string token_of(const carrel::Claimed& job) {
   return args.value("token", std::string());
 }
 
+// By its owner or by the operator: the store does not say.
+Standing stopped() { return {"cancelled", 0, "This conversion was stopped.", {}, 0}; }
+
 }  // namespace
 
 // One thread: what waits for the store or the disk, so that no hook does.
@@ -198,12 +201,49 @@ carrel::Result<void> Desk::enqueue(const std::string& token, Conversion& convers
 
 std::optional<Desk::Found> Desk::find(const std::string& token) {
   if (!is_token(token)) return {};
+  bool unheard = false;
   {
     const std::scoped_lock lock(mutex_);
     const auto it = entries_.find(token);
-    if (it != entries_.end()) return Found{it->second.conversion, it->second.standing};
+    if (it != entries_.end()) {
+      Entry& entry = it->second;
+      const auto now = std::chrono::steady_clock::now();
+      unheard = !entry.standing.is_final() && entry.conversion.job != 0 &&
+                now - entry.heard >= options_.unheard;
+      if (!unheard) return Found{entry.conversion, entry.standing};
+      entry.heard = now;  // whoever comes meanwhile does not ask the store, too
+    }
   }
-  return recall(token);
+  if (!unheard) return recall(token);
+  if (const auto seen = remembered(token)) ask_again(token, *seen);
+  return remembered(token);
+}
+
+std::optional<Desk::Found> Desk::remembered(const std::string& token) {
+  const std::scoped_lock lock(mutex_);
+  const auto it = entries_.find(token);
+  if (it == entries_.end()) return {};
+  return Found{it->second.conversion, it->second.standing};
+}
+
+void Desk::ask_again(const std::string& token, const Found& seen) {
+  const auto record = engine_.job(carrel::JobId{seen.conversion.job});
+  if (!record) {
+    if (record.error().code != Code::kNotFound) return;  // the store is away
+    const std::scoped_lock lock(mutex_);
+    entries_.erase(token);  // somebody purged the job
+    return;
+  }
+  const Standing now = standing_of(*record);
+  // Between two attempts it waits, and memory knows why.
+  if (now.state == seen.standing.state && now.fraction == seen.standing.fraction) return;
+  change(token, [&](Standing& standing) {
+    if (standing.version != seen.standing.version) return;  // a hook was faster
+    standing = {now.state, now.fraction, now.message, now.result, standing.version};
+  });
+  if (now.is_final() && errands_) {
+    errands_->run([this, token] { tell_operator(token); });
+  }
 }
 
 // From the folder and the store: what a process before this one was asked for.
@@ -213,27 +253,32 @@ std::optional<Desk::Found> Desk::recall(const std::string& token) {
   if (conversion->job == 0 && !enqueue(token, *conversion)) return {};
   const auto record = engine_.job(carrel::JobId{conversion->job});
   if (!record) return {};
-  Standing standing;
-  if (is_final(record->state)) {
-    carrel::Outcome outcome;
-    outcome.result = record->result;
-    outcome.klass = OutcomeClass::kOk;
-    if (!record->attempts.empty()) {
-      outcome.klass = record->attempts.back().klass;
-      outcome.error.message = record->attempts.back().message;
-    }
-    standing = ended(outcome, record->state);
-  } else if (record->state == carrel::State::kRunning) {
-    standing.state = "running";
-    if (record->progress) {
-      standing.fraction = record->progress->fraction;
-      standing.message = record->progress->message;
-    }
-  }
   const std::scoped_lock lock(mutex_);
   // A hook may have been faster.
-  const auto it = entries_.try_emplace(token, Entry{*conversion, standing, {}}).first;
+  const auto it =
+      entries_.try_emplace(token, Entry{*conversion, standing_of(*record), {}}).first;
   return Found{it->second.conversion, it->second.standing};
+}
+
+Standing Desk::standing_of(const carrel::JobRecord& record) const {
+  if (is_final(record.state)) {
+    carrel::Outcome outcome;
+    outcome.result = record.result;
+    outcome.klass = OutcomeClass::kOk;
+    if (!record.attempts.empty()) {
+      outcome.klass = record.attempts.back().klass;
+      outcome.error.message = record.attempts.back().message;
+    }
+    return ended(outcome, record.state);
+  }
+  Standing standing;
+  if (record.state != carrel::State::kRunning) return standing;
+  standing.state = "running";
+  if (record.progress) {
+    standing.fraction = record.progress->fraction;
+    standing.message = record.progress->message;
+  }
+  return standing;
 }
 
 void Desk::change(const std::string& token, const std::function<void(Standing&)>& how) {
@@ -244,6 +289,7 @@ void Desk::change(const std::string& token, const std::function<void(Standing&)>
     if (it == entries_.end() || it->second.standing.is_final()) return;
     how(it->second.standing);
     ++it->second.standing.version;
+    it->second.heard = std::chrono::steady_clock::now();
     rings = it->second.rings;
   }
   for (const auto& ring : rings) ring();
@@ -276,9 +322,7 @@ Standing Desk::ended(const carrel::Outcome& outcome, carrel::State state) const 
       out = {"done", 1, "", Json::parse(outcome.result, nullptr, false), 0};
       return out;
     case carrel::State::kCancelled:
-      out.state = "cancelled";
-      out.message = "You stopped this conversion.";
-      return out;
+      return stopped();
     case carrel::State::kDiscarded:
       out.state = "failed";
       break;
@@ -299,8 +343,17 @@ Standing Desk::ended(const carrel::Outcome& outcome, carrel::State state) const 
     case OutcomeClass::kProtocolError:
       out.message = "The converter itself broke over this file.";
       break;
-    default:
+    case OutcomeClass::kWorkerLost:
+      out.message =
+          "The conversion was interrupted each time that it was tried. Please send the "
+          "file again.";
+      break;
+    case OutcomeClass::kFailed:  // run_conversion's own sentence
       out.message = "The conversion failed: " + outcome.error.message;
+      break;
+    default:  // what the engine says is for the operator, and in the log
+      out.message =
+          "The conversion could not be run here. Please send the file again later.";
   }
   return out;
 }
@@ -330,8 +383,9 @@ void Desk::cancel(const std::string& token) {
   // One that had not started is over at once, and no hook tells of it.
   if (done && *done == carrel::Cancelled::kCancelled) {
     change(token, [](Standing& standing) {
-      standing.state = "cancelled";
-      standing.message = "You stopped this conversion.";
+      const auto version = standing.version;
+      standing = stopped();
+      standing.version = version;
     });
   }
 }

@@ -2,8 +2,11 @@
 //
 // What is asked often is answered from memory, which the engine's hooks keep up to date:
 // no page loads the store. What memory does not know, after a restart, comes from the
-// folder and the store. Each conversion has a folder of its own, named by a token that
-// nobody can guess: who has the link, has the result.
+// folder and the store. The hooks tell of what this engine does: a job that it gave up
+// for lost, that another site runs, or that an operator cancels, may end unheard. So a
+// conversion that is not over, and of which nothing was heard for a while, is looked up
+// in the store. Each conversion has a folder of its own, named by a token that nobody can
+// guess: who has the link, has the result.
 #pragma once
 
 #include <carrel/engine.h>
@@ -50,6 +53,8 @@ struct DeskOptions {
   std::chrono::seconds keep{24 * 3600};
   std::int64_t slow_ms = 0;
   std::string hold;
+  std::chrono::milliseconds unheard{
+      10'000};  // so long memory is believed; a lease at least
 };
 
 // Threads: any, but for the constructor, which adds hooks to the engine before it
@@ -85,6 +90,8 @@ class Desk {
     Conversion conversion;
     Standing standing;
     Rings rings;
+    // When a hook, or the store, said how it stands.
+    std::chrono::steady_clock::time_point heard = std::chrono::steady_clock::now();
   };
 
   static bool is_token(const std::string& token);
@@ -93,10 +100,13 @@ class Desk {
   void forget(const std::string& token);  // likewise
   carrel::Result<void> enqueue(const std::string& token, Conversion& conversion);
   std::optional<Found> recall(const std::string& token);
+  std::optional<Found> remembered(const std::string& token);
+  void ask_again(const std::string& token, const Found& seen);
   void change(const std::string& token, const std::function<void(Standing&)>& how);
   void progressed(const carrel::Claimed& job, const carrel::Progress& progress);
   void finished(const carrel::Event& event);
   Standing ended(const carrel::Outcome& outcome, carrel::State state) const;
+  Standing standing_of(const carrel::JobRecord& record) const;
   void tell_operator(const std::string& token);
 
   const DeskOptions options_;
