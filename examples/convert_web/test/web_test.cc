@@ -10,7 +10,10 @@
 namespace convert_web {
 namespace {
 
+namespace ip = boost::asio::ip;
 using namespace std::chrono_literals;
+
+const Hosts kHosts(ip::make_address("127.0.0.1"), 1);
 
 const std::string kType = "multipart/form-data; boundary=\"--x y\"";
 
@@ -90,6 +93,43 @@ TEST(Pages, WhatCameFromOutsideIsEscaped) {
   EXPECT_EQ(problem_page("<b>").find("<b>"), std::string::npos);
 }
 
+TEST(Hosts, TheAddressLoopbackAndTheNamesAreKnownInAnyCase) {
+  const Hosts hosts(ip::make_address("10.0.0.7"), 8080, {"Convert.example.org"});
+  for (const char* name : {"10.0.0.7:8080", "127.0.0.1:8080", "[::1]:8080",
+                           "LocalHost:8080", "convert.EXAMPLE.org"}) {
+    EXPECT_TRUE(hosts.know(name)) << name;
+  }
+  for (const char* name : {"", "10.0.0.8:8080", "127.0.0.1", "127.0.0.1:80",
+                           "evil.example:8080", "10.0.0.7:8080.evil.example"}) {
+    EXPECT_FALSE(hosts.know(name)) << name;
+  }
+  EXPECT_EQ(hosts.url(), "http://10.0.0.7:8080/");
+}
+
+TEST(Hosts, BrowsersLeaveOutPort80) {
+  const Hosts hosts(ip::make_address("127.0.0.1"), 80);
+  for (const char* name : {"127.0.0.1", "127.0.0.1:80", "localhost", "[::1]"}) {
+    EXPECT_TRUE(hosts.know(name)) << name;
+  }
+  EXPECT_FALSE(hosts.know("evil.example"));
+  EXPECT_EQ(hosts.url(), "http://127.0.0.1/");
+}
+
+TEST(Hosts, WhereItListensAtEveryAddressEachNumberIsKnown) {
+  for (const char* any : {"0.0.0.0", "::"}) {
+    const Hosts hosts(ip::make_address(any), 8080);
+    for (const char* name : {"127.0.0.1:8080", "192.168.1.2:8080", "[fe80::1]:8080"}) {
+      EXPECT_TRUE(hosts.know(name)) << name;
+    }
+    for (const char* name : {"evil.example:8080", "1.2.3.4.evil.example:8080", ":8080",
+                             "[evil]:8080", "192.168.1.2:80"}) {
+      EXPECT_FALSE(hosts.know(name)) << name;
+    }
+  }
+  EXPECT_EQ(Hosts(ip::make_address("0.0.0.0"), 1).url(), "http://127.0.0.1:1/");
+  EXPECT_EQ(Hosts(ip::make_address("::1"), 8080).url(), "http://[::1]:8080/");
+}
+
 class SiteTest : public testing::Test {
  protected:
   static carrel::Engine open() {
@@ -126,7 +166,7 @@ class SiteTest : public testing::Test {
   carrel::Engine engine_ = open();
   // Of what is not over the store is asked at each look.
   Desk desk_{{folder_.path(), "", 60, 3, std::chrono::hours(1), 0, "", 0ms}, engine_};
-  Site site_{desk_, {"127.0.0.1:1"}, false, 1 << 20};
+  Site site_{desk_, kHosts, false, 1 << 20};
 };
 
 TEST_F(SiteTest, ConvertsAndAnswersWithPageStatusAndResult) {
@@ -223,7 +263,7 @@ TEST_F(SiteTest, WhatThrowsInsideIsAnAnswer) {
         return carrel::Json{{"notes", {5}}};  // which no page can show
       });
   Desk desk{{folder_.path(), "", 60, 3, std::chrono::hours(1), 0, ""}, engine};
-  Site site{desk, {"127.0.0.1:1"}, false, 1 << 20};
+  Site site{desk, kHosts, false, 1 << 20};
   const Answer sent =
       site.answer({"POST", "/convert", "127.0.0.1:1", "", "", kType, form("x")});
   ASSERT_EQ(sent.status, 303U);

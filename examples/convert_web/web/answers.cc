@@ -2,7 +2,6 @@
 
 #include <trial/scratch.h>
 
-#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <cstdio>
@@ -88,9 +87,15 @@ Answer Site::problem(unsigned status, const std::string& sentence) const {
   return {status, "text/html; charset=utf-8", problem_page(sentence), {}, {}};
 }
 
+Answer Site::too_large() const {
+  return problem(413, "This file is too large: a file may have " +
+                          shown_bytes(most_bytes_) + " at most.");
+}
+
 std::string Site::forbidden(const Asked& asked) const {
-  if (std::find(hosts_.begin(), hosts_.end(), asked.host) == hosts_.end()) {
-    return "This site is not known by that name.";
+  if (!hosts_.know(asked.host)) {
+    return "This site is not known by the name “" + asked.host +
+           "”. Whoever runs it can add the name: --name " + asked.host;
   }
   if (asked.method == "GET" || asked.method == "HEAD") return {};
   const bool other_origin = !asked.origin.empty() &&
@@ -155,7 +160,7 @@ Answer Site::convert(const Asked& asked) {
     return problem(400, "Please choose a file first.");
   }
   if (file->content.size() > most_bytes_) {
-    return problem(413, "A file may have " + shown_bytes(most_bytes_) + " at most.");
+    return too_large();
   }
   Conversion conversion;
   conversion.name = display_name(*file->filename);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "web/desk.h"
+#include "web/hosts.h"
 
 namespace convert_web {
 
@@ -28,27 +29,26 @@ struct Answer {
 // Threads: any.
 class Site {
  public:
-  // `hosts`: the names by which a browser on this machine may call it ("127.0.0.1:8080").
-  Site(Desk& desk, std::vector<std::string> hosts, bool mails, std::size_t most_bytes)
+  Site(Desk& desk, Hosts hosts, bool mails, std::size_t most_bytes)
       : desk_(desk), hosts_(std::move(hosts)), mails_(mails), most_bytes_(most_bytes) {}
 
   // Never throws: what goes wrong inside is a 500, and a line on stderr.
   Answer answer(const Asked& asked);
   // A page with one sentence.
   Answer problem(unsigned status, const std::string& sentence) const;
+  Answer too_large() const;
   std::size_t most_bytes() const { return most_bytes_; }
   Desk& desk() { return desk_; }
 
  private:
-  // Empty: it may; else the sentence why not. A name that is not this host's is another
-  // site's that points here (DNS rebinding); a form of another site has its Origin.
+  // Empty: it may; else the sentence why not. A form of another site has its Origin.
   std::string forbidden(const Asked& asked) const;
   Answer route(const Asked& asked);
   Answer convert(const Asked& asked);
   Answer conversion(const std::string& token, std::string_view what, const Asked& asked);
 
   Desk& desk_;
-  const std::vector<std::string> hosts_;
+  const Hosts hosts_;
   const bool mails_;
   const std::size_t most_bytes_;
 };

@@ -23,6 +23,7 @@ using std::chrono::seconds;
 
 constexpr std::size_t kThreads = 4;  // of the server: calls to the store block them
 constexpr std::chrono::minutes kTidyEvery{10};
+constexpr seconds kLease{10};
 
 int complain(const std::string& message) {
   std::fprintf(stderr, "convert_web: %s\n", message.c_str());
@@ -35,7 +36,7 @@ carrel::Config config_of(const ServeOptions& options, const fs::path& folder) {
   config.directory = folder;
   config.worker.concurrency = options.at_once;
   // A host that was killed is missed after so long, and its conversions run again.
-  config.worker.lease = seconds(10);
+  config.worker.lease = kLease;
   carrel::KindConfig& convert = config.jobs["convert"];
   convert.isolation = "fork";
   convert.timeout = seconds(options.timeout_s);
@@ -50,16 +51,13 @@ carrel::Config config_of(const ServeOptions& options, const fs::path& folder) {
   return config;
 }
 
-std::vector<std::string> hosts_of(const ServeOptions& options, unsigned short port) {
-  const std::string at = ":" + std::to_string(port);
-  const bool v6 = options.address.find(':') != std::string::npos;
-  std::vector<std::string> hosts = options.names;
-  hosts.push_back((v6 ? "[" + options.address + "]" : options.address) + at);
-  hosts.push_back("localhost" + at);
-  return hosts;
-}
-
 int run(const ServeOptions& options) {
+  boost::system::error_code no_address;
+  const auto address = asio::ip::make_address(options.address, no_address);
+  if (no_address) {
+    return complain("--address: " + options.address +
+                    " is not an address, such as 127.0.0.1");
+  }
   std::error_code error;
   const fs::path folder = fs::absolute(options.folder, error);
   fs::create_directories(folder / "files", error);
@@ -79,15 +77,16 @@ int run(const ServeOptions& options) {
       });
   Desk desk(
       {folder / "files", options.smtp.empty() ? "" : options.mail_to, options.timeout_s,
-       1000, std::chrono::hours(24), options.slow_ms, options.hold},
+       1000, std::chrono::hours(24), options.slow_ms, options.hold, kLease},
       engine);
   // Forks the process server, while this is one small thread.
   if (auto ok = engine.ignite(); !ok) return complain(ok.error().message);
 
   asio::io_context context;
-  Server server(context, options.address, options.port);
-  Site site(desk, hosts_of(options, server.port()),
-            !options.smtp.empty() && !options.mail_to.empty(), options.most_mib << 20);
+  Server server(context, address, options.port);
+  const Hosts hosts(address, server.port(), options.names);
+  Site site(desk, hosts, !options.smtp.empty() && !options.mail_to.empty(),
+            options.most_mib << 20);
   desk.tidy();
   if (auto ok = engine.start(); !ok) return complain(ok.error().message);
   server.serve(site);
@@ -105,7 +104,7 @@ int run(const ServeOptions& options) {
   tidy.expires_after(kTidyEvery);
   tidy.async_wait(again);
 
-  std::printf("http://%s:%u/\n", options.address.c_str(), server.port());
+  std::printf("%s\n", hosts.url().c_str());
   std::fflush(stdout);
   std::vector<std::thread> threads;
   for (std::size_t i = 1; i < kThreads; ++i) threads.emplace_back([&] { context.run(); });

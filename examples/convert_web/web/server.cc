@@ -18,11 +18,6 @@ namespace http = beast::http;
 using asio::use_awaitable;
 using tcp = asio::ip::tcp;
 
-constexpr std::chrono::seconds kPatience{
-    30};  // for the next request, or an answer to leave
-constexpr std::chrono::minutes kForUpload{5};  // for a whole body
-constexpr std::chrono::seconds kStillHere{
-    15};  // between events, so that a dead page is seen
 constexpr std::size_t kFormBytes = 64 << 10;  // of a form beside its file
 
 // The page needs nothing but itself, and no other site may frame or script it.
@@ -62,8 +57,9 @@ http::response<http::string_body> response_of(Answer&& answer, bool head,
 
 }  // namespace
 
-Server::Server(asio::io_context& context, const std::string& address, unsigned short port)
-    : context_(context), acceptor_(context, {asio::ip::make_address(address), port}) {}
+Server::Server(asio::io_context& context, const asio::ip::address& address,
+               unsigned short port, Patience patience)
+    : patience_(patience), context_(context), acceptor_(context, {address, port}) {}
 
 void Server::serve(Site& site) { asio::co_spawn(context_, accept(site), asio::detached); }
 
@@ -88,52 +84,76 @@ asio::awaitable<void> Server::accept(Site& site) {
   }
 }
 
+// One request. timed_out: its form did not come in time, and an answer may be sent.
+asio::awaitable<boost::system::error_code> Server::read(Stream& stream,
+                                                        beast::flat_buffer& buffer,
+                                                        Parser& parser) {
+  boost::system::error_code error;
+  stream.expires_after(patience_.piece);
+  co_await http::async_read_header(stream, buffer, parser,
+                                   asio::redirect_error(use_awaitable, error));
+  if (error) co_return error;
+  if (parser.get()[http::field::expect] == "100-continue") {
+    http::response<http::empty_body> go(http::status::continue_, 11);
+    co_await http::async_write(stream, go, use_awaitable);
+  }
+  // The stream's own limit closes the socket, on which nothing could be answered.
+  const auto end = std::chrono::steady_clock::now() + patience_.upload;
+  while (!error && !parser.is_done()) {
+    if (std::chrono::steady_clock::now() >= end) {
+      co_return make_error_code(boost::system::errc::timed_out);
+    }
+    stream.expires_after(patience_.piece);
+    co_await http::async_read_some(stream, buffer, parser,
+                                   asio::redirect_error(use_awaitable, error));
+  }
+  co_return error;
+}
+
+asio::awaitable<void> Server::write(Stream& stream, Response& response, bool head) {
+  http::response_serializer<http::string_body> serializer(response);
+  if (head) {
+    stream.expires_after(patience_.piece);
+    co_await http::async_write_header(stream, serializer, use_awaitable);
+    co_return;
+  }
+  while (!serializer.is_done()) {
+    stream.expires_after(patience_.piece);
+    co_await http::async_write_some(stream, serializer, use_awaitable);
+  }
+}
+
 asio::awaitable<void> Server::converse(Site& site, Stream stream) {
   beast::flat_buffer buffer;
   while (true) {
-    http::request_parser<http::string_body> parser;
+    Parser parser;
     parser.body_limit(site.most_bytes() + kFormBytes);
-    boost::system::error_code error;
-    stream.expires_after(kPatience);
-    co_await http::async_read_header(stream, buffer, parser,
-                                     asio::redirect_error(use_awaitable, error));
-    if (!error) {
-      if (parser.get()[http::field::expect] == "100-continue") {
-        http::response<http::empty_body> go(http::status::continue_, 11);
-        co_await http::async_write(stream, go, use_awaitable);
-      }
-      stream.expires_after(kForUpload);
-      co_await http::async_read(stream, buffer, parser,
-                                asio::redirect_error(use_awaitable, error));
-    }
+    const boost::system::error_code error = co_await read(stream, buffer, parser);
     if (error == http::error::end_of_stream) break;
     const bool too_large = error == http::error::body_limit;
+    const bool too_slow = error == boost::system::errc::timed_out;
     const bool no_http =
         error.category() == make_error_code(http::error::bad_version).category();
-    if (error && !too_large && !no_http) co_return;  // it went away, or took too long
+    if (error && !too_large && !too_slow && !no_http) co_return;  // it went away
     const auto& request = parser.get();
     const bool keep_alive = !error && request.keep_alive();
     Answer answer;
     if (too_large) {
-      answer = site.problem(413, "This file is too large.");
+      answer = site.too_large();
+    } else if (too_slow) {
+      answer = site.problem(408, "This file took too long to come. Please try again.");
     } else if (error) {
       answer = site.problem(400, "This is not a request that can be understood.");
     } else {
       answer = site.answer(asked_of(request));
     }
-    stream.expires_after(kPatience);
     if (!answer.events_of.empty() && request.method() == http::verb::get) {
       co_await tell_events(site, stream, answer.events_of);
       co_return;
     }
-    auto response =
-        response_of(std::move(answer), request.method() == http::verb::head, keep_alive);
-    http::response_serializer<http::string_body> serializer(response);
-    if (request.method() == http::verb::head) {
-      co_await http::async_write_header(stream, serializer, use_awaitable);
-    } else {
-      co_await http::async_write(stream, serializer, use_awaitable);
-    }
+    const bool head = request.method() == http::verb::head;
+    auto response = response_of(std::move(answer), head, keep_alive);
+    co_await write(stream, response, head);
     if (!keep_alive) break;
   }
   // What is unread must not reset the connection before the answer is read: a form that
@@ -143,7 +163,7 @@ asio::awaitable<void> Server::converse(Site& site, Stream stream) {
   std::size_t left = 2 * (site.most_bytes() + kFormBytes);
   std::string sink(64 << 10, '\0');
   while (!ignored && left > 0) {
-    stream.expires_after(kPatience);
+    stream.expires_after(patience_.piece);
     const std::size_t n = co_await stream.async_read_some(
         asio::buffer(sink), asio::redirect_error(use_awaitable, ignored));
     left -= std::min(n, left);
@@ -158,6 +178,7 @@ asio::awaitable<void> Server::tell_events(Site& site, Stream& stream, std::strin
   head.set(http::field::content_type, "text/event-stream");
   head.keep_alive(false);
   http::response_serializer<http::empty_body> serializer(head);
+  stream.expires_after(patience_.piece);
   co_await http::async_write_header(stream, serializer, use_awaitable);
   const auto bell = std::make_shared<asio::steady_timer>(stream.get_executor());
   // Rings on the connection's strand: it waits there, or is about to look.
@@ -176,11 +197,11 @@ asio::awaitable<void> Server::tell_events(Site& site, Stream& stream, std::strin
       text = "data: " + status_json(token, *found) + "\n\n";
       over = found->standing.is_final();
     }
-    stream.expires_after(kPatience);
+    stream.expires_after(patience_.piece);
     co_await asio::async_write(stream, asio::buffer(text), use_awaitable);
     const auto again = site.desk().find(token);
     if (over || (again && again->standing.version != *told)) continue;
-    bell->expires_after(kStillHere);
+    bell->expires_after(patience_.still_here);
     boost::system::error_code rung;
     co_await bell->async_wait(asio::redirect_error(use_awaitable, rung));
   }
