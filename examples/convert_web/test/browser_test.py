@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -151,12 +152,7 @@ class BrowserTest(unittest.TestCase):
                    lambda: self.browser.run("return location.pathname").startswith("/c/"))
 
     def percent(self):
-        return int(self.browser.run("return document.getElementById('bar').ariaValueNow"))
-
-    def width_of_fill(self):
-        return self.browser.run("const f = document.getElementById('fill').getBoundingClientRect(), "
-                                "b = document.getElementById('bar').getBoundingClientRect();"
-                                "return f.width / b.width")
+        return self.browser.run("return document.getElementById('bar').value")
 
     def test_a_file_is_uploaded_its_bar_moves_and_its_result_comes_down(self):
         b = self.browser
@@ -167,7 +163,7 @@ class BrowserTest(unittest.TestCase):
         self.web.holding(True)
         self.submit()
         wait_until("half of it", lambda: self.percent() == 50)
-        wait_until("the bar itself in the middle", lambda: 0.49 < self.width_of_fill() < 0.51)
+        self.assertEqual(b.run("return document.title"), "Converting 50 %: pan.boujou.txt")
         self.assertEqual(b.text("#heading"), "Converting")
         self.assertEqual(b.text("#percent"), "50 %")
         self.assertIn("writing", b.text("#message"))
@@ -181,6 +177,7 @@ class BrowserTest(unittest.TestCase):
         b.size(1100, 900)
         self.web.holding(False)
         wait_until("its end", lambda: b.text("#heading") == "Converted")
+        self.assertEqual(b.run("return document.title"), "Converted: pan.boujou.txt")
         self.assertTrue(b.shown("#download"))
         self.assertFalse(b.shown("#bar"))
         self.assertEqual(b.text("#summary"),
@@ -229,6 +226,70 @@ class BrowserTest(unittest.TestCase):
         wait_until("half of it", lambda: self.percent() == 50)
         self.web.holding(False)
         wait_until("its end", lambda: b.text("#heading") == "Converted")
+
+    def test_a_site_that_is_away_or_forgot_is_told_of(self):
+        b = self.browser
+        web = site.Site()
+        self.addCleanup(web.close)
+        web.holding(True)
+        path = web.upload("pan.nk", sample("pan.nk"))
+        b.go(web.url + path)
+        wait_until("half of it", lambda: self.percent() == 50)
+        port = web.url.rpartition(":")[2]
+        web.stop(signal.SIGKILL)
+        wait_until("the page to say so", lambda: "does not answer" in b.text("#message"))
+        b.shot("away")
+        b.size(400, 740)
+        b.shot("away-phone")
+        web.options = ("--port", port)
+        web.start()
+        wait_until("the page to be up to date", lambda: "writing" in b.text("#message"))
+        web.stop()
+        shutil.rmtree(os.path.join(web.folder.name, "data"))
+        web.start()
+        wait_until("the page to say so", lambda: "no such conversion" in b.text("#heading"))
+        self.assertTrue(b.shown("#more"))
+        self.assertFalse(b.shown("#bar"))
+        b.shot("gone-phone")
+        b.complaints()  # Chromium logs what did not answer itself
+
+    def test_more_pages_than_a_browser_has_connections_may_be_open(self):
+        b = self.browser
+        self.web.holding(True)
+        self.choose("pan.nk")
+        self.submit()
+        page = b.run("return location.pathname")
+        first, tabs = b.call("GET", "/window"), []
+        for _ in range(7):
+            tabs.append(b.call("POST", "/window/new", {"type": "tab"})["handle"])
+            b.call("POST", "/window", {"handle": tabs[-1]})
+            b.go(self.web.url + page)
+            wait_until("half of it", lambda: self.percent() == 50)
+        self.web.holding(False)
+        for tab in tabs:
+            b.call("POST", "/window", {"handle": tab})
+            wait_until("its end", lambda: b.text("#heading") == "Converted")
+            b.call("DELETE", "/window")
+        b.call("POST", "/window", {"handle": first})
+        wait_until("the first page's end", lambda: b.text("#heading") == "Converted")
+
+    def test_without_a_script_the_field_and_the_bar_are_those_of_the_browser(self):
+        b = self.browser
+        self.web.holding(True)
+        path = self.web.upload("pan.nk", sample("pan.nk"))
+        wait_until("half of it", lambda: self.web.status(path)["percent"] == 50)
+        b.devtools("Emulation.setScriptExecutionDisabled", value=True)
+        self.addCleanup(b.devtools, "Emulation.setScriptExecutionDisabled", value=False)
+        b.go(self.web.url + "/")
+        opacity = "return getComputedStyle(document.getElementById('file')).opacity"
+        self.assertEqual(b.run(opacity), "1")
+        self.assertEqual(b.text(".drop label"), "A file 32 MB at most")
+        b.shot("front-no-script")
+        b.size(400, 740)
+        b.shot("front-no-script-phone")
+        b.go(self.web.url + path)
+        self.assertEqual(b.run("return document.getElementById('bar').position"), 0.5)
+        b.shot("middle-no-script-phone")
 
     def test_a_conversion_is_stopped_by_its_button(self):
         b = self.browser

@@ -88,8 +88,8 @@ class Site:
 
     def start(self):
         self.process = subprocess.Popen(
-            [PROGRAM, "--serve", "--port", "0", "--data", os.path.join(self.folder.name, "data"),
-             "--hold", self.hold, *self.options], stdout=subprocess.PIPE, text=True)
+            [PROGRAM, "--serve", *(() if "--port" in self.options else ("--port", "0")),
+             "--data", os.path.join(self.folder.name, "data"), "--hold", self.hold, *self.options], stdout=subprocess.PIPE, text=True)
         line = self.process.stdout.readline().strip()
         assert re.fullmatch(r"http://127\.0\.0\.1:\d+/", line), line
         self.url = line[:-1]

@@ -27,7 +27,8 @@ std::string page(const std::string& title, const std::string& body,
          body + "</main>\n</body>\n</html>\n";
 }
 
-constexpr std::string_view kScript = "<script src=\"/convert.js\" defer></script>\n";
+// Not deferred: it says before the page is drawn that there is a script.
+constexpr std::string_view kScript = "<script src=\"/convert.js\"></script>\n";
 
 std::string options(const std::string& first) {
   std::string out = first;
@@ -93,8 +94,8 @@ std::string front_page(std::size_t most_bytes) {
       "<p class=\"lead\">Between boujou, 3DEqualizer, PFTrack, Nuke and Shake.</p>\n"
       "<form action=\"/convert\" method=\"post\" enctype=\"multipart/form-data\">\n"
       "<div class=\"drop\">\n<input type=\"file\" name=\"file\" id=\"file\" required>\n"
-      "<label for=\"file\"><strong id=\"chosen\">Choose a file</strong>"
-      "<span class=\"soft\" id=\"hint\">or drop it here; " +
+      "<label for=\"file\"><strong id=\"chosen\">A file</strong> "
+      "<span class=\"soft\" id=\"hint\">" +
           shown_bytes(most_bytes) +
           " at most</span></label>\n</div>\n"
           "<div class=\"pair\">\n<p><label for=\"to\">Convert to</label>\n"
@@ -140,13 +141,11 @@ std::string conversion_page(const std::string& token, const Desk::Found& found,
           heading(s) + "</h1>\n<p class=\"lead\"><bdi class=\"name\">" +
           escape_html(found.conversion.name) + "</bdi> to " +
           escape_html(format_name(found.conversion.to)) +
-          "</p>\n<div id=\"bar\" class=\"bar\" role=\"progressbar\" "
-          "aria-label=\"Progress\" "
-          "aria-valuemin=\"0\" aria-valuemax=\"100\" aria-valuenow=\"" +
+          "</p>\n<progress id=\"bar\" aria-label=\"Progress\" max=\"100\" value=\"" +
           std::to_string(percent) + "\"" + hidden(!s.is_final()) +
-          "><div id=\"fill\"></div></div>\n<p class=\"live\"><span id=\"percent\"" +
-          hidden(!s.is_final()) + ">" + std::to_string(percent) +
-          " %</span> <span id=\"message\">" + escape_html(s.message) +
+          "></progress>\n<p class=\"live\"><span id=\"percent\"" + hidden(!s.is_final()) +
+          ">" + std::to_string(percent) + " %</span> <span id=\"message\">" +
+          escape_html(s.message) +
           "</span></p>\n<p id=\"said\" class=\"unseen\" role=\"status\" "
           "aria-live=\"polite\"></p>\n<p class=\"soft\" id=\"operator\"" +
           hidden(mails && s.state == "failed") + (mails ? " data-mails" : "") +
