@@ -95,6 +95,7 @@ void to_json(json& j, const Comparison& c) {
          {"build", c.facts.build}}},
        {"work", c.work},
        {"baseline", c.baseline},
+       {"command", c.command},
        {"quick", c.quick},
        {"seconds", c.seconds},
        {"combinations", outcomes},
@@ -115,6 +116,7 @@ void from_json(const json& j, Comparison& c) {
   machine.at("build").get_to(c.facts.build);
   j.at("work").get_to(c.work);
   j.at("baseline").get_to(c.baseline);
+  c.command = j.value("command", "examples/run compare");  // of an older file
   j.at("quick").get_to(c.quick);
   j.at("seconds").get_to(c.seconds);
   c.outcomes.clear();

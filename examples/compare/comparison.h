@@ -54,6 +54,7 @@ struct Comparison {
   report::Facts facts;
   std::string work;  // one sentence: what a job was
   std::string baseline;
+  std::string command;  // that makes it again
   bool quick = false;
   double seconds = 0;             // the whole run took
   std::vector<Outcome> outcomes;  // in the order of combinations()

@@ -1,6 +1,7 @@
 // compare: runs the same work through every combination of queue, store and isolation
 // that compare.toml names, and shows what each costs and whether its results are right.
 #include <trial/child.h>
+#include <trial/program.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -22,7 +23,7 @@ namespace fs = std::filesystem;
 enum Exit { kOk = 0, kNotAsItMust = 1, kBadInput = 2, kInterrupted = 130 };
 
 struct Options {
-  std::string config, from, json, html, markdown;
+  std::string config, from, json, html, markdown, command;
   bool quick = false;
 };
 
@@ -99,6 +100,7 @@ int run(const Options& options) {
   comparison.facts = report::read_facts();
   comparison.work = (*workspace)->description();
   comparison.baseline = plan->baseline;
+  comparison.command = options.command;
   comparison.quick = options.quick;
   show.opening(comparison);
   const auto start = std::chrono::steady_clock::now();
@@ -136,10 +138,10 @@ int main(int argc, char** argv) {
   app.add_option("--html", options.html,
                  "Write a page with plots, that needs no other file");
   app.add_option("--markdown", options.markdown, "Write the tables for a README");
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& e) {
-    return app.exit(e) == 0 ? kOk : kBadInput;
+  if (const auto code = trial::parse(app, argc, argv)) return *code;
+  if (auto ok = trial::check({options.json, options.html, options.markdown}, {}); !ok) {
+    return complain(ok.error().message, kBadInput);
   }
+  options.command = trial::same_run("compare", argc, argv);
   return run(options);
 }

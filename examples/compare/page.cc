@@ -58,7 +58,7 @@ class Writer {
         "a few milliseconds at most, so the price of a process shows; with longer jobs "
         "it fades.");
     page.paragraph(c_.work);
-    if (c_.quick) page.paragraph("This was a quick run: its speeds say little.");
+    if (c_.quick) page.was_quick();
     if (const std::string busy = busy_warning(c_); !busy.empty()) page.paragraph(busy);
 
     if (!pairs_.empty()) plots(page);  // else the verdict says that nothing was measured
@@ -71,7 +71,7 @@ class Writer {
         "Speeds drift from run to run, most of all on a shared virtual machine. Trust "
         "ratios within one group of rows, which ran one after the other, more than "
         "figures of different groups. The same run prints this page:");
-    page.code("examples/run --html compare.html");
+    page.code(c_.command);
     return page.html();
   }
 

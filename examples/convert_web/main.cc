@@ -3,6 +3,7 @@
 #include <report/terminal.h>
 #include <report/text.h>
 #include <trial/child.h>
+#include <trial/program.h>
 #include <trial/scratch.h>
 #include <unistd.h>
 
@@ -26,7 +27,7 @@ struct Options {
   std::uint64_t leak_mib = 50;
   std::size_t at_once = 4;
   std::vector<std::string> stores;
-  std::string json, html;
+  std::string json, html, command;
   bool quick = false;
   bool serve = false;
   ServeOptions web;
@@ -104,7 +105,8 @@ int compare(const Options& options) {
       " at once, of one shot in the formats of boujou, 3DEqualizer, PFTrack, Nuke "
       "and Shake, each to each, with ten broken files among them; each leaks " +
       std::to_string(leak) + " MiB.";
-  report.command = "examples/run convert_web --html convert_web.html";
+  report.command = options.command;
+  report.quick = options.quick;
   const auto terminal = report::Terminal::of(STDOUT_FILENO);
   print(report::paragraph(terminal, report.work));
   if (!report.bounded.empty()) print(report::paragraph(terminal, report.bounded));
@@ -199,7 +201,7 @@ int main(int argc, char** argv) {
   app.add_option("--json", options.json, "Write every figure to this file");
   app.add_option("--html", options.html, "Write a page with plots");
   add_web(app, options);
-  CLI11_PARSE(app, argc, argv);
+  if (const auto code = trial::parse(app, argc, argv)) return *code;
   if (options.serve) {
     if (options.stores.size() > 1)
       return complain("--serve takes one --store", kBadInput);
@@ -213,5 +215,9 @@ int main(int argc, char** argv) {
   if (options.quick && app.count("--count") == 0) options.count = 35;
   if (options.quick && app.count("--leak") == 0) options.leak_mib = 16;
   if (options.stores.empty()) options.stores = {"memory:", "sqlite:jobs.db"};
+  if (auto ok = trial::check({options.json, options.html}, options.stores); !ok) {
+    return complain(ok.error().message, kBadInput);
+  }
+  options.command = trial::same_run("convert_web", argc, argv);
   return compare(options);
 }

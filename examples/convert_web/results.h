@@ -35,6 +35,7 @@ struct Report {
   std::string work;     // one sentence: what was converted
   std::string bounded;  // one sentence, where it leaks less than was asked for
   std::string command;  // that makes it again
+  bool quick = false;
   double seconds = 0;
   std::vector<Trial> trials;
 };

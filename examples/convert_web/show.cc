@@ -141,6 +141,7 @@ std::string page(const Report& r) {
       "process of its own a conversion leaks as much, and all of it is given back when "
       "the process ends, a moment later. A crash costs one conversion then, too.");
   page.paragraph(r.work);
+  if (r.quick) page.was_quick();
   if (!r.bounded.empty()) page.paragraph(r.bounded);
   std::vector<std::string> stores;
   for (const Trial& t : r.trials) {

@@ -3,6 +3,7 @@
 #include <report/terminal.h>
 #include <report/text.h>
 #include <trial/child.h>
+#include <trial/program.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -118,11 +119,14 @@ int compare(const CompareOptions& options) {
   const Plan plan = plan_of(options);
   const auto listed = read_manifest(std::filesystem::path(options.files) / "submissions");
   if (!listed) return complain(listed.error().message, kBadInput);
+  if (auto ok = trial::check({options.json, options.html}, options.stores); !ok) {
+    return complain(ok.error().message, kBadInput);
+  }
   trial::become_reaper();
   Report report;
   report.facts = report::read_facts();
   report.work = work_line(*listed, plan);
-  report.command = "examples/run grader --html grader.html";
+  report.command = options.command;
   report.quick = options.quick;
   const auto terminal = report::Terminal::of(STDOUT_FILENO);
   print(report::paragraph(terminal, report.work));

@@ -22,6 +22,7 @@ struct CompareOptions {
   std::int64_t wall_s = 20;
   std::size_t rounds = 3;
   std::string json, html;
+  std::string command;  // that makes it again
   bool quick = false;
 };
 

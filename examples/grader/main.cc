@@ -1,4 +1,6 @@
 // grader: runs what students hand in. Without a command it compares ways to do so.
+#include <trial/program.h>
+
 #include <CLI/CLI.hpp>
 #include <cstring>
 
@@ -47,7 +49,7 @@ int main(int argc, char** argv) {
   submitting->add_flag("--push", submitted.push,
                        "Re-grade: behind all pulls, no waiting");
   submitting->add_option("files", submitted.files)->required();
-  CLI11_PARSE(app, argc, argv);
+  if (const auto code = trial::parse(app, argc, argv)) return *code;
   if (*serving) {
     served.files = files;
     return serve(served);
@@ -57,5 +59,6 @@ int main(int argc, char** argv) {
   if (compared.quick && app.count("--wall") == 0) compared.wall_s = 10;
   if (compared.stores.empty()) compared.stores = {"sqlite:grades.db"};
   compared.files = files;
+  compared.command = trial::same_run("grader", argc, argv);
   return compare(compared);
 }

@@ -304,6 +304,7 @@ std::string page(const Report& r) {
       "order no worker takes a push while a pull waits, so a night's re-grades cost a "
       "student at most the grade that runs.");
   page.paragraph(r.work);
+  if (r.quick) page.was_quick();
   page.heading("Speed, and what it is worth");
   std::vector<std::pair<std::size_t, std::string>> legend;
   for (const char* way : kWays) legend.emplace_back(style_of(way), way);

@@ -72,6 +72,8 @@ void Page::code(const std::string& text) {
   body_ += "<pre tabindex=\"0\"><code>" + escape_html(text) + "</code></pre>\n";
 }
 
+void Page::was_quick() { paragraph("This was a quick run: its speeds say little."); }
+
 std::string Page::html() const {
   std::string out =
       "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"

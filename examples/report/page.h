@@ -39,6 +39,8 @@ class Page {
   void table(const std::string& table_html, const std::string& label);
   void definitions(const std::vector<std::pair<std::string, std::string>>& pairs);
   void code(const std::string& text);
+  // Of a run with --quick, what its figures are worth.
+  void was_quick();
 
   std::string html() const;
 

@@ -2,6 +2,7 @@
 #include <report/terminal.h>
 #include <report/text.h>
 #include <trial/child.h>
+#include <trial/program.h>
 #include <trial/scratch.h>
 #include <unistd.h>
 
@@ -27,7 +28,7 @@ struct Options {
   long delay_ms = 100;
   std::vector<std::string> stores;
   Settings server;
-  std::string json, html;
+  std::string json, html, command;
   bool quick = false;
 };
 
@@ -132,7 +133,7 @@ int run(const Options& options) {
   Report report;
   report.facts = report::read_facts();
   report.work = work_line(options, plan);
-  report.command = "examples/run s3_upload --html s3_upload.html";
+  report.command = options.command;
   report.quick = options.quick;
   report.speed_counts = plan.stand_in != nullptr && options.delay_ms >= 100 &&
                         plan.files.size() >= 1000 && plan.at_once == 8;
@@ -197,8 +198,12 @@ int main(int argc, char** argv) {
       ->envname("AWS_SECRET_ACCESS_KEY");
   app.add_option("--json", options.json, "Write every figure to this file");
   app.add_option("--html", options.html, "Write a page with plots");
-  CLI11_PARSE(app, argc, argv);
+  if (const auto code = trial::parse(app, argc, argv)) return *code;
   if (options.quick && app.count("--count") == 0) options.count = 48;
   if (options.stores.empty()) options.stores = {"memory:", "sqlite:jobs.db"};
+  if (auto ok = trial::check({options.json, options.html}, options.stores); !ok) {
+    return complain(ok.error().message, kBadInput);
+  }
+  options.command = trial::same_run("s3_upload", argc, argv);
   return run(options);
 }

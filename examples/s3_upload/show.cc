@@ -181,6 +181,7 @@ std::string page(const Report& r) {
       "itself: many wait at once, each answer goes to its own job, and an upload that "
       "hangs is killed by itself.");
   page.paragraph(r.work);
+  if (r.quick) page.was_quick();
   std::vector<std::string> stores;
   for (const Trial& t : r.trials) {
     if (!t.faults && std::find(stores.begin(), stores.end(), t.store) == stores.end()) {

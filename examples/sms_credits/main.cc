@@ -2,6 +2,7 @@
 #include <report/terminal.h>
 #include <report/text.h>
 #include <trial/child.h>
+#include <trial/program.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -25,7 +26,7 @@ struct Options {
   std::size_t runs = 50;
   long delay_ms = 5;
   std::vector<std::string> only;
-  std::string json, html;
+  std::string json, html, command;
   bool quick = false;
 };
 
@@ -116,7 +117,7 @@ int run(const Options& options) {
                 std::to_string(options.delay_ms) + " ms a message; the credits are in " +
                 plan.store.substr(0, plan.store.find(':')) + ", beside the jobs; " +
                 std::to_string(options.runs) + " runs of each way.";
-  report.command = "examples/run sms_credits --html sms_credits.html";
+  report.command = options.command;
   report.quick = options.quick;
   const auto terminal = report::Terminal::of(STDOUT_FILENO);
   print(report::paragraph(terminal, report.work));
@@ -183,7 +184,7 @@ int main(int argc, char** argv) {
       "Two runs of each way with fewer credits; some more where chance was kind");
   app.add_option("--json", options.json, "Write every figure to this file");
   app.add_option("--html", options.html, "Write a page with plots");
-  CLI11_PARSE(app, argc, argv);
+  if (const auto code = trial::parse(app, argc, argv)) return *code;
   const std::string scheme = options.plan.store.substr(0, options.plan.store.find(':'));
   if (scheme != "sqlite" && scheme != "postgresql" && scheme != "mysql") {
     return complain(
@@ -199,5 +200,9 @@ int main(int argc, char** argv) {
   if (options.plan.recipients <= options.plan.credits) {
     return complain("there must be more recipients than credits", kBadInput);
   }
+  if (auto ok = trial::check({options.json, options.html}, {options.plan.store}); !ok) {
+    return complain(ok.error().message, kBadInput);
+  }
+  options.command = trial::same_run("sms_credits", argc, argv);
   return run(options);
 }

@@ -128,6 +128,7 @@ std::string page(const Report& r) {
   }
   page.cards(cards);
   page.paragraph(r.work);
+  if (r.quick) page.was_quick();
   page.heading("How far it went wrong, and what it takes to be right");
   page.legend({{kWrong, "overspent"}, {kRight, "right"}});
   page.figures(

@@ -46,6 +46,7 @@ Comparison good() {
   c.facts.date = "2025-01-31T10:00:00+0100";
   c.work = "Hashing <words> & more.";
   c.baseline = "mutex";
+  c.command = "examples/run compare --quick";
   for (std::size_t n : {1, 4}) {
     c.outcomes.push_back(measured_outcome("thread", n, n > 1 ? 4000 : 0));
     c.outcomes.push_back(measured_outcome("mutex", n, 0));
@@ -150,6 +151,7 @@ TEST(Page, NeedsNothingButItself) {
   EXPECT_THAT(html, HasSubstr("Hashing &lt;words&gt; &amp; more."));
   EXPECT_THAT(html, HasSubstr("prefers-color-scheme: dark"));
   EXPECT_THAT(html, HasSubstr("4,000"));
+  EXPECT_THAT(html, HasSubstr("examples/run compare --quick"));
   EXPECT_THAT(html, Not(HasSubstr("nan")));
 }
 
