@@ -209,6 +209,11 @@ int main(int argc, char** argv) {
     if (options.web.smtp.empty() != options.web.mail_to.empty()) {
       return complain("--smtp and --mail-to go together", kBadInput);
     }
+    if (const std::string& url = options.web.smtp;
+        !url.empty() && !url.starts_with("smtp://") && !url.starts_with("smtps://")) {
+      return complain("--smtp: " + url + " is not a mail server: smtp://… or smtps://…",
+                      kBadInput);
+    }
     options.web.at_once = options.at_once;
     return serve(options.web);
   }

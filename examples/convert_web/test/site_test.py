@@ -4,6 +4,8 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import tempfile
 import unittest
 
 import site_under_test as site
@@ -11,8 +13,8 @@ from site_under_test import alive, sample, wait_until
 
 
 class SiteTest(unittest.TestCase):
-    def open(self, *options):
-        opened = site.Site(*options)
+    def open(self, *options, **more):
+        opened = site.Site(*options, **more)
         self.addCleanup(opened.close)
         return opened
 
@@ -103,6 +105,18 @@ class SiteTest(unittest.TestCase):
         box.wait_for("Converted: two.nk")
         self.assertEqual(len(box.mails), 2)
 
+    def test_a_mail_that_is_refused_for_good_is_said_so_in_the_log(self):
+        box = self.mail_box()
+        box.refuse = "550 nobody of that name"
+        with tempfile.TemporaryFile("w+") as log:
+            web = self.open("--smtp", box.url, "--mail-to", "operator@example.org", stderr=log)
+            web.wait_for(web.upload("pan.nk", sample("pan.nk")), "done")
+
+            def said():
+                log.seek(0)
+                return "given up" in log.read()
+            wait_until("a line of it", said)
+
     def test_workers_end_with_the_site_however_it_ends_and_the_work_goes_on_after(self):
         for how in (signal.SIGKILL, signal.SIGTERM):
             with self.subTest(how=how):
@@ -152,6 +166,18 @@ class SiteTest(unittest.TestCase):
         os.chmod(os.path.join(web.folder.name, "data"), 0o750)
         web.start()
         self.assertEqual(rights(""), 0o750)
+
+    def test_what_it_cannot_begin_with_is_bad_input(self):
+        for options, word in (("--data /proc/none", "/proc/none"), ("--store nonsense:", "nonsense"),
+                              ("--address localhost", "such as 127.0.0.1"), ("--port many", "--port"),
+                              ("--smtp nonsense --mail-to a@b", "smtp://")):
+            with tempfile.TemporaryDirectory() as folder, self.subTest(options=options):
+                ended = subprocess.run([site.PROGRAM, "--serve", "--port", "0", "--data", folder, *options.split()]
+                                       if "--data" not in options and "--port" not in options else
+                                       [site.PROGRAM, "--serve", *options.split()],
+                                       capture_output=True, text=True, timeout=site.PATIENCE, cwd=folder)
+                self.assertEqual(ended.returncode, 2)
+                self.assertIn(word, ended.stderr)
 
     def test_what_is_too_large_is_refused_with_a_sentence(self):
         web = self.open("--max-upload", "1")

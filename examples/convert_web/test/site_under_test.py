@@ -80,7 +80,8 @@ class MailBox:
 class Site:
     """The web site as a process, its data in a folder that goes with it."""
 
-    def __init__(self, *options):
+    def __init__(self, *options, stderr=None):
+        self.stderr = stderr
         self.folder = tempfile.TemporaryDirectory(prefix="carrel-site-")
         self.hold = os.path.join(self.folder.name, "hold")
         self.options = options
@@ -89,7 +90,8 @@ class Site:
     def start(self):
         self.process = subprocess.Popen(
             [PROGRAM, "--serve", *(() if "--port" in self.options else ("--port", "0")),
-             "--data", os.path.join(self.folder.name, "data"), "--hold", self.hold, *self.options], stdout=subprocess.PIPE, text=True)
+             "--data", os.path.join(self.folder.name, "data"), "--hold", self.hold, *self.options],
+            stdout=subprocess.PIPE, stderr=self.stderr, text=True)
         line = self.process.stdout.readline().strip()
         assert re.fullmatch(r"http://127\.0\.0\.1:\d+/", line), line
         self.url = line[:-1]
@@ -179,5 +181,5 @@ def main(unittest):
     global PROGRAM
     if len(sys.argv) < 2:
         sys.exit(f"usage: {sys.argv[0]} PROGRAM [TEST…]")
-    PROGRAM = sys.argv.pop(1)
+    PROGRAM = os.path.abspath(sys.argv.pop(1))
     unittest.main(verbosity=2)

@@ -80,6 +80,10 @@ TEST(Mail, AHeaderStaysOneLineOfAscii) {
   }
 }
 
+TEST(Mail, ItsLinesEndWithCrAndLf) {
+  EXPECT_EQ(with_crlf("a\n\nb\r\nc"), "a\r\n\r\nb\r\nc");
+}
+
 TEST(Pages, WhatCameFromOutsideIsEscaped) {
   Desk::Found found;
   found.conversion.name = "<script>alert(1)</script>";

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <ctime>
 #include <memory>
-#include <string_view>
 
 namespace convert_web {
 namespace {
@@ -64,7 +63,8 @@ struct Lists {
 void add_parts(CURL* curl, const Mail& mail, Lists& lists) {
   lists.mime = ::curl_mime_init(curl);
   curl_mimepart* text = ::curl_mime_addpart(lists.mime);
-  ::curl_mime_data(text, mail.text.data(), mail.text.size());
+  const std::string lines = with_crlf(mail.text);
+  ::curl_mime_data(text, lines.data(), lines.size());  // copies
   ::curl_mime_type(text, "text/plain; charset=utf-8");
   ::curl_mime_encoder(text, "quoted-printable");
   if (mail.attachment.empty()) return;
@@ -90,6 +90,15 @@ carrel::Error error_of(CURL* curl, CURLcode code, const char* detail) {
 }
 
 }  // namespace
+
+std::string with_crlf(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    if (c == '\n' && !out.ends_with('\r')) out += '\r';
+    out += c;
+  }
+  return out;
+}
 
 std::string encoded_header(const std::string& utf8) {
   std::string clean = utf8;

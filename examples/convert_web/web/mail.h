@@ -4,6 +4,7 @@
 #include <carrel/result.h>
 
 #include <string>
+#include <string_view>
 
 namespace convert_web {
 
@@ -24,6 +25,9 @@ struct Mail {
 // Blocks for half a minute at most. kUnavailable: a retry may mend it; kDiscarded: none
 // will. curl_global_init() was called.
 carrel::Result<void> send(const MailServer& server, const Mail& mail);
+
+// Each line of it ends as mails have it, with CR and LF.
+std::string with_crlf(std::string_view text);
 
 // A header's value in ASCII: RFC 2047 where it is not; no line ends in any case.
 std::string encoded_header(const std::string& utf8);

@@ -27,7 +27,7 @@ constexpr seconds kLease{10};
 
 int complain(const std::string& message) {
   std::fprintf(stderr, "convert_web: %s\n", message.c_str());
-  return 1;
+  return 2;
 }
 
 carrel::Config config_of(const ServeOptions& options, const fs::path& folder) {
@@ -79,6 +79,11 @@ int run(const ServeOptions& options) {
       {folder / "files", options.smtp.empty() ? "" : options.mail_to, options.timeout_s,
        1000, std::chrono::hours(24), options.slow_ms, options.hold, kLease},
       engine);
+  engine.on_failed([](const carrel::Event& event) {
+    if (event.job.kind != "mail" || event.state != carrel::State::kDiscarded) return;
+    std::fprintf(stderr, "convert_web: a mail to the operator was given up: %s\n",
+                 event.outcome.error.message.c_str());
+  });
   // Forks the process server, while this is one small thread.
   if (auto ok = engine.ignite(); !ok) return complain(ok.error().message);
 

@@ -22,7 +22,7 @@ struct ServeOptions {
   std::string hold;
 };
 
-// Until SIGINT or SIGTERM; the exit code.
+// Until SIGINT or SIGTERM; the exit code: 2 where it cannot begin, and says why.
 int serve(const ServeOptions& options);
 
 }  // namespace convert_web
