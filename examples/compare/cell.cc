@@ -2,6 +2,7 @@
 
 #include <carrel/engine.h>
 #include <sys/resource.h>
+#include <trial/child.h>
 #include <trial/usage.h>
 
 #include <algorithm>
@@ -256,6 +257,7 @@ void from_json(const Json& j, CellResult& r) {
 }
 
 int run_cell(const std::filesystem::path& folder) {
+  trial::begin(folder);
   CellResult result;
   try {
     std::ifstream in(folder / "work.json");

@@ -2,6 +2,7 @@
 
 #include <carrel/engine.h>
 #include <sys/resource.h>
+#include <trial/child.h>
 #include <trial/scratch.h>
 #include <trial/usage.h>
 
@@ -140,6 +141,7 @@ TrialResult run(const TrialWork& work, const std::filesystem::path& folder) {
 }  // namespace
 
 int run_trial(const std::filesystem::path& folder) {
+  trial::begin(folder);
   TrialResult result;
   try {
     // What leaks most is what the kernel should end first, should memory run out.

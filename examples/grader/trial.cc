@@ -1,5 +1,6 @@
 #include "trial.h"
 
+#include <trial/child.h>
 #include <trial/leftovers.h>
 #include <trial/scratch.h>
 
@@ -197,6 +198,7 @@ TrialResult run(const TrialWork& work, const fs::path& folder) {
 }  // namespace
 
 int run_trial(const fs::path& folder) {
+  trial::begin(folder);
   TrialResult result;
   try {
     const auto work =

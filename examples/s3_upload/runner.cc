@@ -3,6 +3,7 @@
 #include <carrel/engine.h>
 #include <carrel/fork_to.h>
 #include <sys/resource.h>
+#include <trial/child.h>
 #include <trial/leftovers.h>
 #include <trial/usage.h>
 
@@ -190,6 +191,7 @@ Settings settings_of(const TrialWork& work) {
 }
 
 int run_trial(const std::filesystem::path& folder) {
+  trial::begin(folder);
   TrialResult result;
   try {
     std::ifstream in(folder / "work.json");

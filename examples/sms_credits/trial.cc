@@ -1,6 +1,7 @@
 #include "trial.h"
 
 #include <carrel/sql_transaction.h>
+#include <trial/child.h>
 
 #include <atomic>
 #include <chrono>
@@ -125,6 +126,7 @@ TrialResult measured(const std::filesystem::path& folder) {
 }  // namespace
 
 int run_trial(const std::filesystem::path& folder) {
+  trial::begin(folder);
   TrialResult result;
   try {
     result = measured(folder);

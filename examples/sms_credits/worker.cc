@@ -3,7 +3,7 @@
 #include <carrel/sql_transaction.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <sys/prctl.h>
+#include <trial/child.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -176,7 +176,7 @@ carrel::Config config_of(const Work& work) {
 }
 
 int run_worker(const std::filesystem::path& folder, std::size_t number) {
-  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  trial::die_with_parent();
   try {
     return run(folder, number);
   } catch (const std::exception& e) {

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
 
@@ -82,6 +83,13 @@ void become_reaper() {
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);
   const sigset_t set = awaited_signals();
   ::sigprocmask(SIG_BLOCK, &set, nullptr);
+}
+
+void die_with_parent() { ::prctl(PR_SET_PDEATHSIG, SIGKILL); }
+
+void begin(const std::filesystem::path& folder) {
+  die_with_parent();
+  ::setenv("TMPDIR", folder.c_str(), 1);
 }
 
 carrel::Result<ChildReport> run_child(const std::vector<std::string>& argv,

@@ -32,4 +32,12 @@ carrel::Result<ChildReport> run_child(const std::vector<std::string>& argv,
                                       const std::filesystem::path& log,
                                       std::chrono::milliseconds timeout);
 
+// In a process that was started: it is killed when the thread that started it ends, also
+// where nothing there could tell it to. Who ended before this call is not noticed.
+void die_with_parent();
+
+// First thing in the process of a trial: die_with_parent(), and what it makes of
+// temporary files is in the trial's folder, and goes with that.
+void begin(const std::filesystem::path& folder);
+
 }  // namespace trial

@@ -1,7 +1,9 @@
 // A combination's process is waited for together with all that it leaves behind.
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <sys/wait.h>
 #include <trial/child.h>
+#include <trial/scratch.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -69,6 +71,40 @@ TEST_F(Child, SaysWhatCannotBeStarted) {
   const auto child = run_child({"/no/such/program"}, folder_ / "log", 1s);
   ASSERT_FALSE(child.has_value());
   EXPECT_NE(child.error().message.find("/no/such/program"), std::string::npos);
+}
+
+TEST_F(Child, EndsWithWhoStartedItEvenIfThatIsKilled) {
+  int ends[2];
+  ASSERT_EQ(::pipe(ends), 0);
+  const pid_t parent = ::fork();
+  if (parent == 0) {
+    if (::fork() == 0) {
+      die_with_parent();
+      if (::write(ends[1], "r", 1) != 1) ::_exit(1);
+    }
+    for (;;) ::pause();
+  }
+  ::close(ends[1]);
+  char ready = 0;
+  ASSERT_EQ(::read(ends[0], &ready, 1), 1);
+  ::kill(parent, SIGKILL);
+  // Its end of the pipe closes when it has ended; its parent's is closed by then.
+  EXPECT_EQ(::read(ends[0], &ready, 1), 0);
+  ::close(ends[0]);
+  while (::waitpid(-1, nullptr, 0) > 0) {
+  }
+}
+
+TEST_F(Child, ItsTemporaryFilesAreInTheTrialsFolder) {
+  const pid_t pid = ::fork();
+  if (pid == 0) {
+    begin(folder_);
+    const Folder made("its-own");
+    ::_exit(made.path().parent_path() == folder_ ? 0 : 1);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(pid, &status, 0), pid);
+  EXPECT_EQ(status, 0);
 }
 
 }  // namespace
