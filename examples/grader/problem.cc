@@ -43,8 +43,7 @@ carrel::Result<Problem> load_problem(const fs::path& folder, const std::string& 
         {entry.path().stem(), trial::content_of(entry.path()), trial::content_of(right)});
   }
   if (problem.tests.empty()) {
-    return carrel::fail(carrel::Code::kNotFound,
-                        "there is no problem " + name + " in " + folder.string());
+    return carrel::fail(carrel::Code::kNotFound, "there is no problem " + name);
   }
   std::sort(problem.tests.begin(), problem.tests.end(),
             [](const Test& a, const Test& b) { return a.name < b.name; });

@@ -19,6 +19,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr std::chrono::minutes kVerdictPatience{10};
+
 // sd_notify's protocol: one datagram. Without a manager nothing is said.
 void notify(std::string_view text) {
   const char* path = std::getenv("NOTIFY_SOCKET");
@@ -69,6 +71,8 @@ int serve(const ServeOptions& options) {
                 sandbox_benches(std::move(*steps)));
   if (auto ok = engine->ignite(); !ok) return complain(ok.error());
   notify("READY=1\nSTATUS=" + std::to_string(options.instances) + " grades at once");
+  std::printf("ready: %zu grades at once\n", static_cast<std::size_t>(options.instances));
+  std::fflush(stdout);
   const auto ran = engine->run();
   notify("STOPPING=1");
   return ran ? kOk : complain(ran.error());
@@ -95,9 +99,15 @@ int submit(const SubmitOptions& options) {
                   static_cast<unsigned long long>(value(*ids[i])));
       continue;
     }
-    const auto result = engine->wait(*ids[i], std::chrono::minutes(10));
+    // On stderr: what is printed to the other is the verdict.
+    std::fprintf(stderr, "%s: job %llu, waits for the daemon\n", options.files[i].c_str(),
+                 static_cast<unsigned long long>(value(*ids[i])));
+    const auto result = engine->wait(*ids[i], kVerdictPatience);
     if (!result) {
-      code = grader::complain(options.files[i] + ": " + result.error().message, kAway);
+      const bool away = result.error().code == carrel::Code::kUnavailable ||
+                        result.error().code == carrel::Code::kTimeout;
+      code = grader::complain(options.files[i] + ": " + result.error().message,
+                              away ? kAway : kBadInput);
       continue;
     }
     const Grade grade = result->get<Grade>();
