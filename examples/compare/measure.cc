@@ -114,7 +114,8 @@ Result<std::unique_ptr<Workspace>> Workspace::make(const Plan& plan) {
       (file == plan.dictionary ? file.string() : file.filename().string()) +
       " with crypt(3), setting \"" + plan.setting + "\": " + report::brief(milliseconds) +
       " ms of one processor, bare. " + std::to_string(plan.latency_jobs) +
-      " jobs are timed one by one, then " + std::to_string(plan.jobs) +
+      " jobs are timed with no more of them in flight than may run at once, then " +
+      std::to_string(plan.jobs) +
       " are enqueued at once.";
   return made;
 }

@@ -59,8 +59,12 @@ std::size_t wrong_of(const Comparison& c, const std::string& isolation,
 }  // namespace
 
 std::vector<report::Column> columns(const Comparison& c) {
+  std::size_t widest = 9;
+  for (const std::string& isolation : isolations(c)) {
+    widest = std::max(widest, report::width(isolation));
+  }
   return {
-      {"isolation", Align::kLeft, 9, 0, "What a job runs inside"},
+      {"isolation", Align::kLeft, widest, 0, "What a job runs inside"},
       {"at once", Align::kRight, 7, 0, "Jobs that may run at the same time"},
       {"jobs/s", Align::kRight, 6, 0,
        "All jobs enqueued at once, until the last finished"},

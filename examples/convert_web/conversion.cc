@@ -118,17 +118,19 @@ carrel::Result<carrel::Json> run_conversion(carrel::Context& context,
 int conversion_program() {
   const std::string payload{std::istreambuf_iterator<char>(std::cin), {}};
   const auto json = carrel::Json::parse(payload, nullptr, false);
-  if (json.is_discarded()) {
-    std::fputs("the job on stdin is no JSON\n", stderr);
+  ConversionJob job;
+  try {
+    json.get_to(job);  // what was no JSON is no object either
+  } catch (const carrel::Json::exception&) {
+    std::fputs("what is on stdin is no job\n", stderr);
     return 2;
   }
   const auto result =
-      run_conversion(json.get<ConversionJob>(),
-                     {[](double fraction, std::string_view doing) {
-                        ::dprintf(3, "progress %.4f %.*s\n", fraction,
-                                  static_cast<int>(doing.size()), doing.data());
-                      },
-                      [] { return false; }});
+      run_conversion(job, {[](double fraction, std::string_view doing) {
+                             ::dprintf(3, "progress %.4f %.*s\n", fraction,
+                                       static_cast<int>(doing.size()), doing.data());
+                           },
+                           [] { return false; }});
   if (!result) {
     std::fprintf(stderr, "%s\n", result.error().message.c_str());
     return 1;

@@ -1,5 +1,6 @@
 // convert_web: a converter of 2-D tracking data. As a web site (--serve); or a comparison
 // of what a host keeps of what leaks, by isolation.
+#include <carrel/process.h>
 #include <report/terminal.h>
 #include <report/text.h>
 #include <trial/child.h>
@@ -132,38 +133,54 @@ int compare(const Options& options) {
 void add_web(CLI::App& app, Options& options) {
   const std::string group = "The web site";
   ServeOptions& web = options.web;
-  app.add_flag("--serve", options.serve, "Be the web site, until it is interrupted")
-      ->group(group);
+  CLI::Option* const serving =
+      app.add_flag("--serve", options.serve, "Be the web site, until it is interrupted")
+          ->group(group);
+  for (const char* of_the_comparison :
+       {"--count", "--leak", "--quick", "--json", "--html"}) {
+    serving->excludes(of_the_comparison);
+  }
   app.add_option("--port", web.port, "Of this machine; 0: one that is free")
       ->capture_default_str()
+      ->needs(serving)
       ->group(group);
   app.add_option("--address", web.address, "Where it listens")
       ->capture_default_str()
+      ->needs(serving)
       ->group(group);
   app.add_option("--name", web.names,
                  "Another name that browsers may call it by, as behind a proxy")
+      ->needs(serving)
       ->group(group);
   app.add_option("--data", web.folder,
                  "Its files, and its jobs unless --store says other")
       ->capture_default_str()
+      ->needs(serving)
       ->group(group);
   app.add_option("--timeout", web.timeout_s, "Seconds that one conversion may take")
       ->check(CLI::Range(1, 86'400))
       ->capture_default_str()
+      ->needs(serving)
       ->group(group);
   app.add_option("--max-upload", web.most_mib, "MiB that one file may have")
       ->check(CLI::Range(1, 1024))
       ->capture_default_str()
+      ->needs(serving)
       ->group(group);
-  app.add_option("--smtp", web.smtp, "A mail server, smtp://host:port …")->group(group);
+  app.add_option("--smtp", web.smtp, "A mail server, smtp://host:port …")
+      ->needs(serving)
+      ->group(group);
   app.add_option("--mail-to", web.mail_to, "… and the operator, who hears of each file")
+      ->needs(serving)
       ->group(group);
   app.add_option("--mail-from", web.mail_from, "The sender")
       ->capture_default_str()
+      ->needs(serving)
       ->group(group);
   app.add_option("--slow", web.slow_ms,
                  "Milliseconds that each conversion takes at least, to watch the bar")
       ->check(CLI::Range(0, 600'000))
+      ->needs(serving)
       ->group(group);
   app.add_option("--hold", web.hold)->group("");  // for tests; see conversion.h
 }
@@ -175,6 +192,9 @@ int main(int argc, char** argv) {
   // (conversion.h).
   if (argc == 3 && std::strcmp(argv[1], "--trial") == 0) return run_trial(argv[2]);
   if (argc == 2 && std::strcmp(argv[1], "--convert") == 0) return conversion_program();
+  // A site runs for months: should what forks its conversions be killed, it is made again
+  // by this program.
+  carrel::main_hook(argc, argv, add_conversions);
 
   Options options;
   CLI::App app(

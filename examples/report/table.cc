@@ -80,8 +80,11 @@ std::string html(const Table& table, const std::string& caption) {
   out += "</tr></thead>\n";
   const std::string span = std::to_string(table.columns.size());
   for (const Section& section : table.sections) {
-    out += "<tbody>\n<tr class=\"section\"><th scope=\"rowgroup\" colspan=\"" + span +
-           "\"><span>" + escape_html(section.title) + "</span></th></tr>\n";
+    out += "<tbody>\n";
+    if (!section.title.empty()) {
+      out += "<tr class=\"section\"><th scope=\"rowgroup\" colspan=\"" + span +
+             "\"><span>" + escape_html(section.title) + "</span></th></tr>\n";
+    }
     for (const Row& row : section.rows) {
       out += row.rule_before ? "<tr class=\"rule\">" : "<tr>";
       for (std::size_t i = 0; i < row.cells.size(); ++i) {

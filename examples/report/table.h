@@ -28,7 +28,8 @@ struct Row {
   bool rule_before = false;  // sets a group apart from the rows above
 };
 
-// A part of a table under a title of its own; rows or, in their place, one remark.
+// A part of a table under a title of its own, or under none; rows or, in their place, one
+// remark.
 struct Section {
   std::string title;
   std::vector<Row> rows;

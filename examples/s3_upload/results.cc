@@ -35,12 +35,15 @@ void judge_isolated(const Trial& trial, std::vector<std::string>& out) {
         std::to_string(trial.files) + " uploads completed");
   }
   if (!trial.faults && trial.failures() > 0) {
-    say(std::to_string(trial.failures()) + " attempts failed where none should");
+    say(std::to_string(trial.failures()) +
+        " attempts failed where none should; the first: " + trial.result.why);
   }
   if (trial.faults) {
     // The engine and the plain call name a time-out each in their own list.
     const auto& failed = trial.result.failed;
-    if (failed.count("wall_timeout") + failed.count("timeout") == 0) {
+    if (trial.server.value("hung", 0U) == 0) {
+      say("the server came to let no upload hang");
+    } else if (failed.count("wall_timeout") + failed.count("timeout") == 0) {
       say("no upload ran out of time, though the server let some hang");
     }
     if (failed.size() < 2) say("no upload was refused or cut off");

@@ -29,8 +29,9 @@ constexpr std::chrono::seconds kPatience{600};
 // What became of the uploads, told from many threads.
 class Tally {
  public:
-  void failed(std::string_view how) {
+  void failed(std::string_view how, const std::string& why) {
     const std::scoped_lock lock(mutex_);
+    if (result_.failed.empty()) result_.why = why;
     ++result_.failed[std::string(how)];
   }
   void ended(bool well) {
@@ -91,7 +92,8 @@ TrialResult run_jobs(const TrialWork& work, const std::filesystem::path& folder)
     if (event.outcome.klass != carrel::OutcomeClass::kOk) {
       tally.failed(event.outcome.klass == carrel::OutcomeClass::kFailed
                        ? carrel::to_string(event.outcome.error.code)  // the client's own
-                       : carrel::to_string(event.outcome.klass));
+                       : carrel::to_string(event.outcome.klass),
+                   event.outcome.error.message);
     }
     if (is_final(event.state)) tally.ended(event.state == carrel::State::kCompleted);
   });
@@ -128,7 +130,7 @@ TrialResult run_calls(const TrialWork& work) {
             carrel::fork_to(milliseconds(work.timeout_ms), [&] { return upload(job); });
         done = etag.has_value();
         if (done) break;
-        tally.failed(carrel::to_string(etag.error().code));
+        tally.failed(carrel::to_string(etag.error().code), etag.error().message);
         for_good = etag.error().code == carrel::Code::kDiscarded;
         if (!for_good) std::this_thread::sleep_for(kRetryAfter);
       }

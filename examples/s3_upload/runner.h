@@ -35,13 +35,15 @@ struct TrialResult {
   std::size_t completed = 0;  // uploads that say so
   std::size_t given_up = 0;   // that failed for good
   std::map<std::string, std::size_t> failed;  // attempts, by how they ended
+  std::string why;                            // what the first of them said
   std::vector<std::string> left;              // what should be gone and is not
   double cpu_seconds = 0;                     // host and children
   std::uint64_t peak_bytes = 0;               // of the host
   std::uint64_t child_bytes = 0;              // of the largest child
 };
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(TrialResult, error, seconds, completed, given_up,
-                                   failed, left, cpu_seconds, peak_bytes, child_bytes)
+                                   failed, why, left, cpu_seconds, peak_bytes,
+                                   child_bytes)
 
 Settings settings_of(const TrialWork& work);
 

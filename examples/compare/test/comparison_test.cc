@@ -131,6 +131,16 @@ TEST(Tables, FitTheTerminal) {
   EXPECT_EQ(report::fitting(heads, 160).size(), heads.size());
 }
 
+TEST(Tables, ALongNameOfAnIsolationShiftsNoRow) {
+  Comparison c = good();
+  c.outcomes[1].isolation = c.outcomes[4].isolation = "mutex, 10 s";
+  report::Terminal terminal;
+  const std::size_t head = report::width(report::head_line(terminal, columns(c)));
+  for (const Outcome& o : c.outcomes) {
+    EXPECT_LE(report::width(report::row_line(terminal, columns(c), row(o))), head);
+  }
+}
+
 TEST(Tables, MarkdownHasAsManyCellsInEveryRow) {
   const std::string text = report::markdown(full_table(good()), "queue × store");
   std::size_t bars = 0, rows = 0;

@@ -133,6 +133,16 @@ class SiteTest(unittest.TestCase):
                 web.wait_for(path, "done")  # the same link, after a restart
                 self.assertEqual(web.ask(path + "/result")[2], sample("pan.3de.txt"))
 
+    def test_when_what_forks_its_conversions_is_killed_later_ones_are_converted(self):
+        web = self.open()
+        web.wait_for(web.upload("pan.nk", sample("pan.nk")), "done")
+        below = web.processes()
+        self.assertGreaterEqual(len(below), 1)
+        for pid in below:
+            os.kill(pid, signal.SIGKILL)
+        wait_until("no helper", lambda: not alive(below))
+        web.wait_for(web.upload("pan.nk", sample("pan.nk")), "done")
+
     def test_a_conversion_can_be_stopped(self):
         web = self.open()
         web.holding(True)
@@ -170,7 +180,8 @@ class SiteTest(unittest.TestCase):
     def test_what_it_cannot_begin_with_is_bad_input(self):
         for options, word in (("--data /proc/none", "/proc/none"), ("--store nonsense:", "nonsense"),
                               ("--address localhost", "such as 127.0.0.1"), ("--port many", "--port"),
-                              ("--smtp nonsense --mail-to a@b", "smtp://")):
+                              ("--smtp nonsense --mail-to a@b", "smtp://"), ("--quick", "--quick"),
+                              ("--json x.json", "--json")):
             with tempfile.TemporaryDirectory() as folder, self.subTest(options=options):
                 ended = subprocess.run([site.PROGRAM, "--serve", "--port", "0", "--data", folder, *options.split()]
                                        if "--data" not in options and "--port" not in options else

@@ -91,7 +91,8 @@ class Site:
         self.process = subprocess.Popen(
             [PROGRAM, "--serve", *(() if "--port" in self.options else ("--port", "0")),
              "--data", os.path.join(self.folder.name, "data"), "--hold", self.hold, *self.options],
-            stdout=subprocess.PIPE, stderr=self.stderr, text=True)
+            stdout=subprocess.PIPE, stderr=self.stderr, text=True,
+            env={**os.environ, "SITE_UNDER_TEST": self.folder.name})
         line = self.process.stdout.readline().strip()
         assert re.fullmatch(r"http://127\.0\.0\.1:\d+/", line), line
         self.url = line[:-1]
@@ -152,8 +153,8 @@ class Site:
         mine = {}
         for pid in filter(str.isdigit, os.listdir("/proc")):
             try:
-                with open(f"/proc/{pid}/cmdline", "rb") as command:
-                    if self.folder.name.encode() not in command.read():
+                with open(f"/proc/{pid}/environ", "rb") as environment:
+                    if f"SITE_UNDER_TEST={self.folder.name}\0".encode() not in environment.read():
                         continue
             except OSError:
                 continue

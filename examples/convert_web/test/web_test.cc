@@ -216,7 +216,10 @@ TEST_F(SiteTest, FormsWithWrongFieldsAreRefusedWithASentence) {
   EXPECT_EQ(post("/convert", field("name=\"width\"", "0") + form("x")).status, 400U);
   EXPECT_EQ(post("/convert", field("name=\"shift\"", "1e9") + form("x")).status, 400U);
   EXPECT_EQ(post("/convert", form(std::string((1 << 20) + 1, 'x'))).status, 413U);
-  EXPECT_EQ(post("/", "").status, 405U);
+  const Answer refused = post("/", "");
+  EXPECT_EQ(refused.status, 405U);
+  EXPECT_EQ(refused.headers.at(0),
+            std::make_pair(std::string("Allow"), std::string("GET, HEAD")));
   EXPECT_EQ(files(), 0U);
 }
 

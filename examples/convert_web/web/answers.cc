@@ -87,6 +87,12 @@ Answer Site::problem(unsigned status, const std::string& sentence) const {
   return {status, "text/html; charset=utf-8", problem_page(sentence), {}, {}};
 }
 
+Answer Site::not_allowed(const char* methods, const std::string& sentence) const {
+  Answer out = problem(405, sentence);
+  out.headers.emplace_back("Allow", methods);
+  return out;
+}
+
 Answer Site::too_large() const {
   return problem(413, "This file is too large: a file may have " +
                           shown_bytes(most_bytes_) + " at most.");
@@ -123,7 +129,7 @@ Answer Site::route(const Asked& asked) {
   const bool get = asked.method == "GET" || asked.method == "HEAD";
   if (path == "/convert") {
     if (asked.method == "POST") return convert(asked);
-    return problem(405, "Here one can only send a form.");
+    return not_allowed("POST", "Here one can only send a form.");
   }
   if (path.starts_with("/c/")) {
     const std::size_t slash = path.find('/', 3);
@@ -131,7 +137,7 @@ Answer Site::route(const Asked& asked) {
     const std::string what = slash == std::string::npos ? "" : path.substr(slash + 1);
     return conversion(token, what, asked);
   }
-  if (!get) return problem(405, "Here one can only look.");
+  if (!get) return not_allowed("GET, HEAD", "Here one can only look.");
   if (path == "/") {
     return {200, "text/html; charset=utf-8", front_page(most_bytes_), {}, {}};
   }
@@ -189,7 +195,7 @@ Answer Site::conversion(const std::string& token, std::string_view what,
   const auto found = desk_.find(token);
   if (!found) return problem(404, "There is no such conversion; it may be too old.");
   if (asked.method == "POST") {
-    if (what != "cancel") return problem(405, "Here one can only look.");
+    if (what != "cancel") return not_allowed("GET, HEAD", "Here one can only look.");
     desk_.cancel(token);
     return see_other("/c/" + token);
   }

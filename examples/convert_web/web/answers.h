@@ -44,6 +44,7 @@ class Site {
   // Empty: it may; else the sentence why not. A form of another site has its Origin.
   std::string forbidden(const Asked& asked) const;
   Answer route(const Asked& asked);
+  Answer not_allowed(const char* methods, const std::string& sentence) const;
   Answer convert(const Asked& asked);
   Answer conversion(const std::string& token, std::string_view what, const Asked& asked);
 

@@ -25,6 +25,10 @@ constexpr std::size_t kThreads = 4;  // of the server: calls to the store block 
 constexpr std::chrono::minutes kTidyEvery{10};
 constexpr seconds kLease{10};
 
+constexpr auto kConvert = [](carrel::Context& context, const ConversionJob& job) {
+  return run_conversion(context, job);
+};
+
 int complain(const std::string& message) {
   std::fprintf(stderr, "convert_web: %s\n", message.c_str());
   return 2;
@@ -66,10 +70,7 @@ int run(const ServeOptions& options) {
   auto opened = carrel::Engine::open(config_of(options, folder));
   if (!opened) return complain(opened.error().message);
   carrel::Engine& engine = *opened;
-  std::ignore = engine.handle<ConversionJob>(
-      "convert", [](carrel::Context& context, const ConversionJob& job) {
-        return run_conversion(context, job);
-      });
+  std::ignore = engine.handle<ConversionJob>("convert", kConvert);
   const MailServer mail_server{options.smtp, options.mail_from};
   std::ignore =
       engine.handle<MailJob>("mail", [mail_server](carrel::Context&, const MailJob& job) {
@@ -120,6 +121,10 @@ int run(const ServeOptions& options) {
 }
 
 }  // namespace
+
+void add_conversions(carrel::Handlers& handlers) {
+  handlers.handle<ConversionJob>("convert", kConvert);
+}
 
 int serve(const ServeOptions& options) {
   // What is made here is its owner's alone: strangers' files, and the tokens that open

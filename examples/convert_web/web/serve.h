@@ -1,6 +1,8 @@
 // The web site: engine, desk, mail and server in one process.
 #pragma once
 
+#include <carrel/context.h>
+
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -21,6 +23,9 @@ struct ServeOptions {
   std::int64_t slow_ms = 0;
   std::string hold;
 };
+
+// For carrel::main_hook(): what forks the conversions knows them.
+void add_conversions(carrel::Handlers& handlers);
 
 // Until SIGINT or SIGTERM; the exit code: 2 where it cannot begin, and says why.
 int serve(const ServeOptions& options);

@@ -1,7 +1,9 @@
-// Charts of figures that are missing, zero or out of order still end, and can be read.
+// Charts of figures that are missing, zero or out of order still end, and can be read;
+// tables.
 #include <gmock/gmock.h>
 #include <report/chart.h>
 #include <report/svg.h>
+#include <report/table.h>
 
 namespace report {
 namespace {
@@ -36,6 +38,13 @@ TEST(Chart, OfNoFiguresIsAnEmptyFrame) {
       EXPECT_THAT(chart, Not(HasSubstr("inf")));
     }
   }
+}
+
+TEST(Table, APartWithoutATitleHasNoRowForIt) {
+  Table table{{{"way"}}, {{"", {{{{"fork"}}}}}}};
+  EXPECT_THAT(html(table, "all"), Not(HasSubstr("class=\"section\"")));
+  table.sections[0].title = "with faults";
+  EXPECT_THAT(html(table, "all"), HasSubstr("class=\"section\""));
 }
 
 }  // namespace
