@@ -231,7 +231,8 @@ int main(int argc, char** argv) {
     }
     if (const std::string& url = options.web.smtp;
         !url.empty() && !url.starts_with("smtp://") && !url.starts_with("smtps://")) {
-      return complain("--smtp: " + url + " is not a mail server: smtp://… or smtps://…",
+      // Not the URL itself, which may have a password.
+      return complain("--smtp takes the URL of a mail server: smtp://… or smtps://…",
                       kBadInput);
     }
     options.web.at_once = options.at_once;
