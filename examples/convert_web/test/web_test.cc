@@ -84,6 +84,23 @@ TEST(Mail, ItsLinesEndWithCrAndLf) {
   EXPECT_EQ(with_crlf("a\n\nb\r\nc"), "a\r\n\r\nb\r\nc");
 }
 
+TEST(Standing, WhatTheEngineSaysOfItselfIsNotForVisitors) {
+  const auto message = [](carrel::OutcomeClass klass) {
+    carrel::Outcome outcome;
+    outcome.klass = klass;
+    outcome.error.message = "the lease of worker vm:1 ended";
+    return ended(outcome, carrel::State::kDiscarded, 60).message;
+  };
+  using enum carrel::OutcomeClass;
+  for (const auto klass : {kCrashed, kWorkerLost, kProtocolError, kWallTimeout,
+                           kSpawnError, kMemoryLimit, kResourceError}) {
+    EXPECT_EQ(message(klass).find("worker vm"), std::string::npos);
+    EXPECT_NE(message(klass), "");
+  }
+  EXPECT_EQ(message(kWorkerLost).find("The conversion was interrupted"), 0U);
+  EXPECT_EQ(message(kDiscarded), "the lease of worker vm:1 ended");  // the handler's own
+}
+
 TEST(Pages, WhatCameFromOutsideIsEscaped) {
   Desk::Found found;
   found.conversion.name = "<script>alert(1)</script>";

@@ -7,7 +7,7 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/thread_pool.hpp>
 
-#include "formats/formats.h"
+#include "conversion.h"
 #include "web/mail_job.h"
 
 namespace convert_web {
@@ -17,7 +17,6 @@ namespace fs = std::filesystem;
 using carrel::Code;
 using carrel::fail;
 using carrel::Json;
-using carrel::OutcomeClass;
 
 constexpr std::size_t kTokenBytes = 16;
 
@@ -53,9 +52,6 @@ std::string token_of(const carrel::Claimed& job) {
   if (job.kind != "convert" || args.is_discarded()) return {};
   return args.value("token", std::string());
 }
-
-// By its owner or by the operator: the store does not say.
-Standing stopped() { return {"cancelled", 0, "This conversion was stopped.", {}, 0}; }
 
 }  // namespace
 
@@ -234,7 +230,7 @@ void Desk::ask_again(const std::string& token, const Found& seen) {
     entries_.erase(token);  // somebody purged the job
     return;
   }
-  const Standing now = standing_of(*record);
+  const Standing now = standing_of(*record, options_.timeout_s);
   // Between two attempts it waits, and memory knows why.
   if (now.state == seen.standing.state && now.fraction == seen.standing.fraction) return;
   change(token, [&](Standing& standing) {
@@ -256,29 +252,11 @@ std::optional<Desk::Found> Desk::recall(const std::string& token) {
   const std::scoped_lock lock(mutex_);
   // A hook may have been faster.
   const auto it =
-      entries_.try_emplace(token, Entry{*conversion, standing_of(*record), {}}).first;
+      entries_
+          .try_emplace(token,
+                       Entry{*conversion, standing_of(*record, options_.timeout_s), {}})
+          .first;
   return Found{it->second.conversion, it->second.standing};
-}
-
-Standing Desk::standing_of(const carrel::JobRecord& record) const {
-  if (is_final(record.state)) {
-    carrel::Outcome outcome;
-    outcome.result = record.result;
-    outcome.klass = OutcomeClass::kOk;
-    if (!record.attempts.empty()) {
-      outcome.klass = record.attempts.back().klass;
-      outcome.error.message = record.attempts.back().message;
-    }
-    return ended(outcome, record.state);
-  }
-  Standing standing;
-  if (record.state != carrel::State::kRunning) return standing;
-  standing.state = "running";
-  if (record.progress) {
-    standing.fraction = record.progress->fraction;
-    standing.message = record.progress->message;
-  }
-  return standing;
 }
 
 void Desk::change(const std::string& token, const std::function<void(Standing&)>& how) {
@@ -306,56 +284,13 @@ void Desk::progressed(const carrel::Claimed& job, const carrel::Progress& progre
 void Desk::finished(const carrel::Event& event) {
   const std::string token = token_of(event.job);
   if (token.empty()) return;
-  const Standing now = ended(event.outcome, event.state);
+  const Standing now = ended(event.outcome, event.state, options_.timeout_s);
   change(token, [&](Standing& standing) {
     standing = {now.state, now.fraction, now.message, now.result, standing.version};
   });
   if (now.is_final() && errands_) {
     errands_->run([this, token] { tell_operator(token); });
   }
-}
-
-Standing Desk::ended(const carrel::Outcome& outcome, carrel::State state) const {
-  Standing out;
-  switch (state) {
-    case carrel::State::kCompleted:
-      out = {"done", 1, "", Json::parse(outcome.result, nullptr, false), 0};
-      return out;
-    case carrel::State::kCancelled:
-      return stopped();
-    case carrel::State::kDiscarded:
-      out.state = "failed";
-      break;
-    default:
-      out.message = "It did not work this time, and is tried again.";
-      return out;
-  }
-  switch (outcome.klass) {
-    case OutcomeClass::kDiscarded:
-      out.message = outcome.error.message;  // a sentence for the file's owner
-      break;
-    case OutcomeClass::kWallTimeout:
-      out.message =
-          "The conversion took more than " + std::to_string(options_.timeout_s) +
-          (options_.timeout_s == 1 ? " second" : " seconds") + " and was ended.";
-      break;
-    case OutcomeClass::kCrashed:
-    case OutcomeClass::kProtocolError:
-      out.message = "The converter itself broke over this file.";
-      break;
-    case OutcomeClass::kWorkerLost:
-      out.message =
-          "The conversion was interrupted each time that it was tried. Please send the "
-          "file again.";
-      break;
-    case OutcomeClass::kFailed:  // run_conversion's own sentence
-      out.message = "The conversion failed: " + outcome.error.message;
-      break;
-    default:  // what the engine says is for the operator, and in the log
-      out.message =
-          "The conversion could not be run here. Please send the file again later.";
-  }
-  return out;
 }
 
 void Desk::tell_operator(const std::string& token) {

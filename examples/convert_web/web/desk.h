@@ -22,20 +22,9 @@
 #include <optional>
 #include <string>
 
-#include "conversion.h"
+#include "web/standing.h"
 
 namespace convert_web {
-
-// How a conversion stands.
-struct Standing {
-  std::string state = "waiting";  // "waiting" "running" "done" "failed" "cancelled"
-  double fraction = 0;
-  std::string message;        // what it does, or a sentence on how it ended
-  carrel::Json result;        // of "done": what run_conversion answered
-  std::uint64_t version = 0;  // rises with every change
-
-  bool is_final() const { return state != "waiting" && state != "running"; }
-};
 
 struct Conversion {
   std::string name;  // of the file, for people; see display_name
@@ -105,8 +94,6 @@ class Desk {
   void change(const std::string& token, const std::function<void(Standing&)>& how);
   void progressed(const carrel::Claimed& job, const carrel::Progress& progress);
   void finished(const carrel::Event& event);
-  Standing ended(const carrel::Outcome& outcome, carrel::State state) const;
-  Standing standing_of(const carrel::JobRecord& record) const;
   void tell_operator(const std::string& token);
 
   const DeskOptions options_;
