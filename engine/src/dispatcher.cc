@@ -33,8 +33,10 @@ Result<std::size_t> Dispatcher::sweep_all() {
     auto swept = store_.sweep(kMaxSweep);
     if (!swept) return tl::unexpected<Error>(std::move(swept.error()));
     if (swept->rescued > 0) {
-      log_(LogLevel::kWarn, std::to_string(swept->rescued) +
-                                " jobs whose lease had ended were taken back");
+      log_(LogLevel::kWarn,
+           std::to_string(swept->rescued) +
+               (swept->rescued == 1 ? " job whose lease had ended was taken back"
+                                    : " jobs whose lease had ended were taken back"));
     }
     const std::size_t moved = swept->due.size() + swept->discarded + swept->purged;
     due += swept->due.size();
