@@ -115,8 +115,7 @@ Result<std::unique_ptr<Workspace>> Workspace::make(const Plan& plan) {
       " with crypt(3), setting \"" + plan.setting + "\": " + report::brief(milliseconds) +
       " ms of one processor, bare. " + std::to_string(plan.latency_jobs) +
       " jobs are timed with no more of them in flight than may run at once, then " +
-      std::to_string(plan.jobs) +
-      " are enqueued at once.";
+      std::to_string(plan.jobs) + " are enqueued at once.";
   return made;
 }
 
@@ -147,7 +146,7 @@ Result<Outcome> measure(const Plan& plan, const Combination& c,
   const std::string self = fs::read_symlink("/proc/self/exe").string();
   // Over the cell's own limit, so that it can say what it was waiting for.
   const auto child = trial::run_child({self, "--cell", folder.string()}, folder / "log",
-                               plan.timeout + std::chrono::seconds(10));
+                                      plan.timeout + std::chrono::seconds(10));
   if (!child) return tl::unexpected(child.error());
 
   Outcome outcome{c.queue.name,

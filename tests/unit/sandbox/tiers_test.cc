@@ -187,7 +187,8 @@ TEST_P(SandboxTiers, AProgramIsLookedForInWhatItsSandboxSees) {
   std::filesystem::remove_all(unseen);
 }
 
-// It has a child at any time, and it depends on the moment whether that has ended by then.
+// It has a child at any time, and it depends on the moment whether that has ended by
+// then.
 TEST_P(SandboxTiers, WhatIsKilledTogetherWithItsProgramWasNotLeftByIt) {
   REQUIRE_SANDBOX(profile);
   for (int n = 0; n < 10; ++n) {

@@ -21,8 +21,8 @@ namespace {
 
 class ServerPurge : public Server {
  protected:
-  // The beginning of what locks rows, as it is sent: the counters of limits; jobs that are
-  // due; final ones that are to be purged.
+  // The beginning of what locks rows, as it is sent: the counters of limits; jobs that
+  // are due; final ones that are to be purged.
   std::string text_of_try_slots() const {
     return sent(driver_of(url())->statements().try_slots);
   }
