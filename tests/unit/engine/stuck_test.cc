@@ -134,7 +134,8 @@ TEST(StuckKey, HoldsUpNoOtherKeyAndItsJobsWaitInTheStore) {
   EXPECT_TRUE(waits(same));
   EXPECT_TRUE(waits(deaf));
   EXPECT_EQ(engine.job(deaf)->attempts.size(), 1U) << "to wait costs no attempt";
-  EXPECT_EQ(engine.own_health().busy, 0U);
+  const auto last = engine.enqueue("job", {{"key", "b"}, {"deaf", false}}).value();
+  EXPECT_TRUE(engine.wait(last, kLong)) << "neither has a slot";
   gate.open();
 }
 

@@ -415,7 +415,7 @@ TEST_F(StuckThread, IsReplacedOnceThatCanBe) {
   ASSERT_TRUE(next) << "there is room for another thread: " << next.error().message;
 }
 
-// Nothing is posted any more: what waits has all the places there are.
+// What waited for it is given back; a beat sees that there is room again.
 TEST_F(StuckThread, IsReplacedForWhatWaitsOnceThatCanBe) {
   config.worker.prefetch = 1;
   config.worker.beat = 10ms;
@@ -424,7 +424,8 @@ TEST_F(StuckThread, IsReplacedForWhatWaitsOnceThatCanBe) {
   {
     const NoRoomForStacks no_room;
     EXPECT_FALSE(engine->wait(stuck, kLong));
-    while (engine->job(next)->state != State::kRunning) std::this_thread::yield();
+    EXPECT_EQ(engine->job(next)->state, State::kAvailable);
+    EXPECT_EQ(engine->own_health().exhausted, std::vector<std::string>{"thread"});
   }
   const auto done = engine->wait(next, kLong);
   gate.open();
