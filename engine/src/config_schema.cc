@@ -29,7 +29,12 @@ const EngineKey kEngineKeys[] = {
      "`inline` is for tests: enqueue runs the job in the caller before it returns; "
      "handlers then run in the host's process, whatever their isolation, and have no "
      "time limit: nothing stops them, nor keeps those of `mutex` apart that several "
-     "threads enqueue. Preloads run once, hooks of forked children do not."},
+     "threads enqueue. What `retry` and `resume` make available runs likewise, what a "
+     "hold has kept waiting does with `drain`. What a handler enqueues runs within it, "
+     "32 "
+     "deep at the most: what is enqueued there runs once that handler has ended. "
+     "Preloads "
+     "run once, hooks of forked children do not."},
     {"strict_kinds", &at<Config, &Config::strict_kinds>,
      "Refuse to enqueue a kind that is neither handled nor configured here."},
     {"plugins", &at<Config, &Config::plugins>,
@@ -160,7 +165,7 @@ const KindKey kKindKeys[] = {
      "After SIGTERM, how long until SIGKILL.", kSpan},
     {"drain_grace", &at<KindConfig, &KindConfig::drain_grace>,
      "After the end of a program, how long output that a grandchild holds open is waited "
-     "for.",
+     "for. In a sandbox what it left is ended at once.",
      kSpan},
     {"result_limit",
      &at<KindConfig, &KindConfig::result_limit>,
