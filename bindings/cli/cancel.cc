@@ -63,6 +63,18 @@ int cancel_chosen(const Global& global, const CancelArgs& args, Engine& engine) 
   return change_chosen(engine, args, {"cancel", "cancelled"}, change).code;
 }
 
+// kOk, or why it cannot be said.
+int look_at(const Global& global, Engine& engine, JobId id) {
+  const auto job = engine.job(id);
+  if (!job) return failed(job.error());
+  if (is_final(job->state)) {
+    say(global, id, Cancelled::kAlreadyFinal);
+  } else {
+    say_would(global, id);
+  }
+  return kOk;
+}
+
 int cancel_ids(const Global& global, const CancelArgs& args, Engine& engine) {
   const Bulk bulk;
   int code = kOk;
@@ -76,15 +88,10 @@ int cancel_ids(const Global& global, const CancelArgs& args, Engine& engine) {
     };
     if (const int now = bulk.between(); now != kOk) return stop(now);
     if (args.dry_run) {
-      const auto job = engine.job(id);
-      if (!job) {
-        const int why = failed(job.error());
-        if (why == kStoreAway) return stop(why);
-        code = worse(code, why);
-        continue;
-      }
-      ++done;
-      say_would(global, id);
+      const int why = look_at(global, engine, id);
+      if (why == kStoreAway) return stop(why);
+      if (why == kOk) ++done;
+      code = worse(code, why);
       continue;
     }
     const auto answer = engine.cancel(id);

@@ -14,9 +14,9 @@ std::shared_ptr<Holds> Engine::Impl::holds() {
     holds_ = std::make_shared<Holds>(
         *store, Holds::Setup{config.worker.lease, config.worker.beat, config.worker.poll,
                              [this](std::vector<Ticket> freed) {
-                               // On a thread of theirs, which has leases to keep.
-                               if (config.mode != Mode::kInline)
-                                 publish(std::move(freed));
+                               // Also on a thread of theirs, which has leases to keep.
+                               if (config.mode == Mode::kInline) return;
+                               publish(std::move(freed));
                              },
                              log});
   }

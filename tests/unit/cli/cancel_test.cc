@@ -87,6 +87,9 @@ TEST_F(CancelChosen, DryRunChangesNothing) {
   EXPECT_THAT(said.err, HasSubstr("3 jobs would be cancelled"));
   EXPECT_EQ(carrel({"cancel", "4", "--dry-run", "--json"}).json(),
             (Json{{{"id", 4}, {"cancel", nullptr}}}));
+  const Said ended = carrel({"cancel", "1", "--dry-run"});
+  EXPECT_THAT(ended.lines(), ElementsAre("job 1: had ended already"));
+  EXPECT_EQ(ended.code, 0);
   EXPECT_EQ(carrel({"cancel", "4", "99", "--dry-run"}).code, 3);
   EXPECT_THAT(states(), ElementsAre("discarded", "available", "available", "available",
                                     "scheduled"));
