@@ -10,6 +10,8 @@
 #include <boost/asio/write.hpp>
 #include <thread>
 
+#include "inline_engine.h"
+
 namespace convert_web {
 namespace {
 
@@ -19,13 +21,6 @@ using tcp = asio::ip::tcp;
 
 class ServerTest : public testing::Test {
  protected:
-  static carrel::Engine open() {
-    carrel::Config config;
-    config.store = "memory:";
-    config.mode = carrel::Mode::kInline;
-    config.log.level = carrel::LogLevel::kError;
-    return carrel::Engine::open(config).value();
-  }
   ServerTest() {
     std::ignore = engine_.handle<ConversionJob>(
         "convert",
@@ -54,7 +49,7 @@ class ServerTest : public testing::Test {
 
   const asio::ip::address kAddress = asio::ip::make_address("127.0.0.1");
   trial::Folder folder_{"carrel-server-test"};
-  carrel::Engine engine_ = open();
+  carrel::Engine engine_ = inline_engine();
   Desk desk_{{folder_.path(), "", 60, 3, std::chrono::hours(1), 0, ""}, engine_};
   asio::io_context context_, mine_;
   std::optional<Server> server_;

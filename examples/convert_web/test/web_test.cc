@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 #include <trial/scratch.h>
 
+#include "inline_engine.h"
 #include "web/answers.h"
 #include "web/mail.h"
 #include "web/multipart.h"
@@ -153,13 +154,6 @@ TEST(Hosts, WhereItListensAtEveryAddressEachNumberIsKnown) {
 
 class SiteTest : public testing::Test {
  protected:
-  static carrel::Engine open() {
-    carrel::Config config;
-    config.store = "memory:";
-    config.mode = carrel::Mode::kInline;
-    config.log.level = carrel::LogLevel::kError;
-    return carrel::Engine::open(config).value();
-  }
   SiteTest() {
     std::ignore = engine_.handle<ConversionJob>(
         "convert", [](carrel::Context& context, const ConversionJob& job) {
@@ -184,7 +178,7 @@ class SiteTest : public testing::Test {
   }
 
   trial::Folder folder_{"carrel-site-test"};
-  carrel::Engine engine_ = open();
+  carrel::Engine engine_ = inline_engine();
   // Of what is not over the store is asked at each look.
   Desk desk_{{folder_.path(), "", 60, 3, std::chrono::hours(1), 0, "", 0ms}, engine_};
   Site site_{desk_, kHosts, false, 1 << 20};
@@ -280,7 +274,7 @@ TEST_F(SiteTest, AnEndThatNoHookTellsOfIsSeen) {
 }
 
 TEST_F(SiteTest, WhatThrowsInsideIsAnAnswer) {
-  carrel::Engine engine = open();
+  carrel::Engine engine = inline_engine();
   std::ignore = engine.handle<ConversionJob>(
       "convert",
       [](carrel::Context&, const ConversionJob&) -> carrel::Result<carrel::Json> {

@@ -100,6 +100,13 @@ class Transaction : public testing::TestWithParam<Kind> {
     if (auto ok = engine.ignite(); !ok) throw std::runtime_error(ok.error().message);
     return engine;
   }
+  // The next job of that kind, claimed as a worker "w" does.
+  static Claimed claim(Engine& engine, const std::string& kind) {
+    auto runs = engine.store().claim_source()->claim({{}, {&kind, 1}, 1}, "w", 1,
+                                                     Duration(1h), 0us);
+    if (!runs || runs->size() != 1) throw std::runtime_error("nothing is claimed");
+    return std::move(runs->front());
+  }
   long long charged() { return Db(kind()).number("SELECT COUNT(*) FROM ledger"); }
   static std::uint64_t jobs(Engine& engine, State state) {
     return engine.health().value().counts.total[static_cast<std::size_t>(state)];

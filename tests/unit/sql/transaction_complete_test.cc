@@ -255,13 +255,9 @@ TEST_P(Transaction, ACancelDoesNotWaitForAnOpenCompletion) {
   Db db(kind());
   if (db.is("sqlite3")) GTEST_SKIP() << "there nobody else writes meanwhile";
   const auto id = engine.enqueue("charge").value();
-  const std::vector<std::string> kinds = {"charge"};
-  const auto runs =
-      engine.store().claim_source()->claim({{}, kinds, 1}, "w", 1, Duration(1h), 0us);
-  ASSERT_TRUE(runs);
-  ASSERT_THAT(*runs, SizeIs(1));
+  const Claimed run = claim(engine, "charge");
   NoSink sink;
-  Context job(runs->front(), sink);
+  Context job(run, sink);
   db.begin();
   ASSERT_TRUE(sql::complete(job, *db));
   const auto start = std::chrono::steady_clock::now();
@@ -287,17 +283,13 @@ TEST_P(Transaction, WhatWasSaidDuringAnOpenCompletionIsInTheLog) {
   if (db.is("sqlite3")) GTEST_SKIP() << "there nobody else writes meanwhile";
   const auto id = engine.enqueue("charge").value();
   Store& store = engine.store();
-  const std::vector<std::string> kinds = {"charge"};
-  const auto runs =
-      store.claim_source()->claim({{}, kinds, 1}, "w", 1, Duration(1h), 0us);
-  ASSERT_TRUE(runs);
-  ASSERT_THAT(*runs, SizeIs(1));
+  const Claimed run = claim(engine, "charge");
   NoSink sink;
-  Context job(runs->front(), sink);
+  Context job(run, sink);
   db.begin();
   ASSERT_TRUE(sql::complete(job, *db));
   Beat beat;
-  beat.lease = runs->front().lease;
+  beat.lease = run.lease;
   beat.log = "charging\n";
   const auto pulse = [&] {
     const auto pulses = store.beat("w", 1, {&beat, 1}, false, Duration(1h));
@@ -371,17 +363,13 @@ TEST_P(Transaction, WhoCameMeanwhileIsSetFreeToo) {
   EnqueueOptions limited;
   limited.limit = Limit{"key", 1};
   ASSERT_TRUE(engine.enqueue("charge", {}, limited));
-  const std::vector<std::string> kinds = {"charge"};
-  const auto runs =
-      engine.store().claim_source()->claim({{}, kinds, 1}, "w", 1, Duration(1h), 0us);
-  ASSERT_TRUE(runs);
-  ASSERT_THAT(*runs, SizeIs(1));
+  const Claimed run = claim(engine, "charge");
   db.begin();
   EXPECT_EQ(db.number("SELECT COUNT(*) FROM carrel_limits"), 1) << "its snapshot";
   const auto next = engine.enqueue("charge", {}, limited).value();
   EXPECT_EQ(engine.job(next)->state, State::kPending);
   NoSink sink;
-  Context job(runs->front(), sink);
+  Context job(run, sink);
   const auto done = sql::complete(job, *db);
   ASSERT_TRUE(done) << done.error().message;
   db.commit();

@@ -16,13 +16,6 @@ class OpenTransaction : public Transaction {
     options.unique = UniqueConfig{{"kind"}, Duration{0}, {}, OnConflict::kSkip};
     return options;
   }
-  static Claimed claim(Engine& engine) {
-    const std::vector<std::string> kinds = {"run"};
-    auto runs =
-        engine.store().claim_source()->claim({{}, kinds, 1}, "w", 1, Duration(1h), 0us);
-    EXPECT_TRUE(runs.has_value() && runs->size() == 1);
-    return runs && !runs->empty() ? std::move(runs->front()) : Claimed{};
-  }
   // That others enqueue and end what they will.
   static void expect_free(Engine& engine, const Claimed& run) {
     const auto plain = engine.enqueue("other");
@@ -45,7 +38,7 @@ INSTANTIATE_TEST_SUITE_P(, OpenTransaction, testing::Values(kPostgres, kMariadb)
 TEST_P(OpenTransaction, AUniqueKeyHoldsUpNoOther) {
   Engine engine = ignited(config());
   ASSERT_TRUE(engine.enqueue("run"));
-  const Claimed run = claim(engine);
+  const Claimed run = claim(engine, "run");
   Db db(kind());
   db.begin();
   ASSERT_TRUE(sql::enqueue(engine, *db, "mine", {}, unique()));
@@ -57,7 +50,7 @@ TEST_P(OpenTransaction, AUniqueKeyHoldsUpNoOther) {
 TEST_P(OpenTransaction, ARequestHoldsUpNoOther) {
   Engine engine = ignited(config());
   ASSERT_TRUE(engine.enqueue("run"));
-  const Claimed run = claim(engine);
+  const Claimed run = claim(engine, "run");
   Db db(kind());
   db.begin();
   for (int i = 0; i < 2; ++i) {  // the second time it is there
@@ -71,7 +64,7 @@ TEST_P(OpenTransaction, ARequestHoldsUpNoOther) {
 TEST_P(OpenTransaction, ARequestByStatementsHoldsUpNoOther) {
   Engine engine = ignited(config());
   ASSERT_TRUE(engine.enqueue("run"));
-  const Claimed run = claim(engine);
+  const Claimed run = claim(engine, "run");
   const auto enqueue = [&](HostClient& client, const std::string& request) {
     const auto made = sql::enqueue_statements(engine, kind().dialect, "mine", {},
                                               {.request_id = request});

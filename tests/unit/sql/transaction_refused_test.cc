@@ -57,13 +57,9 @@ TEST_P(Transaction, WhatTheServerHasEndedTakesNoJobAndCompletesNone) {
   }
   EXPECT_THAT(engine.list({}).value(), SizeIs(0));
   const auto id = engine.enqueue("charge").value();
-  const std::vector<std::string> kinds = {"charge"};
-  const auto runs =
-      engine.store().claim_source()->claim({{}, kinds, 1}, "w", 1, Duration(1h), 0us);
-  ASSERT_TRUE(runs);
-  ASSERT_THAT(*runs, SizeIs(1));
+  const Claimed run = claim(engine, "charge");
   NoSink sink;
-  Context job(runs->front(), sink);
+  Context job(run, sink);
   lose();
   expect_refused(sql::complete(job, *db), "begin it again");
   db.rollback();
