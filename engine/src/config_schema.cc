@@ -31,10 +31,8 @@ const EngineKey kEngineKeys[] = {
      "time limit: nothing stops them, nor keeps those of `mutex` apart that several "
      "threads enqueue. What `retry` and `resume` make available runs likewise, what a "
      "hold has kept waiting does with `drain`. What a handler enqueues runs within it, "
-     "32 "
-     "deep at the most: what is enqueued there runs once that handler has ended. "
-     "Preloads "
-     "run once, hooks of forked children do not."},
+     "32 deep at the most: what is enqueued there runs once that handler has ended. "
+     "Preloads run once, hooks of forked children do not."},
     {"strict_kinds", &at<Config, &Config::strict_kinds>,
      "Refuse to enqueue a kind that is neither handled nor configured here."},
     {"plugins", &at<Config, &Config::plugins>,
