@@ -161,16 +161,21 @@ TEST_F(SandboxRestricted, ItsFolderIsHomeAndForTemporaryFiles) {
 TEST_F(SandboxRestricted, ABoxThatCannotWaitEndsItsProgramAndRemovesItsFolder) {
   REQUIRE_SANDBOX(profile);
   const pid_t server = server_pid();
-  const auto job = start({"sh", "-c", "pwd >&2; echo log ready >&3; exec sleep 1000"});
+  const auto job = start({"sh", "-c",
+                          "trap 'echo log told >&3' TERM; pwd >&2; sleep 1000 &\n"
+                          "echo log ready >&3; while :; do wait; done"});
   job.sink->wait_until([](const Recorder& r) { return r.logged("ready"); });
   const auto programs = programs_below(server);
-  ASSERT_EQ(programs.size(), 1U);
+  ASSERT_FALSE(programs.empty());
   const pid_t box = parent_of(programs[0]);
+  // Who has told its program waits for its end, and has nothing else to do.
+  job.run->request_stop(StopReason::kTimeout);
+  job.sink->wait_until([](const Recorder& r) { return r.logged("told"); });
   rlimit files{};
   ASSERT_EQ(prlimit(box, RLIMIT_NOFILE, nullptr, &files), 0);
   files.rlim_cur = 1;
   ASSERT_EQ(prlimit(box, RLIMIT_NOFILE, &files, nullptr), 0);
-  job.run->request_stop(StopReason::kTimeout);  // it wakes, and cannot go on to wait
+  ASSERT_EQ(kill(box, SIGCHLD), 0);  // it wakes, and cannot go on to wait
   const Outcome out = job.sink->wait();
   EXPECT_EQ(out.klass, OutcomeClass::kWallTimeout);
   EXPECT_TRUE(programs_below(server).empty());
