@@ -1,5 +1,6 @@
 // Children that wait for a job, and children that run more than one.
 #include <gmock/gmock.h>
+#include <sched.h>
 
 #include <algorithm>
 #include <csignal>
@@ -313,6 +314,23 @@ TEST_F(ForkWarmTest, AChildRunsAsManyJobsAsItsKindSays) {
   for (int i = 0; i < 9; ++i) pids.push_back(pid_of(host.run("pid")));
   for (int i = 0; i < 9; ++i) EXPECT_EQ(pids[i], pids[i / 3 * 3]) << i;
   EXPECT_EQ(std::set<pid_t>(pids.begin(), pids.end()).size(), 3U);
+}
+
+TEST_F(ForkWarmTest, AChildOfManyJobsIsScheduledAsABatch) {
+  EXPECT_EQ(Host("fork", {}, 1).run("policy").result, std::to_string(SCHED_OTHER));
+  Host host("fork", {recycled("policy", 100)}, 1);
+  EXPECT_EQ(host.run("policy").result, std::to_string(SCHED_BATCH));
+}
+
+TEST_F(ForkWarmTest, WhereItsServerIsNotScheduledAsUsualNorIsAChildOfManyJobs) {
+  if (geteuid() != 0) GTEST_SKIP() << "CAP_SYS_NICE: nobody else leaves SCHED_IDLE";
+  const pid_t server = server_pid();
+  const sched_param none{};
+  ASSERT_EQ(sched_setscheduler(server, SCHED_IDLE, &none), 0);
+  Host host("fork", {recycled("policy", 100)}, 1);
+  const Outcome out = host.run("policy");
+  EXPECT_EQ(sched_setscheduler(server, SCHED_OTHER, &none), 0);
+  EXPECT_EQ(out.result, std::to_string(SCHED_IDLE));
 }
 
 TEST_F(ForkWarmTest, AUsedChildRunsNoOtherKind) {

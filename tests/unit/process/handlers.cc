@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <sched.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -80,6 +81,7 @@ void add_plain(Handlers& h) {
     return Json{preloaded_by == getppid(), hooked_by == getpid()};
   });
   h.handle("births", [](Context&) { return births->load(); });
+  h.handle("policy", [](Context&) { return sched_getscheduler(0); });
   h.handle("pid", [](Context&) { return static_cast<std::int64_t>(getpid()); });
   h.handle("other_pid", [](Context&) { return static_cast<std::int64_t>(getpid()); });
   h.handle("print", [](Context&) { std::printf("from a job;"); });
