@@ -116,7 +116,7 @@ int status(const Global& global) {
   }
   table.print();
   if (health->counts.oldest_available) {
-    std::printf("\nThe oldest job that may run has waited for %s.\n",
+    std::printf("\nThe oldest available job has waited for %s.\n",
                 rough(*health->counts.oldest_available).c_str());
   }
   if (const auto line = unhandled(*health); !line.empty() && names_kinds) {

@@ -70,7 +70,9 @@ class Waiting {
     } else if (gone) {
       complain(name + " " + not_kept);
     } else {
-      const bool ran = result.error().code == Code::kFailed;
+      // Of an attempt: what else there is to say names the job by itself.
+      const bool ran =
+          result.error().code == Code::kFailed && !result.error().origin.empty();
       complain((ran ? name + " failed: " : "") + result.error().message);
     }
     return result ? kOk : exit_code(result.error());

@@ -42,6 +42,11 @@ Result<void> check(const NewJob& job) {
                 "enqueue");
   }
   if (why_no_name(job.queue)) return bad_name("a queue", job.queue);
+  if (job.queue == kHoldQueue) {
+    return fail(Code::kInvalid,
+                "the queue \"" + job.queue + "\" is for holds; no worker runs jobs of it",
+                "enqueue");
+  }
   if (!is_delay(job.delay)) return bad_delay("delay", job.delay);
   if (!is_delay(job.start_within)) return bad_delay("start_within", job.start_within);
   if (!is_delay(job.timeout)) return bad_delay("timeout", job.timeout);

@@ -25,6 +25,8 @@ namespace carrel::process {
 namespace {
 
 constexpr const char* kMarker = "--carrel-process-server";
+constexpr const char* kOrNoHook =
+    ", or, where the program is executed again, main does not call carrel::main_hook()";
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 constexpr int kShared = 0;  // see spawner.cc
@@ -81,10 +83,9 @@ Result<Born> greet(Newborn newborn, std::chrono::milliseconds within,
     return tl::unexpected<Error>(give_up(newborn, "nobody waits for it any more"));
   }
   if (ready <= 0) {
-    return tl::unexpected<Error>(give_up(
-        newborn, "it was not ready within " + std::to_string(within.count()) +
-                     " ms; its setup or a preload hangs, or, where the program is "
-                     "executed again, main does not call carrel::main_hook()"));
+    return tl::unexpected<Error>(
+        give_up(newborn, "it was not ready within " + std::to_string(within.count()) +
+                             " ms; its setup or a preload hangs" + kOrNoHook));
   }
   std::vector<char> buffer(kMaxHello);
   Received received;
@@ -92,8 +93,12 @@ Result<Born> greet(Newborn newborn, std::chrono::milliseconds within,
   Hello hello;
   if (received.size <= 0 ||
       !decode({buffer.data(), static_cast<std::size_t>(received.size)}, hello)) {
-    return fail(Code::kUnavailable, "the process server ended before it was ready",
-                "process");
+    return fail(
+        Code::kUnavailable,
+        std::string("the process server ended before it was ready; its setup or a "
+                    "preload ended it") +
+            kOrNoHook,
+        "process");
   }
   if (!hello.error.empty()) {
     return fail(Code::kInvalid, "the process server's " + hello.error, "process");

@@ -54,12 +54,16 @@ TEST_F(Jobs, TheSameRequestIsTheSameJob) {
 
 TEST_F(Jobs, AJobThatDidNotStartInTimeSaysSo) {
   configure("[jobs.k]\nisolation = \"exec\"\ncommand = [\"true\"]\n");
-  ASSERT_EQ(carrel({"enqueue", "k", "--start-within", "0.01ms"}).code, 0);
+  ASSERT_EQ(
+      carrel({"enqueue", "k", "--request-id", "r", "--start-within", "0.01ms"}).code, 0);
   ASSERT_EQ(carrel({"run", "--drain"}).code, 0);
   const std::string why = "it did not start within its time (start_within)";
   EXPECT_THAT(carrel({"list", "--state", "discarded"}).out, HasSubstr(why));
   EXPECT_THAT(carrel({"show", "1"}).out, HasSubstr(why));
   EXPECT_THAT(carrel({"show", "1", "--result"}).err, HasSubstr(why));
+  const Said waited = carrel({"enqueue", "k", "--request-id", "r", "--wait"});
+  EXPECT_EQ(waited.code, 1);
+  EXPECT_THAT(waited.err, HasSubstr("carrel: job 1 was discarded: " + why));
 }
 
 TEST_F(Jobs, MigrateOfWhatHasNoTables) {

@@ -296,7 +296,7 @@ TEST(Hold, AHandlerThatWasAbandonedWhileItHoldsOutlivesTheEngine) {
 
 TEST(Hold, BadArgumentsAreRefusedByName) {
   Engine engine = open(memory_config());
-  const auto expect_bad = [](const Result<void>& answer, const char* what) {
+  const auto expect_bad = [](const auto& answer, const char* what) {
     ASSERT_FALSE(answer);
     EXPECT_EQ(answer.error().code, Code::kInvalid);
     EXPECT_NE(answer.error().message.find(what), std::string::npos)
@@ -311,6 +311,7 @@ TEST(Hold, BadArgumentsAreRefusedByName) {
   const auto job = engine.enqueue(std::string(kHoldKind) + "x");
   ASSERT_FALSE(job);
   EXPECT_EQ(job.error().code, Code::kInvalid) << "the kind is reserved";
+  expect_bad(engine.enqueue("k", Json(), {.queue = std::string(kHoldQueue)}), "queue");
 }
 
 // A store that goes away and comes back, and may forget leases, as the test says.

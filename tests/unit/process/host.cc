@@ -232,6 +232,7 @@ int never_greets() {
 // Where a server that was executed hangs; see main().
 constexpr const char* kHangs = "PROCESS_HOST_HANGS";
 constexpr const char* kThread = "nowhere, but it has a thread";
+constexpr const char* kEnds = "nowhere, but it ends";
 
 int never_greets_by_hook() {
   Json words = Json::array();
@@ -243,6 +244,13 @@ int never_greets_by_hook() {
   std::jthread stops([&] { stop.request_stop(); });
   words.push_back(carrel::process::execute_server(stop.get_token()).error().message);
   tell(words);
+  return 0;
+}
+
+// As a program does that reads its command line before the hook.
+int ends_before_hook() {
+  setenv(kHangs, kEnds, 1);
+  tell({carrel::process::execute_server({}).error().message});
   return 0;
 }
 
@@ -525,6 +533,7 @@ int main(int argc, char** argv) {
     const char* const hangs = std::getenv(kHangs);
     const std::string where = hangs != nullptr ? hangs : "";
     if (where == "main") pause();
+    if (where == kEnds) return 2;
     std::optional<OtherThread> early;
     if (where == kThread) early.emplace();
     carrel::main_hook(argc, argv, [&where](Handlers& handlers) {
@@ -544,6 +553,7 @@ int main(int argc, char** argv) {
       {"says_much", says_much},
       {"never_greets", never_greets},
       {"hook_never_greets", never_greets_by_hook},
+      {"hook_ends_before", ends_before_hook},
       {"hook_thread_before", thread_before_hook},
       {"few_descriptors", few_descriptors},
       {"hook_few_descriptors", few_descriptors},

@@ -167,6 +167,13 @@ TEST_F(ServerTest, AServerThatNeverGreetsIsKilledAndTold) {
       << executed;
 }
 
+TEST_F(ServerTest, AServerThatEndsBeforeItGreets_IsToldOfWithTheHookThatMayBeMissing) {
+  const std::string text = words_of("hook_ends_before").at(0);
+  EXPECT_NE(text.find("ended before it was ready"), std::string::npos) << text;
+  EXPECT_NE(text.find("main does not call carrel::main_hook()"), std::string::npos)
+      << text;
+}
+
 TEST_F(ServerTest, AServerWithMoreToSayThanAMessageHolds_TheBoundIsNamed) {
   const Json words = words_of("says_much");
   EXPECT_EQ(words.at(0), "invalid");
