@@ -46,6 +46,8 @@ TEST_F(ForkHostTest, AChildOfAHostWhoseThreadsOpenChannels_HasAServerOfItsOwn) {
   }
   over = true;
   for (auto& thread : threads) thread.join();
+  EXPECT_TRUE(eventually([] { return process::connect().has_value(); }))
+      << "the server does not read what is on its way";
 }
 
 TEST_F(ForkHostTest, Case25_ChildOutlivesHostSocketAndLock_RebindWorks) {
