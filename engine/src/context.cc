@@ -6,6 +6,7 @@
 #include <string>
 
 #include "json_text.h"
+#include "wording.h"
 
 namespace carrel {
 
@@ -53,8 +54,7 @@ Result<Json> invoke(const Handler& handler, Context& job) noexcept {
     return fail(Code::kFailed,
                 "the handler completed its job in a transaction and did not commit it");
   } catch (const std::exception& e) {
-    const char* what = e.what();
-    return fail(Code::kFailed, what != nullptr ? what : "an exception that says nothing");
+    return fail(Code::kFailed, std::string(what_of(e)));
   } catch (...) {
     return fail(Code::kFailed, "the handler threw something that is no std::exception");
   }

@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "wording.h"
+
 namespace carrel {
 
 template <class Hook, class... Args>
@@ -15,7 +17,7 @@ void tell(const std::vector<Hook>& hooks, const LogFn& log, const Args&... args)
     try {
       hook(args...);
     } catch (const std::exception& e) {
-      log(LogLevel::kError, std::string("a hook threw: ") + e.what());
+      log(LogLevel::kError, std::string("a hook threw: ").append(what_of(e)));
     } catch (...) {
       log(LogLevel::kError, "a hook threw something that is no std::exception");
     }

@@ -184,7 +184,7 @@ Result<void> Engine::Impl::preload_here() const {
     for (const auto& load : handlers_.preloads()) load();
     return {};
   } catch (const std::exception& e) {
-    return fail(Code::kInvalid, std::string("a preload failed: ") + e.what());
+    return fail(Code::kInvalid, std::string("a preload failed: ").append(what_of(e)));
   } catch (...) {
     return fail(Code::kInvalid,
                 "a preload failed with something that is no std::exception");

@@ -68,6 +68,11 @@ std::optional<std::string> why_no_name(std::string_view name) {
   return std::nullopt;
 }
 
+std::string_view what_of(const std::exception& e) noexcept {
+  const char* const what = e.what();
+  return what != nullptr ? what : "an exception that says nothing";
+}
+
 std::string shortened(std::string_view name) {
   constexpr std::size_t kShown = 60;
   const auto text = Json(name.substr(0, kShown));

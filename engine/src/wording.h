@@ -3,6 +3,7 @@
 
 #include <carrel/job.h>
 
+#include <exception>
 #include <optional>
 #include <span>
 #include <string>
@@ -25,6 +26,9 @@ std::string quote(std::string_view name);
 // Why that cannot be the name of a kind, a queue or a sandbox, as in "is empty"; nothing:
 // it is 1 to 128 bytes of UTF-8 without control characters.
 std::optional<std::string> why_no_name(std::string_view name);
+
+// what(), also of an exception of the host's that answers with null.
+std::string_view what_of(const std::exception& e) noexcept;
 
 // A name that may be any bytes: on one line, readable and short.
 std::string shortened(std::string_view name);

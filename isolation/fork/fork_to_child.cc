@@ -16,6 +16,7 @@
 #include "os.h"
 #include "process_server.h"
 #include "spawner.h"
+#include "wording.h"
 
 namespace carrel::process {
 namespace {
@@ -33,7 +34,7 @@ Result<Json> answer_of(const std::function<Result<Json>()>& fn, const ForkHooks&
     unblock_signals();
     return fn();
   } catch (const std::exception& e) {
-    return fail(Code::kFailed, e.what(), "fork_to");
+    return fail(Code::kFailed, std::string(what_of(e)), "fork_to");
   } catch (...) {
     return fail(Code::kFailed, "threw something that is no std::exception", "fork_to");
   }

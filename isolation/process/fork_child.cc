@@ -22,6 +22,7 @@
 #include "os.h"
 #include "outcome.h"
 #include "wire.h"
+#include "wording.h"
 
 namespace carrel::process {
 namespace {
@@ -73,7 +74,7 @@ class Child {
     try {
       for (const auto& hook : handlers_.after_fork_hooks()) hook();
     } catch (const std::exception& e) {
-      unprepared_ = std::string("an after_fork_child hook failed: ") + e.what();
+      unprepared_ = std::string("an after_fork_child hook failed: ").append(what_of(e));
     } catch (...) {
       unprepared_ =
           "an after_fork_child hook failed with something that is no std::exception";

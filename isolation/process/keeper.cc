@@ -26,6 +26,7 @@
 #include "rehearsal.h"
 #include "server.h"
 #include "wire.h"
+#include "wording.h"
 
 namespace carrel::process {
 namespace {
@@ -59,7 +60,7 @@ std::string set_up(const ServerSetup& setup, Handlers& handlers,
     if (!handlers.all().empty()) text.emplace();
     for (const auto& load : handlers.preloads()) load();
   } catch (const std::exception& e) {
-    return std::string("setup failed: ") + e.what();
+    return std::string("setup failed: ").append(what_of(e));
   } catch (...) {
     return "setup failed with something that is no std::exception";
   }

@@ -45,6 +45,19 @@ TEST(Hooks, AHookMayCallItsEngineButNotWaitInIt) {
   EXPECT_EQ(waited[1].value(), 2);
 }
 
+TEST(Hooks, MayThrowWhatSaysNothing) {
+  struct SaysNothing : std::exception {
+    const char* what() const noexcept override { return nullptr; }
+  };
+  Engine engine = open(memory_config(1));
+  engine.handle("a", [](Context& job) { job.progress(0.5F); });
+  engine.on_progress([](const Claimed&, const Progress&) { throw SaysNothing(); });
+  engine.on_finished([](const Event&) { throw SaysNothing(); });
+  const auto id = engine.enqueue("a").value();
+  ASSERT_TRUE(engine.drain());
+  EXPECT_TRUE(engine.wait(id, 0s));
+}
+
 TEST(Hooks, OneThatTakesItsTimeHoldsUpNoEnd) {
   Engine engine = open(memory_config(2));
   Gate gate;

@@ -77,6 +77,14 @@ TEST(Inline, APreloadThatFailsIsTold) {
   const auto ignited = engine.ignite();
   EXPECT_EQ(ignited.error().code, Code::kInvalid);
   EXPECT_NE(ignited.error().message.find("no model"), std::string::npos);
+
+  struct SaysNothing : std::exception {
+    const char* what() const noexcept override { return nullptr; }
+  };
+  Engine other = open(inline_config());
+  ASSERT_TRUE(other.preload([] { throw SaysNothing(); }));
+  EXPECT_EQ(other.ignite().error().message,
+            "a preload failed: an exception that says nothing");
 }
 
 TEST(Inline, HooksRunOneAtATime_AlsoWithinEachOther) {

@@ -72,6 +72,11 @@ TEST_F(ForkToTest, ErrorsComeBackTyped) {
   const auto thrown =
       fork_to(kPatience, []() -> int { throw std::runtime_error("no good"); });
   EXPECT_EQ(thrown.error().message, "no good");
+  struct SaysNothing : std::exception {
+    const char* what() const noexcept override { return nullptr; }
+  };
+  const auto silent = fork_to(kPatience, []() -> int { throw SaysNothing(); });
+  EXPECT_EQ(silent.error().message, "an exception that says nothing");
 }
 
 TEST_F(ForkToTest, NoTimeLeftIsATimeOut) {
