@@ -138,6 +138,7 @@ class Engine::Impl {
   void stop_worker(Duration grace);
   void stop_this(const std::shared_ptr<Worker>& running, Duration grace);
   bool is_running();
+  bool takes_jobs() const;
   void stop_elsewhere(const std::shared_ptr<Worker>& running, Duration grace);
   template <class F>
   std::vector<std::function<F>> marked(const std::vector<std::function<F>>& hooks) const;

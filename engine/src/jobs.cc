@@ -42,8 +42,8 @@ Result<Json> result_of(const JobRecord& job) {
 
 Result<Json> Engine::Impl::wait(JobId id, Duration timeout) {
   if (auto ok = ignite(); !ok) return tl::unexpected<Error>(std::move(ok.error()));
-  const auto until =
-      Steady::now() + std::min<Duration>(timeout, std::chrono::hours(24 * 365));
+  const auto until = Steady::now() + std::clamp<Duration>(timeout, Duration{0},
+                                                          std::chrono::hours(24 * 365));
   while (true) {
     auto job = store->monitor().job(id);
     if (!job) return tl::unexpected<Error>(std::move(job.error()));
@@ -56,7 +56,7 @@ Result<Json> Engine::Impl::wait(JobId id, Duration timeout) {
           kinds_.find(job->kind) == nullptr) {
         message += "; nothing here runs jobs of kind " + quote(job->kind);
       } else if (job->state == State::kAvailable && config.role == Role::kWorker &&
-                 !is_running() && config.mode == Mode::kNormal) {
+                 config.mode == Mode::kNormal && !takes_jobs()) {
         message += "; this engine has not been started, or was stopped";
       }
       return fail(Code::kTimeout, std::move(message));
@@ -70,6 +70,12 @@ Result<Json> Engine::Impl::wait(JobId id, Duration timeout) {
       return tl::unexpected<Error>(std::move(ok.error()));
     }
   }
+}
+
+// Only looks, whoever asks: a stop that was asked for is left to those who do it.
+bool Engine::Impl::takes_jobs() const {
+  const auto running = worker();
+  return running && !running->expects_stop();
 }
 
 // Until the job is final, or the time is over.

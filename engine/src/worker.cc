@@ -140,7 +140,8 @@ Result<void> Worker::drain(const std::stop_token& stop) {
 bool Worker::expect_stop(Duration grace) {
   feed_.close();
   runner_.stop_all(StopReason::kShutdown);
-  runner_.hurry(Steady::now() + std::min<Duration>(grace, std::chrono::hours(24 * 365)));
+  runner_.hurry(Steady::now() +
+                std::clamp<Duration>(grace, Duration{0}, std::chrono::hours(24 * 365)));
   return !stop_expected_.exchange(true);
 }
 

@@ -216,6 +216,9 @@ TEST(Engine, WaitTimesOutAndNamesTheState) {
   EXPECT_EQ(result.error().code, Code::kTimeout);
   EXPECT_NE(result.error().message.find("available"), std::string::npos);
   EXPECT_EQ(engine.wait(JobId{999}, 1ms).error().code, Code::kNotFound);
+  // As nanoseconds that would be a time in the future.
+  EXPECT_EQ(engine.wait(id, Duration{-9'300'000'000'000'000}).error().code,
+            Code::kTimeout);
 }
 
 TEST(Engine, AnUnknownKindWaitsVisiblyAndStrictKindsRefusesIt) {

@@ -129,6 +129,38 @@ TEST(Stop, InAHandlerOrHookItEndsDrain) {
   }
 }
 
+// Who asks how a job is doing has no part in the stop that is under way.
+TEST(Stop, AHandlerOrHookThatAskedForItMayLookAtAJob) {
+  for (const Place place : kPlaces) {
+    SCOPED_TRACE(name_of(place));
+    Gate looked;
+    Asking it(place, [&](Engine& engine) {
+      ASSERT_TRUE(engine.pause("held"));
+      const auto held = engine.enqueue("a", {}, {.queue = "held"}).value();
+      engine.stop(kLong);
+      EXPECT_EQ(engine.wait(held, 0s).error().code, Code::kTimeout);
+      EXPECT_TRUE(engine.own_health().running) << "the stop waits for its caller";
+      looked.open();
+    });
+    ASSERT_TRUE(it.engine().start());
+    looked.pass();
+    it.engine().stop(kLong);
+  }
+}
+
+TEST(Stop, AGraceBelowNoneIsNone) {
+  Engine engine = open(memory_config(1));
+  Gate gate;
+  engine.handle("deaf", [&](Context&) { gate.pass(); });
+  const auto id = engine.enqueue("deaf").value();
+  ASSERT_TRUE(engine.start());
+  gate.wait_for(1);
+  // As nanoseconds that would be a time in the future.
+  engine.stop(Duration{-9'300'000'000'000'000});
+  EXPECT_EQ(engine.job(id)->state, State::kAvailable) << "it was released";
+  gate.open();
+}
+
 // The one whose handler asked ends by itself; none is begun after it.
 TEST(Stop, AHandlerThatAsksForItIsTheLast) {
   Engine engine = open(memory_config(1));
