@@ -155,6 +155,10 @@ Health Engine::Impl::own_health() const {
     it.limit = queue.limit;
   }
   if (config.role == Role::kWorker) health.slots = concurrency();
+  // A copy's locks may be taken for ever, and the rest is made by the ignition.
+  if (!birthplace_.here() || !ignited_.load()) return health;
+  const Visit visit(door_);
+  if (!visit.inside()) return health;
   health.stuck = kinds_.stuck();
   health.exhausted = kinds_.exhausted();
   health.completed = totals_.completed;

@@ -266,7 +266,8 @@ class Engine {
   [[nodiscard]] Result<void> resume(std::string_view queue);
   [[nodiscard]] Result<Health> health();
   // What this engine knows by itself: what the store or a queue would have to be asked
-  // for is left empty. Waits for neither, so it answers also where they are away.
+  // for is left empty. Waits for neither, so it answers also where they are away. In a
+  // forked process, what the configuration says.
   [[nodiscard]] Health own_health() const;
 
   // Starts taking jobs, on threads of the engine. kInvalid: it does already, or drains.

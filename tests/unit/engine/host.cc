@@ -269,6 +269,7 @@ Json answers_of(Engine& engine) {
   add(engine.run());
   add(engine.drain());
   engine.stop(10s);
+  codes.push_back(engine.own_health().running ? "runs" : "runs not");
   return codes;
 }
 

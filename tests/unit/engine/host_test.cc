@@ -128,6 +128,7 @@ INSTANTIATE_TEST_SUITE_P(Of, HostSignals,
 TEST(Host, AnEngineAnswersUnsupportedInProcessesThatWereForkedFromItsOwn) {
   std::string refused = R"("unsupported")";
   for (int i = 1; i < 12; ++i) refused += R"(,"unsupported")";
+  refused += R"(,"runs not")";
   Child host({ENGINE_HOST, "copies", "fork"});
   EXPECT_EQ(host.wait_line(), "[[" + refused + R"(,"own"],[)" + refused + "],0]");
   EXPECT_EQ(host.wait_end(std::chrono::seconds(60)), 0);

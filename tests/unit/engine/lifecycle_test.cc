@@ -30,6 +30,26 @@ TEST(Lifecycle, ABadHandlerComesOutOfTheNextCall) {
   EXPECT_EQ(id.error().code, Code::kExists);
 }
 
+// A race for the thread sanitizer: who watches an engine may begin before it does.
+TEST(Lifecycle, ItsOwnHealthMayBeAskedWhileItIgnites) {
+  for (int round = 0; round < 20; ++round) {
+    Engine engine = open(memory_config());
+    engine.handle("a", [](Context&) {});
+    std::atomic<bool> ignited{false};
+    std::atomic<bool> asks{false};
+    std::thread watch([&] {
+      while (!ignited) {
+        EXPECT_FALSE(engine.own_health().running);
+        asks = true;
+      }
+    });
+    while (!asks) std::this_thread::yield();
+    EXPECT_TRUE(engine.ignite());
+    ignited = true;
+    watch.join();
+  }
+}
+
 TEST(Lifecycle, AProducerRunsNothing) {
   Config config = memory_config();
   config.role = Role::kProducer;
