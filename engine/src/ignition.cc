@@ -89,6 +89,7 @@ Result<void> Engine::Impl::add_handler(std::string_view kind, Handler handler) {
     if (!config.jobs.contains(std::string(kind))) programs_.emplace(kind);
     return {};
   }
+  if (!handler) return refuse(Code::kInvalid, "there is no function in its handler");
   if (handlers_.find(kind) != nullptr)
     return refuse(Code::kExists, "it has a handler already");
   handlers_.handle(kind, std::move(handler));

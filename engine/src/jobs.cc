@@ -139,6 +139,10 @@ Result<void> Engine::Impl::retry(JobId id) {
 }
 
 Result<void> Engine::Impl::set_paused(std::string_view name, bool paused) {
+  if (const auto why = why_no_name(name); why && paused) {
+    return fail(Code::kInvalid,
+                "pause(" + shortened(name) + "): the name of a queue " + *why, "engine");
+  }
   if (auto ok = ignite(); !ok) return ok;
   auto tickets = store->set_paused(name, paused);
   if (!tickets) return tl::unexpected<Error>(std::move(tickets.error()));

@@ -93,6 +93,8 @@ void append(std::string& out, const Json& value, std::size_t depth) {
     case Json::value_t::boolean:
       out += value.get<bool>() ? "true" : "false";
       return;
+    case Json::value_t::discarded:
+      throw std::invalid_argument("what was not parsed (Json::is_discarded) is no value");
     default:
       break;
   }

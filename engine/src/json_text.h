@@ -15,7 +15,8 @@ inline constexpr std::size_t kMaxJsonDepth = 512;
 
 // The same as Json::dump() writes, in a fraction of its time: most of what jobs carry are
 // strings that need no escape. Throws what dump() throws of a string that is no valid
-// UTF-8, and std::length_error of what nests too deep.
+// UTF-8, std::length_error of what nests too deep, and std::invalid_argument of what is
+// discarded, which dump() writes as "<discarded>".
 std::string json_text(const Json& value);
 
 // Discarded (Json::is_discarded) where it is no JSON, or nests too deep.

@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <concepts>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -131,6 +132,11 @@ struct ResultOf<Result<T>> {
   static constexpr bool is_result = true;
 };
 
+// A pointer, or a std::function or its like, that may have nothing to call.
+template <class F>
+inline constexpr bool may_be_empty =
+    std::is_constructible_v<F, std::nullptr_t>&& std::is_constructible_v<bool, const F&>;
+
 template <class Call>
 Result<Json> as_json_result(Call&& call) {
   using R = std::invoke_result_t<Call>;
@@ -152,12 +158,15 @@ Result<Json> as_json_result(Call&& call) {
 }  // namespace detail
 
 // Adapts any callable of (Context&) that returns void, T, or Result<T>, T convertible to
-// Json.
+// Json. Of one that is empty, as a null pointer is, an empty one.
 template <class F>
 requires std::invocable<F&, Context&> Handler make_handler(F f) {
   if constexpr (std::is_same_v<F, Handler>) {
     return f;
   } else {
+    if constexpr (detail::may_be_empty<F>) {
+      if (!f) return {};
+    }
     return [f = std::move(f)](Context& job) mutable -> Result<Json> {
       return detail::as_json_result([&] { return f(job); });
     };
@@ -168,6 +177,9 @@ requires std::invocable<F&, Context&> Handler make_handler(F f) {
 // from_json. Arguments of another shape discard the job: no retry can mend them.
 template <class Args, class F>
 requires std::invocable<F&, Context&, const Args&> Handler make_handler(F f) {
+  if constexpr (detail::may_be_empty<F>) {
+    if (!f) return {};
+  }
   return [f = std::move(f)](Context& job) mutable -> Result<Json> {
     std::optional<Args> args;
     try {

@@ -141,9 +141,9 @@ class Engine {
   ~Engine();
 
   // Registers what runs a kind of job. An error also comes out of the ignition
-  // (registered twice, no name of a kind) or of the next start, run or drain (engine
-  // already ignited), so it may be ignored here. Where the configuration gives the kind a
-  // command, that runs instead and the handler is dropped.
+  // (registered twice, empty, no name of a kind) or of the next start, run or drain
+  // (engine already ignited), so it may be ignored here. Where the configuration gives
+  // the kind a command, that runs instead and the handler is dropped.
   template <class F>
   Result<void> handle(std::string_view kind, F f) {
     return add_handler(kind, make_handler(std::move(f)));

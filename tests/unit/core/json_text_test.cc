@@ -53,6 +53,12 @@ TEST(JsonText, InvalidUtf8IsRefusedAsDumpDoes) {
   EXPECT_THROW(json_text({{"\x80", 1}}), Json::type_error);
 }
 
+TEST(JsonText, WhatWasNotParsedIsNoValue) {
+  const Json discarded = Json::parse("{", nullptr, false);
+  EXPECT_THROW(json_text(discarded), std::invalid_argument);
+  EXPECT_THROW(json_text({{"a", {1, discarded}}}), std::invalid_argument);
+}
+
 TEST(JsonText, WhatNestsTooDeepIsNoJson) {
   const auto nested = [](std::size_t depth) {
     return std::string(depth, '[') + std::string(depth, ']');

@@ -201,6 +201,27 @@ TEST(Engine, AHandlerOfANameThatNoJobCanHaveIsRefused) {
   EXPECT_NE(why("a\nb").find("control character"), std::string::npos);
 }
 
+TEST(Engine, AHandlerWithoutAFunctionIsRefused) {
+  constexpr const char* kWhy = "handle(\"a\"): there is no function in its handler";
+  const std::function<void(Context&)> none;
+  void (*const nothing)(Context&) = nullptr;
+  for (const Handler& handler : {Handler(), make_handler(none), make_handler(nothing)}) {
+    Engine engine = open(memory_config());
+    const auto refused = engine.handle("a", handler);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().message, kWhy);
+    EXPECT_EQ(engine.start().error().message, kWhy);
+  }
+}
+
+TEST(Engine, ArgumentsThatWereNotParsedAreRefused) {
+  Engine engine = open(memory_config());
+  const auto id = engine.enqueue("a", Json::parse("{", nullptr, false));
+  ASSERT_FALSE(id);
+  EXPECT_EQ(id.error().message,
+            "the arguments: what was not parsed (Json::is_discarded) is no value");
+}
+
 TEST(Engine, TheSameRequestIdIsOneJob) {
   Engine engine = open(memory_config());
   const auto first = engine.enqueue("a", 1, {.request_id = "order 7"}).value();
@@ -267,6 +288,10 @@ TEST(Engine, APausedQueueStandsStillUntilResumed) {
   EXPECT_EQ(engine.health()->paused, std::vector<std::string>{"slow"});
   ASSERT_TRUE(engine.resume("slow"));
   EXPECT_TRUE(engine.wait(held, kLong));
+  const auto refused = engine.pause("caf\xe9");  // who lists it could not print it
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().message,
+            "pause(\"caf\\ufffd\"): the name of a queue is not UTF-8");
 }
 
 TEST(Engine, CancelReachesWaitingAndRunningJobs) {
