@@ -55,7 +55,9 @@ class Context {
   // Throws Json::exception where it is not JSON: left alone, that fails the attempt.
   const Json& args();
 
-  // Set when the job is cancelled, out of time, or the engine shuts down.
+  // Set when the job is cancelled, out of time, or the engine shuts down. A callback on
+  // the token runs on another thread, and is no handler: call nothing there that waits
+  // for this job, as Engine::wait() and stop() may, for its handler cannot end before.
   std::stop_token stop() { return sink_.stop(); }
   bool stopping() { return sink_.stopping(); }
   // Until the deadline, not below zero; Duration::max() where there is none.
