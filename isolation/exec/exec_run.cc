@@ -183,6 +183,11 @@ void ExecRun::release() {
   folder_.reset();
 }
 
+bool ExecRun::is_held() const {
+  return other_end_open(input_.get()) || other_end_open(output_.get()) ||
+         other_end_open(error_.get()) || other_end_open(notes_.get());
+}
+
 void ExecRun::ended(const Reply& reply) {
   if (reply.what != Reply::What::kEnded) return not_spawned(reply);
   reply_ = reply;

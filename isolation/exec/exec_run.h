@@ -43,6 +43,7 @@ class ExecRun final : public ChildRun {
  private:
   void ask_to_stop() override;
   void release() override;
+  bool is_held() const override;
   void signal(int number, bool group) noexcept override;
 
   void watch_input();

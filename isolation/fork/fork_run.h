@@ -63,6 +63,7 @@ class ForkRun final : public ChildRun {
   void ask_to_stop() override;
   void signal(int number, bool group) noexcept override;
   void release() override;
+  bool is_held() const override { return other_end_open(child_.socket.get()); }
 
   // Whether there is more to read.
   enum class Rest : std::uint8_t { kNone, kLater, kNow };

@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <sys/wait.h>
 
+#include <boost/asio/steady_timer.hpp>
 #include <cstring>
 #include <vector>
 
@@ -11,6 +12,11 @@
 
 namespace carrel::process {
 namespace {
+
+// How long a child may outlive its server before it is given up, and how often it is
+// looked at meanwhile.
+constexpr auto kGone = std::chrono::seconds(1);
+constexpr auto kLook = std::chrono::milliseconds(1);
 
 std::uint64_t next_number() {
   static std::atomic<std::uint64_t> last{0};
@@ -72,7 +78,28 @@ std::span<char> ChildRun::scratch() {
   return buffer;
 }
 
+struct ChildRun::LastWait {
+  boost::asio::steady_timer timer;
+  std::chrono::steady_clock::time_point until;
+};
+
+// The server's end is heard of before the kernel, and the keeper, have ended what it
+// leaves; and with the run its place goes to another job of its key.
 void ChildRun::lost() {
+  see_off(std::make_shared<LastWait>(LastWait{boost::asio::steady_timer(context_),
+                                              std::chrono::steady_clock::now() + kGone}));
+}
+
+void ChildRun::see_off(const std::shared_ptr<LastWait>& wait) {
+  if (over()) return;
+  if (is_held() && std::chrono::steady_clock::now() < wait->until) {
+    wait->timer.expires_after(kLook);
+    wait->timer.async_wait(
+        [self = shared_from_this(), wait](const boost::system::error_code& error) {
+          if (!error) self->see_off(wait);
+        });
+    return;
+  }
   Outcome outcome;
   outcome.klass = OutcomeClass::kWorkerLost;
   outcome.error = {Code::kFailed,

@@ -87,7 +87,7 @@ class ChildRun : public Run, public std::enable_shared_from_this<ChildRun> {
   virtual void tell_end() {}
   // The server's last word on it.
   virtual void ended(const Reply& reply) = 0;
-  // The server died, and the child with it.
+  // The server died, and the child with it: told once that is gone, or a second later.
   void lost();
   // It never started: no descriptor, no memory. From start(), before anybody else knows
   // it.
@@ -97,6 +97,8 @@ class ChildRun : public Run, public std::enable_shared_from_this<ChildRun> {
  protected:
   virtual void ask_to_stop() = 0;  // on the reactor
   virtual void release() = 0;      // closes descriptors and timers
+  // Somebody has the other end of a descriptor of the child: it lives, or what it left.
+  virtual bool is_held() const = 0;
 
   virtual void signal(int number, bool group) noexcept;
   void kill_left() noexcept;  // what its process left behind, once that has ended
@@ -133,6 +135,9 @@ class ChildRun : public Run, public std::enable_shared_from_this<ChildRun> {
   std::atomic<std::uint64_t> number_;
 
  private:
+  struct LastWait;
+  void see_off(const std::shared_ptr<LastWait>& wait);
+
   // Weak: a handle on a run may outlive the engine's reactor, a channel must not.
   const std::weak_ptr<Channel> channel_;
   std::shared_ptr<RunSink> sink_;

@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -109,6 +110,12 @@ FdPair socket_pair(int type) noexcept {
 
 FdPair read_pipe() noexcept { return pipe_with(0); }
 FdPair write_pipe() noexcept { return pipe_with(1); }
+
+bool other_end_open(int fd) noexcept {
+  if (fd < 0) return false;
+  pollfd polled{fd, 0, 0};
+  return poll(&polled, 1, 0) < 0 || (polled.revents & (POLLHUP | POLLERR)) == 0;
+}
 
 UniqueFd memory_file(std::string_view bytes) noexcept {
   UniqueFd file = above_stdio(UniqueFd(memfd_create("carrel-job", MFD_CLOEXEC)));

@@ -107,6 +107,9 @@ FdPair socket_pair(int type) noexcept;
 FdPair read_pipe() noexcept;   // first: ours, non-blocking; second: the child's
 FdPair write_pipe() noexcept;  // first: ours, non-blocking; second: the child's
 
+// Whether any process has the other end of this pipe or stream open. Of -1: no.
+bool other_end_open(int fd) noexcept;
+
 // A file in memory that holds `bytes`, at offset 0. Empty: errno says why.
 UniqueFd memory_file(std::string_view bytes) noexcept;
 // All of it, by pread. False: it could not be read.

@@ -26,6 +26,7 @@ class NoRun final : public ChildRun {
  private:
   void ask_to_stop() override {}
   void release() override {}
+  bool is_held() const override { return false; }
 };
 
 TEST(Channel, ARequestThatIsTooLongForAMessageOfThisMachineComesInAFile) {

@@ -261,6 +261,14 @@ TEST_F(ExecTest, TheServerDiesWhileOutputOfAGrandchildIsWaitedFor) {
   ::kill(server_pid(), SIGKILL);
 }
 
+TEST_F(ExecTest, TheServerDies_TheEndIsToldOnceTheKeeperHasEndedWhatIsLeft) {
+  Host& host = shell("sleep 1000 & echo log ready >&3; sleep 1000");
+  const auto job = host.start("program");
+  job.sink->wait_until([](const Recorder& r) { return r.logged("ready"); });
+  EXPECT_FALSE(told_too_early(host, job));
+  EXPECT_EQ(job.sink->wait().klass, OutcomeClass::kWorkerLost);
+}
+
 TEST_F(ExecTest, ManyAtOnceWithFewDescriptorsEachAndNoMoreThreads) {
   // While they start, the host has what they are given, too.
   const DescriptorLimit limit(0, 8 * kMany + 100);

@@ -152,6 +152,15 @@ TEST_F(ForkHostTest, AServerThatCannotWait_WorkerLostAndMadeAgain) {
   EXPECT_TRUE(eventually([&] { return host.run("nothing").klass == OutcomeClass::kOk; }));
 }
 
+// What the job has may be another's as soon as its end is told.
+TEST_F(ForkHostTest, TheServerDies_TheEndIsToldOnceTheKeeperHasEndedWhatIsLeft) {
+  Host& host = fork_host(0);
+  const auto job = host.start("sleep_with_child");
+  job.sink->wait_until([](const Recorder& r) { return r.logged("ready"); });
+  EXPECT_FALSE(told_too_early(host, job));
+  EXPECT_EQ(job.sink->wait().klass, OutcomeClass::kWorkerLost);
+}
+
 // The server has a descriptor for each child that is not born yet: it takes no more of
 // them than it has room for.
 TEST_F(ForkHostTest, ABurstOfMoreJobsThanTheServerHasDescriptors_AllRun) {

@@ -213,6 +213,11 @@ void add_stubborn(Handlers& h) {
     job.log("ready");
     sleep_for_ever();
   });
+  h.handle("sleep_with_child", [](Context& job) {
+    if (fork() == 0) sleep_for_ever();
+    job.log("ready");
+    sleep_for_ever();
+  });
   h.handle("ignore_term", [](Context& job) {
     static int socket = job_socket();
     struct sigaction action {};

@@ -1,6 +1,7 @@
 #include "process_test.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/file.h>
 #include <unistd.h>
 
@@ -19,6 +20,20 @@ pid_t server_pid() {
   const Outcome outcome = host.run("parent");
   EXPECT_EQ(outcome.klass, OutcomeClass::kOk) << outcome.error.message;
   return static_cast<pid_t>(std::stol(outcome.result));
+}
+
+bool told_too_early(Host& host, const Started& job) {
+  const pid_t server = server_pid();
+  const pid_t keeper = parent_of(server);
+  ::kill(keeper, SIGSTOP);
+  EXPECT_TRUE(eventually([keeper] { return state_of(keeper) == 'T'; }));
+  ::kill(server, SIGKILL);
+  EXPECT_TRUE(eventually([server] { return state_of(server) == 'Z'; }));
+  // In one turn or the next the reactor hears of it.
+  for (int turn = 0; turn < 3; ++turn) host.settle();
+  const bool told = job.sink->ended();
+  ::kill(keeper, SIGCONT);
+  return told;
 }
 
 namespace {

@@ -78,6 +78,10 @@ class LargeInputTurn {
   }                                                                      \
   static_cast<void>(0)
 
+// The server is killed while `job` of `host` runs, and its keeper does nothing meanwhile:
+// whether the job's end was told before what it had started was gone.
+bool told_too_early(Host& host, const Started& job);
+
 std::string hostile(std::string_view name);  // the path of that program
 pid_t server_pid();                          // asks a job for its parent
 
