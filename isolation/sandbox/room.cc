@@ -170,12 +170,13 @@ class Room {
     message_.clear();
     Writer(message_).put(head);
     message_.append(body);
-    // A box may have died while it was idle; when it is reaped it counts for nothing.
+    // A box may have died while it was idle, and hear() have seen the end of its socket;
+    // when it is reaped it counts for nothing.
     int error = EPIPE;
     for (int tries = 0; tries < 3 && error == EPIPE; ++tries) {
       RoomBox* box = boxes_.take();
       if (box == nullptr) return refuse(head.run, errno);
-      error = process::send_message(box->socket.get(), message_, fds);
+      if (box->socket) error = process::send_message(box->socket.get(), message_, fds);
       if (error == 0) {
         box->run = head.run;
         runs_[head.run] = box->pid;

@@ -99,6 +99,37 @@ TEST_F(SandboxEnd, RoomKilled_WorkerLostAndMadeAgain) {
   expect_control_job();
 }
 
+// The room hears of their ends and of the job at once.
+TEST_F(SandboxEnd, IdleBoxesKilledAsAJobComes_AnotherIsMadeForIt) {
+  REQUIRE_SANDBOX(profile);
+  const pid_t server = server_pid();
+  ASSERT_TRUE(eventually([server] { return children_of(server).empty(); }));
+  KindSpec kind = spec;
+  kind.command = {"/hostile/deaf", "0"};
+  kind.sandbox = profile;
+  kind.sandbox->warm = 2;
+  Host host("exec", {kind});
+  pid_t room = -1;
+  std::vector<pid_t> boxes;
+  ASSERT_TRUE(eventually([&] {
+    const auto rooms = children_of(server);
+    room = rooms.empty() ? -1 : rooms[0];
+    if (room > 0) boxes = children_of(room);
+    return boxes.size() == 2 && sleeps(room);
+  }));
+  ::kill(room, SIGSTOP);
+  EXPECT_TRUE(eventually([room] { return state_of(room) == 'T'; }));
+  for (const pid_t box : boxes) {
+    ::kill(box, SIGKILL);
+    EXPECT_TRUE(eventually([box] { return !exists(box); }));
+  }
+  const auto job = host.start("program");
+  host.settle();  // it is on its way
+  ::kill(room, SIGCONT);
+  const Outcome out = job.sink->wait();
+  EXPECT_EQ(out.klass, OutcomeClass::kOk) << out.error.message;
+}
+
 // One that is made takes a processor from the program that has just begun.
 TEST_F(SandboxEnd, WhileProgramsRun_HalfOfThemAreMadeAhead) {
   REQUIRE_SANDBOX(profile);
