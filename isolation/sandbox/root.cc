@@ -143,13 +143,17 @@ class Builder {
   bool place_all() {
     for (const Piece& piece : pieces_) {
       make_folders(piece.place);
+      int error = 0;
       if (piece.folder) {
         mkdir(piece.place.c_str(), 0755);
       } else {
-        UniqueFd(open(piece.place.c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0644)).reset();
+        const UniqueFd file(
+            open(piece.place.c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0644));
+        error = file ? 0 : errno;
       }
       if (move_mount(piece.tree.get(), "", AT_FDCWD, piece.place.c_str(),
                      MOVE_MOUNT_F_EMPTY_PATH) != 0) {
+        if (errno == ENOENT && error != 0) errno = error;  // it could not be made
         return fail_root("/" + piece.place);
       }
     }

@@ -99,6 +99,21 @@ TEST_F(SandboxEnd, RoomKilled_WorkerLostAndMadeAgain) {
   expect_control_job();
 }
 
+// What a root of its own is put together from is a descriptor each.
+TEST_F(SandboxEnd, RoomWithoutDescriptors_IsToldAsThat) {
+  REQUIRE_SANDBOX(profile);
+  const pid_t server = server_pid();
+  std::size_t refused = 0;
+  for (rlim_t most = open_descriptors(server) + 2;; ++most) {
+    const DescriptorLimit limit(server, most);
+    const auto lack = lacking(profile);
+    if (!lack) break;
+    ++refused;
+    EXPECT_EQ(lack->find("No such file"), std::string::npos) << most << ": " << *lack;
+  }
+  EXPECT_GT(refused, 0U);
+}
+
 // The room hears of their ends and of the job at once.
 TEST_F(SandboxEnd, IdleBoxesKilledAsAJobComes_AnotherIsMadeForIt) {
   REQUIRE_SANDBOX(profile);
