@@ -15,6 +15,9 @@ namespace {
 
 using WaitType = boost::asio::posix::descriptor_base::wait_type;
 
+// How long what was killed may hold a pipe.
+constexpr auto kGone = std::chrono::seconds(1);
+
 bool out_of_resources(int error) {
   return error == ENOMEM || error == EAGAIN || error == EMFILE || error == ENFILE;
 }
@@ -166,10 +169,7 @@ void ExecRun::ask_to_stop() { signal(SIGTERM, false); }
 void ExecRun::signal(int number, bool group) noexcept {
   ChildRun::signal(number, group);
   later([self = shared_from_this(), this] {
-    if (!reply_ || over()) return;
-    kill_left();
-    read_all();
-    conclude();
+    if (reply_ && !over()) end_left();
   });
 }
 
@@ -206,11 +206,24 @@ void ExecRun::read_all() {
 void ExecRun::drain() {
   read_all();
   if (all_read() || verdict()) return conclude();
-  // Something that the program left behind holds a pipe open. The server ends it when
-  // its time is up; the timer is for what escapes that.
+  // Something that the program left behind holds a pipe open.
   watch();
   drain_timer_.emplace(context_);
   drain_timer_->expires_after(limits_.drain_grace);
+  drain_timer_->async_wait(
+      [self = shared_from_this(), this](const boost::system::error_code& e) {
+        if (!e) end_left();
+      });
+}
+
+// The server counts the same time, and may be later: what was killed lets go of the
+// pipes. The timer is for what escapes that.
+void ExecRun::end_left() {
+  if (ends_left_) return;
+  ends_left_ = true;
+  kill_left();
+  drain_timer_.emplace(context_);
+  drain_timer_->expires_after(kGone);
   drain_timer_->async_wait(
       [self = shared_from_this(), this](const boost::system::error_code& e) {
         if (!e) conclude();

@@ -61,7 +61,8 @@ class ExecRun final : public ChildRun {
   void say(std::string_view line);
 
   bool all_read() const { return !output_.open() && !error_.open() && !notes_.open(); }
-  void drain();  // after the end
+  void drain();     // after the end
+  void end_left();  // then
   void not_spawned(const Reply& reply);
   // The sandbox ended it, or a limit did. Empty: neither.
   std::optional<OutcomeClass> forced_class() const;
@@ -85,6 +86,7 @@ class ExecRun final : public ChildRun {
   std::optional<std::pair<float, std::string>> held_progress_;
   std::optional<boost::asio::steady_timer> progress_timer_;
   bool watched_ = false;
+  bool ends_left_ = false;
   bool complained_ = false;  // about a line on descriptor 3
   std::string text_;
   Tail tail_{4096};

@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
 
@@ -247,6 +248,29 @@ TEST_F(ExecTest, AKillThatMeetsTheEndOfItsProgramIsForWhatThatLeft) {
   held.set_value();
   job.sink->wait();
   EXPECT_TRUE(eventually([left] { return !exists(left); }));
+}
+
+// The kernel ends it, if it has not done so.
+bool is_ending(pid_t pid) {
+  constexpr unsigned kExiting = 4;  // PF_EXITING of the kernel
+  const std::string stat = text_of_file("/proc/" + std::to_string(pid) + "/stat");
+  unsigned flags = kExiting;
+  const auto name = stat.rfind(')');
+  if (name != std::string::npos) {
+    std::sscanf(stat.c_str() + name, ") %*c %*d %*d %*d %*d %*d %u", &flags);
+  }
+  return (flags & kExiting) != 0;
+}
+
+// The host's clock and the server's have the same time to wait, and either may be first.
+TEST_F(ExecTest, WhatAProgramLeftIsKilledBeforeItsEndIsTold) {
+  Host& host = shell("sleep 1000 & echo $!");
+  host.limits.drain_grace = std::chrono::milliseconds(1);
+  for (int i = 0; i < 50; ++i) {
+    const Outcome out = host.run("program");
+    ASSERT_EQ(out.klass, OutcomeClass::kOk) << out.error.message;
+    ASSERT_TRUE(is_ending(static_cast<pid_t>(std::stol(out.result)))) << i;
+  }
 }
 
 TEST_F(ExecTest, TheServerDiesWhileOutputOfAGrandchildIsWaitedFor) {
