@@ -22,9 +22,9 @@ constexpr const char* kFooter =
     "  6  interrupted before all was done";
 
 void add_run(CLI::App& app, Arguments& out, RunArgs& a) {
-  auto* c = app.add_subcommand(
-      "run",
-      "Run the jobs that are programs of the configuration, until SIGINT or SIGTERM");
+  auto* c = app.add_subcommand("run",
+                               "Run the jobs that are programs of the configuration, "
+                               "until SIGINT, SIGTERM or SIGHUP");
   c->add_flag("--drain", a.drain, "Run what is due now, and return");
   decimal(c->add_option("--concurrency", a.concurrency,
                         "Jobs at once, instead of worker.concurrency"))

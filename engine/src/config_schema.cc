@@ -32,7 +32,8 @@ const EngineKey kEngineKeys[] = {
      "threads enqueue. What `retry` and `resume` make available runs likewise, what a "
      "hold has kept waiting does with `drain`. What a handler enqueues runs within it, "
      "32 deep at the most: what is enqueued there runs once that handler has ended. "
-     "Preloads run once, hooks of forked children do not."},
+     "Preloads run once, hooks of forked children do not. `start` and `run` are "
+     "refused."},
     {"strict_kinds", &at<Config, &Config::strict_kinds>,
      "Refuse to enqueue a kind that is neither handled nor configured here."},
     {"plugins", &at<Config, &Config::plugins>,
@@ -267,7 +268,8 @@ const SandboxKey kSandboxKeys[] = {
      {0, 10'000}},
     {"mounts", &at<SandboxProfile, &SandboxProfile::mounts>,
      "Files and folders of the host that it sees beside `/usr`: `src`, relative to this "
-     "file, `dst` (as `src` if left out) and `ro` (true if left out)."},
+     "file, `dst` (as `src` if left out, which is then a whole path; in tier "
+     "`restricted` always) and `ro` (true if left out)."},
     {"network", &at<SandboxProfile, &SandboxProfile::network>,
      "`host`: it can reach what the host can."},
     {"seccomp", &at<SandboxProfile, &SandboxProfile::seccomp>,

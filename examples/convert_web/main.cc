@@ -217,7 +217,7 @@ int main(int argc, char** argv) {
       "--store", options.stores,
       "Where the jobs are kept; several to compare them. By default memory: and "
       "sqlite:jobs.db");
-  app.add_flag("--quick", options.quick, "A few seconds: few conversions, smaller leaks");
+  app.add_flag("--quick", options.quick, "Ten seconds: few conversions, smaller leaks");
   app.add_option("--json", options.json, "Write every figure to this file");
   app.add_option("--html", options.html, "Write a page with plots");
   add_web(app, options);

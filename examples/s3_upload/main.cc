@@ -188,7 +188,7 @@ int main(int argc, char** argv) {
       "Where the jobs are kept; several to compare them. By default memory: and "
       "sqlite:jobs.db");
   app.add_flag("--quick", options.quick,
-               "A few seconds: few files, checks the results, says little about speed");
+               "Half a minute: few files, checks the results, says little about speed");
   app.add_option("--endpoint", options.server.endpoint,
                  "An S3 server to use instead of the stand-in, https://…");
   app.add_option("--region", options.server.region)->capture_default_str();
