@@ -187,7 +187,7 @@ class Comparison {
     config.sandboxes = base_.sandboxes;
     config.log.level = LogLevel::kError;
     config.store = cell.store == "sqlite:" ? "sqlite:" + (folder / "compare.db").string()
-                                           : cell.store;
+                                           : typed_url(cell.store);
     config.retention = {Duration{0}, Duration{0}, Duration{0}, 0};
     config.worker.concurrency = cell.concurrency;
     KindConfig kind = base_.kind(args_.kind.empty() ? own_name() : args_.kind);

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <string_view>
 
+#include "absolute_url.h"
 #include "text.h"
 
 namespace carrel::cli {
@@ -38,6 +39,11 @@ Result<void> require_file(const Config& config) {
 }
 
 }  // namespace
+
+std::string typed_url(const std::string& store) {
+  std::error_code ignored;
+  return absolute_url(std::filesystem::current_path(ignored), store);
+}
 
 std::string as_it_is(const std::string& store) {
   constexpr std::array<std::string_view, 5> kTables{"sqlite", "postgresql", "postgres",
@@ -83,16 +89,7 @@ Result<Config> load_or_defaults(const Global& global) {
     if (config->queue == config->store) config->queue.clear();
     config->store = global.store;
     config->places["store"] = "--store";
-    // What a person types is relative to where they stand.
-    if (const auto url = Url::parse(global.store); url && url->scheme == "sqlite") {
-      const std::filesystem::path path(url->rest);
-      if (!url->rest.empty() && url->rest.front() != ':' && path.is_relative()) {
-        std::error_code ignored;
-        config->store =
-            "sqlite:" + std::filesystem::absolute(path, ignored).string() +
-            global.store.substr(global.store.find(':') + 1 + url->rest.size());
-      }
-    }
+    config->store = typed_url(global.store);
     if (auto ok = config->validate(); !ok) return tl::unexpected<Error>(ok.error());
   }
   return config;

@@ -21,6 +21,9 @@ Result<Config> load_or_defaults(const Global& global);
 // With the plugins that the configuration names.
 Result<Registry> registry_of(const Config& config);
 
+// The URL of a store that a person has typed: its files begin where they stand.
+std::string typed_url(const std::string& store);
+
 // The URL of a store with what lets it change no tables, nor make any: one that is only
 // looked at may be another program's. As it stands where it says something of that
 // itself.

@@ -9,6 +9,8 @@
 namespace carrel {
 namespace {
 
+namespace fs = std::filesystem;
+
 bool is_alpha(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 
 std::string lower(std::string_view text) {
@@ -119,6 +121,34 @@ Result<std::string> decode(std::string_view text) {
   return out;
 }
 
+// As the value of an option, which decode() reads.
+std::string encode(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    if (c == '%') {
+      out += "%25";
+    } else if (c == '&') {
+      out += "%26";
+    } else {
+      out.push_back(c);
+    }
+  }
+  return out;
+}
+
+std::string with_secret_from(const fs::path& directory, const std::string& url) {
+  constexpr std::string_view kOption = "secret_file=";
+  std::size_t at = url.find('?');
+  while (at != std::string::npos && url.compare(at + 1, kOption.size(), kOption) != 0) {
+    at = url.find('&', at + 1);
+  }
+  if (at == std::string::npos) return url;
+  at += 1 + kOption.size();
+  const auto file = decode(url.substr(at, std::min(url.find('&', at), url.size()) - at));
+  if (!file || file->empty() || fs::path(*file).is_absolute()) return url;
+  return url.substr(0, at) + encode((directory / "").string()) + url.substr(at);
+}
+
 tl::unexpected<Error> no_url(std::string_view text, std::string_view why) {
   std::string message = "\"" + redact(text) + "\" is not a usable URL: ";
   return fail(Code::kInvalid, message.append(why));
@@ -167,14 +197,20 @@ Result<Url> Url::parse(std::string_view text) {
   return url;
 }
 
-std::string absolute_url(const Config& config, const std::string& url) {
+std::string absolute_url(const fs::path& directory, const std::string& url) {
   const auto parsed = Url::parse(url);
-  if (!parsed || parsed->scheme != "sqlite" || config.directory.empty()) return url;
-  const std::filesystem::path file(parsed->rest);
+  if (!parsed || directory.empty()) return url;
+  if (parsed->scheme.starts_with("zmq+")) return with_secret_from(directory, url);
+  if (parsed->scheme != "sqlite") return url;
+  const fs::path file(parsed->rest);
   if (file.is_absolute() || parsed->rest.empty() || parsed->rest.front() == ':')
     return url;
-  return "sqlite:" + (config.directory / file).string() +
+  return "sqlite:" + (directory / file).string() +
          url.substr(url.find(':') + 1 + parsed->rest.size());
+}
+
+std::string absolute_url(const Config& config, const std::string& url) {
+  return absolute_url(config.directory, url);
 }
 
 std::string Url::redacted() const { return redact(text); }

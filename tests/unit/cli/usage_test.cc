@@ -151,7 +151,37 @@ TEST_F(Usage, AStoreThatCannotBeOpenedIsNotTheUsersMistake) {
 TEST_F(Usage, TheStoreOfTheCommandLineIsRelativeToWhereOneStands) {
   ASSERT_EQ(carrel({"--store", "sqlite:here.db", "enqueue", "k"}).code, 0);
   EXPECT_TRUE(std::filesystem::exists(folder_ / "here.db"));
+  std::filesystem::create_directory(folder_ / "elsewhere");
+  std::ofstream(folder_ / "elsewhere" / "carrel.toml").close();
+  const Said said =
+      carrel({"--config", "elsewhere/carrel.toml", "compare", "--on", "sqlite:on.db",
+              "--isolation", "thread", "--jobs", "1", "--concurrency", "1"});
+  ASSERT_EQ(said.code, 0) << said.err;
+  EXPECT_TRUE(std::filesystem::exists(folder_ / "on.db"));
 }
+
+#ifdef WITH_ZMQ
+// No key is there: the message says where it was looked for.
+TEST_F(Usage, AKeyFileIsRelativeToTheConfigurationAsItsDatabaseIs) {
+  const std::string key(64, 'a');
+  const std::string broker = "zmq+tcp://127.0.0.1:9?server_key=" + key + "&secret_file=";
+  const auto home = folder_ / "50% & more";
+  std::filesystem::create_directory(home);
+  std::ofstream(home / "there.toml")
+      << "store = \"" << broker << "mine%20own.key&timeout=1s\"\n";
+  const Said there = carrel({"--config", (home / "there.toml").string(), "status"});
+  EXPECT_EQ(there.code, 2) << there.err;
+  EXPECT_THAT(there.err, HasSubstr((home / "mine own.key").string() + ":"));
+
+  std::ofstream(home / "whole.toml") << "store = \"" << broker << "/no/such.key\"\n";
+  const Said whole = carrel({"--config", (home / "whole.toml").string(), "status"});
+  EXPECT_THAT(whole.err, HasSubstr(" /no/such.key:"));
+
+  const Said typed = carrel({"--config", (home / "there.toml").string(), "--store",
+                             broker + "typed.key", "status"});
+  EXPECT_THAT(typed.err, HasSubstr((folder_ / "typed.key").string() + ":"));
+}
+#endif
 
 TEST_F(Usage, AFileMayBeCalledAsAPartOfItsScheme) {
   std::ofstream(folder_ / "carrel.toml") << "store = \"sqlite:lite\"\n";
