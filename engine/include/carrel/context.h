@@ -116,10 +116,13 @@ class Context {
 //   any other                         a failed attempt, retried after retry_in, or the
 //                                     back-off of the kind; discarded after the last
 // kCancelled is such an other: that another job was cancelled ends this one no more than
-// any failure does. A job that was itself cancelled is that, whatever its handler
-// answers; and what it answers after a shutdown asked it to stop costs no attempt, but
-// for kDiscarded and kTooLarge. To try again where a call said kInvalid, answer with
-// job.error(its message).
+// any failure does. A job that was itself cancelled is that, whatever error its handler
+// answers with; and one that it answers with after a shutdown asked it to stop costs no
+// attempt, but for kDiscarded and kTooLarge. To try again where a call said kInvalid,
+// answer with job.error(its message).
+//
+// A result completes the job, also after a cancel, a time-out or a shutdown asked it to
+// stop: a handler that stops half-way answers with an error.
 using Handler = std::function<Result<Json>(Context&)>;
 
 namespace detail {

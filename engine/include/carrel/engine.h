@@ -270,7 +270,8 @@ class Engine {
   // forked process, what the configuration says.
   [[nodiscard]] Health own_health() const;
 
-  // Starts taking jobs, on threads of the engine. kInvalid: it does already, or drains.
+  // Starts taking jobs, on threads of the engine. kInvalid: it does already, or drains;
+  // it is a producer; or its mode is inline, which runs each job at its enqueue.
   [[nodiscard]] Result<void> start();
   // Takes no more, asks the running to stop, waits up to `grace`, then ends what can be
   // killed; what did not end by itself is released: it runs again, at no cost of an

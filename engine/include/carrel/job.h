@@ -117,7 +117,8 @@ enum class Refusal : std::uint8_t {
   kGone,     // final, running elsewhere, expired or purged: forget the ticket
   kEarly,    // not due yet: the sweep will find it
   kPaused,   // its queue is paused: resume finds it
-  kLimited,  // its key is at its limit: pending until a run of that key ends
+  kLimited,  // its limit is full: pending until a run of that key ends; or its rate is:
+             // until the window opens
 };
 using ClaimAnswer = tl::expected<Claimed, Refusal>;
 

@@ -3,10 +3,11 @@
 // A plugin is C++ built by the same compiler against the same major version; the C symbol
 // only finds it and refuses a stranger:
 //
-//   extern "C" CARREL_PLUGIN_EXPORT int carrel_plugin(unsigned abi, carrel::Registry*
-//   registry) {
-//     if (abi != CARREL_PLUGIN_ABI) return CARREL_PLUGIN_ABI;  // which one it was built
-//     for registry->add_store("mine", …); return 0;
+//   extern "C" CARREL_PLUGIN_EXPORT int carrel_plugin(unsigned abi,
+//                                                     carrel::Registry* registry) {
+//     if (abi != CARREL_PLUGIN_ABI) return CARREL_PLUGIN_ABI;  // what it was built for
+//     registry->add_store("mine", …);
+//     return 0;
 //   }
 #pragma once
 

@@ -6,8 +6,9 @@
 // that has threads by then uses one of these two, early in main:
 //
 //   int main(int argc, char** argv) {
-//     carrel::main_hook(argc, argv, [](carrel::Handlers& h) { h.handle("resize", resize);
-//     }); …
+//     carrel::main_hook(argc, argv,
+//                       [](carrel::Handlers& h) { h.handle("resize", resize); });
+//     …
 //
 // or prefork(), which forks at once. Handlers of fork kinds run in the server's image, so
 // they must be known to it: registered on the engine before its server starts, or in

@@ -41,7 +41,7 @@ struct SchemaChange {
   std::string sql;
 };
 // `apply`: does it, too. For stores whose tables a person may want to change when they
-// say so: opening such a store makes tables, but changes none.
+// say so; whether opening one changes them is said by its URL (`migrate`).
 using SchemaFactory = std::function<Result<SchemaChange>(const Url&, bool apply)>;
 // Rebuilds the tables that claims read, or their indexes, where much has died in them;
 // answers with what they took before and take now, and how it was done, in a sentence.

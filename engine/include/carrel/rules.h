@@ -57,7 +57,7 @@ struct Row {
 
 Row admit(Time now, Duration delay, Duration start_within, std::uint16_t max_attempts);
 
-// available→pending: its key is at its limit. False: it is not available.
+// available→pending: its limit or rate is full. False: it is not available.
 bool hold(Row& row);
 // pending→available: there is room again. False: it is not pending.
 bool free(Row& row);

@@ -34,7 +34,7 @@ constexpr std::uint64_t value(Fence f) noexcept { return static_cast<std::uint64
 // The states of a job. The diagram is in engine/README.md; the numbers are stored and
 // never change.
 enum class State : std::uint8_t {
-  kPending = 0,    // due, but held back by other jobs: its key is at its limit
+  kPending = 0,    // due, but held back by other jobs: its limit or rate is full
   kScheduled = 1,  // waits for its time
   kAvailable = 2,  // may be claimed
   kRunning = 3,    // claimed under a fence and a lease

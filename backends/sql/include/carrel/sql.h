@@ -11,7 +11,9 @@
 
 namespace carrel {
 
-// Adds the scheme "sqlite": sqlite:PATH[?synchronous=FULL|NORMAL|OFF&busy_timeout=5s].
+// Adds the scheme "sqlite":
+// sqlite:PATH[?synchronous=FULL|NORMAL|OFF&busy_timeout=5s&migrate=on|new|off]. Opening
+// makes the tables where there are none, and brings older ones forward (`migrate`).
 //
 // PATH is taken as it is given; nothing in it is decoded. The file is made if it is not
 // there, its directory is not. Beside it stand PATH-wal and PATH-shm, which belong to
@@ -22,7 +24,8 @@ namespace carrel {
 // Adds "postgresql", also called "postgres":
 // postgresql://[user[:password]@]host[:port]/database[?options], and "mysql", also called
 // "mariadb", for MariaDB: mysql://[user[:password]@]host[:port]/database[?options].
-// Opening makes the tables where there are none. The server's clock is the store's:
+// Opening makes the tables where there are none, and brings none forward unless the URL
+// says migrate=on. The server's clock is the store's:
 // BackendOptions::clock is not used.
 //
 // A store made here may be used by any number of threads, and one file by any number of
