@@ -1,9 +1,11 @@
 // The connection: how it is made, what comes in, and how it is given up.
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstring>
 
 #include "client.h"
 
@@ -21,6 +23,16 @@ constexpr int kReceiveAtOnce = 256;
 // Heartbeats wait behind an answer: one of this length is through in their time at 2
 // Mbit/s. A job or record that is longer comes alone.
 constexpr std::uint64_t kAnswer = std::uint64_t{2} << 20;
+
+// Why nobody can connect to an ipc:// path: libzmq tries again, and does not say.
+std::string closed_socket(const std::string& endpoint) {
+  constexpr std::string_view kIpc = "ipc://";
+  if (!endpoint.starts_with(kIpc)) return {};
+  const std::string path = endpoint.substr(kIpc.size());
+  if (path.starts_with('@')) return {};  // on no file system
+  if (faccessat(AT_FDCWD, path.c_str(), W_OK, AT_EACCESS) == 0) return {};
+  return std::strerror(errno);
+}
 
 std::string who() {
   std::array<char, 65> host{};
@@ -195,8 +207,9 @@ void Client::lose(const std::string& why, bool by_refusal) {
 
 std::string Client::silence() const {
   std::string text = "no answer from the broker at " + address_.endpoint;
-  if (phase_ != Phase::kUp && !trouble_.empty()) text += ": " + trouble_;
-  return text;
+  if (phase_ == Phase::kUp) return text;
+  const std::string why = trouble_.empty() ? closed_socket(address_.endpoint) : trouble_;
+  return why.empty() ? text : text + ": " + why;
 }
 
 Client::Clock::time_point Client::next_event() const {

@@ -181,6 +181,15 @@ TEST_F(Usage, AKeyFileIsRelativeToTheConfigurationAsItsDatabaseIs) {
                              broker + "typed.key", "status"});
   EXPECT_THAT(typed.err, HasSubstr((folder_ / "typed.key").string() + ":"));
 }
+
+// libzmq says nothing of a path at which it cannot connect.
+TEST_F(Usage, WhyASocketCannotBeReachedIsSaid) {
+  const auto path = folder_ / "broker.sock";
+  const std::string store = "zmq+ipc://" + path.string() + "?timeout=100ms";
+  const Said missing = carrel({"--store", store, "status"});
+  EXPECT_EQ(missing.code, 4) << missing.err;
+  EXPECT_THAT(missing.err, HasSubstr("broker.sock: No such file or directory"));
+}
 #endif
 
 TEST_F(Usage, AFileMayBeCalledAsAPartOfItsScheme) {
