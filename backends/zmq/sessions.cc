@@ -18,6 +18,9 @@ constexpr auto kGrace = 3s;
 constexpr const char* kKeyIsGone = "this key is no longer among the broker's keys";
 constexpr const char* kRoleIsLess = "the role of this key is another now";
 constexpr std::size_t kLeastAnswer = std::size_t{1} << 16;
+// Short answers that one client has not read, when it is over its bytes of them: fewer
+// than kSendHwm of the socket.
+constexpr std::size_t kMostUnread = 4'096;
 
 }  // namespace
 
@@ -100,8 +103,15 @@ void Sessions::hear(const std::string& route, const std::string& user,
     case Type::kBye:
       return drop(session);
     default:
-      return request(session, *head, frame);
+      break;
   }
+  // Who has much to read asks again when he has read it.
+  if (session->unread_bytes > options_.max_unread && head->type != Type::kAbandon) {
+    ++counted_.busy;
+    send(session, head->id, encode(Busy{}));
+    return;
+  }
+  request(session, *head, frame);
 }
 
 bool Sessions::may_speak(const SessionPtr& session, const Head& head) {
@@ -140,7 +150,8 @@ bool Sessions::may_speak(const SessionPtr& session, const Head& head) {
     read_(session, id);
   }
   // Who does not read his answers is answered no more.
-  if (session->unread_bytes > options_.max_unread) {
+  if (session->unread_bytes > options_.max_unread &&
+      session->unread.size() >= kMostUnread) {
     ++counted_.dropped;
     return false;
   }

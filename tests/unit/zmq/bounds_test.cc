@@ -41,6 +41,40 @@ TEST_F(SmallBrokerTest, WhoDoesNotReadIsAnsweredNoMore) {
   EXPECT_TRUE(peer.answer_to(job)) << "once it has read, it is answered again";
 }
 
+// Who reads, but has asked for much, is not left without an answer.
+TEST_F(SmallBrokerTest, WhoHasMuchToReadIsToldToAskAgain) {
+  RawPeer peer = this->peer();
+  ASSERT_TRUE(peer.greet());
+  const auto in = peer.answer_to(enqueue(1, std::string(60 << 10, 'x')));
+  ASSERT_TRUE(in);
+  JobAsk job;
+  job.id = in->value.at(0)->id;
+  for (int i = 0; i < 2; ++i) peer.ask(job);
+  health_until([](const BrokerHealth& h) { return h.requests == 3 && h.in_flight == 0; });
+  peer.ask(job);
+  for (int i = 0; i < 2; ++i) EXPECT_TRUE(peer.expect<JobAsk::Answer>());
+  EXPECT_TRUE(peer.expect<Busy>());
+  EXPECT_TRUE(peer.answer_to(job));
+  EXPECT_EQ(broker_->health().dropped, 0U);
+}
+
+// Threads of one client that all ask for long records.
+TEST_F(SmallBrokerTest, LongRecordsComeToWhoeverReadsThem) {
+  const auto store = test::open_store(test::url_of(*broker_, "?timeout=5s")).value();
+  const NewJob job = test::work(std::string(60 << 10, 'x'));
+  const JobId id = store->insert({&job, 1}, 5s).at(0).value().id;
+  std::vector<std::future<void>> readers;
+  for (int i = 0; i < 4; ++i) {
+    readers.push_back(std::async(std::launch::async, [&] {
+      for (int n = 0; n < 50; ++n) {
+        const auto record = store->monitor().job(id);
+        ASSERT_TRUE(record) << record.error().message;
+      }
+    }));
+  }
+  for (auto& reader : readers) reader.get();
+}
+
 TEST_F(SmallBrokerTest, WhatWaitsForOneClientHasABound) {
   RawPeer peer = this->peer();
   ASSERT_TRUE(peer.greet());

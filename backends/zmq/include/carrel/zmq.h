@@ -61,7 +61,8 @@ struct BrokerOptions {
   // Likewise of the answers that are kept for those who did not hear them, and ask again:
   // the oldest go first.
   std::size_t max_in_flight = std::size_t{64} << 20;
-  // Bytes of the answers that one client has not read; and of its requests that wait.
+  // Bytes of the answers that one client has not read: past them it gets no others, but
+  // BUSY, and in the end nothing. Likewise of its requests that wait.
   std::size_t max_unread = std::size_t{8} << 20;
   std::size_t max_sessions = 10'000;
   std::uint32_t window = 256;         // requests in flight, one client
