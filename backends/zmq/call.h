@@ -63,6 +63,7 @@ struct Done {
   bool empty = false;          // of TAKE and AWAIT: there is nothing now
   std::vector<Lease> granted;  // of TAKE and CLAIM
   News news;
+  std::optional<Error> trouble;  // of the store, and not of what was asked
 };
 
 // One client, from its HELLO on. Only the broker's loop touches it.

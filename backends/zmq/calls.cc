@@ -12,6 +12,7 @@ using namespace std::chrono_literals;
 
 constexpr std::size_t kMaxWaiting = 4'096;  // calls that wait, of one client
 constexpr Duration kLongestWait = 60s;
+constexpr auto kStoreComplaints = 60s;         // of the store: no more often
 constexpr std::size_t kReadsAtOnce = 16;  // requests with long answers, of one client
 
 std::string error_of(Code code, std::string why) {
@@ -210,6 +211,7 @@ void Calls::on_done(Done done) {
   --in_flight_;
   in_flight_bytes_ -= call->bytes;
   const News news = std::move(done.news);
+  if (done.trouble) tell_trouble(*done.trouble);
   if (call->type == Type::kSweep && !call->session) {
     sweeping_ = false;
     next_sweep_ = Clock::now() + options_.poll;
@@ -233,6 +235,8 @@ void Calls::on_taken(Done done) {
   // Nor does it get more who has not read what he got.
   const bool reading = call->session->unread_bytes <= options_.max_unread;
   if (call->lost || call->session->gone || !(done.empty || reading)) {
+    // It was called for jobs, perhaps, and did not look: another is to.
+    if (done.granted.empty()) wake(takes_.call_first());
     release(done.granted);
     return answer_empty(call);
   }
@@ -271,6 +275,15 @@ bool Calls::answer(const CallPtr& call, std::string frame) {
     session->reads -= reads(call->type) ? 1 : 0;
   }
   return !session->gone && sessions_.send(session, call->id, std::move(frame));
+}
+
+// Its clients are told, too, but by a sweep nobody is, and whoever looks after the broker
+// reads its log.
+void Calls::tell_trouble(const Error& error) {
+  const auto now = Clock::now();
+  if (now < next_complaint_) return;
+  next_complaint_ = now + kStoreComplaints;
+  options_.log(LogLevel::kWarn, "broker: its store: " + error.message);
 }
 
 void Calls::stop_counting(const Call& call) {

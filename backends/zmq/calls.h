@@ -85,6 +85,7 @@ class Calls {
   void stop_counting(const Call& call);  // among those that wait
   void release(std::span<const Lease> leases);
   void look_again();
+  void tell_trouble(const Error& error);
 
   const BrokerOptions& options_;
   Sessions& sessions_;
@@ -107,6 +108,7 @@ class Calls {
   bool looking_ = false;      // for ends that nobody told of
   bool look_wanted_ = false;  // again, once that is done
   bool stopping_ = false;
+  Clock::time_point next_complaint_{};  // of the store, by then at the earliest
   std::size_t in_flight_ = 0;
   std::size_t in_flight_bytes_ = 0;
   std::size_t waiting_bytes_ = 0;  // of all clients' calls that wait

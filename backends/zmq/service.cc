@@ -16,6 +16,16 @@ constexpr std::uint32_t kMaxRecords = 100;
 constexpr std::uint32_t kMaxTickets = 10'000;
 constexpr std::size_t kLongPage = std::size_t{4} << 20;
 
+bool is_trouble(const Error& error) {
+  return error.code == Code::kUnavailable || error.code == Code::kCorrupt ||
+         error.code == Code::kInternal;
+}
+
+template <class T>
+void note_trouble(Done& it, const Result<T>& result) {
+  if (!result && is_trouble(result.error())) it.trouble = result.error();
+}
+
 template <class Answer, class T>
 std::string frame_of(Result<T> result) {
   if (!result) return error_frame(std::move(result.error()));
@@ -125,6 +135,7 @@ void Service::enqueue(std::span<const CallPtr> calls,
     Enqueue::Answer answer;
     const std::size_t rows = std::get<Enqueue>(call->request).jobs.size();
     for (std::size_t i = 0; i < rows; ++i, ++row) {
+      note_trouble(it, answers[row]);
       if (answers[row]) {
         note(it.news, jobs[row]);
         if (answers[row]->ticket) it.news.available.push_back(*answers[row]->ticket);
@@ -151,6 +162,7 @@ void Service::finish(std::span<const CallPtr> calls,
     FinishAsk::Answer answer;
     const std::size_t rows = std::get<FinishAsk>(call->request).runs.size();
     for (std::size_t i = 0; i < rows; ++i, ++row) {
+      note_trouble(it, answers[row]);
       if (answers[row]) note(it.news, runs[row], *answers[row]);
       answer.value.push_back(std::move(answers[row]));
     }
@@ -170,6 +182,7 @@ void Service::sweep(std::span<const CallPtr> calls,
   for (const CallPtr& call : calls) {
     Done it;
     it.call = call;
+    note_trouble(it, swept);
     if (swept) {
       it.news.available = swept->due;
       it.news.maybe_ended = swept->discarded + swept->purged > 0;
@@ -194,6 +207,7 @@ Done Service::take(const CallPtr& call) {
   Demand demand = m.demand();
   demand.max = std::min(demand.max, most_);
   auto jobs = source_->claim(demand, m.worker, m.claim_number, m.lease, Duration{0});
+  note_trouble(it, jobs);
   if (!jobs) {
     it.frame = error_frame(std::move(jobs.error()));
     return it;
@@ -215,6 +229,7 @@ Done Service::claim(const CallPtr& call) {
   it.call = call;
   const auto tickets = std::span(m.tickets).first(std::min(m.tickets.size(), most_));
   auto answers = store_.claim(tickets, m.worker, m.claim_number, m.lease);
+  note_trouble(it, answers);
   if (answers) cut(*answers, it);
   it.frame = frame_of<ClaimAsk::Answer>(std::move(answers));
   return it;
@@ -258,8 +273,9 @@ Done Service::one(const CallPtr& call) {
   switch (call->type) {
     case Type::kBeat: {
       const auto& m = std::get<BeatAsk>(request);
-      it.frame = frame_of<BeatAsk::Answer>(
-          store_.beat(m.worker, m.settled_claim, m.beats, m.renew, m.lease));
+      auto pulses = store_.beat(m.worker, m.settled_claim, m.beats, m.renew, m.lease);
+      note_trouble(it, pulses);
+      it.frame = frame_of<BeatAsk::Answer>(std::move(pulses));
       break;
     }
     case Type::kCancel: {
