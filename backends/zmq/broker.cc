@@ -3,7 +3,10 @@
 
 #include <algorithm>
 #include <atomic>
+#include <charconv>
 #include <future>
+#include <limits>
+#include <string_view>
 #include <thread>
 
 #include "context.h"
@@ -29,11 +32,38 @@ bool is_local(const std::string& endpoint) {
   return false;
 }
 
+// libzmq takes the low bits of a port that is none.
+bool has_port(std::string_view address) {
+  const std::string_view port = address.substr(address.rfind(':') + 1);
+  unsigned number = 0;
+  const auto [stop, error] =
+      std::from_chars(port.data(), port.data() + port.size(), number);
+  return port == "*" || (error == std::errc{} && stop == port.data() + port.size() &&
+                         number <= std::numeric_limits<std::uint16_t>::max());
+}
+
+Result<void> check_address(const std::string& endpoint) {
+  constexpr std::string_view kTcp = "tcp://";
+  std::string expected;
+  if (endpoint.starts_with(kTcp)) {
+    if (has_port(std::string_view(endpoint).substr(kTcp.size()))) return {};
+    expected = "a port, such as \"tcp://127.0.0.1:5555\"; * is any that is free";
+  } else {
+    if (endpoint.starts_with("ipc://") || endpoint.starts_with("inproc://")) return {};
+    expected = "\"tcp://ADDRESS:PORT\" or \"ipc://PATH\"";
+  }
+  return fail(Code::kInvalid, "cannot listen on " + endpoint + ": expected " + expected,
+              "zmq");
+}
+
 Result<void> check(const BrokerOptions& options) {
   const auto bad = [](std::string why) {
     return fail(Code::kInvalid, std::move(why), "zmq");
   };
   if (options.listen.empty()) return bad("a broker needs an address to listen on");
+  for (const std::string& endpoint : options.listen) {
+    if (auto ok = check_address(endpoint); !ok) return ok;
+  }
   if (options.poll < options.kShortestPoll || options.poll > options.kLongestPoll) {
     return bad("poll: expected " + to_text(options.kShortestPoll) + " to " +
                to_text(options.kLongestPoll) + ", got " + to_text(options.poll));

@@ -2,6 +2,8 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 
 #include <cerrno>
 #include <cstring>
@@ -20,6 +22,18 @@ Result<std::unique_ptr<IpcLock>> IpcLock::take(const std::string& endpoint) {
     const int error = errno;
     return fail(code, "cannot listen on " + endpoint + ": " + why, "zmq", error);
   };
+  constexpr std::size_t kLongest = sizeof(sockaddr_un::sun_path) - 1;
+  errno = 0;
+  if (path.size() > kLongest) {
+    return refuse(Code::kInvalid, "a path of " + std::to_string(path.size()) +
+                                      " bytes; a socket's has " +
+                                      std::to_string(kLongest) + " at most");
+  }
+  // libzmq removes whatever is in its way.
+  struct stat there {};
+  if (lstat(path.c_str(), &there) == 0 && !S_ISSOCK(there.st_mode)) {
+    return refuse(Code::kInvalid, path + " is there, and is no socket");
+  }
   std::unique_ptr<IpcLock> lock(new IpcLock);
   if (!lock->file_.open(file.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW, 0600)) {
     return refuse(Code::kInvalid, file + ": " + std::strerror(errno));

@@ -16,6 +16,7 @@ namespace carrel::zmq {
 class IpcLock {
  public:
   // nullptr: `endpoint` has no path that could be another's. kExists: a broker has it.
+  // kInvalid: no socket can be made there, or something that is none is in its place.
   static Result<std::unique_ptr<IpcLock>> take(const std::string& endpoint);
   ~IpcLock();
   IpcLock(const IpcLock&) = delete;

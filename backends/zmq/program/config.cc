@@ -43,6 +43,22 @@ Reader texts(std::vector<std::string>& out) {
   };
 }
 
+// Of a socket's file, too.
+Reader addresses(std::vector<std::string>& out, const fs::path& folder) {
+  return [&out, folder](const toml::node& node) -> Problem {
+    if (Problem problem = texts(out)(node); !problem.empty()) return problem;
+    constexpr std::string_view kIpc = "ipc://";
+    for (std::string& address : out) {
+      if (!address.starts_with(kIpc)) continue;
+      const std::string path = address.substr(kIpc.size());
+      // An abstract name is none of a file, and * is any that is free.
+      if (path.empty() || path.front() == '@' || path == "*") continue;
+      address = std::string(kIpc) + (folder / path).string();
+    }
+    return {};
+  };
+}
+
 Reader path(fs::path& out, const fs::path& folder) {
   return [&out, folder](const toml::node& node) -> Problem {
     const auto value = node.value_exact<std::string>();
@@ -166,7 +182,7 @@ Result<void> read_table(const toml::table& table, const Readers& readers,
 Readers readers_of(BrokerConfig& config, const fs::path& folder) {
   BrokerOptions& b = config.broker;
   return {
-      {"listen", texts(b.listen)},
+      {"listen", addresses(b.listen, folder)},
       {"store", store(config.store)},
       {"secret_file", path(b.secret_file, folder)},
       {"keys_file", path(b.keys_file, folder)},

@@ -124,6 +124,13 @@ TEST_F(ProgramTest, WhatIsWrongInItsFileIsNamedByLine) {
   fails("listen = [\"tcp://127.0.0.1:*\"]\n[queues.pull]\nlimit = \"2\"\n");
 }
 
+TEST_F(ProgramTest, ARelativeSocketIsBesideItsFile) {
+  write("broker.toml", "listen = [\"ipc://sock\"]\n");
+  Child broker = serve();
+  EXPECT_THAT(manager_.hear("READY=1"), HasSubstr("ipc://" + file("sock")));
+  EXPECT_TRUE(test::open_queue(url()));
+}
+
 TEST_F(ProgramTest, KeysNewWritesASecretThatOnlyItsOwnerReads) {
   const auto here = std::filesystem::current_path();
   std::filesystem::current_path(std::filesystem::path(file("x")).parent_path());

@@ -41,7 +41,8 @@ namespace zmq {
 
 struct BrokerOptions {
   // Where to listen: "tcp://127.0.0.1:5555", "ipc:///run/carrel.sock", "inproc://name";
-  // port * is any that is free. Off loopback, `secret_file` and `keys_file` must be set.
+  // port * is any that is free. What is at an ipc:// path and is no socket is kept. Off
+  // loopback, `secret_file` and `keys_file` must be set.
   std::vector<std::string> listen;
   // This broker's own key, and who may speak to it: backends/zmq/README.md. Empty: no
   // CURVE, and whoever connects is an admin.
