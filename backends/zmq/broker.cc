@@ -23,6 +23,11 @@ namespace {
 constexpr int kHandshakeMs = 2'000;
 constexpr int kSendHwm = 8'192;
 constexpr int kReceiveHwm = 16;  // frames of a connection that nobody has looked at
+// A peer whose host or net went away without a word is asked whether it is there: its
+// connection would stay, and its descriptor, for ever.
+constexpr int kKeepaliveIdleS = 60;
+constexpr int kKeepaliveS = 15;  // between the questions
+constexpr int kKeepalives = 4;
 
 bool is_local(const std::string& endpoint) {
   for (const char* prefix : {"ipc://", "inproc://", "tcp://127.",
@@ -96,6 +101,10 @@ void set_up(::zmq::socket_t& router, const BrokerOptions& options) {
   router.set(sockopt::maxmsgsize, static_cast<std::int64_t>(options.max_frame));
   router.set(sockopt::handshake_ivl, kHandshakeMs);
   router.set(sockopt::backlog, 1'024);
+  router.set(sockopt::tcp_keepalive, 1);
+  router.set(sockopt::tcp_keepalive_idle, kKeepaliveIdleS);
+  router.set(sockopt::tcp_keepalive_intvl, kKeepaliveS);
+  router.set(sockopt::tcp_keepalive_cnt, kKeepalives);
 }
 
 }  // namespace

@@ -59,7 +59,7 @@ void Client::hear_events() {
       case Link::News::kHandshakeFailed:
         trouble_ =
             "the handshake failed: one of the two asks for CURVE and the other does "
-            "not, or server_key is not the broker's";
+            "not, server_key is not the broker's, or it has no descriptor left";
         break;
       case Link::News::kLost:
         return lose(phase_ == Phase::kGreeting && !trouble_.empty() ? trouble_ : kGone);

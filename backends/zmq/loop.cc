@@ -1,9 +1,13 @@
 #include "loop.h"
 
 #include <carrel/memory.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
+#include <cstring>
 
 namespace carrel::zmq {
 namespace {
@@ -11,6 +15,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto kCleaning = 1s;
+constexpr auto kComplaints = 60s;
 constexpr auto kLastWords = 500ms;
 constexpr std::size_t kEnvelope = std::size_t{64} << 10;  // of a row, without payload
 
@@ -102,6 +107,18 @@ void Loop::keep_time() {
   if (now < next_cleaning_) return;
   next_cleaning_ = now + kCleaning;
   sessions_.drop_silent();
+  look_for_descriptors();
+}
+
+// Without one libzmq cannot take a connection, and tells nobody.
+void Loop::look_for_descriptors() {
+  const int fd = eventfd(0, EFD_CLOEXEC);
+  const int error = errno;
+  if (fd >= 0) close(fd);
+  if (fd >= 0 || Clock::now() < next_complaint_) return;
+  next_complaint_ = Clock::now() + kComplaints;
+  options_.log(LogLevel::kWarn, std::string("broker: no new client gets in: ") +
+                                    std::strerror(error) + " (ulimit -n, LimitNOFILE=)");
 }
 
 BrokerHealth Loop::health() const {

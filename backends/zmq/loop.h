@@ -42,6 +42,7 @@ class Loop {
   void poll();
   void take_inbox();
   void keep_time();
+  void look_for_descriptors();
   void shut_down();
 
   const BrokerOptions options_;
@@ -49,6 +50,7 @@ class Loop {
   Inbox<std::variant<Done, std::function<void()>>> inbox_;
   bool stopping_ = false;
   Clock::time_point next_cleaning_;
+  Clock::time_point next_complaint_{};  // of descriptors, by then at the earliest
   BrokerHealth counted_;
   Sessions sessions_;
   Calls calls_;  // last: its lanes end before what they call

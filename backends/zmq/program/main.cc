@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <standard_streams.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -16,6 +17,7 @@
 #include <ctime>
 #include <mutex>
 
+#include "accept.h"
 #include "config.h"
 #include "curve.h"
 #include "notify.h"
@@ -107,6 +109,22 @@ Result<std::unique_ptr<Store>> open_store(const BrokerConfig& config) {
   return store;
 }
 
+// A connection takes a descriptor, and a session of a login or a service has a soft limit
+// of 1,024 of them, for the sake of programs that use select().
+void make_room(std::size_t clients, const LogFn& log) {
+  constexpr rlim_t kOwn = 256;  // the store's, threads', files'
+  const rlim_t wanted = clients + kOwn;
+  rlimit files{};
+  if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur >= wanted) return;
+  files.rlim_cur = std::min(wanted, files.rlim_max);
+  setrlimit(RLIMIT_NOFILE, &files);
+  if (files.rlim_cur >= wanted) return;
+  log(LogLevel::kWarn, "limits.max_sessions: " + std::to_string(clients) +
+                           " clients need more descriptors than the " +
+                           std::to_string(files.rlim_cur) +
+                           " that this process may have (ulimit -n, LimitNOFILE=)");
+}
+
 void reload(Broker& broker, const Notify& notify, const LogFn& log) {
   timespec now{};
   clock_gettime(CLOCK_MONOTONIC, &now);
@@ -127,6 +145,8 @@ int serve(const std::string& file) {
   config->broker.log = log;
   const Signals signals;  // before there is any thread
   const Notify notify;
+  make_room(config->broker.max_sessions, log);
+  refuse_what_has_no_descriptor();
   auto store = open_store(*config);
   if (!store) return complain(store.error());
   auto broker = Broker::start(config->broker, std::move(*store));

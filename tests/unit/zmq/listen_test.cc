@@ -1,5 +1,7 @@
 // Where a broker listens, and for whom.
+#include <arpa/inet.h>
 #include <gmock/gmock.h>
+#include <sys/socket.h>
 
 #include <filesystem>
 #include <fstream>
@@ -79,6 +81,36 @@ TEST_F(SocketFileTest, WhatABrokerLeftBehindIsTakenOver) {
   test::start_broker(nullptr, options).reset();
   ASSERT_TRUE(std::filesystem::is_socket(file("sock")));
   EXPECT_TRUE(Broker::start(options, nullptr));
+}
+
+// The broker's end of each connection to it from within this process.
+std::vector<int> accepted_by(const std::string& endpoint) {
+  const int port = std::stoi(endpoint.substr(endpoint.rfind(':') + 1));
+  std::vector<int> fds;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+    const int fd = std::stoi(entry.path().filename());
+    sockaddr_in own{};
+    sockaddr_in peer{};
+    socklen_t own_size = sizeof own;
+    socklen_t peer_size = sizeof peer;
+    if (getsockname(fd, reinterpret_cast<sockaddr*>(&own), &own_size) == 0 &&
+        getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &peer_size) == 0 &&
+        own.sin_family == AF_INET && ntohs(own.sin_port) == port) {
+      fds.push_back(fd);
+    }
+  }
+  return fds;
+}
+
+TEST_F(BrokerTest, APeerThatSaysNothingIsAskedWhetherItIsThere) {
+  RawPeer peer = this->peer();
+  ASSERT_TRUE(peer.greet());
+  const auto connections = accepted_by(endpoint());
+  ASSERT_EQ(connections.size(), 1U);
+  int is_asked = 0;
+  socklen_t size = sizeof is_asked;
+  ASSERT_EQ(getsockopt(connections[0], SOL_SOCKET, SO_KEEPALIVE, &is_asked, &size), 0);
+  EXPECT_NE(is_asked, 0) << "or its connection would stay when its host is gone";
 }
 
 }  // namespace

@@ -1,8 +1,10 @@
 // The program carrel-broker, as a service manager sees it.
 #include <gmock/gmock.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <csignal>
+#include <deque>
 #include <filesystem>
 #include <regex>
 #include <sstream>
@@ -10,6 +12,7 @@
 #include "curve.h"
 #include "hosted.h"
 #include "program_case.h"
+#include "raw_peer.h"
 
 namespace carrel::zmq {
 namespace {
@@ -129,6 +132,53 @@ TEST_F(ProgramTest, ARelativeSocketIsBesideItsFile) {
   Child broker = serve();
   EXPECT_THAT(manager_.hear("READY=1"), HasSubstr("ipc://" + file("sock")));
   EXPECT_TRUE(test::open_queue(url()));
+}
+
+class DescriptorsTest : public ProgramTest {
+ protected:
+  // Its log is what it prints.
+  Child serve_with(const std::string& limit) const {
+    return Child({"/bin/sh", "-c",
+                  "ulimit " + limit + "; exec \"$0\" serve --config \"$1\" 2>&1",
+                  BROKER_PROGRAM, file("broker.toml")});
+  }
+  static bool says(Child& broker, const std::string& part) {
+    for (;;) {
+      const std::string line = broker.wait_line();
+      if (line.find(part) != std::string::npos) return true;
+      if (line.empty()) return false;
+    }
+  }
+};
+
+TEST_F(DescriptorsTest, ASoftLimitIsNoBoundOfItsClients) {
+  rlimit files{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &files), 0);
+  if (files.rlim_max < 1'000) GTEST_SKIP() << "needs 1,000 descriptors";
+  write("broker.toml", "listen = [\"ipc://sock\"]\n[limits]\nmax_sessions = 500\n");
+  Child broker = serve_with("-S -n 64");
+  manager_.hear("READY=1");
+  std::ifstream limits("/proc/" + std::to_string(broker.pid()) + "/limits");
+  std::string line;
+  while (std::getline(limits, line) && !line.starts_with("Max open files")) {
+  }
+  std::istringstream numbers(line.substr(std::string("Max open files").size()));
+  unsigned soft = 0;
+  EXPECT_TRUE(numbers >> soft) << line;
+  EXPECT_GT(soft, 500U);
+}
+
+TEST_F(DescriptorsTest, ItSaysThatItHasNone) {
+  write("broker.toml", "listen = [\"ipc://sock\"]\nstore = \"memory:\"\n");
+  Child broker = serve_with("-n 40");
+  EXPECT_THAT(broker.wait_line(), HasSubstr("limits.max_sessions: 10000"));
+  manager_.hear("READY=1");
+  {
+    std::deque<RawPeer> peers;
+    for (int i = 0; i < 40; ++i) peers.emplace_back("ipc://" + file("sock"));
+    EXPECT_TRUE(says(broker, "no new client gets in: Too many open files"));
+  }
+  EXPECT_TRUE(test::open_store(url())) << "they are gone";
 }
 
 TEST_F(ProgramTest, KeysNewWritesASecretThatOnlyItsOwnerReads) {

@@ -85,6 +85,9 @@ struct BrokerHealth {
   std::uint64_t released = 0;  // jobs given back because their worker was gone
 };
 
+// Each client takes a descriptor. Where the process has none left, libzmq 4.3 ends it if
+// a broker in it listens on ipc://; the program carrel-broker does not leave it to that.
+//
 // Serves until it is destroyed. Threads: every call is safe beside every other. It keeps
 // no truth of its own: after a restart on the same store everything goes on, and leases
 // that were granted before hold until they end.
