@@ -12,7 +12,8 @@ using namespace std::chrono_literals;
 constexpr int kReceiveAtOnce = 256;
 constexpr unsigned kMalformedAllowed = 10;
 constexpr auto kQuarantine = 60s;
-constexpr auto kStranger = 10s;  // from the connection to HELLO
+constexpr auto kStranger = 10s;       // from the connection to HELLO
+constexpr auto kPeerComplaints = 1s;  // no more often
 constexpr int kMisses = 3;
 constexpr auto kGrace = 3s;
 constexpr const char* kKeyIsGone = "this key is no longer among the broker's keys";
@@ -21,6 +22,13 @@ constexpr std::size_t kLeastAnswer = std::size_t{1} << 16;
 // Short answers that one client has not read, when it is over its bytes of them: fewer
 // than kSendHwm of the socket.
 constexpr std::size_t kMostUnread = 4'096;
+
+// A log's line is one line, whatever a client says that it is called.
+std::string in_a_line(std::string name) {
+  const auto odd = [](unsigned char c) { return c < ' ' || c > '~'; };
+  std::replace_if(name.begin(), name.end(), odd, '?');
+  return name;
+}
 
 }  // namespace
 
@@ -174,7 +182,7 @@ void Sessions::on_hello(const SessionPtr& session, const Head& head,
     drop(late);
   }
   session->client = hello.client;
-  session->name = hello.name;
+  session->name = in_a_line(hello.name);
   session->interval = hello.heartbeat;
   session->silent_after = Clock::now() + kMisses * session->interval + kGrace;
   session->answer_limit = std::max<std::uint64_t>(hello.answer_limit, kLeastAnswer);
@@ -239,11 +247,14 @@ void Sessions::on_malformed(const SessionPtr& session) {
   ++counted_.malformed;
   if (++session->malformed < kMalformedAllowed) return;
   session->malformed = 0;
+  const auto now = Clock::now();
+  session->quarantined_until = now + kQuarantine;
+  session->silent_after = session->quarantined_until;
+  if (now < next_complaint_) return;
+  next_complaint_ = now + kPeerComplaints;
   options_.log(LogLevel::kWarn,
                "broker: " + (session->name.empty() ? "a stranger" : session->name) +
                    " sends what is no message: not listened to for a minute");
-  session->quarantined_until = Clock::now() + kQuarantine;
-  session->silent_after = session->quarantined_until;
 }
 
 void Sessions::drop(const SessionPtr& session) {

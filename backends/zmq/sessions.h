@@ -69,6 +69,7 @@ class Sessions {
   BrokerHealth& counted_;
   const Read read_;
   const Gone gone_;
+  std::chrono::steady_clock::time_point next_complaint_{};  // by then at the earliest
   std::unordered_map<std::string, SessionPtr> sessions_;  // by route
   std::unordered_map<std::string, SessionPtr> clients_;   // by their own name
 };

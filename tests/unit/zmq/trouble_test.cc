@@ -2,6 +2,7 @@
 #include <carrel/conformance/store_wrapper.h>
 #include <gmock/gmock.h>
 
+#include <deque>
 #include <future>
 #include <mutex>
 #include <utility>
@@ -73,6 +74,43 @@ TEST(BrokerTrouble, OfItsOwnSweepIsLogged) {
   options.log = lines.log();
   const auto broker = test::start_broker(std::make_unique<FullStore>(), options);
   EXPECT_TRUE(lines.has_one()) << "nobody else hears of it";
+}
+
+void send_garbage(RawPeer& peer) {
+  for (int i = 0; i < 10; ++i) peer.send("garbage");
+}
+void expect_malformed(const Broker& broker, std::uint64_t count) {
+  while (broker.health().malformed < count) std::this_thread::yield();
+}
+
+TEST(BrokerTrouble, WhatAClientIsCalledIsNoLineOfTheLog) {
+  Lines lines;
+  BrokerOptions options;
+  options.log = lines.log();
+  const auto broker = test::start_broker(nullptr, options);
+  RawPeer peer(broker->endpoints()[0]);
+  Hello hello;
+  hello.client = "peer";
+  hello.name = "x\nerror: \x1b[31m\xc2\x9b";
+  hello.heartbeat = 60s;
+  peer.ask(hello);
+  ASSERT_TRUE(peer.expect<Welcome>());
+  send_garbage(peer);
+  expect_malformed(*broker, 10);
+  EXPECT_THAT(lines.all(), ElementsAre(HasSubstr("x?error: ?[31m?? sends")));
+}
+
+TEST(BrokerTrouble, PeersThatSendNoMessagesFillNoLog) {
+  Lines lines;
+  BrokerOptions options;
+  options.log = lines.log();
+  const auto begun = std::chrono::steady_clock::now();
+  const auto broker = test::start_broker(nullptr, options);
+  std::deque<RawPeer> peers;
+  for (int i = 0; i < 100; ++i) send_garbage(peers.emplace_back(broker->endpoints()[0]));
+  expect_malformed(*broker, 1'000);
+  const auto seconds = (std::chrono::steady_clock::now() - begun) / 1s;
+  EXPECT_LE(lines.all().size(), 1U + static_cast<std::size_t>(seconds));
 }
 
 struct SlowGate {
