@@ -12,7 +12,7 @@ using namespace std::chrono_literals;
 
 constexpr std::size_t kMaxWaiting = 4'096;  // calls that wait, of one client
 constexpr Duration kLongestWait = 60s;
-constexpr auto kStoreComplaints = 60s;         // of the store: no more often
+constexpr auto kStoreComplaints = 60s;    // of the store: no more often
 constexpr std::size_t kReadsAtOnce = 16;  // requests with long answers, of one client
 
 std::string error_of(Code code, std::string why) {

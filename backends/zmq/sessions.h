@@ -70,8 +70,8 @@ class Sessions {
   const Read read_;
   const Gone gone_;
   std::chrono::steady_clock::time_point next_complaint_{};  // by then at the earliest
-  std::unordered_map<std::string, SessionPtr> sessions_;  // by route
-  std::unordered_map<std::string, SessionPtr> clients_;   // by their own name
+  std::unordered_map<std::string, SessionPtr> sessions_;    // by route
+  std::unordered_map<std::string, SessionPtr> clients_;     // by their own name
 };
 
 }  // namespace carrel::zmq
