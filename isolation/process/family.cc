@@ -148,7 +148,8 @@ void Family::survey() {
   for (const pid_t pid : listed_) {
     if (children_.contains(pid) || rooms_.contains(pid)) continue;
     const pid_t session = getsid(pid);
-    if (children_.contains(session)) continue;  // its job is still running
+    // Its job is still running; or its room ended after those that have been waited for.
+    if (children_.contains(session) || rooms_.contains(session)) continue;
     const pid_t group = getpgid(pid);
     note_leftover(session, group);
     if (before_its_time(linger_, session) || before_its_time(tidying_, session)) {
