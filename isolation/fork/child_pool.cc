@@ -134,7 +134,7 @@ int ChildPool::conceive(WarmChild& out) {
   FdPair ends = socket_pair(SOCK_STREAM);
   if (!ends.first) return errno;
   out = {.number = ++last, .socket = UniqueSocket(std::move(ends.first))};
-  if (!channel().listen_to(out.number, out.socket.get())) return ENOMEM;
+  if (!channel().listen_to(out.number, out.socket.get())) return errno;
   births_.push_back({out.number, std::move(ends.second)});
   ++unborn_;
   if (births_.size() >= kMostAtOnce) ask_for_births();

@@ -26,11 +26,14 @@ std::shared_ptr<Channel> Channel::open(boost::asio::io_context& context,
 
 Channel::Channel(boost::asio::io_context& context, UniqueFd socket)
     : context_(context),
-      socket_(context, socket.release()),
-      longest_(std::min(kMaxMessage, longest_message(socket_.native_handle()))),
+      socket_(context),
+      longest_(std::min(kMaxMessage, longest_message(socket.get()))),
       retry_(context),
       young_timer_(context),
-      ears_(context) {}
+      ears_(context) {
+  socket_.assign(socket.get());  // throws; until then it is closed here
+  socket.release();
+}
 
 bool Channel::dead() const {
   std::lock_guard lock(mutex_);
@@ -90,7 +93,11 @@ void Channel::set_nursery(std::weak_ptr<Nursery> nursery) {
 bool Channel::hear_children() {
   {
     std::lock_guard lock(mutex_);
-    if (dead_ || !ears_.open()) return false;
+    if (dead_) {
+      errno = ESRCH;
+      return false;
+    }
+    if (!ears_.open()) return false;
   }
   hears_ = true;
   boost::asio::post(context_, [self = shared_from_this(), this] {

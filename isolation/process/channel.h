@@ -63,8 +63,8 @@ class Channel : public std::enable_shared_from_this<Channel> {
   // Asks for these children. Nothing where the server has died.
   void fork(std::span<Birth> births);
   // What is said on `socket`, this end of the child's, is told to the run that is
-  // attached to it. False: there is no room for it.
-  // Not by two threads at once.
+  // attached to it. False: errno says why; ESRCH: the server has died. Not by two threads
+  // at once.
   bool listen_to(std::uint64_t child, int socket);
   // The child with the run's number runs it now: what is heard of it goes to the run.
   // False: the server has died, and nothing will be.

@@ -22,7 +22,7 @@ class Ears {
   explicit Ears(boost::asio::io_context& context) : set_(context) {}
   ~Ears() { close(); }
 
-  // False: this process has no descriptor left for it, and nothing is heard.
+  // False, with errno: this process has no descriptor left for it, and nothing is heard.
   bool open();
   // From now on: `heard` has the children that said something, or have ended, since it
   // was called last. It must read what there is, for it is told of no byte twice; a child
@@ -30,7 +30,7 @@ class Ears {
   // While it waits for that, it keeps `owner` alive.
   void listen(const std::shared_ptr<void>& owner,
               std::function<void(std::span<const std::uint64_t>)> heard);
-  // False: the kernel had no room for it.
+  // False, with errno: the kernel had no room for it.
   bool add(std::uint64_t child, int socket) noexcept;
   void close() noexcept;
 

@@ -10,6 +10,8 @@
 #include <atomic>
 #include <cerrno>
 #include <csignal>
+#include <optional>
+#include <set>
 #include <thread>
 #include <vector>
 
@@ -120,6 +122,30 @@ TEST_F(ForkHostTest, Case29_HostOutOfDescriptors_ResourceErrorAndNothingLeaked) 
   EXPECT_EQ(out.klass, OutcomeClass::kResourceError);
   EXPECT_EQ(out.error.native, EMFILE);
   EXPECT_EQ(fork_host().run("nothing").klass, OutcomeClass::kOk);
+}
+
+// Wherever it is that it finds none, and whether there are more once it has begun.
+TEST_F(ForkHostTest, Case29_HostThatBeginsWithFewDescriptors_IsToldSo) {
+  std::set<OutcomeClass> seen;
+  for (rlim_t most = 4; !seen.contains(OutcomeClass::kOk) && most < 256; ++most) {
+    std::optional<Host> host;
+    try {
+      const DescriptorLimit limit(0, most);
+      host.emplace("fork", std::vector<KindSpec>(), 0);
+    } catch (const std::exception& e) {
+      EXPECT_NE(std::string(e.what()).find("open files"), std::string::npos) << e.what();
+      continue;
+    }
+    for (const rlim_t more : {0, 1, 2}) {
+      const DescriptorLimit limit(0, most + more);
+      const Outcome out = host->run("nothing");
+      seen.insert(out.klass);
+      if (out.klass == OutcomeClass::kOk) continue;
+      EXPECT_EQ(out.klass, OutcomeClass::kResourceError) << out.error.message;
+      EXPECT_EQ(out.error.native, EMFILE) << out.error.message;
+    }
+  }
+  EXPECT_EQ(seen.size(), 2U);
 }
 
 TEST_F(ForkHostTest, Case29_ServerOutOfDescriptors_ResourceErrorAndNothingLeaked) {
