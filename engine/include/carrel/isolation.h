@@ -45,8 +45,8 @@ struct KindSpec {
   std::string kind;
   Handler handler;  // empty where the isolation runs programs
   Limits limits;
-  // fork: how many jobs one child runs before it ends, one after the other; above 1, under
-  // SCHED_BATCH. It ends earlier once it has grown by more than `recycle_memory` bytes.
+  // fork: how many jobs a child runs before it ends, in turn; above 1, by SCHED_BATCH. It
+  // ends earlier once it has grown by more than `recycle_memory` bytes.
   std::uint16_t recycle = 1;
   std::uint64_t recycle_memory = 64ULL << 20;
   std::string key;  // mutex: template over the arguments, "user:{user}"; empty: the kind
