@@ -314,7 +314,7 @@ int copies(const std::string& isolation) {
   text.resize(size > 0 ? static_cast<std::size_t>(size) : 0);
   wait(nullptr);
   words.push_back(Json::parse(text, nullptr, false));
-  words.push_back(must(engine.health()).busy);
+  words.push_back(engine.wait(must(engine.enqueue("asks", 1)), 60s).has_value());
   std::cout << words.dump() << std::endl;
   return 0;
 }

@@ -130,7 +130,7 @@ TEST(Host, AnEngineAnswersUnsupportedInProcessesThatWereForkedFromItsOwn) {
   for (int i = 1; i < 12; ++i) refused += R"(,"unsupported")";
   refused += R"(,"runs not")";
   Child host({ENGINE_HOST, "copies", "fork"});
-  EXPECT_EQ(host.wait_line(), "[[" + refused + R"(,"own"],[)" + refused + "],0]");
+  EXPECT_EQ(host.wait_line(), "[[" + refused + R"(,"own"],[)" + refused + "],true]");
   EXPECT_EQ(host.wait_end(std::chrono::seconds(60)), 0);
 }
 
