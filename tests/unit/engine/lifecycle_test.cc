@@ -86,18 +86,21 @@ TEST(Lifecycle, StopLetsTheRunningEndAndLeavesNothingRunning) {
 }
 
 TEST(Lifecycle, WhatDoesNotEndIsReleasedAtNoCostOfAnAttempt) {
-  Engine engine = open(memory_config(1));
-  Gate gate;
-  engine.handle("deaf", [&](Context&) { gate.pass(); });
-  const auto id = engine.enqueue("deaf").value();
-  ASSERT_TRUE(engine.start());
-  gate.wait_for(1);
-  engine.stop(1ms);
-  const auto job = engine.job(id).value();
-  EXPECT_EQ(job.state, State::kAvailable);
-  EXPECT_EQ(job.attempt, 0);
-  EXPECT_TRUE(job.attempts.empty());
-  gate.open();
+  // The other, as nanoseconds, would be a time in the future.
+  for (const Duration grace : {Duration{1ms}, Duration{-9'300'000'000'000'000}}) {
+    Engine engine = open(memory_config(1));
+    Gate gate;
+    engine.handle("deaf", [&](Context&) { gate.pass(); });
+    const auto id = engine.enqueue("deaf").value();
+    ASSERT_TRUE(engine.start());
+    gate.wait_for(1);
+    engine.stop(grace);
+    const auto job = engine.job(id).value();
+    EXPECT_EQ(job.state, State::kAvailable);
+    EXPECT_EQ(job.attempt, 0);
+    EXPECT_TRUE(job.attempts.empty());
+    gate.open();
+  }
 }
 
 TEST(Lifecycle, AStoppedEngineStartsAgain) {

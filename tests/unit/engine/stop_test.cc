@@ -148,19 +148,6 @@ TEST(Stop, AHandlerOrHookThatAskedForItMayLookAtAJob) {
   }
 }
 
-TEST(Stop, AGraceBelowNoneIsNone) {
-  Engine engine = open(memory_config(1));
-  Gate gate;
-  engine.handle("deaf", [&](Context&) { gate.pass(); });
-  const auto id = engine.enqueue("deaf").value();
-  ASSERT_TRUE(engine.start());
-  gate.wait_for(1);
-  // As nanoseconds that would be a time in the future.
-  engine.stop(Duration{-9'300'000'000'000'000});
-  EXPECT_EQ(engine.job(id)->state, State::kAvailable) << "it was released";
-  gate.open();
-}
-
 // The one whose handler asked ends by itself; none is begun after it.
 TEST(Stop, AHandlerThatAsksForItIsTheLast) {
   Engine engine = open(memory_config(1));

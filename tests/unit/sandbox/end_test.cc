@@ -15,6 +15,26 @@ namespace {
 
 using SandboxEnd = SandboxTest;
 
+// The only room there is, whose `warm` boxes have nothing to do yet.
+struct WarmRoom {
+  WarmRoom(KindSpec kind, const SandboxProfile& profile, std::uint64_t warm) {
+    const pid_t server = server_pid();
+    EXPECT_TRUE(eventually([server] { return children_of(server).empty(); }));
+    kind.sandbox = profile;
+    kind.sandbox->warm = warm;
+    host = std::make_unique<Host>("exec", std::vector<KindSpec>{kind});
+    EXPECT_TRUE(eventually([&] {
+      const auto rooms = children_of(server);
+      pid = rooms.empty() ? -1 : rooms[0];
+      return pid > 0 && boxes().size() == warm && sleeps(pid);
+    }));
+  }
+  std::vector<pid_t> boxes() const { return children_of(pid); }
+
+  std::unique_ptr<Host> host;
+  pid_t pid = -1;  // none
+};
+
 TEST_F(SandboxEnd, Case34_ExponentialBomb_WallTimeoutNoneLeft) {
   REQUIRE_SANDBOX(profile);
   profile.nproc = 200;
@@ -118,30 +138,18 @@ TEST_F(SandboxEnd, RoomWithoutDescriptors_IsToldAsThat) {
 // The room hears of their ends and of the job at once.
 TEST_F(SandboxEnd, IdleBoxesKilledAsAJobComes_AnotherIsMadeForIt) {
   REQUIRE_SANDBOX(profile);
-  const pid_t server = server_pid();
-  ASSERT_TRUE(eventually([server] { return children_of(server).empty(); }));
-  KindSpec kind = spec;
-  kind.command = {"/hostile/deaf", "0"};
-  kind.sandbox = profile;
-  kind.sandbox->warm = 2;
-  Host host("exec", {kind});
-  pid_t room = -1;
-  std::vector<pid_t> boxes;
-  ASSERT_TRUE(eventually([&] {
-    const auto rooms = children_of(server);
-    room = rooms.empty() ? -1 : rooms[0];
-    if (room > 0) boxes = children_of(room);
-    return boxes.size() == 2 && sleeps(room);
-  }));
-  ::kill(room, SIGSTOP);
-  EXPECT_TRUE(eventually([room] { return state_of(room) == 'T'; }));
-  for (const pid_t box : boxes) {
+  spec.command = {"/hostile/deaf", "0"};
+  WarmRoom room(spec, profile, 2);
+  ASSERT_GT(room.pid, 0);
+  ::kill(room.pid, SIGSTOP);
+  EXPECT_TRUE(eventually([&] { return state_of(room.pid) == 'T'; }));
+  for (const pid_t box : room.boxes()) {
     ::kill(box, SIGKILL);
     EXPECT_TRUE(eventually([box] { return !exists(box); }));
   }
-  const auto job = host.start("program");
-  host.settle();  // it is on its way
-  ::kill(room, SIGCONT);
+  const auto job = room.host->start("program");
+  room.host->settle();  // it is on its way
+  ::kill(room.pid, SIGCONT);
   const Outcome out = job.sink->wait();
   EXPECT_EQ(out.klass, OutcomeClass::kOk) << out.error.message;
 }
@@ -150,27 +158,18 @@ TEST_F(SandboxEnd, IdleBoxesKilledAsAJobComes_AnotherIsMadeForIt) {
 TEST_F(SandboxEnd, WhileProgramsRun_HalfOfThemAreMadeAhead) {
   REQUIRE_SANDBOX(profile);
   const pid_t server = server_pid();
-  ASSERT_TRUE(eventually([server] { return children_of(server).empty(); }));
-  KindSpec kind = spec;
-  kind.command = {"/hostile/deaf", "1000000"};
-  kind.sandbox = profile;
-  kind.sandbox->warm = 4;
-  Host host("exec", {kind});
-  pid_t room = -1;
-  const auto boxes = [&room] { return children_of(room).size(); };
-  ASSERT_TRUE(eventually([&] {
-    const auto rooms = children_of(server);
-    room = rooms.empty() ? -1 : rooms[0];
-    return room > 0 && boxes() == 4 && sleeps(room);
-  }));
+  spec.command = {"/hostile/deaf", "1000000"};
+  WarmRoom room(spec, profile, 4);
+  ASSERT_GT(room.pid, 0);
+  const auto boxes = [&room] { return room.boxes().size(); };
   std::vector<Started> jobs;
   for (std::size_t running = 1; running <= 4; ++running) {
-    jobs.push_back(host.start("program"));
+    jobs.push_back(room.host->start("program"));
     // Of those that wait, as many as ran are no longer among them; two are left, or made.
     const std::size_t expected = std::max<std::size_t>(4, running + 2);
     ASSERT_TRUE(eventually([&] {
       return programs_below(server).size() == running && boxes() == expected &&
-             sleeps(room);
+             sleeps(room.pid);
     })) << running
         << " run: " << boxes() << " boxes";
   }

@@ -23,15 +23,22 @@ class SmallBrokerTest : public BrokerTest {
     return options;
   }
   SmallBrokerTest() : BrokerTest(small()) {}
+  // One answer leaves room for another, and two are too much for who has not read them.
+  static std::string long_payload() { return std::string(60 << 10, 'x'); }
+  // What asks for such a job, of a peer that has greeted.
+  static JobAsk ask_for_long(RawPeer& peer) {
+    EXPECT_TRUE(peer.greet());
+    const auto in = peer.answer_to(enqueue(1, long_payload()));
+    EXPECT_TRUE(in);
+    JobAsk job;
+    if (in) job.id = in->value.at(0)->id;
+    return job;
+  }
 };
 
 TEST_F(SmallBrokerTest, WhoDoesNotReadIsAnsweredNoMore) {
   RawPeer peer = this->peer();
-  ASSERT_TRUE(peer.greet());
-  const auto in = peer.answer_to(enqueue(1, std::string(60 << 10, 'x')));
-  ASSERT_TRUE(in);
-  JobAsk job;
-  job.id = in->value.at(0)->id;
+  const JobAsk job = ask_for_long(peer);
   // It says every time that it has read nothing since.
   for (int i = 0; i < 50; ++i) peer.ask(job);
   // One answer leaves room for another; those of a whole window may be under way by then.
@@ -44,11 +51,7 @@ TEST_F(SmallBrokerTest, WhoDoesNotReadIsAnsweredNoMore) {
 // Who reads, but has asked for much, is not left without an answer.
 TEST_F(SmallBrokerTest, WhoHasMuchToReadIsToldToAskAgain) {
   RawPeer peer = this->peer();
-  ASSERT_TRUE(peer.greet());
-  const auto in = peer.answer_to(enqueue(1, std::string(60 << 10, 'x')));
-  ASSERT_TRUE(in);
-  JobAsk job;
-  job.id = in->value.at(0)->id;
+  const JobAsk job = ask_for_long(peer);
   for (int i = 0; i < 2; ++i) peer.ask(job);
   health_until([](const BrokerHealth& h) { return h.requests == 3 && h.in_flight == 0; });
   peer.ask(job);
@@ -61,7 +64,7 @@ TEST_F(SmallBrokerTest, WhoHasMuchToReadIsToldToAskAgain) {
 // Threads of one client that all ask for long records.
 TEST_F(SmallBrokerTest, LongRecordsComeToWhoeverReadsThem) {
   const auto store = test::open_store(test::url_of(*broker_, "?timeout=5s")).value();
-  const NewJob job = test::work(std::string(60 << 10, 'x'));
+  const NewJob job = test::work(long_payload());
   const JobId id = store->insert({&job, 1}, 5s).at(0).value().id;
   std::vector<std::future<void>> readers;
   for (int i = 0; i < 4; ++i) {
