@@ -15,9 +15,6 @@ namespace {
 
 using WaitType = boost::asio::posix::descriptor_base::wait_type;
 
-// How long what was killed may hold a pipe.
-constexpr auto kGone = std::chrono::seconds(1);
-
 bool out_of_resources(int error) {
   return error == ENOMEM || error == EAGAIN || error == EMFILE || error == ENFILE;
 }

@@ -13,9 +13,7 @@
 namespace carrel::process {
 namespace {
 
-// How long a child may outlive its server before it is given up, and how often it is
-// looked at meanwhile.
-constexpr auto kGone = std::chrono::seconds(1);
+// How often a child that outlives its server is looked at.
 constexpr auto kLook = std::chrono::milliseconds(1);
 
 std::uint64_t next_number() {

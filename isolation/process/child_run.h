@@ -97,6 +97,8 @@ class ChildRun : public Run, public std::enable_shared_from_this<ChildRun> {
  protected:
   virtual void ask_to_stop() = 0;  // on the reactor
   virtual void release() = 0;      // closes descriptors and timers
+  // How long what was killed is waited for, while it holds a descriptor of the child.
+  static constexpr std::chrono::seconds kGone{1};
   // Somebody has the other end of a descriptor of the child: it lives, or what it left.
   virtual bool is_held() const = 0;
 
