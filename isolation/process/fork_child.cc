@@ -55,8 +55,8 @@ DoneNote used_so_far() {
 }
 
 // As it wakes for its next job, it leaves the processor to whoever gave it that, and has
-// others to give out: each hand that is interrupted costs two switches a job, and more
-// than a quarter of their rate. Where the host has said how its jobs are to be scheduled,
+// others to give out: each hand that is interrupted costs two switches a job, and a
+// sixth of their rate. Where the host has said how its jobs are to be scheduled,
 // it stays so.
 void give_way() {
   const sched_param none{};
